@@ -1,0 +1,61 @@
+# make demo   boot a VPS in a box, cut it over and back, show what the public felt   (root)
+# make test   all tests, the lab's included                                          (root)
+# make test-unit   the tests that need no lab
+# make check  ruff, mypy --strict and the architecture test
+# Each sets up what it needs: a virtual environment from requirements.lock, and Debian packages when root.
+
+.PHONY: demo test test-unit check setup packages root lock clean
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What Python and the lab need of the system; a command that shows that the package is there, and the package.
+NEEDS := mmdebstrap:mmdebstrap systemd-nspawn:systemd-container nsenter:util-linux ip:iproute2 git:git npm:npm \
+	sshd:openssh-server nginx:nginx-light systemd-analyze:systemd openssl:openssl
+
+demo: root setup
+	$(BIN)/python -m fabfile.lab.demo
+
+test: root check
+	$(BIN)/pytest
+
+test-unit: setup
+	$(BIN)/pytest --ignore tests/lab
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: requirements.lock pyproject.toml | packages
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "This needs root: it boots a VPS in a box. Try: sudo make $(MAKECMDGOALS), or make test-unit" >&2; exit 1; }
+
+# Debian's and Ubuntu's packages, installed when root and missing, named when not.
+packages:
+	@missing=$$(for need in $(NEEDS); do \
+		PATH="$$PATH:/usr/sbin:/sbin" command -v $${need%%:*} >/dev/null || printf '%s ' $${need##*:}; done; \
+		python3 -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '); \
+	[ -z "$$missing" ] || if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "Not installed: $$missing(as root: apt-get install $$missing)" >&2; fi
+
+# Pins names, versions and hashes, never where they were downloaded from.
+lock: setup
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --extra dev --allow-unsafe --generate-hashes --strip-extras \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-header \
+		--output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,238 @@
+"""One tree of errors; each says what happened, what state the VPS is in and what to do next.
+
+The front doors print an error and leave with its `exit_code`; nothing else decides how a command ends:
+
+    1    failed, and everything is as before
+    2    bad usage or inventory
+    3    refused by preflight, nothing touched
+    4    somebody else holds the lock
+    5    failed and could not be undone: hands needed
+    6    the VPS can't be reached
+    130  interrupted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+UNTOUCHED = "Nothing was changed on the VPS."
+
+
+class CutoverError(Exception):
+    """The root of the tree. Raise one of its subclasses: only they know how the command ends."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, state: str, next_step: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.state = state
+        self.next_step = next_step
+
+    def render(self) -> str:
+        """The whole error for a terminal: the message, then the state of the VPS and the next step."""
+        return "\n".join([f"Error: {self.message}", _labelled("VPS", self.state), _labelled("Next", self.next_step)])
+
+    def __str__(self) -> str:
+        return self.render()
+
+
+class Failed(CutoverError):
+    """The plan failed and was undone: everything is as before."""
+
+    exit_code = 1
+
+
+class UsageError(CutoverError):
+    """The command line asked for something that does not exist or does not make sense."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, state: str = UNTOUCHED, next_step: str) -> None:
+        super().__init__(message, state=state, next_step=next_step)
+
+    @classmethod
+    def unknown(cls, what: str, given: str, choices: Iterable[str]) -> UsageError:
+        """`given` is none of the `choices` for `what` (as in "scope", "host", "runtime")."""
+        names = ", ".join(choices)
+        return cls(f'unknown {what} "{given}"', next_step=f"Choose the {what} from: {names}.")
+
+
+class InventoryError(CutoverError):
+    """The inventory can't be used. `problems` holds every one of them, each with its path in the file."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = "an error" if len(self.problems) == 1 else f"{len(self.problems)} errors"
+        super().__init__(
+            f"{source} has {count}:\n{_listed(self.problems)}",
+            state=UNTOUCHED,
+            next_step="Correct what is named above and run the same command again.",
+        )
+
+
+class PreflightRefused(CutoverError):
+    """Preflight found reasons not to begin. `findings` holds all of them."""
+
+    exit_code = 3
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        self.findings = tuple(findings)
+        count = "one reason" if len(self.findings) == 1 else f"{len(self.findings)} reasons"
+        super().__init__(
+            f"preflight refuses to begin, for {count}:\n{_listed(self.findings)}",
+            state="Nothing was touched: what served before still serves.",
+            next_step="Put right what is named above and run the same command again.",
+        )
+
+
+class LockHeld(CutoverError):
+    """Another plan is running on the VPS: `who` started `what`, `since` a time as text."""
+
+    exit_code = 4
+
+    def __init__(self, who: str, what: str, since: str) -> None:
+        self.who = who
+        self.what = what
+        self.since = since
+        super().__init__(
+            f"{who} holds the lock: {what}, since {since}",
+            state="This command changed nothing; the other one goes on.",
+            next_step="Wait for it to end, or follow it with `status`.",
+        )
+
+
+class HandsNeeded(CutoverError):
+    """A plan failed and its undo failed too. `up` and `down` name what runs and what does not."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, up: Sequence[str], down: Sequence[str], next_step: str) -> None:
+        self.up = tuple(up)
+        self.down = tuple(down)
+        super().__init__(
+            message,
+            state=f"up: {', '.join(up) or 'nothing'}\ndown: {', '.join(down) or 'nothing'}",
+            next_step=next_step,
+        )
+
+
+class Unreachable(CutoverError):
+    """The VPS can't be reached, or can't be worked on once reached."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, *, state: str = UNTOUCHED, next_step: str) -> None:
+        super().__init__(message, state=state, next_step=next_step)
+
+    @classmethod
+    def unknown_host_key(cls, address: str, port: int, fingerprint: str, known_hosts: str) -> Unreachable:
+        """The host's key is in no known_hosts file. Nothing is ever added to it for the operator."""
+        return cls(
+            f"the host key of {address}:{port} is unknown ({fingerprint}); it is not in {known_hosts}",
+            next_step=(
+                "Compare the fingerprint with the one your provider's console shows. If it is the same:\n"
+                f"ssh-keyscan -p {port} {address} >> {known_hosts}"
+            ),
+        )
+
+    @classmethod
+    def changed_host_key(cls, address: str, port: int, fingerprint: str, known_hosts: str) -> Unreachable:
+        """The host shows another key than the known one: a new installation, or somebody in between."""
+        name = address if port == 22 else f"[{address}]:{port}"
+        return cls(
+            f"the host key of {address}:{port} has changed: it is now {fingerprint}, not the one in {known_hosts}",
+            next_step=(
+                "If the VPS was not reinstalled, stop: somebody may be listening in between. If it was:\n"
+                f"ssh-keygen -R '{name}' -f {known_hosts}"
+            ),
+        )
+
+    @classmethod
+    def refused_key(cls, user: str, address: str, port: int, key: str | None) -> Unreachable:
+        """The SSH server accepts no key that was offered. `key` is the path that the inventory names."""
+        offered = f"the key {key}" if key else "every key of your SSH agent"
+        return cls(
+            f"{address}:{port} refuses {offered} for the user {user}",
+            next_step=(
+                f"Try it by hand: ssh -p {port} {f'-i {key} ' if key else ''}{user}@{address}\n"
+                "Then add the public key to the user's authorized_keys, or name the right one as `key` "
+                "in the inventory or in DEPLOY_SSH_KEY_PATH."
+            ),
+        )
+
+    @classmethod
+    def locked_key(cls, key: str) -> Unreachable:
+        """The private key has a passphrase, which nobody is asked for, and the SSH agent does not hold it."""
+        return cls(
+            f"the key {key} has a passphrase, and no SSH agent offers it",
+            next_step=f'Give it to your agent: eval "$(ssh-agent)" && ssh-add {key}',
+        )
+
+    @classmethod
+    def unreadable(cls, file: str, why: str) -> Unreachable:
+        """A key or known_hosts file of the operator's own machine can't be read."""
+        return cls(
+            f"{file} can't be read: {why}",
+            next_step="Name the right `key` and `known_hosts` in the inventory, or in DEPLOY_SSH_KEY_PATH.",
+        )
+
+    @classmethod
+    def timed_out(cls, address: str, port: int, seconds: float) -> Unreachable:
+        """No answer within `seconds`."""
+        return cls(
+            f"{address}:{port} did not answer within {seconds:g} s",
+            next_step="Check the inventory's address and port, that the VPS is up, and its firewall.",
+        )
+
+    @classmethod
+    def refused_connection(cls, address: str, port: int, why: str) -> Unreachable:
+        """Nothing listens there, the name does not resolve, or there is no route; `why` says which."""
+        return cls(
+            f"no connection to {address}:{port}: {why}",
+            next_step="Check the address and the port in the inventory, and that sshd runs on the VPS.",
+        )
+
+    @classmethod
+    def no_sudo(cls, user: str, address: str) -> Unreachable:
+        """The user may not become root without a password."""
+        return cls(
+            f"{user}@{address} can't run sudo without a password",
+            next_step=(
+                "As root on the VPS, run `visudo -f /etc/sudoers.d/islandflow` and add the line\n"
+                f"{user} ALL=(ALL) NOPASSWD: ALL"
+            ),
+        )
+
+    @classmethod
+    def no_python(cls, address: str, found: str | None) -> Unreachable:
+        """There is no usable python3; `found` is the version of one that is too old."""
+        what = f"python3 is {found}, and 3.9 or newer is needed" if found else "there is no python3"
+        return cls(f"{what} on {address}", next_step="On the VPS: sudo apt-get install python3")
+
+
+class Interrupted(CutoverError):
+    """The operator pressed Ctrl-C. Unless told otherwise nothing had been shipped yet."""
+
+    exit_code = 130
+
+    def __init__(
+        self,
+        message: str = "interrupted",
+        *,
+        state: str = UNTOUCHED,
+        next_step: str = "Run the same command again.",
+    ) -> None:
+        super().__init__(message, state=state, next_step=next_step)
+
+
+def _listed(items: Iterable[str]) -> str:
+    return "\n".join("  - " + item.replace("\n", "\n    ") for item in items)
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"{label + ':':<6} " + text.replace("\n", "\n       ")

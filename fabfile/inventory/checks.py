@@ -1,0 +1,110 @@
+"""What no single value can tell: values that must differ, or must fit together.
+
+These look at the raw tables, so that they also find what is wrong when other values can't be used yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fabfile.inventory import defaults, tree
+from fabfile.inventory.problems import Problem
+
+_UNIQUE: Final = (
+    ("port", ("services.*.port", "infra.*.port", "infra.*.monitor_port")),
+    ("unit", ("services.*.unit", "infra.*.unit")),
+    ("durable", ("services.*.durables.*",)),
+    ("data directory", ("infra.*.data",)),
+    ("domain", ("edge.app_domain", "edge.api_domain")),
+    ("path prefix", ("edge.api_prefixes.*",)),
+    ("Docker name", ("runtimes.docker.web_host", "runtimes.docker.api_host")),
+)
+_FILES: Final = (
+    "app.env_file",
+    "app.owner_file",
+    "runtimes.native.overrides_file",
+    "runtimes.docker.overrides_file",
+    "runtimes.docker.file",
+    "infra.redis.config",
+    "infra.clickhouse.drop_in",
+)
+_SERVED: Final = ("port", "health")
+
+
+def check(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Every way in which the values don't fit together."""
+    for what, patterns in (*_UNIQUE, ("file", _FILES)):
+        yield from _unique(raw, what, patterns)
+    yield from _hosts(raw)
+    yield from _kinds(raw)
+    yield from _service_names(raw)
+    yield from _below_checkout(raw)
+
+
+def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
+    first: dict[object, tree.Path] = {}
+    for pattern in patterns:
+        for path, value in tree.find(raw, pattern):
+            if isinstance(value, bool) or not isinstance(value, (int, str)):
+                continue
+            if value in first:
+                other = tree.spell(first[value])
+                yield Problem(path, f"{tree.quote(value)} is already the {what} of {other}")
+            else:
+                first[value] = path
+
+
+def _hosts(raw: dict[str, Any]) -> Iterator[Problem]:
+    hosts = raw.get("hosts")
+    if not isinstance(hosts, dict):
+        return
+    names, default = ", ".join(hosts), raw.get("default_host")
+    if not hosts:
+        yield Problem(("hosts",), "is empty: at least one host is needed")
+    elif default is None:
+        yield Problem(("default_host",), f"is missing, and there are several hosts: {names}")
+    elif isinstance(default, str) and default not in hosts:
+        yield Problem(("default_host",), f"{tree.quote(default)} is not a host; there are: {names}")
+
+
+def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
+    services = raw.get("services")
+    if not isinstance(services, dict):
+        return
+    entries = {name: entry for name, entry in services.items() if isinstance(entry, dict)}
+    for wanted in ("web", "api"):
+        names = [name for name, entry in entries.items() if entry.get("kind") == wanted]
+        if len(names) != 1:
+            found = ", ".join(names) or "none"
+            yield Problem(("services",), f'exactly one service of kind "{wanted}" is needed; there is: {found}')
+    for name, entry in entries.items():
+        kind = entry.get("kind")
+        for key in _SERVED:
+            if kind in ("web", "api") and key not in entry:
+                yield Problem(("services", name, key), f'is missing: a service of kind "{kind}" has one')
+            if kind == "worker" and key in entry:
+                yield Problem(("services", name, key), "a worker has none; remove the line")
+
+
+def _service_names(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Services, servers and tools stand side by side in one Compose file."""
+    first: dict[object, tree.Path] = {}
+    for pattern in ("infra.*", "services.*", "runtimes.docker.tools.*"):
+        for path, _ in tree.find(raw, pattern):
+            if path[-1] in first:
+                other = tree.spell(first[path[-1]])
+                yield Problem(path, f"{other} has the same name; in Compose they would be one")
+            first.setdefault(path[-1], path)
+
+
+def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
+    """The app's directories have the same place inside the image as in the checkout."""
+    checkout = defaults.directory(raw, "app.checkout")
+    if checkout == defaults.UNKNOWN:
+        return
+    for pattern in ("services.*.directory", "runtimes.docker.tools.*.directory"):
+        for path, value in tree.find(raw, pattern):
+            absolute = isinstance(value, str) and value.startswith("/")
+            if absolute and not value.startswith(checkout + "/"):
+                yield Problem(path, f"{tree.quote(value)} is not below the checkout, {checkout}")

@@ -1,0 +1,79 @@
+"""inventory.toml → Site, or one InventoryError with everything that is wrong."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fabfile.errors import InventoryError
+from fabfile.inventory import checks, defaults, problems, tree, variables
+from fabfile.inventory.model import Site
+from fabfile.inventory.problems import MISSING, Problem
+
+
+def load(path: Path, env: Mapping[str, str]) -> Site:
+    """The inventory at `path`, with the variables of `env` that override it.
+
+    Raises InventoryError naming every problem with its path in the file, the file's own (missing, unreadable,
+    not TOML) included.
+    """
+    written = _read(path)
+    named = [
+        problems.unknown_key((*at, "name"), problems.known_keys(at))
+        for table in defaults.NAMED
+        for at, entry in tree.find(written, f"{table}.*")
+        if isinstance(entry, dict) and "name" in entry
+    ]
+    origin = variables.override(written, env)
+    raw = copy.deepcopy(written)
+    derived = defaults.fill(raw)
+    found = [*named, *checks.check(raw)]
+    try:
+        site = Site.model_validate(raw)
+    except ValidationError as error:
+        found += [_at_entry(problem, raw) for problem in problems.from_model(error, written)]
+    else:
+        if not found:
+            return site
+    raise InventoryError(str(path), _spelled(found, derived, origin))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        problem = "the file does not exist; name another with -i or ISLANDFLOW_INVENTORY"
+    except OSError as error:
+        problem = f"the file can't be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        problem = f"is not TOML: it is not UTF-8 text (byte {error.start})"
+    except (ValueError, RecursionError) as error:
+        problem = f"is not TOML: {error}"
+    raise InventoryError(str(path), [problem])
+
+
+def _at_entry(problem: Problem, raw: dict[str, Any]) -> Problem:
+    """An entry's name is its table's key: what is wrong with it is reported there."""
+    path = problem.path
+    if len(path) > 2 and path[-1] == "name" and tree.spell(path[:-2]) in defaults.NAMED:
+        return Problem(path[:-1], problem.text)
+    return problem
+
+
+def _spelled(found: list[Problem], derived: set[tree.Path], origin: Mapping[tree.Path, str]) -> list[str]:
+    """The problems in the order of their paths, each once; of derived values only if there are no others."""
+    explained = {problem.path for problem in found if problem.text != MISSING}
+    found = [problem for problem in found if problem.text != MISSING or problem.path not in explained]
+    shown = [problem for problem in found if problem.path not in derived] or found
+    lines: dict[str, None] = {}
+    for problem in sorted(shown, key=lambda problem: [str(key) for key in problem.path]):
+        where = tree.spell(problem.path)
+        if problem.path in origin:
+            where = f"{origin[problem.path]} (in place of {where})"
+        lines[f"{where}: {problem.text}"] = None
+    return list(lines)

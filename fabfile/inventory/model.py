@@ -1,0 +1,274 @@
+"""The inventory as the rest of the code sees it: frozen, typed, and with every path absolute.
+
+Each class is a table of the file, each attribute a key of it; only `name` is the table's own name.
+Times are seconds. Paths on the VPS are text, paths on the operator's machine are `Path`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from fabfile.errors import UsageError
+from fabfile.inventory import fields as f
+
+RUNTIMES: Final = ("native", "docker")
+SCOPES: Final = ("full", "web", "api", "services", "workers")
+
+_KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "full": ("web", "api", "worker"),
+    "web": ("web",),
+    "api": ("api",),
+    "services": ("api", "worker"),
+    "workers": ("worker",),
+}
+
+
+class Table(BaseModel):
+    """What all tables share: unknown keys are errors, "4000" is no number, and nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class App(Table):
+    """The app on the VPS, whichever runtime runs it."""
+
+    name: f.Name
+    user: f.User
+    group: f.User
+    checkout: f.RemotePath
+    env_file: f.RemotePath
+    bun: f.RemotePath
+    install_argv: f.Words
+    unit_directory: f.RemotePath
+    data_root: f.RemotePath
+    owner_file: f.RemotePath
+
+
+class Host(Table):
+    """A VPS and how to log in. Without `key` the SSH agent is asked, without `known_hosts` the user's own."""
+
+    name: f.Name
+    address: f.Address
+    port: f.Port = 22
+    user: f.User
+    key: f.LocalPath | None = None
+    known_hosts: f.LocalPath | None = None
+
+
+class Native(Table):
+    """systemd. `bind` and `upstream` may be "bridge": the gateway of the edge's network."""
+
+    bind: f.Bind
+    upstream: f.Upstream
+    overrides_file: f.RemotePath
+    overrides: f.Environment = {}
+
+
+class Tool(Table):
+    """Something of the app that runs in Docker only when asked for, behind a profile of its own name."""
+
+    name: f.Name
+    directory: f.RemotePath
+    argv: f.SomeWords
+
+
+class Docker(Table):
+    """Docker Compose. `app_directory` and `app_bun` are paths inside the app's image."""
+
+    project: f.DockerName
+    directory: f.RemotePath
+    file: f.RemotePath
+    dockerfile: f.RemotePath
+    app_image: f.Image
+    app_directory: f.RemotePath
+    app_bun: f.Text
+    web_host: f.Name
+    api_host: f.Name
+    overrides_file: f.RemotePath
+    overrides: f.Environment = {}
+    nofile: f.FileCount | None = None
+    tools: Mapping[str, Tool] = {}
+    foreign_projects: Annotated[tuple[f.DockerName, ...], BeforeValidator(f.listed)] = ()
+    snapshot: f.RemotePath | None = None
+    snapshot_files: Annotated[tuple[f.FileName, ...], BeforeValidator(f.listed)] = ()
+
+
+class Runtimes(Table):
+    """Who can run the app."""
+
+    native: Native
+    docker: Docker
+
+
+class Service(Table):
+    """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path."""
+
+    name: f.Name
+    kind: Literal["web", "api", "worker"]
+    directory: f.RemotePath
+    argv: f.SomeWords
+    build_argv: f.Words = ()
+    port: f.Port | None = None
+    health: f.UrlPath | None = None
+    durables: Annotated[tuple[f.Durable, ...], BeforeValidator(f.listed)] = ()
+    unit: f.Unit
+
+
+class Server(Table):
+    """What the three infrastructure servers share, natively and as a container (`image…`)."""
+
+    name: f.Name
+    binary: f.RemotePath
+    version_argv: f.SomeWords
+    unit: f.Unit
+    distribution_unit: f.Unit
+    user: f.User
+    group: f.User
+    port: f.Port
+    data: f.RemotePath
+    image: f.Image
+    image_user: f.NumericUser
+    image_port: f.Port
+    image_data: f.RemotePath
+    image_argv: f.Words = ()
+    image_version_argv: f.SomeWords
+    image_health_argv: f.Words = ()
+    scheme: ClassVar[str]
+
+    @property
+    def url(self) -> str:
+        """Where the native app finds this server."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def image_url(self) -> str:
+        """Where the app in Docker finds this server: by its name on the project's own network."""
+        return f"{self.scheme}://{self.name}:{self.image_port}"
+
+    @property
+    def image_ids(self) -> tuple[int, int]:
+        """The numeric user and group as which the container writes its data."""
+        user, _, group = self.image_user.partition(":")
+        return int(user), int(group)
+
+
+class Nats(Server):
+    """NATS with JetStream; its monitoring tells which durables are bound."""
+
+    scheme = "nats"
+    monitor_port: f.Port
+
+
+class Redis(Server):
+    """Redis, started with the `config` that we write."""
+
+    scheme = "redis"
+    config: f.RemotePath
+
+
+class ClickHouse(Server):
+    """ClickHouse, started with `config`; we write `drop_in`; if both are one file, ours is complete."""
+
+    scheme = "http"
+    config: f.RemotePath
+    drop_in: f.RemotePath
+
+
+class Infra(Table):
+    """The three servers that hold the durable data."""
+
+    nats: Nats
+    redis: Redis
+    clickhouse: ClickHouse
+
+
+class Edge(Table):
+    """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS."""
+
+    root: f.RemotePath
+    database: f.RemotePath
+    container: f.DockerName
+    network: f.DockerName
+    https_port: f.Port = 443
+    app_domain: f.Domain
+    api_domain: f.Domain
+    api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
+    served_by_header: f.Header
+
+
+class Firewall(Table):
+    """The rules that let the edge's network reach the native app."""
+
+    comment: f.Comment
+
+    def comment_for(self, service: Service) -> str:
+        """The comment that marks our rule for this service's port."""
+        return f"{self.comment} {service.name}"
+
+
+class Public(Table):
+    """How the checks from outside get in. `address` pins the names to one address, past DNS."""
+
+    app_url: f.Url
+    api_health_url: f.Url
+    websocket: f.UrlPath
+    https_port: f.Port = 443
+    address: f.Address | None = None
+    ca: f.LocalPath | None = None
+    verify_tls: bool = True
+
+
+class Timeouts(Table):
+    """Deadlines, in seconds."""
+
+    connect: f.Seconds
+    step: f.Seconds
+    health: f.Seconds
+    edge: f.Seconds
+    confirm: f.Seconds
+
+
+class Site(Table):
+    """The whole inventory."""
+
+    default_host: f.Name
+    app: App
+    hosts: Mapping[str, Host]
+    runtimes: Runtimes
+    services: Mapping[str, Service]
+    infra: Infra
+    edge: Edge
+    firewall: Firewall
+    public: Public
+    timeouts: Timeouts
+
+    def host(self, name: str | None = None) -> Host:
+        """The host of that name, or the default one; UsageError lists the choices."""
+        wanted = self.default_host if name is None else name
+        if wanted not in self.hosts:
+            raise UsageError.unknown("host", wanted, self.hosts)
+        return self.hosts[wanted]
+
+    def scope(self, name: str) -> tuple[Service, ...]:
+        """The services of a scope, in the inventory's order; UsageError lists the choices."""
+        if name not in _KINDS_OF:
+            raise UsageError.unknown("scope", name, SCOPES)
+        return tuple(service for service in self.services.values() if service.kind in _KINDS_OF[name])
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The infrastructure, in the order in which it starts."""
+        return (self.infra.nats, self.infra.redis, self.infra.clickhouse)
+
+    @property
+    def web(self) -> Service:
+        """The one service of kind web."""
+        return self.scope("web")[0]
+
+    @property
+    def api(self) -> Service:
+        """The one service of kind api."""
+        return self.scope("api")[0]

@@ -1,0 +1,162 @@
+"""The inventory: how it says what is wrong with it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.errors import InventoryError
+from fabfile.inventory import load
+from tests.inventories import REMOVED, problems
+
+WRONG: list[tuple[str, Any, str]] = [
+    ("services.api.port", 70000, "services.api.port: 70000 is not a port (1 to 65535)"),
+    ("services.api.port", "4000", 'services.api.port: "4000" is text, and a whole number is needed'),
+    ("services.api.port", True, "services.api.port: true is true or false, and a whole number is needed"),
+    (
+        "services.api.port",
+        4000.0,
+        "services.api.port: 4000.0 is a number with a point, and a whole number is needed",
+    ),
+    ("services.api.port", 3000, "services.api.port: 3000 is already the port of services.web.port"),
+    ("infra.redis.port", 8222, "infra.nats.monitor_port: 8222 is already the port of infra.redis.port"),
+    ("services.api.prot", 1, 'services.api.prot: unknown key; did you mean "port"?'),
+    ("services.api.name", "api", "services.api.name: unknown key"),
+    ("edgee", {}, 'edgee: unknown key; did you mean "edge"?'),
+    ("services.api.kind", "apis", 'services.api.kind: "apis" is none of: web, api, worker'),
+    ("services.api.kind", "worker", 'services: exactly one service of kind "api" is needed; there is: none'),
+    ("services.candles.port", 5000, "services.candles.port: a worker has none; remove the line"),
+    ("services.web.health", REMOVED, 'services.web.health: is missing: a service of kind "web" has one'),
+    ("services.api.unit", "a/b.service", 'services.api.unit: "a/b.service" is not a unit name'),
+    ("services.api.unit", "a\nb.service", r'services.api.unit: "a\nb.service" must not hold a line break'),
+    ("services.api.unit", "a%n.service", 'services.api.unit: "a%n.service" is not a unit name'),
+    ("services.api.unit", "a*.service", 'services.api.unit: "a*.service" is not a unit name'),
+    ("services.api.unit", "islandflow-web.service", "services.api.unit: "),
+    ("services.api.durables", ["a", "a"], 'services.api.durables[1]: "a" is already the durable of'),
+    ("services.api.durables", ["a.b"], 'services.api.durables[0]: "a.b" is not a durable\'s name'),
+    ("services.api.argv", "run", 'services.api.argv: "run" is text, and a list is needed'),
+    ("services.api.argv", [], "services.api.argv: a list must not be empty"),
+    ("services.api.argv", ["run\n"], r'services.api.argv[0]: "run\n" must not hold a line break'),
+    ("services.api.directory", "../api", "is not a plain path"),
+    ("services.api.directory", "/opt/api", 'services.api.directory: "/opt/api" is not below the checkout'),
+    ("services.API", {}, 'services.API: "API" is not a plain name'),
+    (
+        "app.checkout",
+        "home/delta",
+        'app.checkout: "home/delta" is not an absolute path: it must begin with /',
+    ),
+    ("app.checkout", "/home/$USER", 'app.checkout: "/home/$USER" is not a plain path'),
+    ("app.data_root", "/", 'app.data_root: "/" is the root directory'),
+    ("app.user", "delta user", 'app.user: "delta user" is not the name of a Linux user'),
+    ("app", REMOVED, "app: is missing"),
+    ("app", 3, "app: 3 is a number, and a table is needed"),
+    ("hosts", {}, "hosts: is empty: at least one host is needed"),
+    ("hosts.vps.address", "my vps", 'hosts.vps.address: "my vps" is neither a host name nor an IP address'),
+    ("hosts.vps.address", "300.1.1.1", 'hosts.vps.address: "300.1.1.1" is neither a host name'),
+    ("hosts.vps.address", "-oProxyCommand=x", "hosts.vps.address: "),
+    ("hosts.vps.key", "id_ed25519", 'hosts.vps.key: "id_ed25519" is not an absolute path'),
+    ("default_host", "other", 'default_host: "other" is not a host; there are: vps'),
+    ("edge.app_domain", "flow .example.org", 'edge.app_domain: "flow .example.org" is not a domain name'),
+    ("edge.app_domain", "flow_x.example.org", "edge.app_domain: "),
+    ("edge.app_domain", "a" * 64 + ".org", "edge.app_domain: "),
+    ("edge.app_domain", "192.0.2.1", "edge.app_domain: "),
+    ("edge.api_domain", "flow.deltaisland.io", "edge.api_domain: "),
+    ("edge.api_prefixes", ["a|b"], 'edge.api_prefixes[0]: "a|b" is not a path prefix'),
+    ("edge.network", "npm shared", "edge.network: "),
+    ("runtimes.native.bind", "127.0.0.1", "the edge's container could not reach it"),
+    ("runtimes.native.bind", "bridges", 'runtimes.native.bind: "bridges" is neither "bridge" nor an IPv4'),
+    ("runtimes.native.upstream", "host.docker.internal", "runtimes.native.upstream: "),
+    ("runtimes.native.upstream", "0.0.0.0", "no address that the edge's container could connect to"),
+    ("runtimes.native.overrides", {"A B": "x"}, "runtimes.native.overrides: "),
+    ("runtimes.native.overrides", {"A": "x\ny"}, r'runtimes.native.overrides.A: "x\ny" must not hold a line'),
+    ("runtimes.native.overrides", {"A": 1}, "runtimes.native.overrides.A: 1 is a number, and text in quotes"),
+    ("runtimes.docker.nofile", 10, "runtimes.docker.nofile: 10 is not a limit of open files"),
+    ("runtimes.docker.app_image", "Image name", "runtimes.docker.app_image: "),
+    (
+        "runtimes.docker.tools.nats",
+        {"directory": "x", "argv": ["x"]},
+        "runtimes.docker.tools.nats: infra.nats has",
+    ),
+    ("infra.redis.image_user", "redis", 'infra.redis.image_user: "redis" is not a numeric user and group'),
+    ("infra.redis.data", "nats", "infra.redis.data: "),
+    ("infra.redis.drop_in", "/x", "infra.redis.drop_in: unknown key"),
+    ("infra.postgres", {}, "infra.postgres: unknown key; known here: nats, redis, clickhouse"),
+    ("timeouts.step", 0, "timeouts.step: 0 is not a time limit"),
+    ("timeouts.step", -1.5, "timeouts.step: -1.5 is not a time limit"),
+    ("timeouts.step", float("inf"), "timeouts.step: inf is not a time limit"),
+    ("timeouts.step", "60", 'timeouts.step: "60" is text, and a number is needed'),
+    ("public.verify_tls", "yes", 'public.verify_tls: "yes" is text, and true or false is needed'),
+    ("public.app_url", "flow.example.org", "public.app_url: "),
+    ("public.app_url", datetime.date(2024, 1, 2), "public.app_url: 2024-01-02 is a date or time, and text"),
+    ("firewall.comment", "it's ours", "firewall.comment: "),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), WRONG)
+def test_a_bad_value_is_named_with_its_path(tmp_path: Path, path: str, value: Any, expected: str) -> None:
+    found = problems(tmp_path, {path: value})
+    assert any(expected in line for line in found), found
+
+
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        {
+            "colour": "blue",
+            "services.api.port": 3000,
+            "services.web.unit": "a/b.service",
+            "edge.app_domain": "flow .example.org",
+            "app.checkout": "home/delta",
+            "timeouts.step": "soon",
+        },
+    )
+    starts = [line.split(":")[0] for line in found]
+    assert starts == [
+        "app.checkout",
+        "colour",
+        "edge.app_domain",
+        "services.api.port",
+        "services.web.unit",
+        "timeouts.step",
+    ]
+
+
+def test_only_the_mistake_is_reported_and_not_what_follows_from_it(tmp_path: Path) -> None:
+    assert [line.split(":")[0] for line in problems(tmp_path, {"app.name": "Island Flow"})] == ["app.name"]
+    assert [line.split(":")[0] for line in problems(tmp_path, {"app.data_root": 5})] == ["app.data_root"]
+    assert [line.split(":")[0] for line in problems(tmp_path, {"edge.api_domain": "a b"})] == ["edge.api_domain"]
+
+
+def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match="does not exist; name another with -i or ISLANDFLOW_INVENTORY"):
+        load(tmp_path / "none.toml", {})
+
+
+def test_a_directory_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InventoryError, match="can't be read: Is a directory"):
+        load(tmp_path, {})
+
+
+def test_a_file_that_is_not_toml_names_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "inventory.toml"
+    file.write_text("[app]\nname = islandflow\n")
+    with pytest.raises(InventoryError, match="line 2, column 8"):
+        load(file, {})
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a = " + b"[" * 100_000, b"a = " + b"9" * 5000, b"\x00"])
+def test_a_hostile_file_is_an_error_like_any_other(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "inventory.toml"
+    file.write_bytes(content)
+    with pytest.raises(InventoryError, match="is not TOML") as caught:
+        load(file, {})
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("base", ["", "srv", "/", "/srv/..", "/srv\n", "/srv/*", 5])
+def test_what_is_relative_to_a_bad_path_is_not_reported_too(tmp_path: Path, base: str | int) -> None:
+    for key in ("app.checkout", "app.data_root", "edge.root"):
+        assert {line.split(":")[0] for line in problems(tmp_path, {key: base})} == {key}

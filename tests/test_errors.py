@@ -1,0 +1,101 @@
+"""Every error says what happened, what state the VPS is in and what to do next, and knows its exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabfile import errors
+from fabfile.errors import CutoverError, Unreachable
+
+EXAMPLES: list[tuple[CutoverError, int]] = [
+    (
+        errors.Failed("the edge did not answer", state="Docker serves again.", next_step="Look at the journal."),
+        1,
+    ),
+    (errors.UsageError("--to is missing", next_step="Add --to native or --to docker."), 2),
+    (errors.UsageError.unknown("scope", "wep", ("full", "web")), 2),
+    (errors.InventoryError("inventory.toml", ["app.user: is missing", "edge: is missing"]), 2),
+    (errors.PreflightRefused(["lingering is off", "port 3000 is held by node"]), 3),
+    (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
+    (errors.HandsNeeded("the undo failed", up=["nats"], down=[], next_step="Run `resume`."), 5),
+    (Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
+    (Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
+    (Unreachable.refused_key("delta", "vps.example", 22, "/home/me/key"), 6),
+    (Unreachable.locked_key("/home/me/key"), 6),
+    (Unreachable.unreadable("/home/me/key", "No such file or directory"), 6),
+    (Unreachable.timed_out("vps.example", 22, 10), 6),
+    (Unreachable.refused_connection("vps.example", 22, "connection refused"), 6),
+    (Unreachable.no_sudo("delta", "vps.example"), 6),
+    (Unreachable.no_python("vps.example", None), 6),
+    (errors.Interrupted(), 130),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), EXAMPLES, ids=lambda value: type(value).__name__)
+def test_an_error_has_its_exit_code_and_says_all_three_things(error: CutoverError, code: int) -> None:
+    assert error.exit_code == code
+    assert error.message and error.state and error.next_step
+    assert error.render().startswith("Error: ")
+    assert str(error) == error.render()
+    assert [line[:6] for line in error.render().splitlines() if line[0] != " "] == [
+        "Error:",
+        "VPS:  ",
+        "Next: ",
+    ]
+
+
+def test_every_class_is_among_the_examples() -> None:
+    shown = {type(error) for error, _ in EXAMPLES}
+    assert shown == {kind for kind in CutoverError.__subclasses__() if kind.__module__ == errors.__name__}
+
+
+def test_an_error_reads_well_on_a_terminal() -> None:
+    error = errors.HandsNeeded(
+        "redis did not stop",
+        up=["docker redis"],
+        down=["web", "api"],
+        next_step="Stop redis,\nthen run `resume`.",
+    )
+    assert error.render() == (
+        "Error: redis did not stop\n"
+        "VPS:   up: docker redis\n"
+        "       down: web, api\n"
+        "Next:  Stop redis,\n"
+        "       then run `resume`."
+    )
+
+
+def test_all_findings_are_listed() -> None:
+    error = errors.PreflightRefused(["lingering is off:\nsudo loginctl enable-linger delta", "no sudo"])
+    assert error.findings[1] == "no sudo"
+    assert error.message == (
+        "preflight refuses to begin, for 2 reasons:\n"
+        "  - lingering is off:\n"
+        "    sudo loginctl enable-linger delta\n"
+        "  - no sudo"
+    )
+
+
+def test_an_unknown_host_key_says_how_to_add_it() -> None:
+    error = Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "/home/me/.ssh/known_hosts")
+    assert "SHA256:abc" in error.message
+    assert error.next_step.endswith("ssh-keyscan -p 2222 vps.example >> /home/me/.ssh/known_hosts")
+
+
+def test_a_changed_host_key_says_how_to_forget_the_old_one() -> None:
+    error = Unreachable.changed_host_key("vps.example", 22, "SHA256:abc", "known")
+    assert error.next_step.endswith("ssh-keygen -R 'vps.example' -f known")
+    error = Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "known")
+    assert error.next_step.endswith("ssh-keygen -R '[vps.example]:2222' -f known")
+
+
+def test_a_refused_key_says_how_to_try_it_by_hand() -> None:
+    assert "ssh -p 22 -i /k delta@vps" in Unreachable.refused_key("delta", "vps", 22, "/k").next_step
+    agent = Unreachable.refused_key("delta", "vps", 22, None)
+    assert "every key of your SSH agent" in agent.message
+    assert "ssh -p 22 delta@vps" in agent.next_step
+
+
+def test_an_old_python_is_told_from_none() -> None:
+    assert "python3 is 3.8.2, and 3.9 or newer is needed" in Unreachable.no_python("vps", "3.8.2").message
+    assert "there is no python3 on vps" in Unreachable.no_python("vps", None).message
