@@ -1,0 +1,1 @@
+"""Everything that changes the VPS: each kind of change once, with its way back."""

@@ -1,0 +1,231 @@
+"""Files, folders and accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from .. import paths, systemd
+from ..atomic import put, remove
+from ..codec import wire
+from ..facts import Facts, FileFact, Wanted
+from ..machine import Evidence, Machine, StepFailed
+from ..model import Action, Look
+
+
+@wire
+@dataclass(frozen=True)
+class File:
+    """A file as it should be. The contents travel beside the plan, named by their SHA-256."""
+
+    path: str
+    sha256: str
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+    content: bytes = field(default=b"", metadata={"wire": False}, repr=False, compare=False)
+
+    def differs(self, fact: "FileFact | None") -> str:
+        """What is different about the file on the VPS; empty when nothing is."""
+        if fact is None or fact.kind == "missing":
+            return "missing"
+        if fact.kind != "file":
+            return fact.kind
+        if fact.sha256 != self.sha256:
+            return "contents"
+        if (fact.mode, fact.owner, fact.group) != (self.mode, self.owner, self.group):
+            return f"{fact.owner}:{fact.group} {fact.mode:o}"
+        return ""
+
+
+@wire
+@dataclass(frozen=True)
+class Files(Action):
+    """Writes files, and has systemd read its units again when they are such.
+
+    What stood there before is kept in the plan's backups and comes back with `restore`.
+    """
+
+    files: Tuple[File, ...]
+    reload: bool = False
+    user: str = ""  # whose manager reads them; empty: the system's
+
+    def wants(self) -> Wanted:
+        return Wanted(files=tuple(file.path for file in self.files))
+
+    def look(self, machine: Machine) -> Look:
+        look = super().look(machine)
+        parents = {str(parent) for former in look.before["files"] for parent in Path(former["path"]).parents}
+        made = sorted(path for path in parents if not os.path.lexists(path))
+        return Look(look.settled, {**look.before, "folders": made})
+
+    def settled(self, facts: Facts) -> str:
+        if any(file.differs(facts.files.get(file.path)) for file in self.files):
+            return ""
+        return f"{len(self.files)} files are as wanted"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        changed = [file for file in self.files if file.differs(facts.files.get(file.path))]
+        return {"files": [_former(facts.files[file.path]) for file in changed]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        by_path = {file.path: file for file in self.files}
+        for former in before["files"]:
+            _keep(machine, former)
+        for former in before["files"]:
+            file = by_path[former["path"]]
+            content = machine.content(file.sha256)
+            if hashlib.sha256(content).hexdigest() != file.sha256:
+                raise StepFailed(f"the shipped contents of {file.path} are damaged", sha256=file.sha256)
+            _make_parents(file)
+            put(Path(file.path), content, file.mode, file.owner, file.group)
+        self._reload(machine)
+        return {"written": [former["path"] for former in before["files"]], "folders": before["folders"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        for former in before["files"]:
+            _put_back(machine, former)
+        for path in reversed(before["folders"]):
+            _remove_empty(path)
+        self._reload(machine)
+        return {"restored": [former["path"] for former in before["files"]]}
+
+    def _reload(self, machine: Machine) -> None:
+        if self.reload:
+            machine.run([*systemd.systemctl(self.user), "daemon-reload"], user=self.user or None)
+
+    def describe(self) -> str:
+        return "write " + ", ".join(file.path for file in self.files)
+
+
+@wire
+@dataclass(frozen=True)
+class Folder:
+    """A folder as it should be."""
+
+    path: str
+    mode: int
+    owner: str
+    group: str
+
+
+@wire
+@dataclass(frozen=True)
+class Folders(Action):
+    """Makes folders; existing ones are left as they are, since their owner is the hand-over's business."""
+
+    folders: Tuple[Folder, ...]
+
+    def wants(self) -> Wanted:
+        return Wanted(files=tuple(folder.path for folder in self.folders))
+
+    def settled(self, facts: Facts) -> str:
+        missing = [f for f in self.folders if facts.files[f.path].kind != "directory"]
+        return "" if missing else f"{len(self.folders)} folders are there"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"missing": [f.path for f in self.folders if facts.files[f.path].kind == "missing"]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        for folder in self.folders:
+            if folder.path in before["missing"]:
+                os.makedirs(folder.path, mode=0o755, exist_ok=True)
+                shutil.chown(folder.path, folder.owner, folder.group)
+                os.chmod(folder.path, folder.mode)
+            elif paths.file_fact(folder.path).kind != "directory":
+                raise StepFailed(f"{folder.path} is in the way: it is not a folder")
+        return {"made": before["missing"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        removed = [path for path in reversed(before["missing"]) if _remove_empty(path)]
+        return {"removed": removed}
+
+    def describe(self) -> str:
+        return "make folders " + ", ".join(folder.path for folder in self.folders)
+
+
+@wire
+@dataclass(frozen=True)
+class Accounts(Action):
+    """System users without a login, for the native servers."""
+
+    names: Tuple[str, ...]
+    homes: Tuple[str, ...]
+
+    def wants(self) -> Wanted:
+        return Wanted(accounts=self.names)
+
+    def settled(self, facts: Facts) -> str:
+        missing = [name for name in self.names if not facts.accounts.get(name)]
+        return "" if missing else "system users " + ", ".join(self.names) + " exist"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"missing": [name for name in self.names if not facts.accounts.get(name)]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        for name, home in zip(self.names, self.homes):
+            if name in before["missing"]:
+                machine.run(
+                    ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home]
+                    + ["--shell", "/usr/sbin/nologin", name]
+                )
+        return {"made": before["missing"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"kept": before["missing"]}
+
+    def describe(self) -> str:
+        return "make system users " + ", ".join(self.names)
+
+
+def _former(fact: FileFact) -> Dict[str, Any]:
+    """What `restore` needs of a file; its backup is named by the hash of what it held."""
+    return {
+        "path": fact.path,
+        "kind": fact.kind,
+        "mode": fact.mode,
+        "owner": fact.owner,
+        "group": fact.group,
+        "sha256": fact.sha256,
+    }
+
+
+def _keep(machine: Machine, former: Dict[str, Any]) -> None:
+    if former["kind"] == "missing":
+        return
+    if former["kind"] != "file":
+        raise StepFailed(f"{former['path']} is in the way: {former['kind']}, not a plain file")
+    backup = machine.backups / former["sha256"]
+    if not backup.exists():
+        put(backup, Path(former["path"]).read_bytes(), 0o600, "root", "root")
+
+
+def _put_back(machine: Machine, former: Dict[str, Any]) -> None:
+    if former["kind"] == "missing":
+        remove(Path(former["path"]))
+        return
+    if former["kind"] != "file":  # it was in the way, and stayed there
+        return
+    backup = machine.backups / former["sha256"]
+    if backup.exists():  # without a backup the write never began
+        put(Path(former["path"]), backup.read_bytes(), former["mode"], former["owner"], former["group"])
+
+
+def _make_parents(file: File) -> None:
+    """Make the file's missing parent folders, owned as the file is."""
+    missing = [parent for parent in Path(file.path).parents if not parent.exists()]
+    for path in reversed(missing):
+        os.mkdir(path, 0o755)
+        shutil.chown(path, file.owner, file.group)
+
+
+def _remove_empty(path: str) -> bool:
+    try:
+        os.rmdir(path)
+    except OSError:  # somebody has put something there since: it is not ours any more
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""systemd's verbs, each with what undoes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Sequence, Tuple
+
+from .. import systemd
+from ..codec import wire
+from ..facts import Facts, Unit, Wanted
+from ..machine import Evidence, Machine
+from ..model import Action
+
+_STARTED = ("active", "activating", "reloading")
+
+
+@dataclass(frozen=True)
+class _OnUnits(Action):
+    """Units of the system, or of `user`'s own manager, and how long systemctl may take (seconds)."""
+
+    units: Tuple[str, ...]
+    user: str = ""
+    timeout: float = 60.0
+
+    def wants(self) -> Wanted:
+        return Wanted(user=self.user, user_units=self.units) if self.user else Wanted(units=self.units)
+
+    def unknown(self, facts: Facts) -> str:
+        return facts.user_manager if self.user else ""
+
+    def _found(self, facts: Facts) -> List[Unit]:
+        units = [facts.unit(name, self.user) for name in self.units]
+        return [unit for unit in units if unit is not None]
+
+    def _chosen(self, facts: Facts, *, active: bool) -> List[str]:
+        return [unit.name for unit in self._found(facts) if (unit.active in _STARTED) == active]
+
+    def _ctl(self, machine: Machine, verb: str, units: Sequence[str]) -> None:
+        if units:
+            argv = [*systemd.systemctl(self.user), verb, "--", *units]
+            machine.run(argv, user=self.user or None, timeout=self.timeout)
+
+    @property
+    def _list(self) -> str:
+        return ", ".join(self.units) + (f" (user {self.user})" if self.user else "")
+
+
+@wire
+@dataclass(frozen=True)
+class Start(_OnUnits):
+    """Starts units side by side; those that run already are left alone."""
+
+    def settled(self, facts: Facts) -> str:
+        running = [unit for unit in self._found(facts) if unit.running]
+        return "all run" if len(running) == len(self.units) else ""
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"down": [unit.name for unit in self._found(facts) if not unit.running]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.
+        argv = [*systemd.systemctl(self.user), "reset-failed", "--", *before["down"]]
+        machine.run(argv, user=self.user or None, timeout=self.timeout, ok=None)
+        self._ctl(machine, "start", before["down"])
+        return {"started": before["down"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "stop", before["down"])
+        return {"stopped": before["down"]}
+
+    def describe(self) -> str:
+        return f"start {self._list}"
+
+
+@wire
+@dataclass(frozen=True)
+class Stop(_OnUnits):
+    """Stops units side by side; systemd kills what does not end in its own time."""
+
+    def settled(self, facts: Facts) -> str:
+        return "" if self._chosen(facts, active=True) else "none runs"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"up": self._chosen(facts, active=True)}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "stop", before["up"])
+        return {"stopped": before["up"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "start", before["up"])
+        return {"started": before["up"]}
+
+    def describe(self) -> str:
+        return f"stop {self._list}"
+
+
+@wire
+@dataclass(frozen=True)
+class Restart(_OnUnits):
+    """Restarts units, running or not. Taking it back stops those that were down before."""
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"down": self._chosen(facts, active=False)}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "restart", self.units)
+        return {"restarted": list(self.units)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "stop", before["down"])
+        return {"stopped": before["down"]}
+
+    def describe(self) -> str:
+        return f"restart {self._list}"
+
+
+@wire
+@dataclass(frozen=True)
+class Enable(_OnUnits):
+    """Makes units start at boot."""
+
+    def settled(self, facts: Facts) -> str:
+        return "" if self._off(facts) else "all start at boot"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"off": self._off(facts)}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "enable", before["off"])
+        return {"enabled": before["off"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "disable", before["off"])
+        return {"disabled": before["off"]}
+
+    def _off(self, facts: Facts) -> List[str]:
+        return [unit.name for unit in self._found(facts) if unit.enabled != "enabled"]
+
+    def describe(self) -> str:
+        return f"enable at boot {self._list}"
+
+
+@wire
+@dataclass(frozen=True)
+class Disable(_OnUnits):
+    """Keeps units from starting at boot; units that are not installed are disabled already."""
+
+    def settled(self, facts: Facts) -> str:
+        return "" if self._on(facts) else "none starts at boot"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"on": self._on(facts)}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "disable", before["on"])
+        return {"disabled": before["on"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._ctl(machine, "enable", before["on"])
+        return {"enabled": before["on"]}
+
+    def _on(self, facts: Facts) -> List[str]:
+        return [unit.name for unit in self._found(facts) if unit.enabled in ("enabled", "enabled-runtime")]
+
+    def describe(self) -> str:
+        return f"disable at boot {self._list}"

@@ -1,0 +1,115 @@
+"""How each kind of server shows that it answers; every look is bounded and never raises."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from typing import Any, Dict, List, Set, Tuple
+
+from .machine import Seen
+
+TIMEOUT = 2.0  # seconds; on the same host an answer takes milliseconds
+
+
+def answers(protocol: str, address: str, port: int, path: str = "/") -> Seen:
+    """Whether the server at address:port answers as its protocol should."""
+    try:
+        if protocol == "http":
+            return _http(address, port, path)
+        if protocol == "clickhouse":
+            return _clickhouse(address, port)
+        if protocol == "redis":
+            return _line(address, port, b"PING\r\n", b"+PONG")
+        if protocol == "nats":
+            return _line(address, port, b"", b"INFO {")
+    except (OSError, http.client.HTTPException) as error:
+        return Seen(False, f"no answer on {address}:{port}: {error or type(error).__name__}")
+    return Seen(False, f"unknown protocol {protocol!r}")
+
+
+def get(address: str, port: int, path: str, method: str = "GET") -> Tuple[int, Dict[str, str], bytes]:
+    """Status, headers (names in lower case) and body of one plain request. Raises OSError, HTTPException."""
+    connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT)
+    try:
+        connection.request(method, path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, headers, body_of(response, TIMEOUT)
+    finally:
+        connection.close()
+
+
+def body_of(response: http.client.HTTPResponse, seconds: float) -> bytes:
+    """The whole body, within `seconds`. Raises OSError, HTTPException.
+
+    Each part has the socket's timeout for itself, so an answer that never ends needs one for the whole.
+    """
+    ends = time.monotonic() + seconds
+    parts: List[bytes] = []
+    left = response.length  # None where only the end tells
+    while left is None or left > 0:
+        part = response.read1(left or 65536)
+        if not part:
+            break
+        parts.append(part)
+        left = left - len(part) if left is not None else None
+        if time.monotonic() > ends:
+            raise TimeoutError("the answer never ends")
+    if left:
+        raise http.client.IncompleteRead(b"".join(parts), left)
+    return b"".join(parts)
+
+
+def bound_durables(address: str, monitor: int) -> Dict[str, Dict[str, Any]]:
+    """Durable consumer → whether it is bound and how much it has pending, from JetStream's monitoring.
+
+    Raises OSError or ValueError when the monitoring does not answer, or not as NATS does. `push_bound` is
+    missing from an unbound consumer.
+    """
+    try:
+        status, _, body = get(address, monitor, "/jsz?streams=1&consumers=1&config=1")
+        if status != 200:
+            raise OSError(f"JetStream's monitoring answered {status}")
+        return _durables(json.loads(body))
+    except (http.client.HTTPException, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
+
+
+def _durables(told: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
+    found: Dict[str, Dict[str, Any]] = {}
+    for account in told.get("account_details") or []:
+        for stream in account.get("stream_detail") or []:
+            for consumer in stream.get("consumer_detail") or []:
+                found[consumer["name"]] = {
+                    "bound": bool(consumer.get("push_bound")),
+                    "pending": consumer.get("num_pending", 0),
+                    "stream": stream["name"],
+                }
+    return found
+
+
+def unbound(wanted: "Set[str]", found: Dict[str, Dict[str, Any]]) -> Tuple[str, ...]:
+    """The wanted durables that are missing or that nobody is bound to."""
+    return tuple(sorted(name for name in wanted if not found.get(name, {}).get("bound")))
+
+
+def _http(address: str, port: int, path: str) -> Seen:
+    status, headers, _ = get(address, port, path)
+    data = {"status": status, "headers": {k: v for k, v in headers.items() if k.startswith("x-")}}
+    return Seen(200 <= status < 400, f"GET :{port}{path} answers {status}", data)
+
+
+def _clickhouse(address: str, port: int) -> Seen:
+    status, _, body = get(address, port, "/ping")
+    said = body.decode(errors="replace").strip()
+    return Seen(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
+
+
+def _line(address: str, port: int, ask: bytes, expected: bytes) -> Seen:
+    with socket.create_connection((address, port), TIMEOUT) as connection:
+        connection.settimeout(TIMEOUT)
+        connection.sendall(ask)
+        said = connection.recv(512)
+    return Seen(said.startswith(expected), f":{port} answers {said[:40]!r}")

@@ -1,0 +1,57 @@
+"""Frozen dataclasses to JSON and back: the wire format of plans, facts and events.
+
+A dataclass becomes an object whose "type" is its name; tuples become lists. Fields with the metadata
+`wire: False` stay where they are: file contents travel beside the plan, not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Dict, Type, TypeVar
+
+_PLAIN = "plain"  # a dictionary with a key that would else be taken for a type
+
+_types: Dict[str, Type[Any]] = {}
+T = TypeVar("T")
+
+
+def wire(cls: Type[T]) -> Type[T]:
+    """Class decorator: the dataclass may travel."""
+    if cls.__name__ in _types:
+        raise TypeError(f"two wire types are called {cls.__name__}")
+    _types[cls.__name__] = cls
+    return cls
+
+
+def encode(value: Any) -> Any:
+    """Plain JSON data for a wire dataclass, or for containers of such."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f for f in dataclasses.fields(value) if f.metadata.get("wire", True)]
+        return {"type": type(value).__name__, **{f.name: encode(getattr(value, f.name)) for f in fields}}
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    if isinstance(value, dict):
+        plain = {key: encode(item) for key, item in value.items()}
+        # A service may be called "type" as well.
+        return {"type": _PLAIN, "items": plain} if "type" in plain else plain
+    return value
+
+
+def decode(data: Any) -> Any:
+    """The value that `encode` was given, lists as tuples. Raises ValueError for what this version does not know."""
+    if isinstance(data, list):
+        return tuple(decode(item) for item in data)
+    if not isinstance(data, dict):
+        return data
+    name = data.get("type")
+    if name == _PLAIN:
+        return {key: decode(item) for key, item in data["items"].items()}
+    fields = {key: decode(item) for key, item in data.items() if key != "type"}
+    if name is None:
+        return fields
+    if name not in _types:
+        raise ValueError(f"unknown type {name!r}: the plan was made by another version")
+    try:
+        return _types[name](**fields)
+    except TypeError as error:
+        raise ValueError(f"{name} is another version's: {error}") from error

@@ -1,0 +1,89 @@
+"""What Docker says of a Compose project's containers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List
+
+from .facts import Compose, Container
+from .machine import CommandFailed, Machine, Result
+
+_SERVICE = "com.docker.compose.service"
+
+
+def compose(ref: Compose) -> List[str]:
+    """The first words of every Compose call on a project."""
+    return ["docker", "compose", "-p", ref.project, "-f", ref.file, "--project-directory", ref.directory]
+
+
+def containers(machine: Machine, project: str) -> Dict[str, Container]:
+    """The project's containers by service, stopped ones included; one-off containers left out.
+
+    Raises CommandFailed when the Docker daemon does not answer.
+    """
+    argv = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={project}"]
+    ids = machine.run([*argv, "--filter", "label=com.docker.compose.oneoff=False"], timeout=15).out.split()
+    if not ids:
+        return {}
+    result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=15, ok=None)
+    # A container may vanish between the two calls; the others are still told. The daemon may vanish as well, and
+    # then saying that there are none would be wrong.
+    if result.code != 0 and "no such" not in result.err.lower():
+        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
+    found = [_container(item) for item in _json(result)]
+    return {item.service: item for item in found}
+
+
+def config_error(machine: Machine, ref: Compose) -> str:
+    """What is wrong with the Compose file; empty when it is valid."""
+    result = machine.run([*compose(ref), "config", "--quiet"], timeout=20, ok=None)
+    return "" if result.code == 0 else result.said
+
+
+def projects(machine: Machine) -> Dict[str, str]:
+    """Every Compose project on the host, running or not: name → status."""
+    result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=15)
+    return {item["Name"]: item["Status"] for item in _json(result)}
+
+
+def network(machine: Machine, name: str) -> Dict[str, str]:
+    """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
+    result = machine.run(["docker", "network", "inspect", name], timeout=10)
+    configs = _json(result)[0]["IPAM"]["Config"] or []
+    usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
+    if len(usable) != 1:
+        raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
+    return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
+
+
+def _json(result: Result) -> List[Dict[str, Any]]:
+    try:
+        found: List[Dict[str, Any]] = json.loads(result.out or "[]")
+    except ValueError as error:
+        raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.said) from error
+    return found
+
+
+def _container(item: Dict[str, Any]) -> Container:
+    labels = item["Config"].get("Labels") or {}
+    networks = item["NetworkSettings"].get("Networks") or {}
+    addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
+    state = item["State"]
+    return Container(
+        service=labels.get(_SERVICE, ""),
+        name=item["Name"].lstrip("/"),
+        id=item["Id"],
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        restarts=item.get("RestartCount", 0),
+        pid=state.get("Pid", 0),
+        started=state.get("StartedAt", ""),
+        image=item["Config"].get("Image", ""),
+        address=addresses[0] if addresses else "",
+        published=_published(item),
+    )
+
+
+def _published(item: Dict[str, Any]) -> Dict[str, str]:
+    ports = item["NetworkSettings"].get("Ports") or {}
+    return {port: f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}" for port, bindings in ports.items() if bindings}

@@ -1,0 +1,136 @@
+"""Facts about the edge: what NPM's database, its generated files and the running nginx say of our hosts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import docker, npmfile, npmrows, npmserver
+from .codec import wire
+from .facts import EdgeRef
+from .machine import CommandFailed, Machine, StepFailed, said
+from .npmfile import Drift, Upstream
+from .npmrows import ProxyHost
+from .npmserver import EdgeContainer
+
+
+@wire
+@dataclass(frozen=True)
+class HostFact:
+    """One of our hostnames at the edge. With a `problem` the other fields may be empty."""
+
+    domain: str
+    problem: str = ""  # why there is nothing that a switch could safely build on
+    row: Optional[ProxyHost] = None
+    path: str = ""  # its generated file
+    text: str = ""
+    tls: bool = False
+    upstream: Optional[Upstream] = None  # the file's own, where `location /` goes
+    routes: Tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
+    route_upstream: Optional[Upstream] = None
+    drift: Tuple[str, ...] = ()  # how file and database differ
+    stale: bool = False  # the file is newer than what the running nginx has read
+
+
+def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
+    """All there is to know before a switch; what cannot be read is told, not raised.
+
+    Keys: `container` (EdgeContainer), `network` (gateway and subnet; empty when it cannot be told),
+    `test` (what `nginx -t` complains of; empty when it passes), `problem` (of all the rest) and `hosts`
+    (domain → HostFact).
+    """
+    box = npmserver.container(machine, ref.container)
+    facts: Dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
+    try:
+        facts["network"] = docker.network(machine, ref.network)
+        if box.running:
+            tested = npmserver.config_test(machine, ref.container)
+            facts["test"] = "" if tested.code == 0 else tested.said
+    except CommandFailed as error:
+        facts["problem"] = facts["problem"] or said(error)
+    try:
+        facts["hosts"] = {fact.domain: fact for fact in host_facts(ref, read_at(box))}
+    except StepFailed as error:
+        facts["problem"] = str(error)
+    return facts
+
+
+def read_at(box: EdgeContainer) -> float:
+    """When the running nginx last read its files (epoch, seconds); 0 when none runs."""
+    return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
+
+
+def host_facts(ref: EdgeRef, read: float) -> List[HostFact]:
+    """What database and files say of our hostnames, nginx having read its files at `read` (see `read_at`).
+
+    Raises StepFailed when the database cannot be read.
+    """
+    rows = npmrows.live_rows(ref.database)
+    return [_host(ref, rows, domain, read) for domain in ref.domains]
+
+
+def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
+    """The generated file of a proxy host."""
+    return Path(ref.root) / "data/nginx/proxy_host" / f"{row.id}.conf"
+
+
+def decoded(content: bytes) -> str:
+    """A file's text such that `encoded` gives the very same bytes again."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text that `decoded` made."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text that `decoded` made."""
+    return hashlib.sha256(encoded(text)).hexdigest()
+
+
+def _host(ref: EdgeRef, rows: List[ProxyHost], domain: str, read: float) -> HostFact:
+    problem = npmrows.row_problem(rows, domain)
+    if problem:
+        return HostFact(domain, problem)
+    row = next(row for row in rows if domain in row.names)
+    path = file_of(ref, row)
+    try:
+        text = decoded(path.read_bytes())
+        stale = path.stat().st_mtime > read > 0
+    except OSError as error:
+        return HostFact(domain, f"the generated file of {domain} cannot be read: {error}", row, str(path))
+    try:
+        server = npmfile.server_block(text, domain)
+    except Drift as error:
+        return HostFact(domain, str(error), row, str(path), text)
+    blocks = npmfile.route_blocks(server.children or ())
+    own = npmfile.own_upstream(server)
+    return HostFact(
+        domain,
+        row=row,
+        path=str(path),
+        text=text,
+        tls=any("ssl" in listen.values for listen in server.find("listen")),
+        upstream=own,
+        # nginx takes the first matching location, so the first block is the one that counts.
+        routes=blocks[0].prefixes if blocks else (),
+        route_upstream=blocks[0].upstream if blocks else None,
+        drift=_drift(row, own, text, domain),
+        stale=stale,
+    )
+
+
+def _drift(row: ProxyHost, own: Optional[Upstream], text: str, domain: str) -> Tuple[str, ...]:
+    found = []
+    if own is None or not row.leads_to(own):
+        found.append(f"{domain}: the database sends requests to {row.place}, the file to {own or 'nowhere'}")
+    try:
+        npmfile.updated_file(text, domain, own or Upstream("unknown", 1), row.advanced, row.advanced)
+    except ValueError as error:
+        found.append(f"{domain}: advanced_config: {error}")
+    except Drift as error:
+        found.append(str(error))
+    return tuple(found)

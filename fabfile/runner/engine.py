@@ -1,0 +1,176 @@
+"""Carries out a plan: each step looked at, done, verified and journaled, or everything taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Tuple
+
+from .health import healthy
+from .journal import Journal
+from .machine import POLL, Evidence, Machine, StepFailed
+from .model import NoUndo, Plan, Probe, Step, Undo
+from .watch import Watcher
+
+Taken = Tuple[Step, Dict[str, Any]]  # a step that was begun, and what its action found before
+
+
+@dataclass
+class Engine:
+    """Executes one plan; `word` tells what the operator said so far: confirm, revert or nothing."""
+
+    plan: Plan
+    machine: Machine
+    journal: Journal
+    word: Callable[[], str]
+
+    def execute(self) -> str:
+        """Run the plan to its end; returns the outcome: done, nothing, reverted or stuck.
+
+        Raises JournalFailed when nothing could be begun, or the end could not be journaled.
+        """
+        self.journal.set_aside()
+        self.journal.write("start", None, name=self.plan.name, who=self.plan.who, settings=self.plan.settings)
+        taken: List[Taken] = []
+        with Watcher(self.plan.watch, self.journal) as watcher:
+            ending: Dict[str, Any] = {}
+            try:
+                self._forward(taken)
+                if taken and self.plan.confirm_within:
+                    self._await_word()
+                outcome = "done" if taken else "nothing"
+            except StepFailed as failure:
+                outcome, ending = self._back(taken, str(failure))
+        return self._finish(outcome, felt=watcher.felt(), **ending)
+
+    def resume(self, events: List[Dict[str, Any]]) -> str:
+        """Take back what an interrupted plan had begun, as its journal tells."""
+        self.journal.release()
+        self.journal.write("start", None, name=self.plan.name, who=self.plan.who, resumed=True)
+        outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
+        return self._finish(outcome, **ending)
+
+    def _forward(self, taken: List[Taken]) -> None:
+        for step in self.plan.steps:
+            if self.word() == "revert":
+                raise StepFailed("the operator asked to revert")
+            with self._told("failed", step):
+                self._take(step, taken)
+
+    def _take(self, step: Step, taken: List[Taken]) -> None:
+        look = step.action.look(self.machine)
+        if look.settled:
+            self._verify(step.verify, step.deadline)
+            self.journal.write("noop", step.name, why=look.settled)
+            return
+        self.journal.write("start", step.name, what=step.action.describe(), before=look.before)
+        taken.append((step, look.before))
+        evidence = step.action.do(self.machine, look.before)
+        evidence["verified"] = self._verify(step.verify, step.deadline)
+        self.journal.write("done", step.name, **evidence)
+
+    def _verify(self, probes: Tuple[Probe, ...], deadline: float) -> List[str]:
+        ends = time.monotonic() + deadline
+        seen: List[str] = []
+        for probe in probes:
+            found = self.machine.wait(functools.partial(probe.look, self.machine), ends - time.monotonic())
+            if not found.ok:
+                raise StepFailed(f"{found.text} (waited {deadline:g} s)", **found.data)
+            seen.append(found.text)
+        return seen
+
+    def _await_word(self) -> None:
+        """Dead man's switch: nobody confirming is the same as somebody asking to revert."""
+        self.journal.write("waiting", None, seconds=self.plan.confirm_within)
+        ends = time.monotonic() + self.plan.confirm_within
+        while time.monotonic() < ends:
+            word = self.word()
+            if word == "confirm":
+                return
+            if word == "revert":
+                raise StepFailed("the operator asked to revert")
+            time.sleep(POLL)
+        raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
+
+    def _back(self, taken: List[Taken], why: str) -> Tuple[str, Dict[str, Any]]:
+        self.journal.release()
+        for step, before in reversed(taken):
+            try:
+                self._undo(step, before)
+            except StepFailed as failure:
+                return "stuck", {"why": why, "stuck_at": step.name, "error": str(failure)}
+        return "reverted", {"why": why}
+
+    def _undo(self, step: Step, before: Dict[str, Any]) -> None:
+        if isinstance(step.undo, NoUndo):
+            self.journal.note("undone", step.name, why=step.undo.why)
+            return
+        undo: Undo = step.undo
+        self.journal.note("undo", step.name)
+        with self._told("stuck", step):
+            evidence = self._put_back(step, undo, before)
+            evidence["verified"] = self._verify(undo.verify, undo.deadline)
+        self.journal.note("undone", step.name, **evidence)
+
+    @contextlib.contextmanager
+    def _told(self, event: str, step: Step) -> Iterator[None]:
+        """Whatever goes wrong inside, a fault of ours too, is journaled and becomes a StepFailed.
+
+        On the way back a journal that cannot be written stops nobody; a resume does what it lacks once more.
+        """
+        try:
+            yield
+        except StepFailed as failure:
+            self.journal.note(event, step.name, **failure.evidence)
+            raise
+        except Exception as error:  # a fault of ours must take the plan back as well, whatever it is
+            told = StepFailed(f"{type(error).__name__}: {error}")
+            self.journal.note(event, step.name, **told.evidence)
+            raise told from error
+
+    def _put_back(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
+        if undo.action is None:
+            return step.action.restore(self.machine, before)
+        look = undo.action.look(self.machine)
+        return {"noop": look.settled} if look.settled else undo.action.do(self.machine, look.before)
+
+    def _finish(self, outcome: str, **evidence: Any) -> str:
+        self.journal.release()
+        self.journal.write("finished", None, outcome=outcome, health=self._account(), **evidence)
+        return outcome
+
+    def _account(self) -> Dict[str, str]:
+        """What is up and what is down in the end; a look that fails says so instead."""
+        try:
+            verdicts = healthy(self.machine, self.plan.workloads) if self.plan.workloads else {}
+        except (StepFailed, OSError, ValueError, LookupError) as error:
+            return {"unknown": f"{type(error).__name__}: {error}"}
+        return {key: verdict.text for key, verdict in verdicts.items()}
+
+
+def begun(plan: Plan, events: List[Dict[str, Any]]) -> List[Taken]:
+    """The steps that a journal shows as begun and not undone, in order, with what they found before."""
+    before: Dict[str, Dict[str, Any]] = {}
+    for event in events:
+        if event["step"] is None:
+            continue
+        if event["event"] == "start":
+            before[event["step"]] = event["evidence"]["before"]
+        elif event["event"] == "undone":
+            before.pop(event["step"], None)
+    return [(step, before[step.name]) for step in plan.steps if step.name in before]
+
+
+def word_of(folder: Path) -> Callable[[], str]:
+    """Reads the operator's word from a plan's folder."""
+
+    def read() -> str:
+        try:
+            return (folder / "say").read_text(errors="replace").strip()
+        except OSError:  # nothing was said yet, or nothing that can be heard
+            return ""
+
+    return read

@@ -1,0 +1,253 @@
+"""Facts about a VPS, as data, and the request that names which ones are wanted."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Tuple, TypeVar
+
+from .codec import wire
+
+T = TypeVar("T")
+
+
+@wire
+@dataclass(frozen=True)
+class Compose:
+    """A Compose project: its name, its file, the folder relative paths in it start from."""
+
+    project: str
+    file: str
+    directory: str
+
+
+@wire
+@dataclass(frozen=True)
+class Workload:
+    """A service as a runtime runs it, with all that `healthy` asks about it."""
+
+    name: str
+    runtime: str  # native or docker
+    unit: str = ""
+    user: str = ""  # whose user manager runs the unit; empty: the system's
+    project: str = ""  # Compose project, for docker
+    port: int = 0  # 0: it listens nowhere
+    protocol: str = ""  # how it answers: http, redis, nats, clickhouse
+    path: str = ""  # what http asks for
+    durables: Tuple[str, ...] = ()
+    monitor: int = 0  # port of JetStream's monitoring, for the durables
+
+
+@wire
+@dataclass(frozen=True)
+class Program:
+    """A server's program on one side: how to ask it for its version."""
+
+    name: str
+    argv: Tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
+    image: str = ""  # empty: native
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeRef:
+    """Where the edge's files are and which hostnames matter."""
+
+    root: str
+    database: str
+    container: str
+    network: str
+    domains: Tuple[str, ...]
+
+
+@wire
+@dataclass(frozen=True)
+class Wanted:
+    """Which facts to gather. Every field left empty costs nothing."""
+
+    units: Tuple[str, ...] = ()
+    user: str = ""
+    user_units: Tuple[str, ...] = ()
+    files: Tuple[str, ...] = ()
+    trees: Tuple[str, ...] = ()
+    accounts: Tuple[str, ...] = ()
+    ports: Tuple[int, ...] = ()
+    programs: Tuple[Program, ...] = ()
+    compose: Optional[Compose] = None
+    projects: bool = False
+    owner_file: str = ""
+    env_file: str = ""
+    env_keys: Tuple[str, ...] = ()
+    firewall: bool = False
+    edge: Optional[EdgeRef] = None
+    workloads: Tuple[Workload, ...] = ()
+    patience: float = 0.0  # seconds to wait until the workloads are healthy
+    checkout: str = ""  # asked as `user`
+    redis_data: Tuple[str, ...] = ()
+    host: bool = False
+    ops: bool = False
+
+
+@wire
+@dataclass(frozen=True)
+class Unit:
+    """What systemd says of a unit (`systemctl show`)."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    enabled: str
+    restarts: int
+    pid: int
+    result: str
+    cgroup: str
+    stale: bool  # the file changed since systemd read it
+
+    @property
+    def running(self) -> bool:
+        return self.active == "active" and self.sub == "running"
+
+
+@wire
+@dataclass(frozen=True)
+class FileFact:
+    """A file, a folder, or the lack of one."""
+
+    path: str
+    kind: str  # file, directory, other, missing, unreadable
+    mode: int = 0
+    owner: str = ""
+    group: str = ""
+    sha256: str = ""
+    text: Optional[str] = None  # contents of a small text file
+
+
+@wire
+@dataclass(frozen=True)
+class Tree:
+    """Who owns a data directory: the numeric pairs found in it, with how many entries each has."""
+
+    path: str
+    owners: Dict[str, int]  # "uid:gid" → entries
+    mode: int = 0
+
+
+@wire
+@dataclass(frozen=True)
+class Container:
+    """What Docker says of one container of the project."""
+
+    service: str
+    name: str
+    id: str
+    state: str
+    health: str  # healthy, unhealthy, starting, or empty when it has no health check
+    restarts: int
+    pid: int
+    started: str
+    image: str
+    address: str
+    published: Dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@wire
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket and the process that holds it."""
+
+    port: int
+    address: str
+    pid: int
+    command: str
+    cgroup: str
+
+
+@wire
+@dataclass(frozen=True)
+class Rule:
+    """One UFW rule for incoming traffic, as `ufw show added` lists it."""
+
+    action: str
+    port: str  # empty: any
+    protocol: str  # empty: any
+    source: str  # empty: anywhere
+    comment: str
+    text: str
+    narrow: bool = False  # only for one interface, source port or address of ours: whether it fits cannot be told
+
+
+@wire
+@dataclass(frozen=True)
+class Health:
+    """Whether a workload is healthy, and every reason it is not."""
+
+    name: str
+    runtime: str
+    ok: bool
+    text: str
+    data: Dict[str, Any] = field(default_factory=dict)
+    hopeless: bool = False  # it will not become healthy by waiting
+
+
+@wire
+@dataclass(frozen=True)
+class Checkout:
+    """A git work tree: where it stands and what was changed in it by hand."""
+
+    head: str
+    branch: str  # empty when detached
+    changed: Tuple[str, ...]
+
+
+@wire
+@dataclass(frozen=True)
+class Facts:
+    """What was found. Keys are names, paths or ports; what was not asked for is absent."""
+
+    host: Dict[str, Any] = field(default_factory=dict)
+    units: Dict[str, Unit] = field(default_factory=dict)
+    user_units: Dict[str, Unit] = field(default_factory=dict)
+    user_manager: str = ""  # empty when it can be reached, else why not
+    files: Dict[str, FileFact] = field(default_factory=dict)
+    trees: Dict[str, Tree] = field(default_factory=dict)
+    accounts: Dict[str, str] = field(default_factory=dict)  # name → "uid:gid", empty when it does not exist
+    listeners: Tuple[Listener, ...] = ()
+    versions: Dict[str, str] = field(default_factory=dict)  # program → version, or empty when not found
+    version_errors: Dict[str, str] = field(default_factory=dict)
+    containers: Dict[str, Container] = field(default_factory=dict)
+    docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
+    compose_error: str = ""
+    projects: Dict[str, str] = field(default_factory=dict)
+    owner: str = ""  # native, docker, or empty when there is no owner file
+    owner_error: str = ""
+    env: Dict[str, str] = field(default_factory=dict)
+    env_error: str = ""
+    firewall_active: bool = False
+    rules: Tuple[Rule, ...] = ()
+    edge: Dict[str, Any] = field(default_factory=dict)
+    health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"
+    checkout: Optional[Checkout] = None
+    checkout_error: str = ""
+    redis_formats: Dict[str, int] = field(default_factory=dict)
+    ops: Dict[str, Any] = field(default_factory=dict)
+
+    def unit(self, name: str, user: str = "") -> Optional[Unit]:
+        """A unit's facts; None when nobody asked for it."""
+        return (self.user_units if user else self.units).get(name)
+
+
+def merge(left: Wanted, right: Wanted) -> Wanted:
+    """A request for all that both want; where only one can be had, the right one's."""
+    values: Dict[str, Any] = {}
+    for spec in dataclasses.fields(Wanted):
+        mine, theirs = getattr(left, spec.name), getattr(right, spec.name)
+        if isinstance(mine, tuple):
+            values[spec.name] = mine + tuple(item for item in theirs if item not in mine)
+        else:
+            values[spec.name] = theirs or mine
+    return Wanted(**values)

@@ -1,0 +1,187 @@
+"""Gathers the wanted facts, side by side: what takes longest is waiting for other programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from . import docker, git, health, paths, sockets, systemd, ufw, versions
+from .envfile import read_env
+from .facts import Facts, Wanted
+from .machine import CommandFailed, Machine, StepFailed, said
+from .ops import stored
+
+Found = Dict[str, Any]
+
+
+def gather(machine: Machine, wanted: Wanted) -> Facts:
+    """The facts that `wanted` asks for. What cannot be read is told in the facts, not raised."""
+    jobs = [job for needed, job in _JOBS if needed(wanted)]
+    found: Found = {}
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for part in pool.map(lambda job: job(machine, wanted), jobs):
+            found.update(part)
+    return Facts(**found)
+
+
+def _host(machine: Machine, wanted: Wanted) -> Found:
+    disk = shutil.disk_usage("/var/lib")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {
+        "host": {
+            "name": socket.gethostname(),
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            "uid": os.geteuid(),
+            "boot": boot,
+            "time": time.time(),
+            "disk_free": disk.free,  # bytes below /var/lib
+        }
+    }
+
+
+def _units(machine: Machine, wanted: Wanted) -> Found:
+    return {"units": systemd.show(machine, wanted.units)}
+
+
+def _user_units(machine: Machine, wanted: Wanted) -> Found:
+    if not wanted.user_units:
+        return {}
+    try:
+        problem = systemd.manager_error(machine, wanted.user)
+        if problem:
+            return {"user_manager": problem}
+        return {"user_units": systemd.show(machine, wanted.user_units, wanted.user)}
+    except StepFailed as error:
+        return {"user_manager": said(error)}
+
+
+def _files(machine: Machine, wanted: Wanted) -> Found:
+    return {"files": {path: paths.file_fact(path) for path in wanted.files}}
+
+
+def _trees(machine: Machine, wanted: Wanted) -> Found:
+    return {"trees": {path: paths.tree(path) for path in wanted.trees}}
+
+
+def _accounts(machine: Machine, wanted: Wanted) -> Found:
+    return {"accounts": {name: paths.account(name) for name in wanted.accounts}}
+
+
+def _ports(machine: Machine, wanted: Wanted) -> Found:
+    return {"listeners": sockets.listeners(wanted.ports)}
+
+
+def _programs(machine: Machine, wanted: Wanted) -> Found:
+    return versions.ask_all(machine, wanted.programs)
+
+
+def _compose(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.compose is not None
+    try:
+        found: Found = {"containers": docker.containers(machine, wanted.compose.project)}
+    except CommandFailed as error:
+        told = f"Docker does not answer: {said(error)}"
+        return {"docker_error": told, "compose_error": told}
+    if not Path(wanted.compose.file).exists():
+        return {**found, "compose_error": f"there is no Compose file at {wanted.compose.file}"}
+    try:
+        return {**found, "compose_error": docker.config_error(machine, wanted.compose)}
+    except CommandFailed as error:
+        return {**found, "compose_error": said(error)}
+
+
+def _projects(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"projects": docker.projects(machine)}
+    except CommandFailed:
+        return {}  # `_compose` tells that Docker does not answer
+
+
+def _owner(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        text = Path(wanted.owner_file).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return {"owner": ""}
+    except OSError as error:
+        return {"owner_error": f"the owner file cannot be read: {error}"}
+    if text not in ("native", "docker"):
+        return {"owner_error": f"the owner file holds {text[:40]!r}, neither native nor docker"}
+    return {"owner": text}
+
+
+def _env(machine: Machine, wanted: Wanted) -> Found:
+    """Only the named keys leave the VPS: the rest of an env file may be secret."""
+    try:
+        values = read_env(Path(wanted.env_file))
+    except (OSError, ValueError) as error:
+        return {"env_error": f"{wanted.env_file}: {error}"}
+    return {"env": {key: values[key] for key in wanted.env_keys if key in values}}
+
+
+def _firewall(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
+    except CommandFailed:
+        return {}  # no UFW: nothing filters, and the plan has no rule to add
+
+
+def _edge(machine: Machine, wanted: Wanted) -> Found:
+    from .edge import edge_facts  # the edge's module needs this one's caller
+
+    assert wanted.edge is not None
+    return {"edge": edge_facts(machine, wanted.edge)}
+
+
+def _health(machine: Machine, wanted: Wanted) -> Found:
+    verdicts: Dict[str, Any] = {}
+    for runtime in ("native", "docker"):
+        some = [w for w in wanted.workloads if w.runtime == runtime]
+        try:
+            verdicts.update(health.patiently(machine, some, wanted.patience) if some else {})
+        except StepFailed:
+            continue  # the user manager or Docker does not answer, which has a fact of its own
+    return {"health": verdicts}
+
+
+def _checkout(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"checkout": git.checkout(machine, wanted.checkout, wanted.user)}
+    except StepFailed as error:
+        return {"checkout_error": said(error)}
+
+
+def _redis(machine: Machine, wanted: Wanted) -> Found:
+    return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
+
+
+def _ops(machine: Machine, wanted: Wanted) -> Found:
+    return {"ops": stored(machine.ops)}
+
+
+_JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
+    (lambda w: w.host, _host),
+    (lambda w: w.units, _units),
+    (lambda w: w.user, _user_units),
+    (lambda w: w.files, _files),
+    (lambda w: w.trees, _trees),
+    (lambda w: w.accounts, _accounts),
+    (lambda w: w.ports, _ports),
+    (lambda w: w.programs, _programs),
+    (lambda w: w.compose, _compose),
+    (lambda w: w.projects, _projects),
+    (lambda w: w.owner_file, _owner),
+    (lambda w: w.env_file, _env),
+    (lambda w: w.firewall, _firewall),
+    (lambda w: w.edge, _edge),
+    (lambda w: w.workloads, _health),
+    (lambda w: w.checkout, _checkout),
+    (lambda w: w.redis_data, _redis),
+    (lambda w: w.ops, _ops),
+]

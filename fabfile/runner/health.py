@@ -1,0 +1,178 @@
+"""Healthy, in one place: every check, plan and status asks this and shows its evidence.
+
+A workload is healthy when its unit or container runs and is not restarting, its own process holds its port,
+it answers, and every durable consumer that belongs to it is bound. Each part was once the only one that told:
+a crash-looping unit is "active" between crashes, a foreign process answers on the port, and after a second
+owner took its consumers an API still says ok while it receives nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+from . import docker, sockets, systemd
+from .answers import answers, bound_durables, unbound
+from .facts import Container, Health, Listener, Unit, Workload
+from .machine import Machine, Seen
+
+SETTLE = 0.4  # seconds a healthy process must stay the same one
+_LOOP = 5  # restarts after which waiting for the next one is no use
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that one look needs, read once for all workloads."""
+
+    units: Dict[Tuple[str, str], Unit]
+    containers: Dict[Tuple[str, str], Container]
+    listeners: Tuple[Listener, ...]
+
+
+def healthy(machine: Machine, workloads: Sequence[Workload], settle: float = 0.0) -> Dict[str, Health]:
+    """One verdict for each workload, keyed "runtime/name".
+
+    With `settle` (seconds) a workload that looks healthy is looked at again after that time and must be the
+    same process still: one look cannot tell a crash loop from a start.
+    """
+    first = _scene(machine, workloads)
+    verdicts = {f"{w.runtime}/{w.name}": _verdict(first, w) for w in workloads}
+    if settle and all(verdict.ok for verdict in verdicts.values()):
+        time.sleep(settle)
+        second = _scene(machine, workloads)
+        for workload in workloads:
+            change = _restarted(_identity(first, workload), _identity(second, workload))
+            if change:
+                key = f"{workload.runtime}/{workload.name}"
+                verdicts[key] = Health(workload.name, workload.runtime, False, change, verdicts[key].data)
+    return verdicts
+
+
+def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+    """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
+    last: Dict[str, Health] = {}
+
+    def look() -> Seen:
+        last.update(healthy(machine, workloads, SETTLE if seconds else 0.0))
+        return seen_of(last)
+
+    machine.wait(look, seconds)
+    return last
+
+
+def seen_of(verdicts: Dict[str, Health]) -> Seen:
+    """All verdicts as one look."""
+    sick = [verdict for verdict in verdicts.values() if not verdict.ok]
+    text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
+    data = {key: verdict.text for key, verdict in verdicts.items()}
+    return Seen(not sick, text, data, final=any(verdict.hopeless for verdict in sick))
+
+
+def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
+    native = [w for w in workloads if w.runtime == "native"]
+    units: Dict[Tuple[str, str], Unit] = {}
+    for user in {w.user for w in native}:
+        names = [w.unit for w in native if w.user == user]
+        units.update({(user, name): unit for name, unit in systemd.show(machine, names, user).items()})
+    containers: Dict[Tuple[str, str], Container] = {}
+    for project in {w.project for w in workloads if w.runtime == "docker"}:
+        found = docker.containers(machine, project)
+        containers.update({(project, service): container for service, container in found.items()})
+    return _Scene(units, containers, sockets.listeners([w.port for w in native if w.port]))
+
+
+def _identity(scene: _Scene, workload: Workload) -> Tuple[int, int]:
+    """Main process and restart counter: what a restart changes."""
+    if workload.runtime == "native":
+        unit = scene.units[(workload.user, workload.unit)]
+        return unit.pid, unit.restarts
+    container = scene.containers.get((workload.project, workload.name))
+    return (container.pid, container.restarts) if container else (0, 0)
+
+
+def _restarted(first: Tuple[int, int], second: Tuple[int, int]) -> str:
+    if first == second:
+        return ""
+    return f"is restarting: process {first[0]} became {second[0]} (restarts {first[1]} → {second[1]})"
+
+
+def _verdict(scene: _Scene, workload: Workload) -> Health:
+    look = _native if workload.runtime == "native" else _docker
+    problems, address, data = look(scene, workload)
+    checks: List[Callable[[], str]] = []
+    if not problems and workload.protocol:
+        checks.append(lambda: _answer_problem(workload, address, data))
+    if not problems and workload.durables:
+        checks.append(lambda: _durables_problem(scene, workload))
+    problems += [problem for problem in (check() for check in checks) if problem]
+    text = "; ".join(problems) or "healthy"
+    return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("hopeless", False)))
+
+
+def _native(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+    unit = scene.units[(workload.user, workload.unit)]
+    data: Dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
+    if not unit.running:
+        data["hopeless"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
+        return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", data
+    if not workload.port:
+        return [], "", data
+    held = [item for item in scene.listeners if item.port == workload.port]
+    if not held:
+        return [f"nothing listens on port {workload.port}"], "", data
+    # Both are paths below the same control-group root; a foreign process is in another branch.
+    own = [item for item in held if unit.cgroup and (item.cgroup + "/").startswith(unit.cgroup + "/")]
+    if not own:
+        other = held[0]
+        return (
+            [f"port {workload.port} is held by {other.command or '?'} (pid {other.pid}), not by the unit"],
+            "",
+            data,
+        )
+    return [], sockets.reachable(own[0].address), data
+
+
+def _because(unit: Unit) -> str:
+    if unit.load == "not-found":
+        return " (not installed)"
+    return f" ({unit.result}, {unit.restarts} restarts)" if unit.result not in ("", "success") else ""
+
+
+def _docker(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+    container = scene.containers.get((workload.project, workload.name))
+    if container is None:
+        return ["there is no container"], "", {"hopeless": True}
+    data: Dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
+    if not container.running:
+        data["hopeless"] = container.state != "restarting" or container.restarts >= _LOOP
+        return [f"container is {container.state}"], "", data
+    # Docker's own check looks every few seconds; until its first verdict ours below are the stricter ones.
+    if container.health == "unhealthy":
+        return ["container's health check says unhealthy"], "", data
+    if workload.port and workload.port not in sockets.listening_ports(container.pid):
+        return [f"nothing in the container listens on port {workload.port}"], "", data
+    if workload.port and not container.address:
+        return ["the container is on no network"], "", data
+    return [], container.address, data
+
+
+def _answer_problem(workload: Workload, address: str, data: Dict[str, Any]) -> str:
+    seen = answers(workload.protocol, address, workload.port, workload.path)
+    data["answer"] = seen.text
+    return "" if seen.ok else seen.text
+
+
+def _durables_problem(scene: _Scene, workload: Workload) -> str:
+    """Asks the JetStream of the workload's own runtime; the other one's would tell of other consumers."""
+    address = "127.0.0.1"
+    if workload.runtime == "docker":
+        nats = scene.containers.get((workload.project, "nats"))
+        address = nats.address if nats else ""
+        if not address:  # an empty one would mean this host
+            return "the project's nats is on no network"
+    try:
+        loose = unbound(set(workload.durables), bound_durables(address, workload.monitor))
+    except (OSError, ValueError) as error:
+        return f"JetStream's monitoring does not answer: {error}"
+    return f"durables not bound: {', '.join(loose)}" if loose else ""

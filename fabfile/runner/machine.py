@@ -1,0 +1,171 @@
+"""The VPS as the runner touches it: processes with deadlines, polling, and a folder for backups."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+POLL = 0.05  # seconds between two looks at something that is awaited
+
+Evidence = Dict[str, Any]
+
+
+class StepFailed(Exception):
+    """A step did not do what it should; `evidence` goes into the journal as it is."""
+
+    def __init__(self, message: str, /, **evidence: Any) -> None:
+        super().__init__(message)
+        self.evidence: Evidence = {**evidence, "error": message}
+
+
+class CommandFailed(StepFailed):
+    """A command ended with an unexpected code, could not be started, or ran past its deadline."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    argv: Tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The last lines of its output, for a message; standard error first."""
+        return tail(self.err) or tail(self.out)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at a probe: whether it holds, and the words and figures that say why."""
+
+    ok: bool
+    text: str
+    data: Evidence = field(default_factory=dict)
+    final: bool = False  # it does not hold, and waiting will not help
+
+
+def said(error: Exception) -> str:
+    """A failed command's own words where it left some, else the error's."""
+    told = error.evidence.get("said") if isinstance(error, StepFailed) else ""
+    return str(told or error)
+
+
+def tail(text: str, lines: int = 6) -> str:
+    """The last `lines` non-empty lines of `text`, at most 1,000 characters."""
+    kept = [line for line in text.splitlines() if line.strip()][-lines:]
+    return "\n".join(kept)[-1000:]
+
+
+class Machine:
+    """Runs commands as root or as a user, and knows where the runner keeps its things."""
+
+    def __init__(self, ops: Path, backups: Optional[Path] = None) -> None:
+        self.ops = ops
+        self.backups = backups if backups is not None else ops / "backups"
+
+    def content(self, sha256: str) -> bytes:
+        """The bytes of a shipped file. Raises StepFailed when it was never shipped."""
+        try:
+            return (self.ops / "files" / sha256).read_bytes()
+        except OSError as error:
+            raise StepFailed(f"file {sha256[:12]} is not on the VPS: {error}") from error
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        user: Optional[str] = None,
+        timeout: float = 30.0,
+        stdin: Optional[bytes] = None,
+        ok: Optional[Tuple[int, ...]] = (0,),
+        env: Optional[Mapping[str, str]] = None,
+        cwd: Optional[str] = None,
+    ) -> Result:
+        """Run a command to its end and return what it said.
+
+        `timeout` is in seconds; past it the command's whole process group is killed. `ok` lists the codes
+        that mean success, None accepts all. Raises CommandFailed.
+        """
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**_environment(user), **(env or {})},
+                cwd=cwd,
+                start_new_session=True,
+                **_identity(user),
+            )
+        except OSError as error:
+            raise CommandFailed(f"{argv[0]} could not be started: {error}", argv=list(argv)) from error
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _kill(process)
+            raise CommandFailed(f"{argv[0]} took longer than {timeout:g} s", argv=list(argv)) from error
+        result = Result(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+        if ok is not None and result.code not in ok:
+            raise CommandFailed(
+                f"{' '.join(argv)} ended with {result.code}",
+                code=result.code,
+                said=result.said,
+                argv=list(argv),
+            )
+        return result
+
+    def wait(self, probe: Callable[[], Seen], seconds: float, every: float = POLL) -> Seen:
+        """Look until the probe holds, is lost, or `seconds` have passed; returns the last look."""
+        deadline = time.monotonic() + seconds
+        while True:
+            seen = probe()
+            if seen.ok or seen.final or time.monotonic() >= deadline:
+                return seen
+            time.sleep(every)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a command's process group. What left the group may keep its output open: that is not waited for."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.communicate(timeout=1)
+    except subprocess.TimeoutExpired:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _account(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise CommandFailed(f"there is no user {user} on the VPS") from None
+
+
+def _environment(user: Optional[str]) -> Dict[str, str]:
+    base = {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    entry = _account(user) if user else pwd.getpwuid(os.geteuid())
+    base.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
+    # Without it `systemctl --user` finds no manager when it is not started from a login session.
+    base["XDG_RUNTIME_DIR"] = f"/run/user/{entry.pw_uid}"
+    return base
+
+
+def _identity(user: Optional[str]) -> Dict[str, Any]:
+    if not user or os.geteuid() != 0:
+        return {}
+    entry = _account(user)
+    groups = os.getgrouplist(user, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}

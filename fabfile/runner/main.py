@@ -1,0 +1,207 @@
+"""The runner's verbs, as the operator's machine calls them over SSH and systemd starts them.
+
+Input comes on standard input, output is JSON lines. Codes: 0 said and done; 1 an error that a line tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any, Callable, Dict, List, Sequence
+
+from . import npm, ops, probes, recovery  # noqa: F401  plans name their types
+from .actions import command, compose, data, files, firewall, release, units  # noqa: F401  likewise
+from .atomic import put
+from .codec import decode, encode
+from .engine import Engine, word_of
+from .gather import gather
+from .journal import Journal
+from .machine import POLL, Machine, StepFailed
+from .model import Plan
+
+Events = List[Dict[str, Any]]
+Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
+
+_STARTING = 30.0  # seconds until a runner that was just started is given up
+_QUIET = 5.0  # seconds after which one that held the lock no more is
+
+
+def survey(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Facts about the VPS, as the request on standard input wants them; changes nothing."""
+    wanted = decode(json.loads(stdin.readline()))
+    _tell({"facts": encode(gather(Machine(root), wanted))})
+    return 0
+
+
+def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Take a plan, its files and this very zipapp, start the plan detached, and follow it."""
+    header = json.loads(stdin.readline())
+    ops.prepare(root)
+    for sha256, size in header["files"].items():
+        _keep(root / "files" / sha256, stdin.read(size), sha256)
+    runner = root / header["runner"]
+    if not runner.exists():
+        _keep(runner, Path(sys.path[0]).read_bytes(), runner.stem.partition("-")[2])
+    recovery.install(root, runner, Machine(root))
+    plan = header["plan"]
+    folder = ops.plan_folder(root, plan["id"])
+    folder.mkdir(mode=0o700)
+    put(folder / "plan.json", json.dumps(plan).encode(), 0o600, "root", "root")
+    _detach(root, runner, "execute", plan["id"])
+    return follow(root, [plan["id"]], stdin)
+
+
+def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Carry out a shipped plan in this process, holding the lock."""
+
+    def act(engine: Engine, events: Events) -> None:
+        if events:  # what it found before would be overwritten, and with it the way back
+            raise StepFailed(f"plan {words[0]} was begun already: it can only be taken back")
+        engine.execute()
+
+    return _with_engine(root, words[0], act)
+
+
+def resume(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Take back an interrupted plan, detached, and follow it. Says so when there is nothing to take back."""
+    events = ops.read_journal(ops.known_plan(root, words[0]))
+    _to_take_back(words[0], events)
+    holder = ops.lock_holder(root)
+    if holder:
+        raise StepFailed(f"{holder.get('who')} holds the lock: {holder.get('what')}, since {holder.get('since')}")
+    runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
+    _detach(root, runner, "revert", words[0])
+    return _follow(root, words[0], len(events), resumed=True)
+
+
+def revert(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Take back an interrupted plan in this process, holding the lock."""
+
+    def act(engine: Engine, events: Events) -> None:
+        _to_take_back(words[0], events)
+        engine.resume(events)
+
+    return _with_engine(root, words[0], act)
+
+
+def recover(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """After a boot or a crash: take back every plan whose runner was cut off."""
+    recovery.await_boot(Machine(root))
+    for plan in ops.interrupted(root):
+        revert(root, [plan], stdin)
+    return 0
+
+
+def follow(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Print a plan's events from number words[1] on, as they come, until it is finished."""
+    ops.known_plan(root, words[0])
+    return _follow(root, words[0], int(words[1]) if len(words) > 1 else 0)
+
+
+def say(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Pass on the operator's word on a plan: confirm or revert."""
+    ops.say(root, words[0], words[1])
+    return 0
+
+
+def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Every plan in one line each, or with an identifier every event of that one."""
+    told = ops.read_journal(ops.known_plan(root, words[0])) if words else ops.history(root)
+    for line in told:
+        _tell(line)
+    return 0
+
+
+_VERBS = (survey, ship, execute, resume, revert, recover, follow, say, history)
+VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
+
+
+def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = ops.ROOT) -> int:
+    """Run one verb; an error becomes one JSON line and code 1."""
+    try:
+        return VERBS[argv[0]](root, argv[1:], stdin)
+    except (StepFailed, OSError, ValueError) as error:
+        _tell({"error": f"{argv[0]}: {error}"})
+    except LookupError as error:  # whose text alone says too little
+        _tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}"})
+    return 1
+
+
+def _keep(path: Path, content: bytes, sha256: str) -> None:
+    """Store what was shipped, if it is what its name says: a connection may break off in the middle."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{path.name[:19]} arrived damaged; nothing was started")
+    put(path, content, 0o600, "root", "root")
+
+
+def _to_take_back(plan_id: str, events: Events) -> None:
+    ended = ops.outcome(events)
+    if not events or ended in ops.ENDINGS:
+        raise StepFailed(
+            f"plan {plan_id} has {'ended: ' + ended if ended else 'not begun'}; nothing is to be taken back"
+        )
+
+
+def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
+    """Print events from number `told` on until the last one ends the plan; a resumed one has ended before."""
+    reader = ops.Reader(ops.plan_folder(root, plan_id))
+    seen, ended, quiet_since = 0, False, time.monotonic()
+    while True:
+        events = reader.more()
+        for event in events[max(0, told - seen) :]:
+            _tell(event)
+        seen += len(events)
+        ended = events[-1]["event"] == "finished" if events else ended
+        if ended and (seen > told or not resumed):
+            return 0
+        if events or ops.lock_holder(root):
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > (_QUIET if seen > (told if resumed else 0) else _STARTING):
+            _tell({"error": "the runner is gone and the plan is not finished"})
+            return 1
+        time.sleep(POLL)
+
+
+def _with_engine(root: Path, plan_id: str, act: Callable[[Engine, Events], None]) -> int:
+    folder = ops.plan_folder(root, plan_id)
+    plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=plan_id)
+    holder = {
+        "who": plan.who,
+        "what": plan.name,
+        "plan": plan_id,
+        "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+    }
+    backups = folder / "backups"
+    backups.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with ops.lock(root, holder):
+            # Read with the lock held, so that it is the end of the story; and only its holder writes.
+            events = ops.read_journal(folder)
+            with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
+                act(Engine(plan, Machine(root, backups), journal, word_of(folder)), events)
+    except ops.Locked as locked:
+        if ops.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
+            raise StepFailed(str(locked)) from locked
+        with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
+            journal.write("start", None, name=plan.name, who=plan.who)
+            journal.write("finished", None, outcome="locked", holder=locked.holder)
+    return 0
+
+
+def _detach(root: Path, runner: Path, verb: str, plan_id: str) -> None:
+    """Start a verb in a transient unit of its own: it outlives the connection that asked for it."""
+    Machine(root).run(
+        ["systemd-run", "--quiet", "--collect", f"--unit=islandflow-{verb}-{plan_id}"]
+        + [f"--description=Islandflow {verb} {plan_id}", "--property=TimeoutStopSec=5"]
+        + [f"--property=OnFailure={recovery.UNIT.name}"]
+        + [sys.executable, "-I", str(runner), verb, plan_id]
+    )
+
+
+def _tell(line: Dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)

@@ -1,0 +1,177 @@
+"""Reads nginx configuration and keeps offsets, so that an edit is an exact splice of the original text.
+
+The tokens are those of nginx's own reader (ngx_conf_read_token): quotes only open at the start of a word, a
+backslash protects the next character, `${name}` does not open a block, and `#` inside a word is no comment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Iterable, Iterator, List, Optional, Tuple
+
+SPACE = " \t\r\n"
+_ESCAPES = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
+
+
+class ParseError(ValueError):
+    """The text is not nginx configuration; `line` counts from 1."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word, a comment or one of `;{}`, and where it stands: text[start:end], quotes included."""
+
+    kind: str  # word, comment, or the character itself
+    value: str  # a word as nginx understands it: without quotes and escapes
+    start: int
+    end: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One directive: text[start:end], from its name to its semicolon or closing brace.
+
+    A block has `children` and its inside is text[inner[0]:inner[1]]; a simple directive has None and (0, 0).
+    """
+
+    name: str
+    args: Tuple[Token, ...]
+    children: Optional[Tuple[Directive, ...]]
+    start: int
+    end: int
+    line: int
+    inner: Tuple[int, int] = (0, 0)
+
+    @property
+    def values(self) -> Tuple[str, ...]:
+        """The arguments as nginx understands them."""
+        return tuple(arg.value for arg in self.args)
+
+    def find(self, name: str, first: str = "") -> List[Directive]:
+        """Direct children called `name`, and, if given, with this first argument."""
+        return [
+            child for child in self.children or () if child.name == name and (not first or child.values[:1] == (first,))
+        ]
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The tokens of `text`, comments included. Raises ParseError."""
+    at, line = 0, 1
+    while at < len(text):
+        char = text[at]
+        if char in SPACE:
+            line += char == "\n"
+            at += 1
+            continue
+        if char == "#":
+            end = text.find("\n", at)
+            end = len(text) if end < 0 else end
+            token = Token("comment", text[at:end], at, end, line)
+        elif char in ";{}":
+            token = Token(char, char, at, at + 1, line)
+        elif char in "\"'":
+            end = _quoted_end(text, at, line)
+            token = Token("word", _unescaped(text[at + 1 : end - 1]), at, end, line)
+        else:
+            end = _bare_end(text, at, line)
+            token = Token("word", _unescaped(text[at:end]), at, end, line)
+        yield token
+        line += text.count("\n", at, token.end)
+        at = token.end
+
+
+def parse(text: str) -> List[Directive]:
+    """The directives of `text`, which may be a whole file or a fragment of complete directives.
+
+    Raises ParseError, with the line, where nginx would not read it either.
+    """
+    parents: List[Tuple[List[Token], int, List[Directive]]] = []
+    found: List[Directive] = []
+    words: List[Token] = []
+    for token in tokens(text):
+        if token.kind == "comment":
+            continue
+        if token.kind == "word":
+            words.append(token)
+            continue
+        if bool(words) == (token.kind == "}"):
+            raise ParseError(f'unexpected "{token.kind}"', token.line)
+        if token.kind == ";":
+            found.append(_directive(words, None, token.end))
+            words = []
+        elif token.kind == "{":
+            parents.append((words, token.end, found))
+            words, found = [], []
+        elif not parents:
+            raise ParseError('unexpected "}"', token.line)
+        else:
+            head, opened, siblings = parents.pop()
+            siblings.append(_directive(head, tuple(found), token.end, (opened, token.start)))
+            found = siblings
+    if words or parents:
+        expected = '";" or "}"' if words else '"}"'
+        raise ParseError(f"unexpected end, expecting {expected}", 1 + text.count("\n"))
+    return found
+
+
+def top_comments(text: str) -> List[Token]:
+    """The comments that stand outside every block."""
+    depth, found = 0, []
+    for token in tokens(text):
+        depth += (token.kind == "{") - (token.kind == "}")
+        if token.kind == "comment" and depth == 0:
+            found.append(token)
+    return found
+
+
+def splice(text: str, edits: Iterable[Tuple[int, int, str]]) -> str:
+    """`text` with each text[start:end] replaced; the edits must not overlap."""
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _directive(
+    words: List[Token],
+    children: Optional[Tuple[Directive, ...]],
+    end: int,
+    inner: Tuple[int, int] = (0, 0),
+) -> Directive:
+    name = words[0]
+    return Directive(name.value, tuple(words[1:]), children, name.start, end, name.line, inner)
+
+
+def _quoted_end(text: str, start: int, line: int) -> int:
+    at = start + 1
+    while at < len(text) and text[at] != text[start]:
+        at += 2 if text[at] == "\\" else 1
+    if at >= len(text):
+        raise ParseError("unexpected end, a quoted string is not closed", line)
+    # A closing parenthesis is let through for the sake of `if (… = "…")`.
+    if at + 1 < len(text) and text[at + 1] not in SPACE + ";{)":
+        raise ParseError(f'unexpected "{text[at + 1]}" behind a quoted string', line)
+    return at + 1
+
+
+def _bare_end(text: str, start: int, line: int) -> int:
+    at, variable = start, False
+    while at < len(text):
+        char = text[at]
+        if char == "{" and variable:
+            at += 1
+            continue
+        if char in SPACE + ";{":
+            return at
+        variable = char == "$"
+        at += 2 if char == "\\" else 1
+    raise ParseError('unexpected end, expecting ";" or "}"', line)
+
+
+def _unescaped(raw: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), raw, flags=re.DOTALL)

@@ -1,0 +1,108 @@
+"""The questions that verify a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+from . import docker, sockets, systemd
+from .answers import answers
+from .codec import wire
+from .facts import Workload
+from .health import SETTLE, healthy, seen_of
+from .machine import Machine, Seen, StepFailed
+from .model import Probe
+
+
+@wire
+@dataclass(frozen=True)
+class Healthy(Probe):
+    """All of the workloads are healthy, and still the same processes after `settle` seconds."""
+
+    workloads: Tuple[Workload, ...]
+    settle: float = SETTLE
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            return seen_of(healthy(machine, self.workloads, self.settle))
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+
+    def describe(self) -> str:
+        return "healthy: " + ", ".join(w.name for w in self.workloads)
+
+
+@wire
+@dataclass(frozen=True)
+class UnitsDown(Probe):
+    """None of the units runs or is about to be restarted."""
+
+    units: Tuple[str, ...]
+    user: str = ""
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            found = systemd.show(machine, self.units, self.user)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        alive = [f"{u.name} is {u.active}/{u.sub}" for u in found.values() if u.active not in ("inactive", "failed")]
+        return Seen(not alive, "; ".join(alive) or "all down")
+
+    def describe(self) -> str:
+        return "down: " + ", ".join(self.units)
+
+
+@wire
+@dataclass(frozen=True)
+class ContainersDown(Probe):
+    """None of the project's services has a running or restarting container."""
+
+    project: str
+    services: Tuple[str, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            found = docker.containers(machine, self.project)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        alive = [
+            f"{name} is {found[name].state}"
+            for name in self.services
+            if name in found and found[name].state not in ("exited", "created", "dead")
+        ]
+        return Seen(not alive, "; ".join(alive) or "all down")
+
+    def describe(self) -> str:
+        return "containers down: " + ", ".join(self.services)
+
+
+@wire
+@dataclass(frozen=True)
+class PortsFree(Probe):
+    """Nobody listens on the ports."""
+
+    ports: Tuple[int, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        held = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]
+        return Seen(not held, "held: " + "; ".join(held) if held else "all free")
+
+    def describe(self) -> str:
+        return "ports free: " + ", ".join(str(port) for port in self.ports)
+
+
+@wire
+@dataclass(frozen=True)
+class Answers(Probe):
+    """A server at an address answers as its protocol should."""
+
+    protocol: str
+    address: str
+    port: int
+    path: str = "/"
+
+    def look(self, machine: Machine) -> Seen:
+        return answers(self.protocol, self.address, self.port, self.path)
+
+    def describe(self) -> str:
+        return f"{self.protocol} answers on {self.address}:{self.port}{self.path if self.protocol == 'http' else ''}"

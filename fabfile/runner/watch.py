@@ -1,0 +1,157 @@
+"""Asks the edge all through a plan, so that what the users felt is measured and not guessed."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Deque, Dict, List, Optional, Protocol, Tuple, Type
+
+from .answers import body_of
+from .machine import StepFailed
+from .model import Watch
+
+
+class Sink(Protocol):
+    """Where outages are told: the journal."""
+
+    def write(self, event: str, step: Optional[str] = None, /, **evidence: Any) -> None:
+        """Take one event. Raises StepFailed."""
+
+
+Answer = Tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
+
+EVERY = 0.05  # seconds between two requests
+_AT_ONCE = 64  # requests under way: more than hang within a timeout
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """Made once: reading the system's authorities takes longer than a request, and they are not asked here."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_ANY_CERTIFICATE = _any_certificate()
+
+
+class Watcher:
+    """Requests every watched address until it is left; each outage is journaled as it ends."""
+
+    def __init__(self, watches: Tuple[Watch, ...], journal: Sink) -> None:
+        self._tallies = [_Tally(watch, journal) for watch in watches]
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._loop, args=(tally,)) for tally in self._tallies]
+
+    def __enter__(self) -> "Watcher":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def felt(self) -> Dict[str, Any]:
+        """Per watched address: requests, failures, longest wait (ms), outage (ms), last runtime seen."""
+        return {tally.watch.name: tally.summary() for tally in self._tallies}
+
+    def _loop(self, tally: "_Tally") -> None:
+        # A request that hangs must not hide what the next ones find: each has a thread, all are counted in order.
+        pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
+        under_way: Deque[Tuple[float, Future[Answer]]] = collections.deque()
+        while not self._stop.is_set():
+            if len(under_way) < _AT_ONCE:
+                under_way.append((time.monotonic(), pool.submit(_timed, tally.watch)))
+            while under_way and under_way[0][1].done():
+                tally.count(under_way[0][0], under_way.popleft()[1].result())
+            self._stop.wait(EVERY)
+        pool.shutdown(wait=True)
+        for started, answer in under_way:
+            tally.count(started, answer.result())
+        tally.close()
+
+
+def _timed(watch: Watch) -> Answer:
+    started = time.monotonic()
+    return request(watch), time.monotonic() - started
+
+
+def request(watch: Watch) -> str:
+    """One request to the edge on this host, as the public would send it; empty when it was served.
+
+    The certificate is not judged here: that is the public check's business.
+    """
+    try:
+        with socket.create_connection((watch.host, watch.port), watch.timeout) as plain:
+            with _ANY_CERTIFICATE.wrap_socket(plain, server_hostname=watch.domain) as secured:
+                secured.settimeout(watch.timeout)
+                head = f"GET {watch.path} HTTP/1.1\r\nHost: {watch.domain}\r\nConnection: close\r\n\r\n"
+                secured.sendall(head.encode())
+                response = http.client.HTTPResponse(secured)
+                response.begin()
+                body_of(response, watch.timeout)
+    except (OSError, http.client.HTTPException) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if response.status < 400 else f"answered {response.status}"
+
+
+class _Tally:
+    def __init__(self, watch: Watch, journal: Sink) -> None:
+        self.watch = watch
+        self._journal = journal
+        self._requests = 0
+        self._failures = 0
+        self._longest = 0.0
+        self._outages: List[float] = []
+        self._since: Optional[float] = None
+        self._errors: Dict[str, int] = {}
+
+    def count(self, started: float, answer: Answer) -> None:
+        """Take one answer; they come in the order in which they were asked for."""
+        error, seconds = answer
+        self._requests += 1
+        self._longest = max(self._longest, seconds)
+        if error:
+            self._failures += 1
+            self._since = started if self._since is None else self._since
+            self._errors[error] = self._errors.get(error, 0) + 1
+        elif self._since is not None:
+            self._end(started)
+
+    def close(self) -> None:
+        if self._since is not None:
+            self._end(time.monotonic(), over=False)
+
+    def summary(self) -> Dict[str, Any]:
+        return {
+            "requests": self._requests,
+            "failures": self._failures,
+            "longest_wait_ms": round(self._longest * 1000),
+            "outage_ms": round(sum(self._outages) * 1000),
+            "longest_outage_ms": round(max(self._outages, default=0.0) * 1000),
+        }
+
+    def _end(self, now: float, over: bool = True) -> None:
+        assert self._since is not None
+        seconds = now - self._since
+        self._outages.append(seconds)
+        errors, self._since, self._errors = self._errors, None, {}
+        # What cannot be journaled is in the sum all the same, and this thread must go on asking.
+        with contextlib.suppress(StepFailed):
+            self._journal.write(
+                "outage", watch=self.watch.name, lasted_ms=round(seconds * 1000), errors=errors, over=over
+            )

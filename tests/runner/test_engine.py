@@ -1,0 +1,207 @@
+"""Plans run by the real engine: done, or everything as before, or stuck and telling where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fabfile.runner import ops
+from fabfile.runner.actions.command import Await, Run
+from fabfile.runner.engine import word_of
+from fabfile.runner.model import NoUndo, Plan, Step, Undo
+
+from .bricks import PLACES, Brick, Holds
+from .worlds import World, new_world, plan_of
+
+KINDS = ("StepFailed", "OSError", "KeyError", "ValueError")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def again(plan: Plan) -> Plan:
+    """The same plan, asked for once more."""
+    return Plan(plan.name, plan.steps, id="p2", who="tester")
+
+
+# ── Any plan, any fault ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_any_fault_at_any_step_ends_done_or_as_before_or_stuck_where_it_says(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 5), "steps")
+    settled = data.draw(st.sets(st.integers(0, count - 1)), "settled already")
+    broken = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "breaks")
+    place = data.draw(st.sampled_from(PLACES[:4]), "where")
+    kind = data.draw(st.sampled_from(KINDS), "how")
+    jammed = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "cannot be undone")
+    jam = data.draw(st.sampled_from(PLACES[4:]), "where in the undo")
+    with new_world() as world:
+        for number in range(count):
+            former = "new" if number in settled else "old" if number % 2 else None
+            if former:
+                Path(world.path(f"s{number}")).write_text(former)
+        before = world.state()
+        faults = [(place,) * (number == broken) + (jam,) * (number == jammed) for number in range(count)]
+        steps = [world.step(f"s{number}", *fault, kind=kind) for number, fault in enumerate(faults)]
+        plan = plan_of(world, *steps)
+        outcome, story = world.execute(plan)
+        assert story.outcome == outcome
+
+        fails = broken is not None and (broken not in settled or place in ("look", "verify"))
+        begun = [n for n in range(count) if n not in settled]
+        if fails:
+            assert broken is not None
+            begun = [n for n in begun if n < broken or (n == broken and place != "look")]
+        if not fails:
+            assert outcome == ("done" if begun else "nothing")
+            assert world.state() == {f"s{n}": b"new" for n in range(count)}
+        elif jammed in begun:
+            assert outcome == "stuck"
+            assert story.stuck_at == f"s{jammed}"
+            assert story.begun == [f"s{n}" for n in begun if jammed is not None and n <= jammed]
+            for name in story.undone:
+                assert world.state().get(name) == before.get(name)
+        else:
+            assert outcome == "reverted"
+            assert world.state() == before
+            assert story.undone == [f"s{n}" for n in reversed(begun)]
+
+
+def test_the_second_run_changes_nothing_and_says_why(world: World) -> None:
+    plan = plan_of(world, world.step("a"), world.step("b"))
+    assert world.execute(plan)[0] == "done"
+    stamps = {p: p.stat().st_mtime_ns for p in world.files.iterdir()}
+    outcome, story = world.execute(again(plan))
+    assert (outcome, story.noop) == ("nothing", ["a", "b"])
+    assert {p: p.stat().st_mtime_ns for p in world.files.iterdir()} == stamps
+    assert not list(world.ops.rglob("reserve")), "space set aside is given back"
+
+
+def test_a_noop_whose_result_is_not_good_takes_the_plan_back(world: World) -> None:
+    Path(world.path("b")).write_text("new")
+    outcome, story = world.execute(plan_of(world, world.step("a"), world.step("b", "verify")))
+    assert (outcome, story.undone, story.noop) == ("reverted", ["a"], [])
+    assert world.state() == {"b": b"new"}
+
+
+def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_is_mended(world: World) -> None:
+    plan = plan_of(world, world.step("a"), world.step("b", "undo"), world.step("c", "after do"))
+    outcome, story = world.execute(plan)
+    assert (outcome, story.stuck_at, story.begun) == ("stuck", "b", ["a", "b"])
+    assert world.state() == {"a": b"new", "b": b"new"}
+
+    assert world.resume(plan)[0] == "stuck", "it is still broken"
+    folder = ops.plan_folder(world.ops, plan.id)
+    (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('["undo"]', "[]"))
+    outcome, story = world.resume(plan)
+    assert (outcome, story.begun, story.runs) == ("reverted", [], 3)
+    assert world.state() == {}
+
+
+def test_commands_and_their_undoing_commands(world: World) -> None:
+    mark = world.path("mark")
+    made = Step("make", Run(("touch", mark)), Undo(Run(("rm", mark)), verify=(Holds(mark, None),)))
+    seen = Step("seen", Await(Holds(mark, ""), 1.0), NoUndo("waiting changes nothing"))
+    assert world.execute(plan_of(world, made, seen))[0] == "done"
+    Path(mark).unlink()
+    failing = Plan("test", (made, seen, Step("no", Run(("false",)), NoUndo("nothing"))), id="p2")
+    outcome, story = world.execute(failing)
+    assert (outcome, story.undone) == ("reverted", ["no", "seen", "make"])
+    assert world.state() == {}
+
+
+def test_a_command_without_a_way_back_is_told_as_stuck(world: World) -> None:
+    steps = Step("run", Run(("true",)), Undo()), Step("no", Run(("false",)), NoUndo("nothing"))
+    outcome, story = world.execute(plan_of(world, *steps))
+    assert (outcome, story.stuck_at) == ("stuck", "run")
+
+
+def test_an_undo_by_another_action_does_nothing_where_its_result_is_there(world: World) -> None:
+    path = world.path("a")
+    step = Step("a", Brick(path, "new"), Undo(Brick(path, "old"), verify=(Holds(path, "old"),)))
+    Path(path).write_text("old")
+    faulty = Step("b", Brick(world.path("b"), "new", ("before do",)), Undo())
+    outcome, _ = world.execute(plan_of(world, step, faulty))
+    assert outcome == "reverted"
+    assert world.state() == {"a": b"old"}
+
+
+# ── The operator's word ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_word_before_the_deadline_reverts(world: World) -> None:
+    plan = plan_of(world, world.step("a"), confirm=0.2)
+    outcome, story = world.execute(plan)
+    assert (outcome, story.undone) == ("reverted", ["a"])
+    assert world.state() == {}
+    assert "nobody confirmed" in world.events(plan)[-1]["evidence"]["why"]
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("confirm", "done"), ("revert", "reverted")])
+def test_the_word_is_heard_while_it_waits(world: World, word: str, outcome: str) -> None:
+    plan = plan_of(world, world.step("a"), confirm=30)
+
+    def say() -> str:
+        waiting = [event["event"] for event in world.events(plan)][-1:] == ["waiting"]
+        return word if waiting else ""
+
+    assert world.execute(plan, say)[0] == outcome
+    assert bool(world.state()) == (outcome == "done")
+
+
+def test_a_word_that_asks_to_revert_is_heard_between_steps(world: World) -> None:
+    def say() -> str:
+        return "revert" if Path(world.path("b")).exists() else ""
+
+    outcome, story = world.execute(plan_of(world, *(world.step(name) for name in "abc")), say)
+    assert (outcome, story.undone) == ("reverted", ["b", "a"])
+    assert world.state() == {}
+
+
+def test_nothing_to_do_asks_nobody_to_confirm(world: World) -> None:
+    Path(world.path("a")).write_text("new")
+    plan = plan_of(world, world.step("a"), confirm=30)
+    assert world.execute(plan)[0] == "nothing"
+    assert "waiting" not in [event["event"] for event in world.events(plan)]
+
+
+def test_the_word_comes_from_the_plans_folder(world: World) -> None:
+    plan = plan_of(world, world.step("a"))
+    folder = world.ship(plan)
+    read = word_of(folder)
+    assert read() == ""
+    ops.say(world.ops, plan.id, "confirm")
+    assert read() == "confirm"
+    (folder / "say").write_bytes(b"\xff\xfe")
+    assert read() not in ("confirm", "revert")
+    (folder / "say").unlink()
+    (folder / "say").mkdir()
+    assert read() == ""
+    with pytest.raises(ValueError, match="neither confirm nor revert"):
+        ops.say(world.ops, plan.id, "perhaps")
+    with pytest.raises((OSError, ValueError), match="p9"):
+        ops.say(world.ops, "p9", "confirm")
+
+
+# ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fabfile.runner import engine
+    from fabfile.runner.facts import Workload
+
+    def broken(*_: Any) -> Any:
+        raise ValueError("no JSON")
+
+    monkeypatch.setattr(engine, "healthy", broken)
+    plan = Plan("test", (world.step("a"),), workloads=(Workload("api", "native"),), id="p1")
+    assert world.execute(plan)[0] == "done"
+    assert "no JSON" in world.events(plan)[-1]["evidence"]["health"]["unknown"]

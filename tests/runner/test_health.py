@@ -1,0 +1,297 @@
+"""One verdict with evidence: each of its parts was once the only one that told."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.runner import answers, health
+from fabfile.runner.answers import bound_durables, unbound
+from fabfile.runner.facts import Health, Workload
+from fabfile.runner.health import healthy, patiently, seen_of
+from fabfile.runner.probes import Answers, Healthy, PortsFree
+from fabfile.runner.sockets import cgroup_of
+
+from .recorder import Recorder
+from .servers import jetstream, page, says, serving, trickle
+
+OURS = cgroup_of(os.getpid())
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path)
+
+
+def shows(machine: Recorder, active: str = "active", sub: str = "running", restarts: int = 0, **more: Any) -> None:
+    """Let systemd say this of the unit."""
+    fields = {"ActiveState": active, "SubState": sub, "NRestarts": restarts, "MainPID": 7, "LoadState": "loaded"}
+    fields |= {"Result": "success", "ControlGroup": OURS, **more}
+    machine.answers["systemctl"] = "".join(f"{name}={value}\n" for name, value in fields.items())
+
+
+def verdict(machine: Recorder, workload: Workload, settle: float = 0.0) -> Health:
+    (found,) = healthy(machine, (workload,), settle).values()
+    return found
+
+
+def native(port: int = 0, **more: Any) -> Workload:
+    return Workload("api", "native", unit="api.service", port=port, protocol="http" if port else "", **more)
+
+
+# ── Native ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_worker_that_runs_is_healthy(machine: Recorder) -> None:
+    shows(machine)
+    found = verdict(machine, native())
+    assert (found.ok, found.text) == (True, "healthy")
+    assert found.data == {"state": "active/running", "pid": 7, "restarts": 0}
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "restarts", "hopeless"),
+    [
+        ("inactive", "dead", 0, True),
+        ("failed", "failed", 3, True),
+        ("activating", "auto-restart", 1, False),
+        ("activating", "auto-restart", 5, True),
+        ("active", "exited", 0, False),
+        ("deactivating", "stop-sigterm", 0, False),
+    ],
+)
+def test_what_does_not_run(machine: Recorder, active: str, sub: str, restarts: int, hopeless: bool) -> None:
+    shows(machine, active, sub, restarts, Result="exit-code")
+    found = verdict(machine, native())
+    assert not found.ok and found.hopeless == hopeless
+    assert f"is {active}/{sub} (exit-code, {restarts} restarts)" in found.text
+
+
+def test_a_unit_that_is_not_installed_is_said_to_be(machine: Recorder) -> None:
+    shows(machine, "inactive", "dead", LoadState="not-found")
+    assert "(not installed)" in verdict(machine, native()).text
+
+
+def test_its_own_process_must_hold_the_port_and_answer(machine: Recorder) -> None:
+    shows(machine)
+    with serving(says(page(headers={"x-islandflow-runtime": "native"}))) as port:
+        found = verdict(machine, native(port, path="/health"))
+        assert found.ok and found.data["answer"] == f"GET :{port}/health answers 200"
+        parent = OURS.rsplit("/", 1)[0]
+        if parent:
+            shows(machine, ControlGroup=parent)
+            assert verdict(machine, native(port)).ok, "a group below the unit's is the unit's"
+        for foreign in ("/system.slice/other.service", OURS + "x", ""):
+            shows(machine, ControlGroup=foreign)
+            found = verdict(machine, native(port))
+            assert not found.ok and f"(pid {os.getpid()}), not by the unit" in found.text, foreign
+    found = verdict(machine, native(port))
+    assert found.text == f"nothing listens on port {port}"
+
+
+def test_an_error_page_is_no_health(machine: Recorder) -> None:
+    shows(machine)
+    with serving(says(page(500))) as port:
+        found = verdict(machine, native(port, path="/health"))
+    assert not found.ok and "answers 500" in found.text
+
+
+def test_one_look_cannot_tell_a_crash_loop_from_a_start(machine: Recorder) -> None:
+    shows(machine)
+    assert verdict(machine, native(), settle=0.01).ok
+    looks: Iterator[int] = iter((7, 8))
+    run = machine.run
+
+    def restarting(*args: Any, **more: Any) -> Any:
+        shows(machine, MainPID=next(looks))
+        return run(*args, **more)
+
+    machine.run = restarting  # type: ignore[method-assign]  # a unit that restarts between the two looks
+    found = verdict(machine, native(), settle=0.01)
+    assert not found.ok and "process 7 became 8" in found.text
+
+
+# ── Durables ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_durable_must_be_bound(machine: Recorder) -> None:
+    shows(machine)
+    with serving(says(jetstream(api_alerts=True, api_prints=False))) as monitor:
+        bound = native(durables=("api-alerts",), monitor=monitor)
+        assert verdict(machine, bound).ok
+        loose = native(durables=("api-alerts", "api-prints", "api-none"), monitor=monitor)
+        assert verdict(machine, loose).text == "durables not bound: api-none, api-prints"
+    assert "monitoring does not answer" in verdict(machine, bound).text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\r\n",
+        b"SSH-2.0-x\r\n",
+        page(503),
+        page(body=b"{"),
+        page(body=b"[]"),
+        page(body=b'{"account_details": 1}'),
+        page(body=b'{"account_details": [{"stream_detail": [{"consumer_detail": [{}]}]}]}'),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{}",
+    ],
+)
+def test_a_monitoring_that_answers_nonsense_is_told_and_never_raises(machine: Recorder, answer: bytes) -> None:
+    shows(machine)
+    with serving(says(answer)) as monitor:
+        found = verdict(machine, native(durables=("x",), monitor=monitor))
+    assert not found.ok and "monitoring does not answer" in found.text
+
+
+def test_an_account_without_streams_has_no_durables() -> None:
+    with serving(says(page(body=json.dumps({"account_details": None}).encode()))) as monitor:
+        assert bound_durables("127.0.0.1", monitor) == {}
+    assert unbound({"a"}, {"a": {"bound": False}}) == ("a",)
+
+
+# ── Docker ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def contains(machine: Recorder, **services: dict[str, Any]) -> None:
+    """Let Docker say this of the project's containers."""
+    items = []
+    for name, given in services.items():
+        state = {"Status": "running", "Pid": os.getpid(), **given}
+        address = state.pop("address", "127.0.0.1")
+        labels = {"com.docker.compose.service": name}
+        networks = {"default": {"IPAddress": address}}
+        items.append(
+            {
+                "Config": {"Labels": labels},
+                "NetworkSettings": {"Networks": networks},
+                "Name": f"/{name}",
+                "Id": name,
+                "RestartCount": state.pop("restarts", 0),
+                "State": state,
+            }
+        )
+    machine.answers |= {"docker ps": "\n".join(services), "docker inspect": json.dumps(items)}
+
+
+def docker(port: int = 0, **more: Any) -> Workload:
+    return Workload("api", "docker", project="p", port=port, protocol="http" if port else "", **more)
+
+
+def test_a_container_runs_listens_inside_and_answers(machine: Recorder) -> None:
+    with serving(says(page())) as port:
+        contains(machine, api={})
+        assert verdict(machine, docker(port)).ok
+        contains(machine, api={"address": ""})
+        assert verdict(machine, docker(port)).text == "the container is on no network", "not: this host answers"
+        contains(machine, api={"Health": {"Status": "unhealthy"}})
+        assert "says unhealthy" in verdict(machine, docker(port)).text
+        contains(machine, api={"Health": {"Status": "starting"}})
+        assert verdict(machine, docker(port)).ok, "our own look is the stricter one"
+    assert "nothing in the container listens" in verdict(machine, docker(port)).text
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts", "hopeless"),
+    [("exited", 0, True), ("created", 0, True), ("restarting", 1, False), ("restarting", 5, True), ("paused", 0, True)],
+)
+def test_a_container_that_does_not_run(machine: Recorder, state: str, restarts: int, hopeless: bool) -> None:
+    contains(machine, api={"Status": state, "restarts": restarts})
+    found = verdict(machine, docker())
+    assert (found.ok, found.text, found.hopeless) == (False, f"container is {state}", hopeless)
+
+
+def test_no_container_at_all(machine: Recorder) -> None:
+    found = verdict(machine, docker())
+    assert (found.text, found.hopeless) == ("there is no container", True)
+
+
+def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> None:
+    with serving(says(jetstream(a=True))) as monitor:
+        workload = docker(durables=("a",), monitor=monitor)
+        contains(machine, api={}, nats={})
+        assert verdict(machine, workload).ok
+        contains(machine, api={}, nats={"address": "", "Status": "exited"})
+        assert "nats is on no network" in verdict(machine, workload).text, "the native one's answer is not its"
+        contains(machine, api={})
+        assert not verdict(machine, workload).ok
+
+
+# ── Protocols ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words", "ok"),
+    [
+        ("redis", b"+PONG\r\n", True),
+        ("redis", b"-LOADING Redis is loading the dataset in memory\r\n", False),
+        ("redis", b"", False),
+        ("nats", b'INFO {"server_id":"x"}\r\n', True),
+        ("nats", b"+PONG\r\n", False),
+        ("clickhouse", page(body=b"Ok.\n"), True),
+        ("clickhouse", page(body=b"Code: 516. Authentication failed"), False),
+        ("clickhouse", page(500, b"Ok."), False),
+        ("http", page(304, b""), True),
+        ("http", page(404), False),
+        ("http", b"\xff\xff\xff\r\n", False),
+        ("smtp", b"", False),
+    ],
+)
+def test_each_protocol_answers_in_its_own_way(machine: Recorder, protocol: str, words: bytes, ok: bool) -> None:
+    with serving(says(words, ask=protocol != "nats")) as port:
+        seen = Answers(protocol, "127.0.0.1", port).look(machine)
+    assert seen.ok == ok and seen.text
+    assert not Answers(protocol, "127.0.0.1", port).look(machine).ok, "nobody is there any more"
+
+
+def test_who_never_answers_or_never_ends_is_left_in_time(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "TIMEOUT", 0.3)
+    with serving(lambda line: time.sleep(3)) as mute, serving(trickle) as endless:
+        for protocol in ("http", "redis", "nats", "clickhouse"):
+            for port in (mute, endless):
+                started = time.monotonic()
+                assert not Answers(protocol, "127.0.0.1", port).look(machine).ok
+                assert time.monotonic() - started < 1.5
+
+
+def test_ports_are_free_or_it_is_told_who_holds_them(machine: Recorder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert f"{port} by" in PortsFree((port,)).look(machine).text
+        assert f"pid {os.getpid()}" in PortsFree((port,)).look(machine).text
+    assert PortsFree((port,)).look(machine).ok
+
+
+# ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "SETTLE", 0.01)
+    shows(machine, "failed", "failed")
+    started = time.monotonic()
+    assert not patiently(machine, (native(),), 30)["native/api"].ok
+    assert time.monotonic() - started < 2
+    shows(machine)
+    assert patiently(machine, (native(),), 30)["native/api"].ok
+
+
+def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:
+    good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", hopeless=True)
+    assert seen_of({"native/a": good}).text == "1 healthy"
+    seen = seen_of({"native/a": good, "native/b": bad})
+    assert (seen.ok, seen.final, seen.text) == (False, True, "b: down")
+    assert seen.data == {"native/a": "healthy", "native/b": "down"}
+
+
+def test_the_probe_says_no_where_systemd_does_not_answer(machine: Recorder) -> None:
+    machine.answers["systemctl"] = (1, "", "Failed to connect to bus")
+    seen = Healthy((native(),)).look(machine)
+    assert not seen.ok and not seen.final

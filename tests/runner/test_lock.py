@@ -1,0 +1,94 @@
+"""The lock: told who holds it, freed by the kernel, and never disturbed by those who only look."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fabfile.runner import ops
+
+HOLDER = {"who": "ann@laptop", "what": "cutover", "plan": "p1", "since": "2026-01-01 10:00:00 UTC"}
+_HOLD = """
+import subprocess, sys, time
+from pathlib import Path
+from fabfile.runner import ops
+from fabfile.runner.machine import Machine
+with ops.lock(Path(sys.argv[1]), {holder!r}):
+    child = subprocess.Popen(["sleep", "30"])
+    print(child.pid, flush=True)
+    time.sleep(30)
+"""
+
+
+@contextmanager
+def holder(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Another process that holds the lock, with a child of its own."""
+    script = _HOLD.format(holder=HOLDER)
+    process = subprocess.Popen([sys.executable, "-c", script, str(root)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    child = int(process.stdout.readline())
+    try:
+        yield process, child
+    finally:
+        process.kill()
+        os.kill(child, signal.SIGKILL)
+        process.communicate()
+
+
+def test_the_second_is_told_who_and_what_and_since_when(tmp_path: Path) -> None:
+    with holder(tmp_path):
+        with pytest.raises(ops.Locked, match="ann@laptop runs cutover since 2026-01-01") as caught:
+            with ops.lock(tmp_path, {"who": "bob"}):
+                raise AssertionError("two hold the lock")
+        assert caught.value.holder == HOLDER
+        assert ops.lock_holder(tmp_path) == HOLDER
+
+
+def test_a_killed_holder_leaves_no_lock_although_its_child_lives_on(tmp_path: Path) -> None:
+    with holder(tmp_path) as (process, child):
+        process.kill()
+        process.wait()
+        os.kill(child, 0)  # it is there still
+        assert ops.lock_holder(tmp_path) is None
+        with ops.lock(tmp_path, {"who": "bob"}):
+            assert "bob" in (tmp_path / "lock").read_text()
+            assert "ann" not in (tmp_path / "lock").read_text(), "the former holder's name is gone"
+
+
+def test_it_is_free_after_use_and_after_an_error(tmp_path: Path) -> None:
+    assert ops.lock_holder(tmp_path) is None
+    with pytest.raises(KeyError), ops.lock(tmp_path, HOLDER):
+        raise KeyError("something")
+    assert ops.lock_holder(tmp_path) is None
+    with ops.lock(tmp_path, HOLDER):
+        assert ops.lock_holder(tmp_path) == HOLDER
+
+
+def test_only_root_may_read_it(tmp_path: Path) -> None:
+    with ops.lock(tmp_path, HOLDER):
+        assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_those_who_look_never_keep_a_plan_from_starting(tmp_path: Path) -> None:
+    """Following a plan looks at the lock all the time, also at the moment when the plan wants it."""
+    with open(tmp_path / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as in the middle of lock_holder
+        threading.Timer(0.1, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with ops.lock(tmp_path, HOLDER):
+            assert ops.lock_holder(tmp_path) == HOLDER
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
+def test_a_lock_whose_holder_cannot_be_read_is_held_all_the_same(tmp_path: Path, text: str) -> None:
+    with ops.lock(tmp_path, HOLDER):
+        (tmp_path / "lock").write_text(text)
+        assert ops.lock_holder(tmp_path) == {}

@@ -1,0 +1,316 @@
+"""The runner's verbs in processes of their own, from the real zipapp, killed wherever it hurts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile import shipment
+from fabfile.runner import main as verbs
+from fabfile.runner import ops
+from fabfile.runner.actions.command import Await, Run
+from fabfile.runner.actions.files import File, Files
+from fabfile.runner.model import NoUndo, Plan, Step, Undo
+from fabfile.runner.probes import PortsFree
+from tests.journal_rules import Story, told
+
+from .worlds import World
+
+_VERB = """
+import os, signal, sys
+from pathlib import Path
+zipapp, root, after, *argv = sys.argv[1:]
+sys.path.insert(0, zipapp)
+from runner import journal
+from runner.main import main
+append, count = journal.Journal._append, 0
+def counted(self, line):
+    global count
+    append(self, line)
+    count += 1
+    if count == int(after):
+        os.kill(os.getpid(), signal.SIGKILL)
+journal.Journal._append = counted
+sys.exit(main(argv, sys.stdin.buffer, Path(root)))
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    (tmp_path / "runner.pyz").write_bytes(shipment.zipapp())
+    return made
+
+
+def verb(world: World, *argv: str, after: int = 0) -> subprocess.Popen[str]:
+    """Start a verb from the zipapp; it kills itself once it has written `after` events."""
+    words = [sys.executable, "-I", "-c", _VERB, str(world.root / "runner.pyz"), str(world.ops), str(after), *argv]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+def ran(world: World, *argv: str, after: int = 0) -> int:
+    """Run a verb to its end, whatever that is; returns its code."""
+    process = verb(world, *argv, after=after)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def file(world: World, name: str, content: bytes) -> File:
+    """A file to be written, its contents shipped."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    (world.ops / "files" / sha256).write_bytes(content)
+    return File(world.path(name), sha256, 0o640, "root", "root", content)
+
+
+def plan_of(world: World, confirm: float = 0.0) -> Plan:
+    """Files over others and where none were, a command with its way back, and a wait."""
+    Path(world.path("old")).write_text("what was there")
+    os.chmod(world.path("old"), 0o604)
+    mark = world.path("mark")
+    steps = (
+        Step("files", Files((file(world, "old", b"new"), file(world, "deep/er/new", b"other"))), Undo()),
+        Step("mark", Run(("touch", mark)), Undo(Run(("rm", "-f", mark)))),
+        Step("wait", Await(PortsFree((1,)), 5), NoUndo("waiting changes nothing")),
+        Step("again", Files((file(world, "old", b"newer"),)), Undo()),
+    )
+    return Plan("test", steps, confirm_within=confirm, id="p1", who="tester")
+
+
+def state(world: World) -> dict[str, Any]:
+    """Every file and folder with its mode and contents."""
+    return {
+        str(path.relative_to(world.files)): (path.stat().st_mode, path.read_bytes() if path.is_file() else b"")
+        for path in sorted(world.files.rglob("*"))
+    }
+
+
+def story(world: World, plan: Plan) -> Story:
+    return told(world.events(plan), [step.name for step in plan.steps])
+
+
+def test_a_plan_by_the_real_zipapp_and_once_more(world: World, root: None) -> None:
+    plan = plan_of(world)
+    world.ship(plan)
+    assert ran(world, "execute", "p1") == 0
+    assert story(world, plan).done == ["files", "mark", "wait", "again"]
+    assert Path(world.path("old")).read_text() == "newer"
+    assert Path(world.path("deep/er/new")).stat().st_mode & 0o777 == 0o640
+    before = state(world)
+    assert ran(world, "execute", "p1") == 1, "a plan is carried out once"
+    assert ran(world, "revert", "p1") == 1, "one that has ended well is never taken back"
+    assert state(world) == before
+    assert story(world, plan).runs == 1
+
+
+EVENTS = 1 + 2 * 4  # the plan's start, and each step's start and done
+
+
+@pytest.mark.parametrize("after", range(1, EVENTS + 1))
+def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: World, after: int, root: None) -> None:
+    plan = plan_of(world)
+    before = state(world)
+    world.ship(plan)
+    assert ran(world, "execute", "p1", after=after) == -signal.SIGKILL
+    assert len(world.events(plan)) == after
+    assert ops.lock_holder(world.ops) is None
+    assert ops.stored(world.ops)["unfinished"] == ops.interrupted(world.ops) == ["p1"]
+
+    assert ran(world, "revert", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
+    if ops.interrupted(world.ops):
+        assert ran(world, "revert", "p1") == 0
+    assert state(world) == before
+    assert story(world, plan).outcome == "reverted"
+    assert ran(world, "revert", "p1") == 1
+    assert story(world, plan).outcome == "reverted"
+
+
+def test_killed_in_the_middle_of_things_it_is_taken_back(world: World, root: None) -> None:
+    chance = random.Random(4)
+    plan = plan_of(world, confirm=0.2)
+    before = state(world)
+    for number in range(5):
+        one = replace(plan, id=f"p{number}")
+        world.ship(one)
+        process = verb(world, "execute", one.id)
+        time.sleep(0.1 + chance.random() * 0.5)
+        process.kill()
+        process.communicate()
+        if one.id in ops.interrupted(world.ops):
+            assert ran(world, "revert", one.id) == 0
+            assert story(world, one).outcome == "reverted"
+        assert state(world) == before
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("confirm", "done"), ("revert", "reverted")])
+def test_the_word_reaches_the_runner_from_another_process(world: World, word: str, outcome: str, root: None) -> None:
+    plan = plan_of(world, confirm=30)
+    world.ship(plan)
+    process = verb(world, "execute", "p1")
+    while "waiting" not in [event["event"] for event in world.events(plan)]:
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert ran(world, "revert", "p1") == 1, "it is under way and has the lock"
+    assert ran(world, "say", "p1", "maybe") == 1
+    assert ran(world, "say", "p1", word) == 0
+    process.communicate(timeout=20)
+    assert story(world, plan).outcome == outcome
+
+
+def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, root: None) -> None:
+    plan = plan_of(world)
+    before = state(world)
+    world.ship(plan)
+    with ops.lock(world.ops, {"who": "ann", "what": "cutover", "since": "now"}):
+        assert ran(world, "execute", "p1") == 0
+        assert state(world) == before
+        last = world.events(plan)[-1]
+        assert last["evidence"] == {
+            "outcome": "locked",
+            "holder": {"who": "ann", "what": "cutover", "since": "now"},
+        }
+    assert ops.stored(world.ops)["unfinished"] == []
+    assert ran(world, "revert", "p1") == 1
+
+
+def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World, root: None) -> None:
+    """Its journal must not end `locked`: there still is something to take back."""
+    plan = plan_of(world)
+    world.ship(plan)
+    ran(world, "execute", "p1", after=4)
+    with ops.lock(world.ops, {"who": "ann"}):
+        assert ran(world, "revert", "p1") == 1
+    assert ops.stored(world.ops)["unfinished"] == ["p1"]
+    assert [event["event"] for event in world.events(plan)].count("finished") == 0
+
+
+def test_a_plan_that_ends_while_it_is_asked_back_stays_done(
+    world: World, monkeypatch: pytest.MonkeyPatch, root: None
+) -> None:
+    """Its journal is read with the lock held, not before."""
+    plan = plan_of(world)
+    world.ship(plan)
+    locked = ops.lock
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(ops, "lock", locked)
+        assert verbs.main(["execute", "p1"], io.BytesIO(), world.ops) == 0  # ends just before we get the lock
+        return locked(*args)
+
+    monkeypatch.setattr(ops, "lock", late)
+    assert verbs.main(["revert", "p1"], io.BytesIO(), world.ops) == 1
+    assert story(world, plan).outcome == "done"
+
+
+# ── Following ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_following_tells_every_event_once_as_they_come(
+    world: World, capsys: pytest.CaptureFixture[str], root: None
+) -> None:
+    plan = plan_of(world)
+    world.ship(plan)
+    execution = threading.Thread(target=ran, args=(world, "execute", "p1"))
+    execution.start()
+    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
+    execution.join()
+    assert lines(capsys) == world.events(plan)
+    assert verbs.main(["follow", "p1", "4"], io.BytesIO(), world.ops) == 0
+    assert lines(capsys) == world.events(plan)[4:]
+
+
+def test_following_again_after_the_last_event_ends_at_once(
+    world: World, capsys: pytest.CaptureFixture[str], root: None
+) -> None:
+    """A connection may be lost between the last line and the exit code."""
+    plan = plan_of(world)
+    world.ship(plan)
+    ran(world, "execute", "p1")
+    started = time.monotonic()
+    assert verbs.main(["follow", "p1", str(len(world.events(plan)))], io.BytesIO(), world.ops) == 0
+    assert time.monotonic() - started < 1
+    assert lines(capsys) == []
+
+
+def test_following_a_runner_that_was_killed_says_so(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
+) -> None:
+    monkeypatch.setattr(verbs, "_QUIET", 0.3)
+    plan = plan_of(world)
+    world.ship(plan)
+    ran(world, "execute", "p1", after=4)
+    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 1
+    assert "the runner is gone" in lines(capsys)[-1]["error"]
+
+
+def test_a_large_journal_is_read_but_once(world: World) -> None:
+    plan = plan_of(world)
+    path = world.ship(plan) / "journal.jsonl"
+    line = json.dumps({"event": "outage", "evidence": "x" * 200}) + "\n"
+    path.write_text(line * 20_000)
+    reader = ops.Reader(path.parent)
+    assert len(reader.more()) == 20_000
+    with path.open("a") as file:
+        started = time.monotonic()
+        for _ in range(200):
+            file.write(line[:100])
+            file.flush()
+            assert reader.more() == []
+            file.write(line[100:])
+            file.flush()
+            assert len(reader.more()) == 1
+    assert time.monotonic() - started < 5
+
+
+def test_resume_follows_past_a_former_end(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
+) -> None:
+    plan = plan_of(world)
+    world.ship(replace(plan, steps=(*plan.steps, Step("no", Run(("false",)), Undo()))))
+    ran(world, "execute", "p1")
+    assert ops.outcome(world.events(plan)) == "stuck"
+    before = len(world.events(plan))
+    (world.ops / f"runner-{'0' * 64}.pyz").write_bytes(b"")
+    threads: list[threading.Thread] = []
+
+    def detach(root: Path, runner: Path, verb: str, plan_id: str) -> None:
+        def later() -> None:
+            time.sleep(0.3)
+            ran(world, verb, plan_id)
+
+        threads.append(threading.Thread(target=later))
+        threads[0].start()
+
+    monkeypatch.setattr(verbs, "_detach", detach)
+    assert verbs.main(["resume", "p1"], io.BytesIO(), world.ops) == 0
+    threads[0].join()
+    assert lines(capsys) == world.events(plan)[before:]
+    assert world.events(plan)[-1]["event"] == "finished"
+
+
+@pytest.mark.parametrize("words", [["resume", "p1"], ["resume", "p9"], ["revert", "../p1"], ["dance"], [], ["follow"]])
+def test_what_cannot_be_done_is_one_line_and_code_1(
+    world: World, words: list[str], capsys: pytest.CaptureFixture[str], root: None
+) -> None:
+    plan = plan_of(world)
+    world.ship(plan)
+    ran(world, "execute", "p1")
+    assert verbs.main(words, io.BytesIO(), world.ops) == 1
+    (line,) = lines(capsys)
+    assert line["error"]

@@ -1,0 +1,291 @@
+"""systemd's, Compose's and UFW's verbs: what they conclude from facts, and the very words they run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.runner.actions.command import Await, Run
+from fabfile.runner.actions.compose import Down, Up
+from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
+from fabfile.runner.facts import Compose, Container, Facts, Unit
+from fabfile.runner.machine import CommandFailed, StepFailed
+from fabfile.runner.probes import ContainersDown, UnitsDown
+
+from .recorder import Recorder
+
+A, B = "a.service", "b.service"
+
+
+def unit(name: str = A, active: str = "active", sub: str = "running", enabled: str = "enabled") -> Unit:
+    return Unit(name, "loaded", active, sub, enabled, 0, 1, "success", f"/system.slice/{name}", False)
+
+
+def units(*found: Unit) -> Facts:
+    return Facts(units={item.name: item for item in found})
+
+
+def users(*found: Unit) -> Facts:
+    return Facts(user_units={item.name: item for item in found})
+
+
+UP, DOWN = unit(A), unit(B, "inactive", "dead", "disabled")
+
+
+@pytest.mark.parametrize("kind", [Start, Stop, Enable, Disable, Restart])
+def test_nothing_is_concluded_while_the_user_manager_cannot_be_asked(kind: Callable[..., Any]) -> None:
+    facts = Facts(user_manager="lingering is off for delta")
+    assert kind((A,), "delta").unknown(facts) == "lingering is off for delta"
+    assert not kind((A,)).unknown(facts), "the system's units can be asked"
+
+
+def test_a_look_at_units_that_cannot_be_asked_fails(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="lingering is off for nobody"):
+        Stop((A,), "nobody").look(Recorder(tmp_path))
+
+
+def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
+    action = Start((A, B))
+    assert action.settled(units(UP, unit(B)))
+    assert not action.settled(units(UP, DOWN))
+    assert not action.settled(units(UP, unit(B, "activating", "auto-restart"))), "a crash loop is no running"
+    before = action.before(units(UP, DOWN))
+    assert before == {"down": [B]}
+    machine = Recorder(tmp_path, {"systemctl reset-failed": (1, "", "not loaded")})
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert machine.calls == [
+        ("systemctl", "reset-failed", "--", B),
+        ("systemctl", "start", "--", B),
+        ("systemctl", "stop", "--", B),
+    ]
+
+
+@pytest.mark.parametrize("active", ["active", "activating", "reloading"])
+def test_stop_acts_on_whatever_may_run(tmp_path: Path, active: str) -> None:
+    action = Stop((A, B), "delta")
+    facts = users(unit(A, active, "auto-restart"), DOWN)
+    assert not action.settled(facts)
+    assert action.settled(users(unit(A, "failed", "failed"), DOWN))
+    before = action.before(facts)
+    machine = Recorder(tmp_path)
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert machine.calls == [("systemctl", "--user", "stop", "--", A), ("systemctl", "--user", "start", "--", A)]
+    assert set(machine.users) == {"delta"}
+
+
+def test_enable_and_disable_change_only_what_differs(tmp_path: Path) -> None:
+    facts, machine = units(UP, DOWN), Recorder(tmp_path)
+    enable, disable = Enable((A, B)), Disable((A, B))
+    assert (enable.before(facts), disable.before(facts)) == ({"off": [B]}, {"on": [A]})
+    for action in (enable, disable):
+        assert not action.settled(facts)
+        action.do(machine, action.before(facts))
+        action.restore(machine, action.before(facts))
+    assert [call[1:] for call in machine.calls] == [
+        ("enable", "--", B),
+        ("disable", "--", B),
+        ("disable", "--", A),
+        ("enable", "--", A),
+    ]
+    assert enable.settled(units(UP, unit(B)))
+    assert disable.settled(units(DOWN, unit(A, enabled="")))
+    assert disable.settled(units(DOWN, unit(A, enabled="masked")))
+
+
+def test_restart_always_acts_and_stops_again_what_was_down(tmp_path: Path) -> None:
+    action, facts, machine = Restart((A, B)), units(UP, DOWN), Recorder(tmp_path)
+    assert not action.settled(facts)
+    action.do(machine, action.before(facts))
+    action.restore(machine, action.before(facts))
+    assert [call[1:] for call in machine.calls] == [("restart", "--", A, B), ("stop", "--", B)]
+
+
+@pytest.mark.parametrize("key", ["down", "up", "off", "on"])
+def test_nothing_to_put_back_runs_nothing(tmp_path: Path, key: str) -> None:
+    machine, kinds = Recorder(tmp_path), {"down": Start, "up": Stop, "off": Enable, "on": Disable}
+    kinds[key]((A,)).restore(machine, {key: []})
+    assert machine.calls == []
+
+
+def test_down_means_neither_running_nor_about_to(tmp_path: Path) -> None:
+    shown = "ActiveState={}\nSubState={}\n\nActiveState=inactive\nSubState=dead\n"
+    machine = Recorder(tmp_path)
+    for active, sub, down in (
+        ("failed", "failed", True),
+        ("activating", "auto-restart", False),
+        ("deactivating", "", False),
+    ):
+        machine.answers["systemctl show"] = shown.format(active, sub)
+        assert UnitsDown((A, B)).look(machine).ok == down
+    machine.answers["systemctl show"] = (1, "", "Failed to connect to bus")
+    seen = UnitsDown((A, B)).look(machine)
+    assert not seen.ok, "who cannot be asked is not down"
+    machine.answers["systemctl show"] = "ActiveState=inactive\n"
+    assert not UnitsDown((A, B)).look(machine).ok, "one answer for two units"
+
+
+# ── Compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROJECT = Compose("islandflow-vps", "/c/docker-compose.yml", "/c")
+COMPOSE = ("docker", "compose", "-p", "islandflow-vps", "-f", "/c/docker-compose.yml", "--project-directory", "/c")
+CREATE = ("up", "--no-start", "--no-build", "--pull", "never")
+
+
+def container(service: str, state: str = "running") -> Container:
+    return Container(service, f"x-{service}-1", "id", state, "", 0, 1, "", "image", "10.0.0.2", {})
+
+
+def docker(*found: Container, **more: Any) -> Facts:
+    return Facts(containers={item.service: item for item in found}, **more)
+
+
+def made(*services: str) -> dict[str, Any]:
+    """Answers of a Docker that has a container for each of these services."""
+    items = [
+        {
+            "Name": f"/x-{service}-1",
+            "Id": service,
+            "Config": {"Labels": {"com.docker.compose.service": service}},
+            "NetworkSettings": {},
+            "State": {"Status": "created"},
+        }
+        for service in services
+    ]
+    return {"docker ps": "\n".join(services), "docker inspect": json.dumps(items)}
+
+
+def changes(machine: Recorder) -> list[tuple[str, ...]]:
+    """The calls that are not only questions."""
+    return [call for call in machine.calls if call[1] not in ("ps", "inspect")]
+
+
+def test_up_brings_up_exactly_these(tmp_path: Path) -> None:
+    action = Up(PROJECT, ("web", "api"))
+    assert action.settled(docker(container("web"), container("api")))
+    assert not action.settled(docker(container("web")))
+    facts = docker(container("web"), container("api", "exited"))
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    started = ("docker", "start", "x-web-1", "x-api-1")
+    assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api"), started, (*COMPOSE, "stop", "api")]
+
+
+def test_a_service_that_compose_made_no_container_for_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="no container for api"):
+        Up(PROJECT, ("web", "api")).do(Recorder(tmp_path, made("web")), {})
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "paused"])
+def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, state: str) -> None:
+    action = Down(PROJECT, ("web", "api", "new"))
+    facts = docker(container("web", state), container("api", "exited"))
+    assert not action.settled(facts)
+    assert action.settled(docker(container("web", "exited"), container("api", "created")))
+    machine, before = Recorder(tmp_path, made("web")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    back = [(*COMPOSE, *CREATE, "--no-recreate", "web"), ("docker", "start", "x-web-1")]
+    assert changes(machine) == [(*COMPOSE, "stop", "web"), *back]
+
+
+@pytest.mark.parametrize("kind", [Up, Down])
+def test_nothing_is_concluded_while_docker_does_not_answer(tmp_path: Path, kind: Callable[..., Any]) -> None:
+    machine = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
+    with pytest.raises(StepFailed, match="Cannot connect to the Docker daemon"):
+        kind(PROJECT, ("web",)).look(machine)
+
+
+@pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), (0, "no JSON", "")])
+def test_a_daemon_that_vanishes_between_two_questions_has_not_stopped_anything(tmp_path: Path, answer: Any) -> None:
+    machine = Recorder(tmp_path, {"docker ps": "abc\n", "docker inspect": answer})
+    with pytest.raises(StepFailed, match="Docker does not answer"):
+        Down(PROJECT, ("web",)).look(machine)
+    assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+
+
+def inspected(**state: Any) -> str:
+    labels = {"com.docker.compose.service": "web"}
+    item = {"Config": {"Labels": labels}, "NetworkSettings": {}, "Name": "/x", "Id": "1", "State": state}
+    return json.dumps([item])
+
+
+def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    inspect = (1, inspected(Status="exited"), "Error response from daemon: No such container: def")
+    machine = Recorder(tmp_path, {"docker ps": "abc\ndef\n", "docker inspect": inspect})
+    assert ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+    for state in ("running", "restarting", "paused", "removing"):
+        machine.answers["docker inspect"] = inspected(Status=state)
+        assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+
+
+# ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ALLOW = Allow("172.18.0.0/16", 4000, "npm bridge to native api")
+RULE = "ufw allow from 172.18.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'"
+WORDS = ("allow", "proto", "tcp", "from", "172.18.0.0/16", "to", "any", "port", "4000")
+
+
+def filtering(tmp_path: Path, *rules: str) -> Recorder:
+    listed = "\n".join(["Added user rules (see 'ufw status' for running firewall):", *rules])
+    return Recorder(tmp_path, {"ufw status": "Status: active\n", "ufw show added": listed})
+
+
+def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:
+    machine = filtering(tmp_path, "ufw allow 22/tcp")
+    look = ALLOW.look(machine)
+    assert not look.settled
+    machine.answers["ufw show added"] = RULE
+    ALLOW.do(machine, look.before)
+    ALLOW.restore(machine, look.before)
+    acts = [call for call in machine.calls if call[1] not in ("status", "show")]
+    assert acts == [("ufw", *WORDS, "comment", "npm bridge to native api"), ("ufw", "--force", "delete", *WORDS)]
+
+
+def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
+    assert RULE in ALLOW.look(filtering(tmp_path, RULE)).settled
+    off = Recorder(tmp_path, {"ufw status": "Status: inactive\n"})
+    assert "not active" in ALLOW.look(off).settled
+    absent = Recorder(tmp_path, {"ufw": (127, "", "not found")})
+    assert "not active" in ALLOW.look(absent).settled
+
+
+def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(tmp_path: Path) -> None:
+    machine = filtering(tmp_path, "ufw deny 4000", RULE)
+    look = ALLOW.look(machine)
+    assert not look.settled
+    with pytest.raises(StepFailed, match="a rule above it"):
+        ALLOW.do(machine, look.before)
+    ALLOW.restore(machine, look.before)
+    assert machine.said("ufw", "--force") == [], "somebody else made it"
+
+
+# ── Commands and waiting ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_command_runs_as_it_was_given_and_has_no_way_back_of_its_own(tmp_path: Path) -> None:
+    action, machine = Run(("bun", "install"), "delta", "/home/delta", 5.0), Recorder(tmp_path, {"bun": "fine"})
+    assert not action.settled(Facts())
+    assert action.do(machine, {}) == {"said": "fine"}
+    assert (machine.calls, machine.users) == ([("bun", "install")], ["delta"])
+    with pytest.raises(StepFailed, match="its way back"):
+        action.restore(machine, {})
+    with pytest.raises(CommandFailed):
+        action.do(Recorder(tmp_path, {"bun": (1, "", "no")}), {})
+
+
+def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemctl show": "ActiveState=active\nSubState=running\n"})
+    action = Await(UnitsDown((A,)), 0.1)
+    with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited 0\.1 s\)"):
+        action.do(machine, {})
+    machine.answers["systemctl show"] = "ActiveState=inactive\n"
+    assert action.do(machine, {})["seen"] == "all down"
+    assert action.restore(machine, {}) == {}
