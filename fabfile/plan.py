@@ -1,0 +1,73 @@
+"""Building plans: steps are tuples, so they add up; a Plan is what gets shipped."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import getpass
+import secrets
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+from fabfile.runner.actions.files import File
+from fabfile.runner.codec import encode
+from fabfile.runner.facts import Facts
+from fabfile.runner.model import Action, NoUndo, Plan, Probe, Step, Undo, Watch
+
+__all__ = ["Action", "NoUndo", "Plan", "Probe", "Step", "Steps", "Undo", "Watch"]
+
+Steps = tuple[Step, ...]
+
+
+def identified(plan: Plan) -> Plan:
+    """The plan with an identifier of its own (sortable by time) and the name of who asks for it.
+
+    Raises ValueError when two steps share a name: the journal could not tell them apart.
+    """
+    names = [step.name for step in plan.steps]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"plan {plan.name} names these steps twice: {', '.join(twice)}")
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    return dataclasses.replace(plan, id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(2)}", who=who)
+
+
+def settled(plan: Plan, facts: Facts) -> dict[str, str]:
+    """Step → why it has nothing to do, judged by the survey; steps that would act are left out."""
+    known = [step for step in plan.steps if not step.action.unknown(facts)]
+    reasons = {step.name: step.action.settled(facts) for step in known}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def changes_nothing(plan: Plan, facts: Facts) -> bool:
+    """Whether every step's result is already there."""
+    return len(settled(plan, facts)) == len(plan.steps)
+
+
+def contents(plan: Plan) -> dict[str, bytes]:
+    """SHA-256 → bytes of every file that the plan writes."""
+    return {file.sha256: file.content for file in files(plan)}
+
+
+def files(plan: Plan) -> list[File]:
+    """Every file that the plan writes, in order."""
+    return [value for value in _values(plan) if isinstance(value, File)]
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data, as it is shipped and kept."""
+    data: dict[str, Any] = encode(plan)
+    return data
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """A value and everything inside it."""
+    yield value
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _values(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _values(item)

@@ -1,0 +1,1 @@
+"""Plans: inventory + survey → what should happen, as data. Nothing here touches a host."""

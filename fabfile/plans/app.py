@@ -1,0 +1,84 @@
+"""The native app: user units of the app's own user."""
+
+from __future__ import annotations
+
+from fabfile import render, survey, workloads
+from fabfile.inventory import Service, Site
+from fabfile.plan import Step, Steps, Undo
+from fabfile.plans.parts import as_healthy, written
+from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
+from fabfile.runner.facts import Facts, Workload
+from fabfile.runner.probes import Healthy, UnitsDown
+
+
+def install(site: Site, facts: Facts) -> Steps:
+    """Units and environment of every service; nothing is enabled or started."""
+    bind = survey.address(facts, site.runtimes.native.bind)
+    files = render.app(site, bind=bind)
+    return (Step("app: units and environment", written(files, reload=True, user=site.app.user), Undo()),)
+
+
+def enable(site: Site, facts: Facts, scope: str) -> Steps:
+    """The scope's services start at boot, the others do not."""
+    chosen = site.scope(scope) if scope != "none" else ()
+    rest = tuple(service for service in site.scope("full") if service not in chosen)
+    steps: Steps = ()
+    if rest:
+        steps += (Step("app: others off at boot", Disable(_units(rest), site.app.user), Undo()),)
+    if chosen:
+        steps += (Step("app: on at boot", Enable(_units(chosen), site.app.user), Undo()),)
+    return steps
+
+
+def start(site: Site, facts: Facts, scope: str) -> Steps:
+    """Start the scope's services and wait until they are healthy; they start at boot while native owns."""
+    services = site.scope(scope)
+    units, user = _units(services), site.app.user
+    return (
+        Step("app: on at boot", Enable(units, user), Undo()),
+        Step(
+            "app: start",
+            Start(units, user, timeout=site.timeouts.step),
+            Undo(verify=(UnitsDown(units, user),), deadline=site.timeouts.step),
+            verify=(Healthy(_native(site, services)),),
+            deadline=site.timeouts.health,
+        ),
+    )
+
+
+def stop(site: Site, facts: Facts, scope: str) -> Steps:
+    """Stop the scope's services and keep them from starting at boot."""
+    services = site.scope(scope)
+    units, user = _units(services), site.app.user
+    return (
+        Step("app: off at boot", Disable(units, user), Undo()),
+        Step(
+            "app: stop",
+            Stop(units, user, timeout=site.timeouts.step),
+            Undo(verify=as_healthy(facts, _native(site, services)), deadline=site.timeouts.health),
+            verify=(UnitsDown(units, user),),
+            deadline=site.timeouts.step,
+        ),
+    )
+
+
+def restart(site: Site, facts: Facts, scope: str) -> Steps:
+    """Restart the scope's services, and wait until they are healthy."""
+    services = site.scope(scope)
+    return (
+        Step(
+            "app: restart",
+            Restart(_units(services), site.app.user, timeout=site.timeouts.step),
+            Undo(),
+            verify=(Healthy(_native(site, services)),),
+            deadline=site.timeouts.health,
+        ),
+    )
+
+
+def _native(site: Site, services: tuple[Service, ...]) -> tuple[Workload, ...]:
+    return workloads.of_services(site, "native", services)
+
+
+def _units(services: tuple[Service, ...]) -> tuple[str, ...]:
+    return tuple(service.unit for service in services)

@@ -1,0 +1,55 @@
+"""The runbook: hand the app from Docker to native."""
+
+from __future__ import annotations
+
+from fabfile import survey, workloads
+from fabfile.inventory import Site
+from fabfile.plan import Plan
+from fabfile.plans import app, data, docker, edge, firewall, infra
+from fabfile.plans.parts import watches
+from fabfile.plans.preflight import Finding
+from fabfile.runner.facts import Facts
+
+
+def cutover(site: Site, facts: Facts, scope: str) -> Plan:
+    """Hand the scope to native. Anything but the whole app is for a VPS where native owns already."""
+    if scope == "full":
+        steps = (
+            infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
+            + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
+            + infra.start(site, facts) + app.start(site, facts, "full")
+            + edge.point(site, facts, to="native")
+        )  # fmt: skip
+    else:
+        steps = app.install(site, facts) + app.start(site, facts, scope) + edge.point(site, facts, to="native")
+    return Plan(
+        "cutover",
+        steps,
+        confirm_within=site.timeouts.confirm,
+        watch=watches(site),
+        workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
+        settings={"scope": scope, "to": "native"},
+    )
+
+
+def bootstrap(site: Site, facts: Facts) -> Plan:
+    """Native servers in place of Docker's, the app left down: the first half of a cutover, for `cutover` to end."""
+    steps = (
+        infra.install(site, facts)
+        + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
+        + infra.start(site, facts)
+    )  # fmt: skip
+    servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")
+    return Plan("infra.bootstrap", steps, workloads=servers)
+
+
+def refusals(site: Site, facts: Facts, scope: str) -> list[Finding]:
+    """Why this scope cannot be handed over alone."""
+    if scope == "full" or survey.owner(facts) == "native":
+        return []
+    return [
+        Finding(
+            f"--scope {scope} alone would leave the rest of the app down: native does not own it",
+            "inv cutover",
+        )
+    ]

@@ -1,0 +1,91 @@
+"""The Docker runtime: the Compose project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile import render, workloads
+from fabfile.inventory import Site
+from fabfile.plan import Step, Steps, Undo
+from fabfile.plans.parts import as_healthy, written
+from fabfile.runner.actions.compose import Down, Up
+from fabfile.runner.facts import Facts, Workload
+from fabfile.runner.probes import ContainersDown, Healthy
+
+
+def rendered(site: Site, facts: Facts) -> Steps:
+    """The Compose file and its environment, as the inventory says."""
+    return (Step("docker: Compose file", written(render.compose(site)), Undo()),)
+
+
+def up(site: Site, facts: Facts, scope: str) -> Steps:
+    """Bring the servers up, then the scope's services, each awaited until it is healthy."""
+    return _up(site, "servers", workloads.of_servers(site, "docker")) + _up(site, "app", _app(site, scope))
+
+
+def stop(site: Site, facts: Facts, scope: str) -> Steps:
+    """Stop the scope's services, then, with the whole app, the servers."""
+    steps = _stop(site, facts, "app", _app(site, scope))
+    return steps + (_stop(site, facts, "servers", workloads.of_servers(site, "docker")) if scope == "full" else ())
+
+
+def _up(site: Site, what: str, chosen: tuple[Workload, ...]) -> Steps:
+    names = _names(chosen)
+    return (
+        Step(
+            f"docker: {what} up",
+            Up(workloads.project(site), names, timeout=site.timeouts.step),
+            Undo(verify=(ContainersDown(site.runtimes.docker.project, names),), deadline=site.timeouts.step),
+            verify=(Healthy(chosen),),
+            deadline=site.timeouts.health,
+        ),
+    )
+
+
+def _stop(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> Steps:
+    names = _names(chosen)
+    return (
+        Step(
+            f"docker: {what} stopped",
+            Down(workloads.project(site), names, timeout=site.timeouts.step),
+            Undo(verify=as_healthy(facts, chosen), deadline=site.timeouts.health),
+            verify=(ContainersDown(site.runtimes.docker.project, names),),
+            deadline=site.timeouts.step,
+        ),
+    )
+
+
+def _app(site: Site, scope: str) -> tuple[Workload, ...]:
+    return workloads.of_services(site, "docker", site.scope(scope))
+
+
+def _names(chosen: tuple[Workload, ...]) -> tuple[str, ...]:
+    return tuple(workload.name for workload in chosen)
+
+
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """Rows (what, good or not, evidence): the Compose file, and each file of the image's workspace snapshot."""
+    docker = site.runtimes.docker
+    yield f"{docker.file} is valid", not facts.compose_error, facts.compose_error or "docker compose takes it"
+    (step,) = rendered(site, facts)
+    settled = step.action.settled(facts)
+    yield (
+        "Compose file is as rendered",
+        bool(settled),
+        settled or "it differs: inv docker.render --dry shows how",
+    )
+    for name in docker.snapshot_files if docker.snapshot else ():
+        copy, original = (facts.files[f"{folder}/{name}"] for folder in (docker.snapshot, site.app.checkout))
+        if "missing" in (copy.kind, original.kind):
+            yield (
+                f"snapshot of {name}",
+                False,
+                f"{copy.path if copy.kind == 'missing' else original.path} is missing",
+            )
+        else:
+            same = copy.sha256 == original.sha256
+            yield (
+                f"snapshot of {name}",
+                same,
+                "same as the checkout's" if same else f"{copy.path} differs from the checkout's",
+            )

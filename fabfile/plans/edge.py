@@ -1,0 +1,64 @@
+"""Where the edge sends the app's two hostnames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile import survey
+from fabfile.inventory import Site
+from fabfile.plan import Step, Steps, Undo
+from fabfile.runner.facts import Facts
+from fabfile.runner.npm import PointEdge
+from fabfile.runner.npmchange import EdgeHost
+
+
+def point(site: Site, facts: Facts, to: str) -> Steps:
+    """Point the edge at a runtime: the app's name at web, its API prefixes and the API's name at api."""
+    return (
+        Step(
+            f"edge: point to {to}",
+            PointEdge(survey.edge_ref(site), _hosts(site, facts, to), seconds=site.timeouts.edge),
+            Undo(),
+        ),
+    )
+
+
+def _hosts(site: Site, facts: Facts, to: str) -> tuple[EdgeHost, ...]:
+    edge, docker = site.edge, site.runtimes.docker
+    native = survey.address(facts, site.runtimes.native.upstream)
+    web_host, api_host = (native, native) if to == "native" else (docker.web_host, docker.api_host)
+    web_port, api_port = site.web.port or 0, site.api.port or 0
+    header = f"{edge.served_by_header}: {to}"
+    app = EdgeHost(
+        edge.app_domain,
+        web_host,
+        web_port,
+        edge.api_prefixes,
+        api_host,
+        api_port,
+        site.web.health or "/",
+        header,
+    )
+    api = EdgeHost(edge.api_domain, api_host, api_port, probe_path=site.api.health or "/", expect_header=header)
+    return (app, api)
+
+
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """Rows (what, good or not, evidence): the container, nginx's own test, and each of our hostnames."""
+    found = facts.edge
+    if found["problem"]:
+        yield site.edge.container, False, found["problem"]
+    else:
+        yield site.edge.container, True, "runs"
+        yield "nginx -t", not found["test"], found["test"] or "passes"
+    for domain, fact in found["hosts"].items():
+        if fact.problem:
+            yield domain, False, fact.problem
+            continue
+        routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
+        yield domain, not fact.drift, "; ".join(fact.drift) or f"to {fact.upstream}{routes}"
+        yield (
+            f"{domain} in the running nginx",
+            not fact.stale,
+            "reload needed" if fact.stale else "as in the file",
+        )

@@ -1,0 +1,40 @@
+"""What the edge needs of UFW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile.inventory import Site
+from fabfile.plan import Step, Steps, Undo
+from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.facts import Facts
+
+
+def allow(site: Site, facts: Facts) -> Steps:
+    """Let the edge's network reach web and API on the host; without it their packets are dropped unseen."""
+    subnet = str(facts.edge.get("network", {}).get("subnet", ""))
+    services = [service for service in site.scope("full") if service.port]
+    return tuple(
+        Step(
+            f"firewall: {subnet} to {service.name}",
+            Allow(subnet, service.port or 0, site.firewall.comment_for(service)),
+            Undo(),
+        )
+        for service in services
+    )
+
+
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """Rows (what, good or not, evidence): UFW itself, and each port that the edge has to reach."""
+    yield (
+        "UFW",
+        True,
+        f"active, {len(facts.rules)} rules" if facts.firewall_active else "not active: nothing filters",
+    )
+    for step in allow(site, facts):
+        settled = step.action.settled(facts)
+        yield (
+            step.name,
+            bool(settled),
+            settled or f"dropped; `inv firewall.allow` runs: {step.action.describe()}",
+        )

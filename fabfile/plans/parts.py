@@ -1,0 +1,35 @@
+"""What several plans are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from fabfile import render
+from fabfile.inventory import Site
+from fabfile.plan import Probe, Watch
+from fabfile.runner.actions.files import File, Files
+from fabfile.runner.facts import Facts, Workload
+from fabfile.runner.probes import Healthy
+
+
+def written(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
+    """The action that writes rendered files; with `reload` the system's systemd, or `user`'s, reads them."""
+    files = tuple(
+        File(f.path, hashlib.sha256(f.content).hexdigest(), f.mode, f.owner, f.group, f.content) for f in rendered
+    )
+    return Files(files, reload=reload, user=user)
+
+
+def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
+    """What taking back must reach: what was ill in the survey need not get better by it."""
+    ill = {key for key, health in facts.health.items() if not health.ok}
+    well = tuple(workload for workload in chosen if f"{workload.runtime}/{workload.name}" not in ill)
+    return (Healthy(well),) if well else ()
+
+
+def watches(site: Site) -> tuple[Watch, ...]:
+    """What the public asks for, asked on the VPS all through a plan."""
+    edge = site.edge
+    paths = {edge.app_domain: site.web.health or "/", edge.api_domain: site.api.health or "/"}
+    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path) for domain, path in paths.items())

@@ -1,0 +1,123 @@
+"""Templates → files. Pure: the same site always gives the same bytes; nothing is read but templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fabfile import quoting
+from fabfile.inventory import BRIDGE, Server, Service, Site
+
+TEMPLATES: Final = Path(__file__).parent.parent / "templates"
+SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
+
+_EVERY_ADDRESS: Final = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it must be on the VPS. Its directory may have to be made, with the same owner and group."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+
+
+def infra(site: Site) -> tuple[File, ...]:
+    """The three system units, redis.conf and ClickHouse's drop-in: everything that native servers need."""
+    servers = site.infra
+    return (
+        *(_system_unit(site, server) for server in site.servers),
+        _root_file(site, servers.redis.config, "config/redis.conf.j2", server=servers.redis),
+        _root_file(site, servers.clickhouse.drop_in, "config/clickhouse.xml.j2", server=servers.clickhouse),
+    )
+
+
+def app(site: Site, *, bind: str, services: Sequence[Service] | None = None) -> tuple[File, ...]:
+    """The user units of `services` (of all, if None) and the environment that overrides the app's own.
+
+    `bind` is the IPv4 address where web and API listen; for "bridge" that is the bridge's gateway.
+    """
+    if bind == BRIDGE:
+        raise ValueError('`bind` must be an address; the survey knows which one "bridge" is')
+    native = site.runtimes.native
+    chosen = site.scope("full") if services is None else services
+    return (
+        *(_user_unit(site, service) for service in chosen),
+        _environment(site, "native", native.overrides_file, bind=bind),
+    )
+
+
+def compose(site: Site) -> tuple[File, ...]:
+    """The Compose file and the environment that overrides the app's own in it."""
+    docker = site.runtimes.docker
+    return (
+        _app_file(site, docker.file, "compose/docker-compose.yml.j2"),
+        _environment(site, "docker", docker.overrides_file, bind=_EVERY_ADDRESS),
+    )
+
+
+def image_directory(site: Site, directory: str) -> str:
+    """Where a directory of the checkout is inside the app's image."""
+    inside = PurePosixPath(directory).relative_to(site.app.checkout)
+    return str(site.runtimes.docker.app_directory / inside)
+
+
+def _system_unit(site: Site, server: Server) -> File:
+    path = str(SYSTEM_UNITS / server.unit)
+    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", server=server)
+
+
+def _user_unit(site: Site, service: Service) -> File:
+    path = f"{site.app.unit_directory}/{service.unit}"
+    return _app_file(site, path, "systemd/user/service.j2", service=service)
+
+
+def _environment(site: Site, runtime: str, path: str, *, bind: str) -> File:
+    native = runtime == "native"
+    return (_root_file if native else _app_file)(
+        site,
+        path,
+        "config/environment.env.j2",
+        runtime=runtime,
+        bind=bind,
+        urls={server.name: server.url if native else server.image_url for server in site.servers},
+        web=site.web,
+        api=site.api,
+        overrides=site.runtimes.native.overrides if native else site.runtimes.docker.overrides,
+        quote=quoting.systemd_env if native else quoting.compose_env,
+    )
+
+
+def _root_file(site: Site, path: str, template: str, **values: Any) -> File:
+    """A file of root's that everybody may read; nothing that is rendered is secret."""
+    return File(path, _jinja().get_template(template).render(site=site, **values).encode())
+
+
+def _app_file(site: Site, path: str, template: str, **values: Any) -> File:
+    """The same, belonging to the app's user: it stands in that user's home."""
+    return replace(_root_file(site, path, template, **values), owner=site.app.user, group=site.app.group)
+
+
+@cache
+def _jinja() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for filter_ in (quoting.specifiers, quoting.exec_word, quoting.exec_line, quoting.path_word):
+        environment.filters[filter_.__name__] = filter_
+    environment.filters.update(compose=quoting.compose, redis=quoting.redis, xml=quoting.xml)
+    environment.globals["image_directory"] = image_directory
+    return environment

@@ -1,0 +1,105 @@
+"""What a survey asks for, from the inventory, and what plans read from its facts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fabfile import render, workloads
+from fabfile.inventory import BRIDGE, RUNTIMES, Site
+from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
+
+__all__ = ["Facts", "address", "edge_ref", "edge_runtime", "health_of", "owner", "wanted"]
+
+_ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
+
+
+def wanted(site: Site, *, versions: bool = False) -> Wanted:
+    """Everything the plans judge by, in one round trip; with the servers' versions on both sides if asked.
+
+    Versions are apart because a container has to be started for each.
+    """
+    services = site.scope("full")
+    ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
+    return Wanted(
+        host=True,
+        ops=True,
+        units=tuple(unit for server in site.servers for unit in (server.unit, server.distribution_unit)),
+        user=site.app.user,
+        user_units=tuple(service.unit for service in services),
+        files=_files(site),
+        trees=tuple(server.data for server in site.servers),
+        accounts=tuple(dict.fromkeys(server.user for server in site.servers)),
+        ports=(*ports, site.infra.nats.monitor_port),
+        compose=workloads.project(site),
+        projects=bool(site.runtimes.docker.foreign_projects),
+        owner_file=site.app.owner_file,
+        checkout=site.app.checkout,
+        env_file=site.app.env_file,
+        env_keys=_ENV_KEYS,
+        firewall=True,
+        edge=edge_ref(site),
+        workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
+        programs=_programs(site) if versions else (),
+        redis_data=(site.infra.redis.data,),
+    )
+
+
+def health_of(chosen: tuple[Workload, ...], patience: float) -> Wanted:
+    """Just the health of some workloads, waited for at most `patience` seconds."""
+    return Wanted(workloads=chosen, patience=patience)
+
+
+def edge_ref(site: Site) -> EdgeRef:
+    """Where the edge is, and our two hostnames."""
+    edge = site.edge
+    return EdgeRef(edge.root, edge.database, edge.container, edge.network, (edge.app_domain, edge.api_domain))
+
+
+def address(facts: Facts, choice: str) -> str:
+    """An address of the inventory, `bridge` as the gateway that the survey found; empty when unknown."""
+    return str(facts.edge.get("network", {}).get("gateway", "")) if choice == BRIDGE else choice
+
+
+def owner(facts: Facts) -> str:
+    """Who owns: what the owner file says; before the first hand-over there is none, and Docker does."""
+    return facts.owner or ("docker" if any(c.running for c in facts.containers.values()) else "")
+
+
+def edge_runtime(site: Site, facts: Facts) -> str:
+    """Which runtime the edge sends the app's requests to, by the generated files; empty when neither."""
+    docker = site.runtimes.docker
+    native = address(facts, site.runtimes.native.upstream)
+    hosts = facts.edge.get("hosts", {})
+    places = [str(getattr(hosts.get(d), "upstream", None) or "") for d in (site.edge.app_domain, site.edge.api_domain)]
+    ports = (site.web.port, site.api.port)
+    for runtime, names in (("docker", (docker.web_host, docker.api_host)), ("native", (native, native))):
+        if all(place.endswith(f"{name}:{port}") for place, name, port in zip(places, names, ports, strict=True)):
+            return runtime
+    return ""
+
+
+def _files(site: Site) -> tuple[str, ...]:
+    rendered = (*render.infra(site), *render.app(site, bind="0.0.0.0"), *render.compose(site))
+    folders = (site.app.data_root, *(server.data for server in site.servers))
+    snapshot = site.runtimes.docker.snapshot
+    pairs = [(f"{snapshot}/{name}", f"{site.app.checkout}/{name}") for name in site.runtimes.docker.snapshot_files]
+    return (
+        *(file.path for file in rendered),
+        *folders,
+        site.app.bun,
+        *(path for pair in pairs if snapshot for path in pair),
+        site.infra.clickhouse.config,
+    )
+
+
+def _programs(site: Site) -> tuple[Program, ...]:
+    native = tuple(Program(f"native/{server.name}", (server.binary, *server.version_argv)) for server in site.servers)
+    docker = tuple(Program(f"docker/{server.name}", server.image_version_argv, server.image) for server in site.servers)
+    return native + docker
+
+
+def names_only(facts: Facts) -> Facts:
+    """The facts without file contents, for printing."""
+    return dataclasses.replace(
+        facts, files={path: dataclasses.replace(fact, text=None) for path, fact in facts.files.items()}
+    )

@@ -1,0 +1,57 @@
+"""The app's services and its servers as each runtime runs them: what `healthy` is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fabfile.inventory import Server, Service, Site
+from fabfile.runner.facts import Compose, Workload
+
+
+def of_services(site: Site, runtime: str, services: Iterable[Service]) -> tuple[Workload, ...]:
+    """Services of the app under a runtime."""
+    return tuple(_service(site, runtime, service) for service in services)
+
+
+def of_servers(site: Site, runtime: str) -> tuple[Workload, ...]:
+    """The three servers that hold the durable data, under a runtime."""
+    return tuple(_server(site, runtime, server) for server in site.servers)
+
+
+def everything(site: Site, runtime: str) -> tuple[Workload, ...]:
+    """Servers and services under a runtime."""
+    return of_servers(site, runtime) + of_services(site, runtime, site.scope("full"))
+
+
+def project(site: Site) -> Compose:
+    """The Compose project of the docker runtime."""
+    docker = site.runtimes.docker
+    return Compose(docker.project, docker.file, docker.directory)
+
+
+def _service(site: Site, runtime: str, service: Service) -> Workload:
+    native = runtime == "native"
+    return Workload(
+        name=service.name,
+        runtime=runtime,
+        unit=service.unit if native else "",
+        user=site.app.user if native else "",
+        project="" if native else site.runtimes.docker.project,
+        port=service.port or 0,
+        protocol="http" if service.port else "",
+        path=service.health or "",
+        durables=service.durables,
+        monitor=site.infra.nats.monitor_port,
+    )
+
+
+def _server(site: Site, runtime: str, server: Server) -> Workload:
+    native = runtime == "native"
+    return Workload(
+        name=server.name,
+        runtime=runtime,
+        unit=server.unit if native else "",
+        project="" if native else site.runtimes.docker.project,
+        port=server.port if native else server.image_port,
+        protocol=server.name,
+    )

@@ -1,0 +1,153 @@
+"""Surveys of a VPS as facts: one where Docker serves, one where native does, and pieces to change in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile import render, survey, workloads
+from fabfile.inventory import RUNTIMES, Site
+from fabfile.plans import edge
+from fabfile.runner.edge import edge_facts
+from fabfile.runner.facts import (
+    Checkout,
+    Container,
+    Facts,
+    FileFact,
+    Health,
+    Listener,
+    Rule,
+    Tree,
+    Unit,
+    Workload,
+)
+from fabfile.runner.npm import PointEdge
+from fabfile.runner.npmfile import Upstream
+from fabfile.runner.ufw import parse
+from tests.runner.fake_edge import FakeEdge, stand_in
+
+GATEWAY, SUBNET = "172.18.0.1", "172.18.0.0/16"
+NATIVE_USERS = {"nats": "101:102", "redis": "100:101", "clickhouse": "999:999"}
+VERSIONS = {"nats": "2.10.7", "redis": "7.2.4", "clickhouse": "23.8.16.16"}
+
+
+def changed(facts: Facts, **values: Any) -> Facts:
+    """The facts with some of them replaced; a dictionary is laid over the one that was there."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            values[name] = {**getattr(facts, name), **value}
+    return dataclasses.replace(facts, **values)
+
+
+def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
+    """Facts of an edge that sends the app's names to a runtime, from real rows and files."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fake = FakeEdge(folder)
+        stand_in(fake, monkeypatch)
+        bare = Facts(edge=edge_facts(fake, fake.ref))
+        (step,) = edge.point(site, bare, runtime)
+        assert isinstance(step.action, PointEdge)
+        action = dataclasses.replace(step.action, edge=fake.ref, seconds=0.1)
+        for host in action.hosts:
+            fake.serve(upstream=host.upstream, header=runtime)
+            if host.routes:
+                fake.serve(upstream=Upstream(host.route_host, host.route_port), header=runtime)
+        look = action.look(fake)
+        if not look.settled:
+            action.do(fake, look.before)
+        return edge_facts(fake, fake.ref)
+
+
+def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
+    """A VPS where everything is installed for both runtimes and one of them owns and serves, healthy."""
+    native = runtime == "native"
+    return Facts(
+        host={"name": "vps", "disk_free": 10 << 30, "uid": 0, "python": "3.9.2"},
+        units={
+            **{server.unit: unit(server.unit, native) for server in site.servers},
+            **{server.distribution_unit: unit(server.distribution_unit, False) for server in site.servers},
+        },
+        user_units={service.unit: unit(service.unit, native) for service in site.scope("full")},
+        files=_files(site),
+        trees={
+            server.data: Tree(server.data, {NATIVE_USERS[server.name] if native else server.image_user: 12}, 0o750)
+            for server in site.servers
+        },
+        accounts=dict(NATIVE_USERS),
+        listeners=() if native else _proxies(site),
+        versions={f"{side}/{name}": version for side in RUNTIMES for name, version in VERSIONS.items()},
+        containers={w.name: container(w, not native) for w in workloads.everything(site, "docker")},
+        projects={site.runtimes.docker.project: "running(9)"},
+        owner=runtime,
+        env={"OPTIONS_INGEST_ADAPTER": "alpaca"},
+        firewall_active=True,
+        rules=tuple(_rule(site, port) for port in (3000, 4000)),
+        edge=edge,
+        health={
+            f"{side}/{w.name}": Health(w.name, side, side == runtime, "healthy" if side == runtime else "down")
+            for side in RUNTIMES
+            for w in workloads.everything(site, side)
+        },
+        checkout=Checkout("a" * 40, "main", ()),
+        redis_formats={site.infra.redis.data: 11},
+        ops={"files": [], "runners": [], "lock": None, "unfinished": []},
+    )
+
+
+def fresh(site: Site, edge: dict[str, Any]) -> Facts:
+    """A VPS as the original was: Docker serves, and nothing of ours is on it but the Compose project."""
+    facts = serving(site, "docker", edge)
+    ours = {file.path for file in (*render.infra(site), *render.app(site, bind=GATEWAY))}
+    return dataclasses.replace(
+        facts,
+        owner="",
+        units={name: Unit(name, "not-found", "inactive", "dead", "", 0, 0, "", "", False) for name in facts.units},
+        user_units={
+            name: Unit(name, "not-found", "inactive", "dead", "", 0, 0, "", "", False) for name in facts.user_units
+        },
+        files={path: FileFact(path, "missing") if path in ours else fact for path, fact in facts.files.items()},
+        accounts=dict.fromkeys(facts.accounts, ""),
+        rules=tuple(rule for rule in facts.rules if rule.port == "3000"),
+    )
+
+
+def unit(name: str, running: bool) -> Unit:
+    """A unit that runs and starts at boot, or neither."""
+    active, sub, enabled = ("active", "running", "enabled") if running else ("inactive", "dead", "disabled")
+    return Unit(name, "loaded", active, sub, enabled, 0, 7 if running else 0, "success", f"/x/{name}", False)
+
+
+def container(workload: Workload, running: bool) -> Container:
+    """A container of the project, up or stopped by hand."""
+    state = "running" if running else "exited"
+    return Container(workload.name, f"x-{workload.name}-1", "id", state, "", 0, 7, "", "image", "172.20.0.5", {})
+
+
+def listener(port: int, command: str, cgroup: str = "/system.slice/other.service") -> Listener:
+    """Somebody who holds a port."""
+    return Listener(port, "0.0.0.0", 99, command, cgroup)
+
+
+def _proxies(site: Site) -> tuple[Listener, ...]:
+    ports = [service.port for service in site.scope("full") if service.port]
+    return tuple(Listener(port, "127.0.0.1", 50, "docker-proxy", "/system.slice/docker.service") for port in ports)
+
+
+def _rule(site: Site, port: int) -> Rule:
+    rule = parse(f"ufw allow from {SUBNET} to any port {port} proto tcp")
+    assert rule
+    return rule
+
+
+def _files(site: Site) -> dict[str, FileFact]:
+    facts = {path: FileFact(path, "file", 0o644, "root", "root", "same") for path in survey.wanted(site).files}
+    for path in (site.app.data_root, *(server.data for server in site.servers)):
+        facts[path] = FileFact(path, "directory", 0o750, "root", "root")
+    for file in (*render.infra(site), *render.app(site, bind=GATEWAY), *render.compose(site)):
+        digest = hashlib.sha256(file.content).hexdigest()
+        facts[file.path] = FileFact(file.path, "file", file.mode, file.owner, file.group, digest, file.content.decode())
+    return facts

@@ -1,0 +1,50 @@
+"""Every plan that a task can make, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fabfile.inventory import RUNTIMES, SCOPES, Site
+from fabfile.plan import Plan
+from fabfile.plans import app, cutover, docker, edge, firewall, infra, rollback
+from fabfile.runner.facts import Facts
+
+Build = Callable[[Site, Facts], Plan]
+
+
+def _plan(name: str, steps: Callable[..., Any], *more: Any) -> Build:
+    return lambda site, facts: Plan(name, steps(site, facts, *more))
+
+
+def _scoped(build: Callable[..., Plan], scope: str) -> Build:
+    return lambda site, facts: build(site, facts, scope)
+
+
+def _named() -> Iterator[tuple[str, Build]]:
+    yield "infra.bootstrap", cutover.bootstrap
+    yield "rollback --full", rollback.rollback
+    yield "infra.install", _plan("infra.install", infra.install)
+    yield "infra.start", _plan("infra.start", infra.start)
+    yield "infra.restart", _plan("infra.restart", infra.restart)
+    yield "infra.stop", _plan("infra.stop", infra.stop)
+    yield "docker.render", _plan("docker.render", docker.rendered)
+    yield "firewall.allow", _plan("firewall.allow", firewall.allow)
+    for scope in SCOPES:
+        yield f"cutover {scope}", _scoped(cutover.cutover, scope)
+        yield f"rollback --ref {scope}", lambda site, facts, scope=scope: rollback.release(site, facts, "v1", scope)  # type: ignore[misc]  # a default binds the loop's value
+        for verb in (app.start, app.stop, app.restart):
+            yield f"app.{verb.__name__} {scope}", _plan(f"app.{verb.__name__}", verb, scope)
+        for verb in (docker.up, docker.stop):
+            yield f"docker.{verb.__name__} {scope}", _plan(f"docker.{verb.__name__}", verb, scope)
+    for scope in ("none", *SCOPES):
+        yield f"app.install {scope}", _install(scope)
+    for runtime in RUNTIMES:
+        yield f"npm.switch {runtime}", _plan("npm.switch", edge.point, runtime)
+
+
+def _install(scope: str) -> Build:
+    return lambda site, facts: Plan("app.install", app.install(site, facts) + app.enable(site, facts, scope))
+
+
+PLANS = dict(_named())

@@ -1,0 +1,173 @@
+"""What holds for every plan that any task can make."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fabfile import plan as plans
+from fabfile.inventory import Site
+from fabfile.plan import Action, NoUndo, Plan, Step, Undo
+from fabfile.runner import codec, main  # noqa: F401  main names every action
+from fabfile.runner.actions.command import Await, Run
+from fabfile.runner.codec import decode
+from fabfile.runner.facts import Facts
+
+from .catalogue import PLANS
+
+EVERY = pytest.mark.parametrize("name", PLANS)
+SURVEYS = ("fresh", "docker_serves", "native_serves")
+
+
+@pytest.fixture(params=SURVEYS)
+def facts(request: pytest.FixtureRequest) -> Facts:
+    found: Facts = request.getfixturevalue(request.param)
+    return found
+
+
+@EVERY
+def test_every_step_that_changes_something_has_a_way_back_or_says_why_not(name: str, site: Site, facts: Facts) -> None:
+    for step in PLANS[name](site, facts).steps:
+        if isinstance(step.undo, NoUndo):
+            assert len(step.undo.why.split()) >= 4, f"{step.name}: {step.undo.why!r} is no reason"
+        elif step.undo.action is None:
+            assert type(step.action).restore is not Action.restore
+            assert not isinstance(step.action, Run), f"{step.name}: a command does not know its way back"
+
+
+@EVERY
+def test_steps_have_names_of_their_own_that_say_whose_they_are(name: str, site: Site, facts: Facts) -> None:
+    plan = plans.identified(PLANS[name](site, facts))
+    for step in plan.steps:
+        room, colon, what = step.name.partition(": ")
+        assert room in ("infra", "app", "docker", "firewall", "data", "edge") and colon and what.strip() == what
+        assert step.action.describe() and all(probe.describe() for probe in step.verify)
+        assert step.deadline > 0
+    assert plan.id.split("-")[1] == plan.name.split(".")[0].split("-")[0]
+    assert "@" in plan.who
+
+
+@EVERY
+def test_a_plan_is_data_and_arrives_as_it_left(name: str, site: Site, facts: Facts) -> None:
+    plan = PLANS[name](site, facts)
+    assert decode(json.loads(json.dumps(plans.as_json(plan)))) == plan
+
+
+@EVERY
+def test_commands_are_lists_of_words_and_no_shell_is_asked(name: str, site: Site, facts: Facts) -> None:
+    for argv in _argvs(PLANS[name](site, facts)):
+        assert isinstance(argv, tuple)
+        assert argv and all(isinstance(word, str) and word for word in argv)
+        assert argv[0].split("/")[-1] not in ("sh", "bash", "dash", "env", "eval")
+        assert not any(set(word) & set(";|&`$\n") for word in argv), argv
+
+
+@EVERY
+def test_what_a_plan_writes_travels_with_it_under_its_own_hash(name: str, site: Site, facts: Facts) -> None:
+    plan = PLANS[name](site, facts)
+    for sha256, content in plans.contents(plan).items():
+        assert hashlib.sha256(content).hexdigest() == sha256
+        assert content, "no file that we write is empty"
+    assert "content" not in json.dumps(plans.as_json(plan)), "contents travel beside the plan"
+
+
+@EVERY
+def test_a_step_never_fails_to_judge_a_survey(name: str, site: Site, facts: Facts) -> None:
+    plan = PLANS[name](site, facts)
+    reasons = plans.settled(plan, facts)
+    assert set(reasons) <= {step.name for step in plan.steps}
+    assert all(reasons.values())
+    for step in plan.steps:
+        if step.name not in reasons:
+            json.dumps(step.action.before(facts))
+
+
+def test_every_action_is_in_some_plan(site: Site, fresh: Facts, native_serves: Facts) -> None:
+    """An action that no plan has is dead, or its way back was never looked at."""
+    used = {
+        type(step.action)
+        for build in PLANS.values()
+        for facts in (fresh, native_serves)
+        for step in build(site, facts).steps
+    }
+    shipped = {
+        cls for cls in codec._types.values() if issubclass(cls, Action) and cls.__module__.startswith("fabfile.")
+    }
+    assert shipped - used <= {Run, Await}, "these two are for what has no action of its own"
+
+
+def test_the_same_name_twice_is_refused() -> None:
+    step = Step("a", Run(("true",)), NoUndo("changes nothing at all here"))
+    with pytest.raises(ValueError, match="names these steps twice: a"):
+        plans.identified(Plan("x", (step, step)))
+
+
+def test_two_plans_never_share_an_identifier() -> None:
+    assert len({plans.identified(Plan("a.b", ())).id for _ in range(50)}) == 50
+
+
+DONE = {
+    "fresh": (),
+    "docker_serves": ("rollback --full", "docker.up full", "docker.up web", "npm.switch docker", "docker.render"),
+    "native_serves": (
+        "cutover full",
+        "cutover web",
+        "cutover workers",
+        "infra.bootstrap",
+        "infra.start",
+        "app.start full",
+        "app.install full",
+        "npm.switch native",
+        "docker.stop full",
+        "infra.install",
+    ),
+}
+
+
+@pytest.mark.parametrize(("survey", "name"), [(survey, name) for survey, names in DONE.items() for name in names])
+def test_what_is_so_already_changes_nothing(survey: str, name: str, site: Site, request: pytest.FixtureRequest) -> None:
+    facts: Facts = request.getfixturevalue(survey)
+    plan = PLANS[name](site, facts)
+    left = {step.name for step in plan.steps} - set(plans.settled(plan, facts))
+    assert not left
+    assert plans.changes_nothing(plan, facts)
+
+
+@pytest.mark.parametrize(
+    "name", ["cutover full", "rollback --full", "docker.stop full", "docker.up full", "app.stop full"]
+)
+def test_what_cannot_be_asked_is_never_taken_for_done(
+    name: str, site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    facts = docker_serves if name.startswith(("rollback", "docker.up")) else native_serves
+    mute = dataclasses.replace(
+        facts,
+        user_manager="the user manager of delta does not answer",
+        user_units={},
+        docker_error="Docker does not answer",
+        compose_error="Docker does not answer",
+        containers={},
+    )
+    assert not plans.changes_nothing(PLANS[name](site, mute), mute)
+
+
+def _argvs(value: Any) -> Iterator[Any]:
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            inner = getattr(value, field.name)
+            if field.name == "argv":
+                yield inner
+            yield from _argvs(inner)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _argvs(item)
+
+
+def test_the_walk_finds_commands_in_undos_too() -> None:
+    step = Step("a", Run(("true",)), Undo(Run(("false",))))
+    assert list(_argvs(step)) == [("true",), ("false",)]

@@ -1,0 +1,228 @@
+"""The two halves of the main job: their order, their scopes, and what taking them back demands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fabfile import plan as plans
+from fabfile.inventory import Site
+from fabfile.plan import Plan, Step, Undo
+from fabfile.plans import app, cutover, docker, preflight, rollback
+from fabfile.runner.actions.compose import Down, Up
+from fabfile.runner.actions.data import Handing, SetOwner
+from fabfile.runner.actions.files import Files
+from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.units import Disable, Enable, Start, Stop
+from fabfile.runner.facts import Facts, Health
+from fabfile.runner.npm import PointEdge
+from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, UnitsDown
+
+
+def names(plan: Plan) -> list[str]:
+    return [step.name for step in plan.steps]
+
+
+def step_of(plan: Plan, name: str) -> Step:
+    (found,) = (step for step in plan.steps if step.name == name)
+    return found
+
+
+def in_order(plan: Plan, *some: str) -> bool:
+    places = [names(plan).index(name) for name in some]
+    return places == sorted(places)
+
+
+def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
+    plan = cutover.cutover(site, fresh, "full")
+    assert names(plan) == [
+        "infra: users",
+        "infra: folders",
+        "infra: units and configuration",
+        "app: units and environment",
+        "firewall: 172.18.0.0/16 to web",
+        "firewall: 172.18.0.0/16 to api",
+        "docker: app stopped",
+        "docker: servers stopped",
+        "data: to native's servers",
+        "data: owner native",
+        "infra: packages' units off at boot",
+        "infra: packages' units stopped",
+        "infra: on at boot",
+        "infra: start",
+        "app: on at boot",
+        "app: start",
+        "edge: point to native",
+    ]
+    assert plan.confirm_within == site.timeouts.confirm
+    assert [watch.domain for watch in plan.watch] == [site.edge.app_domain, site.edge.api_domain]
+
+
+def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
+    plan = rollback.rollback(site, native_serves)
+    assert names(plan) == [
+        "docker: Compose file",
+        "app: off at boot",
+        "app: stop",
+        "infra: off at boot",
+        "infra: stop",
+        "data: to docker's servers",
+        "data: owner docker",
+        "docker: servers up",
+        "docker: app up",
+        "edge: point to docker",
+    ]
+    assert plan.confirm_within == site.timeouts.confirm
+
+
+@pytest.mark.parametrize("to", ["native", "docker"])
+def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
+    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+) -> None:
+    plan = cutover.cutover(site, docker_serves, "full") if to == "native" else rollback.rollback(site, native_serves)
+    kinds = [type(step.action) for step in plan.steps]
+    stops = [
+        n for n, step in enumerate(plan.steps) if isinstance(step.action, Stop | Down) and "packages" not in step.name
+    ]
+    starts = [n for n, kind in enumerate(kinds) if kind in (Start, Up)]
+    handing, owner, edge = kinds.index(Handing), kinds.index(SetOwner), kinds.index(PointEdge)
+    assert max(stops) < handing < owner < min(starts), "stopped, handed over, owned, started"
+    assert edge == len(kinds) - 1, "the edge follows what already answers"
+    app_stop, server_stop = stops
+    assert "app" in plan.steps[app_stop].name and "server" in plan.steps[server_stop].name + "server"
+    server_start, app_start = starts
+    assert server_start < app_start
+    for number in (*stops, *starts):
+        assert plan.steps[number].verify, "nothing is believed unseen"
+    assert all(n < min(stops) for n, kind in enumerate(kinds) if kind in (Files, Allow)), "prepared before it is felt"
+
+
+def test_stopping_is_verified_with_the_ports(site: Site, native_serves: Facts) -> None:
+    verify = step_of(rollback.rollback(site, native_serves), "infra: stop").verify
+    assert [type(probe) for probe in verify] == [UnitsDown, PortsFree]
+    assert PortsFree((4222, 6379, 8123)) in verify
+
+
+def test_starting_means_healthy_with_durables_and_ports(site: Site, docker_serves: Facts) -> None:
+    (probe,) = step_of(cutover.cutover(site, docker_serves, "full"), "app: start").verify
+    assert isinstance(probe, Healthy)
+    workloads = {workload.name: workload for workload in probe.workloads}
+    assert set(workloads) == set(site.services)
+    assert (workloads["api"].port, workloads["api"].path) == (4000, "/health")
+    assert len(workloads["api"].durables) == 5
+    assert workloads["compute"].durables and workloads["compute"].monitor == 8222
+    assert all(workload.user == "delta" for workload in workloads.values())
+
+
+def test_a_container_is_asked_on_its_own_port(site: Site, native_serves: Facts) -> None:
+    nats = site.infra.nats.model_copy(update={"image_port": 14222})
+    other = site.model_copy(update={"infra": site.infra.model_copy(update={"nats": nats})})
+    (probe,) = step_of(rollback.rollback(other, native_serves), "docker: servers up").verify
+    assert isinstance(probe, Healthy)
+    assert [workload.port for workload in probe.workloads] == [14222, 6379, 8123]
+
+
+def test_data_goes_to_the_new_owners_users(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
+    there = step_of(cutover.cutover(site, docker_serves, "full"), "data: to native's servers").action
+    back = step_of(rollback.rollback(site, native_serves), "data: to docker's servers").action
+    assert isinstance(there, Handing) and isinstance(back, Handing)
+    assert there.owners == ("nats", "redis", "clickhouse")
+    assert back.owners == ("0:0", "999:1000", "101:101")
+    assert there.trees == back.trees == tuple(f"/var/lib/islandflow/{name}" for name in there.owners)
+
+
+def test_docker_comes_back_as_healthy_as_it_was(site: Site, docker_serves: Facts) -> None:
+    """A service that crash-looped before must not keep the way back from ending well."""
+    ill = {"docker/ingest-options": Health("ingest-options", "docker", False, "container is restarting")}
+    facts = dataclasses.replace(docker_serves, health={**docker_serves.health, **ill})
+    undo = step_of(cutover.cutover(site, facts, "full"), "docker: app stopped").undo
+    assert isinstance(undo, Undo)
+    (probe,) = undo.verify
+    assert isinstance(probe, Healthy)
+    assert {workload.name for workload in probe.workloads} == set(site.services) - {"ingest-options"}
+    whole = step_of(cutover.cutover(site, docker_serves, "full"), "docker: app stopped").undo
+    assert isinstance(whole, Undo) and isinstance(whole.verify[0], Healthy)
+    assert len(whole.verify[0].workloads) == len(site.services)
+
+
+def test_nothing_healthy_before_demands_nothing_of_the_way_back(site: Site, native_serves: Facts) -> None:
+    for step in docker.stop(site, native_serves, "full"):
+        assert isinstance(step.undo, Undo) and step.undo.verify == ()
+        assert isinstance(step.verify[0], ContainersDown)
+
+
+# ── Scopes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("scope", "services"),
+    [
+        ("web", ["web"]),
+        ("api", ["api"]),
+        ("workers", ["compute", "candles", "ingest-options", "ingest-equities"]),
+        ("services", ["api", "compute", "candles", "ingest-options", "ingest-equities"]),
+    ],
+)
+def test_a_scope_touches_its_own_services_and_neither_servers_nor_data(
+    site: Site, scope: str, services: list[str], native_serves: Facts
+) -> None:
+    plan = cutover.cutover(site, native_serves, scope)
+    assert names(plan) == ["app: units and environment", "app: on at boot", "app: start", "edge: point to native"]
+    for step in plan.steps[1:3]:
+        assert isinstance(step.action, Start | Enable)
+        assert step.action.units == tuple(f"islandflow-{name}.service" for name in services)
+    assert plan.settings["scope"] == scope
+
+
+@pytest.mark.parametrize("scope", ["web", "api", "services", "workers"])
+def test_a_part_of_the_app_is_handed_over_only_where_native_owns(
+    site: Site, scope: str, docker_serves: Facts, fresh: Facts, native_serves: Facts
+) -> None:
+    for facts in (docker_serves, fresh):
+        (finding,) = cutover.refusals(site, facts, scope)
+        assert "would leave the rest of the app down" in finding.text and not finding.warning
+        assert cutover.refusals(site, facts, "full") == []
+    assert cutover.refusals(site, native_serves, scope) == []
+
+
+def test_docker_starts_only_where_native_does_not_own(
+    site: Site, docker_serves: Facts, fresh: Facts, native_serves: Facts
+) -> None:
+    (finding,) = preflight.docker_may_run(site, native_serves)
+    assert "inv rollback --full" in finding.fix
+    assert preflight.docker_may_run(site, docker_serves) == preflight.docker_may_run(site, fresh) == []
+    assert preflight.native_owns(site, native_serves) == []
+    for facts in (docker_serves, fresh):
+        (finding,) = preflight.native_owns(site, facts)
+        assert "docker owns" in finding.text and "inv cutover" in finding.fix
+
+
+def test_stopping_a_part_of_docker_leaves_its_servers(site: Site, docker_serves: Facts) -> None:
+    assert [step.name for step in docker.stop(site, docker_serves, "web")] == ["docker: app stopped"]
+
+
+def test_every_half_can_be_run_again_and_turned_round(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
+    there, back = cutover.cutover(site, native_serves, "full"), rollback.rollback(site, docker_serves)
+    assert plans.changes_nothing(there, native_serves) and plans.changes_nothing(back, docker_serves)
+    turned = plans.settled(cutover.cutover(site, docker_serves, "full"), docker_serves)
+    assert "edge: point to native" not in turned and "docker: app stopped" not in turned
+    assert {"infra: users", "infra: folders", "app: units and environment"} <= set(turned), "installed already"
+
+
+def test_moving_the_code_installs_builds_restarts_and_is_undone_by_the_same(site: Site, native_serves: Facts) -> None:
+    (step,) = rollback.release(site, native_serves, "v1.2", "api").steps
+    (probe,) = step.verify
+    assert isinstance(probe, Healthy) and [w.name for w in probe.workloads] == ["api"]
+    assert isinstance(step.undo, Undo) and step.undo.verify == step.verify
+    assert "v1.2" in step.action.describe()
+
+
+def test_installing_enables_only_the_scope(site: Site, docker_serves: Facts) -> None:
+    off, on = app.enable(site, docker_serves, "web")
+    assert isinstance(off.action, Disable) and "islandflow-web.service" not in off.action.units
+    assert isinstance(on.action, Enable) and on.action.units == ("islandflow-web.service",)
+    (off,) = app.enable(site, docker_serves, "none")
+    assert isinstance(off.action, Disable) and len(off.action.units) == len(site.services)
+    (on,) = app.enable(site, docker_serves, "full")
+    assert isinstance(on.action, Enable)

@@ -1,0 +1,233 @@
+"""Preflight: each reason to refuse by itself, all of them at once, and none where all is well."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from fabfile.inventory import Site
+from fabfile.plans import preflight, rollback
+from fabfile.plans.preflight import Finding
+from fabfile.runner.facts import Checkout, Facts, FileFact
+from tests.facts import changed, listener
+
+Change = Callable[[Site, Facts], Facts]
+REDIS = "/var/lib/islandflow/redis"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, and what must be said about it."""
+
+    change: Change
+    text: str
+    fix: str
+    to: str = "native"
+    warning: bool = False
+
+
+def _edge(**values: Any) -> Change:
+    return lambda site, facts: changed(facts, edge=values)
+
+
+def _host(**values: Any) -> Change:
+    """Something about the app's hostname at the edge."""
+
+    def change(site: Site, facts: Facts) -> Facts:
+        hosts = facts.edge["hosts"]
+        domain = site.edge.app_domain
+        return changed(facts, edge={"hosts": {**hosts, domain: dataclasses.replace(hosts[domain], **values)}})
+
+    return change
+
+
+def _with(**values: Any) -> Change:
+    return lambda site, facts: changed(facts, **values)
+
+
+def _holder(port: int, command: str = "node") -> Change:
+    return lambda site, facts: changed(facts, listeners=(*facts.listeners, listener(port, command)))
+
+
+CASES = {
+    "a plan was interrupted": Case(
+        lambda site, facts: changed(facts, ops={"unfinished": ["20260101T000000-cutover-abcd"]}),
+        "20260101T000000-cutover-abcd was interrupted",
+        "inv resume --plan 20260101T000000-cutover-abcd",
+    ),
+    "the disk is nearly full": Case(_with(host={"disk_free": 100 << 20}), "only 100 MiB are free", "512 MiB"),
+    "the owner file says nothing known": Case(
+        _with(owner_error="the owner file holds 'both', neither native nor docker"), "holds 'both'", "native or docker"
+    ),
+    "the env file cannot be read": Case(
+        _with(env_error="/home/delta/islandflow/.env: Permission denied"),
+        "env file: .*Permission denied",
+        "app.env_file",
+    ),
+    "the API would recreate its durables": Case(
+        _with(env={"API_CONSUMER_RESET": "false"}), "any text, even false", "remove the line", warning=True
+    ),
+    "lingering is off": Case(
+        _with(user_manager="lingering is off for delta: run `loginctl enable-linger delta` on the VPS"),
+        "lingering is off",
+        "sudo loginctl enable-linger delta",
+    ),
+    "a server is not installed": Case(
+        _with(versions={"native/redis": ""}), "not installed on the VPS: redis-server$", "install their packages"
+    ),
+    "Bun is not there": Case(
+        lambda site, facts: changed(facts, files={site.app.bun: FileFact(site.app.bun, "missing")}),
+        "Bun is not at /home/delta/.bun/bin/bun",
+        "app.bun",
+    ),
+    "somebody holds the API's port": Case(_holder(4000), r"port 4000 is held by node \(pid 99", "stop that process"),
+    "somebody holds the monitoring's port": Case(_holder(8222), "port 8222 is held by node", "stop that process"),
+    "somebody nameless holds a port": Case(_holder(6379, ""), "port 6379 is held by another process", "stop"),
+    "native's Redis is older": Case(
+        _with(versions={"native/redis": "7.0.15"}), "native's redis is 7.0.15, and docker's 7.2.4", "at least 7.2.4"
+    ),
+    "docker's Redis is older": Case(
+        _with(versions={"native/redis": "8.0.2"}),
+        "docker's redis is 7.2.4, and native's 8.0.2",
+        "at least 8.0.2",
+        to="docker",
+    ),
+    "the way back would be refused": Case(
+        _with(versions={"native/redis": "8.0.2"}), "a rollback would be refused", "to 8.0.2", warning=True
+    ),
+    "an image is not there": Case(
+        _with(versions={"docker/nats": ""}, version_errors={"docker/nats": "No such image"}),
+        "image nats:2.10: No such image",
+        "load the image",
+        to="docker",
+    ),
+    "the edge's container does not run": Case(
+        _edge(problem="container nginx-proxy-manager is exited"), "edge: container .* exited", "inv npm.status"
+    ),
+    "nginx's own test fails": Case(
+        _edge(test="[emerg] unknown directive"), "edge: nginx -t already fails .*unknown directive", "inv npm.status"
+    ),
+    "there is no row for the app": Case(
+        _host(problem="no live proxy host has flow.deltaisland.io", row=None), "no live proxy host", "mend it"
+    ),
+    "there are two rows for the app": Case(
+        _host(problem="proxy hosts 1 and 4 both have flow.deltaisland.io"), "hosts 1 and 4 both", "mend it"
+    ),
+    "the gateway is unknown": Case(
+        _edge(network={}, problem="network npm-shared has 2 IPv4 gateways, exactly one is needed"),
+        "gateway of the Docker network npm-shared is unknown: .*2 IPv4 gateways",
+        "runtimes.native.bind",
+    ),
+    "a second Compose project": Case(
+        _with(projects={"islandflow": "running(3)"}),
+        r"second Compose project named islandflow .*running\(3\)",
+        "docker compose -p islandflow down",
+        warning=True,
+    ),
+    "the Compose file is invalid": Case(
+        _with(compose_error="services.web: unknown key"), "Compose: services.web", "inv docker.render"
+    ),
+    "Docker does not answer": Case(
+        _with(docker_error="Docker does not answer: no", compose_error="Docker does not answer: no"),
+        "Compose: Docker does not answer",
+        "mend Docker",
+        to="docker",
+    ),
+}
+
+
+def start(to: str, docker_serves: Facts, native_serves: Facts) -> Facts:
+    """Who serves before handing over to `to`."""
+    return docker_serves if to == "native" else native_serves
+
+
+@pytest.mark.parametrize("to", ["native", "docker"])
+def test_where_all_is_well_nothing_is_found(site: Site, to: str, docker_serves: Facts, native_serves: Facts) -> None:
+    assert preflight.findings(site, start(to, docker_serves, native_serves), to) == []
+
+
+def test_on_the_original_vps_nothing_is_found_either(site: Site, fresh: Facts) -> None:
+    assert preflight.findings(site, fresh, "native") == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_reason_is_found_alone_with_its_fix(
+    name: str, site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    case = CASES[name]
+    facts = case.change(site, start(case.to, docker_serves, native_serves))
+    found = preflight.findings(site, facts, case.to)
+    assert_told(found, case)
+    others = [finding for finding in found if not told(finding, case)]
+    # The edge complains of its network as well, since both need it.
+    assert [finding for finding in others if "gateway" not in finding.text] == []
+
+
+APART = ("row", "container", "Redis is older", "a rollback", "recreate", "way back")
+"""What another fault hides: a file that cannot be read says nothing of its lines, a missing server is not old."""
+
+
+def test_all_reasons_are_told_at_once(site: Site, docker_serves: Facts) -> None:
+    chosen = [case for name, case in CASES.items() if case.to == "native" and not any(word in name for word in APART)]
+    assert len(chosen) >= 14
+    facts = docker_serves
+    for case in chosen:
+        facts = case.change(site, facts)
+    found = preflight.findings(site, facts, "native")
+    for case in chosen:
+        assert_told(found, case)
+
+
+@pytest.mark.parametrize("unit", ["islandflow-redis.service", "redis-server.service"])
+def test_our_own_and_the_packages_units_may_hold_their_port(site: Site, unit: str, docker_serves: Facts) -> None:
+    own = listener(6379, "redis-server", f"/system.slice/{unit}")
+    assert preflight.findings(site, changed(docker_serves, listeners=(own,)), "native") == []
+    wrong = listener(4222, "redis-server", f"/system.slice/{unit}")
+    (finding,) = preflight.findings(site, changed(docker_serves, listeners=(wrong,)), "native")
+    assert "port 4222" in finding.text
+
+
+def test_a_user_unit_may_hold_its_port(site: Site, docker_serves: Facts) -> None:
+    cgroup = "/user.slice/user-1000.slice/user@1000.service/app.slice/islandflow-api.service"
+    facts = changed(docker_serves, listeners=(listener(4000, "bun", cgroup),))
+    assert preflight.findings(site, facts, "native") == []
+
+
+def test_patches_keep_their_data(site: Site, docker_serves: Facts) -> None:
+    facts = changed(docker_serves, versions={"native/redis": "7.2.0", "native/nats": "2.10.99"})
+    assert preflight.findings(site, facts, "native") == []
+
+
+def test_what_native_needs_does_not_keep_docker_from_coming_back(site: Site, native_serves: Facts) -> None:
+    for name in ("a server is not installed", "Bun is not there", "somebody holds the API's port"):
+        assert preflight.findings(site, CASES[name].change(site, native_serves), "docker") == [], name
+
+
+def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts) -> None:
+    facts = changed(docker_serves, ops={"unfinished": ["p1"], "lock": {"who": "ann"}})
+    assert preflight.findings(site, facts, "native") == [], "the lock will say so"
+
+
+def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts) -> None:
+    own = "deployment/docker/docker-compose.yml"
+    clean = changed(native_serves, checkout=Checkout("a" * 40, "main", (own,)))
+    assert rollback.dirty(site, clean) == []
+    dirty = changed(native_serves, checkout=Checkout("a" * 40, "main", (own, "apps/web/x.ts")))
+    (finding,) = rollback.dirty(site, dirty)
+    assert finding.text.endswith(": apps/web/x.ts") and "commit or stash" in finding.fix
+    (finding,) = rollback.dirty(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
+    assert "not a git repository" in finding.text
+
+
+def told(finding: Finding, case: Case) -> bool:
+    """Whether a finding is the one that the case asks for."""
+    return bool(re.search(case.text, finding.text)) and case.fix in finding.fix and finding.warning == case.warning
+
+
+def assert_told(found: list[Finding], case: Case) -> None:
+    assert [finding for finding in found if told(finding, case)], "\n".join(map(str, found)) or "nothing was found"
