@@ -1,0 +1,4 @@
+export * from "./env";
+export * from "./http";
+export * from "./lifecycle";
+export * from "./retry";

@@ -1,0 +1,2 @@
+export { Cache } from "./cache";
+export { ClickHouse, type Counts, type Row } from "./clickhouse";

@@ -1,0 +1,97 @@
+"""The main job before one's eyes: a lab is cut over and rolled back while the public keeps asking."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fabfile import inventory
+from fabfile.inventory import Site
+from fabfile.lab.machine import Lab
+from fabfile.report import Report
+from fabfile.runner.model import Watch
+from fabfile.runner.watch import Watcher
+
+
+@dataclass(frozen=True)
+class Half:
+    """One way of the job: what was asked for, how long it took, what the public felt meanwhile."""
+
+    name: str
+    seconds: float
+    felt: dict[str, dict[str, int]]
+
+
+class _Quiet:
+    """Stands where the runner's watcher has its journal: the demo only wants the sums."""
+
+    def write(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
+        pass
+
+
+def main() -> int:
+    """Boot a lab, show status, cut over, show status, roll back, show status, and sum up. 0 when both ways worked."""
+    lab = Lab("demo")
+    print("Booting a VPS in a box; the first time this builds it, which takes a few minutes.", flush=True)
+    lab.up()
+    os.environ["ISLANDFLOW_INVENTORY"] = str(lab.inventory)
+    site = inventory.load(lab.inventory, os.environ)
+    try:
+        _run("status")
+        halves = [_half(site, "cutover"), _half(site, "rollback", "--full")]
+    finally:
+        lab.down()
+    _table(halves)
+    return 0
+
+
+def _half(site: Site, *words: str) -> Half:
+    watcher = Watcher(_public(site), _Quiet())
+    started = time.monotonic()
+    with watcher:
+        _run(*words)
+    half = Half(" ".join(words), time.monotonic() - started, watcher.felt())
+    _run("status")
+    return half
+
+
+def _run(*words: str) -> None:
+    """Run the tool as an operator would, and stop the demo where it fails."""
+    print(f"\n$ islandflow {' '.join(words)}", flush=True)
+    subprocess.run([str(Path(sys.executable).with_name("islandflow")), *words], check=True)
+
+
+def _public(site: Site) -> tuple[Watch, ...]:
+    """What the public asks for, from outside the VPS."""
+    address, port, edge = site.public.address or "", site.public.https_port, site.edge
+    return (
+        Watch("app", address, port, edge.app_domain, "/"),
+        Watch("API", address, port, edge.api_domain, site.api.health or "/"),
+        Watch("API route", address, port, edge.app_domain, f"/{edge.api_prefixes[0]}/"),
+    )
+
+
+def _table(halves: list[Half]) -> None:
+    rows = [
+        (
+            half.name,
+            f"{half.seconds:.1f} s",
+            name,
+            str(felt["requests"]),
+            str(felt["failures"]),
+            f"{felt['longest_outage_ms'] / 1000:.2f} s",
+        )
+        for half in halves
+        for name, felt in half.felt.items()
+    ]
+    print()
+    Report().table("What the public felt", ("", "took", "asked for", "requests", "failed", "longest outage"), rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

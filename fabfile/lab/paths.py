@@ -1,0 +1,71 @@
+"""Where the lab keeps things on the operator's machine, and what that machine must have."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from fabfile.errors import CutoverError
+
+ASSETS = Path(__file__).parent / "assets"
+
+# Each tool with the Debian package that brings it.
+TOOLS = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "nsenter": "util-linux",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "openssl": "openssl",
+    "git": "git",
+    "npm": "npm",
+    "tar": "tar",
+}
+
+ARCHITECTURES = {"x86_64": "linux-x64-baseline", "aarch64": "linux-aarch64"}
+
+
+class LabError(CutoverError):
+    """The lab didn't come up, or a command in it failed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, state="no VPS was touched, only the lab", next_step="inv lab.reset makes it new")
+
+
+class Unfit(CutoverError):
+    """This machine can't run labs; the message names what is missing and the command that installs it."""
+
+    exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, state="", next_step="")
+
+    def render(self) -> str:
+        """One line is all there is to say."""
+        return f"Error: {self.message}"
+
+
+def home() -> Path:
+    """The folder that holds the caches and the labs, outside the checkout."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path("/var/cache")) / "islandflow-lab"
+
+
+def require() -> None:
+    """Raise Unfit unless this machine can run labs: root, the tools, a known processor."""
+    if os.geteuid() != 0:
+        raise Unfit("the lab needs root: it boots a system in namespaces of its own; run this as root")
+    missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    if missing:
+        raise Unfit(f"the lab lacks {', '.join(missing)}: apt-get install {' '.join(missing)}")
+    if platform.machine() not in ARCHITECTURES:
+        raise Unfit(f"the lab runs on {' and '.join(ARCHITECTURES)}, this machine is {platform.machine()}")
+
+
+def say(text: str) -> None:
+    """Tell the operator what is being done; what a command prints is left alone."""
+    print(f"lab: {text}", file=sys.stderr, flush=True)

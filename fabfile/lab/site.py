@@ -1,0 +1,47 @@
+"""The lab's inventory: the project's own, with what is different in a lab."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+PROJECT_INVENTORY = Path(__file__).parents[2] / "inventory.toml"
+
+# The VPS's port behind each forwarder on 127.0.0.1. Not all are open: they lead to the public address.
+STATIONS = {"ssh": 22, "http": 80, "npm": 81, "https": 443, "web": 3000, "api": 4000}
+
+IMAGES = {"nats": "islandflow-lab/nats", "redis": "islandflow-lab/redis", "clickhouse": "islandflow-lab/clickhouse"}
+
+
+def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
+    """Write inventory.toml for the lab whose key, known_hosts and ca.pem lie in `folder`; returns its path."""
+    inventory = tomllib.loads(PROJECT_INVENTORY.read_text())
+    inventory["default_host"] = "lab"
+    inventory["hosts"] = {
+        "lab": {
+            "address": "127.0.0.1", "port": ports["ssh"], "user": "delta",
+            "key": str(folder / "key"), "known_hosts": str(folder / "known_hosts"),
+        }
+    }  # fmt: skip
+    inventory["public"] |= {"address": "127.0.0.1", "https_port": ports["https"], "ca": str(folder / "ca.pem")}
+    inventory["runtimes"]["docker"] |= {"snapshot": "workspace", "snapshot_files": ["package.json", "bun.lock"]}
+    for server, image in IMAGES.items():
+        inventory["infra"][server]["image"] = image
+    path = folder / "inventory.toml"
+    path.write_text("# Written by lab.up for this lab alone.\n" + "\n".join(_toml(inventory)) + "\n")
+    return path
+
+
+def _toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The lines of a table: its values first, then its tables, as TOML wants it."""
+    if path:
+        yield f"\n[{'.'.join(path)}]"
+    for key, value in table.items():
+        if not isinstance(value, dict):
+            yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _toml(value, (*path, key))
