@@ -1,0 +1,10 @@
+"""Hands the Islandflow app from Docker Compose to native systemd and back. The collection: every task by name."""
+
+from invoke.collection import Collection
+
+from fabfile.tasks import app, docker, edge, firewall, infra, lab, npm, top
+
+namespace = Collection(
+    *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
+    *(Collection.from_module(module) for module in (infra, app, docker, npm, firewall, edge, lab)),
+)

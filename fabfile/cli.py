@@ -1,0 +1,122 @@
+"""The console script `islandflow`: Click commands made from the very tasks that `inv` and `fab` run.
+
+Click adds what Invoke lacks: choices that the shell completes, and wrong usage that ends with code 2.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import Task
+
+from fabfile import namespace
+from fabfile.errors import InventoryError
+from fabfile.operation import load_site
+from fabfile.options import HELP, choices_of
+
+
+class Dotted(click.Group):
+    """A group that takes `npm.switch` for `npm switch`: it is how `inv` spells it."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, dotted or not; None when there is none."""
+        first, _, rest = cmd_name.partition(".")
+        found = super().get_command(ctx, first)
+        if not rest:
+            return found
+        return found.get_command(ctx, rest) if isinstance(found, click.Group) else None
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code that errors.py lists."""
+    door()
+
+
+def _choose(context: click.Context, parameter: click.Parameter, file: str | None) -> None:
+    # Set while parsing, so that completing --host reads the chosen inventory too.
+    if file is not None:
+        os.environ["ISLANDFLOW_INVENTORY"] = file
+
+
+@click.group(cls=Dotted, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(),
+    expose_value=False,
+    is_eager=True,
+    callback=_choose,
+    help="the inventory, instead of ISLANDFLOW_INVENTORY or the repository's own inventory.toml",
+)
+@click.version_option(package_name="islandflow-cutover", prog_name="islandflow")
+def door() -> None:
+    """Hands the Islandflow app from Docker Compose to native systemd and back, safely."""
+
+
+def _add(group: click.Group, collection: Collection) -> None:
+    for name, task in collection.tasks.items():
+        group.add_command(_command(name, task))
+    for name, inner in collection.collections.items():
+        text = inspect.cleandoc(inner.__doc__ or "")
+        sub = click.Group(name, help=text, short_help=text.partition("\n")[0])
+        _add(sub, inner)
+        group.add_command(sub)
+
+
+def _command(name: str, task: Task[Any]) -> click.Command:
+    text = inspect.cleandoc(task.__doc__ or "")
+    return click.Command(
+        name,
+        params=[_option(parameter, choices_of(task.body).get(parameter.name)) for parameter in _parameters(task)],
+        callback=_callback(task),
+        help=text,
+        short_help=text.partition("\n")[0],
+    )
+
+
+def _parameters(task: Task[Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(task.body).parameters.values())[1:]
+
+
+def _option(parameter: inspect.Parameter, choices: tuple[str, ...] | None) -> click.Option:
+    default = parameter.default
+    needed = bool(choices) and not default  # the empty default of a choice is none of the choices
+    return click.Option(
+        [f"--{parameter.name.replace('_', '-')}"],
+        type=click.Choice(choices) if choices else type(default),
+        is_flag=isinstance(default, bool) or None,  # False would mean that the value may be left out
+        required=needed,
+        show_default=bool(default),
+        help=HELP[parameter.name],
+        shell_complete=_hosts if parameter.name == "host" else None,
+        **({} if needed else {"default": default}),
+    )
+
+
+def _callback(task: Task[Any]) -> Callable[..., None]:
+    def run(**given: Any) -> None:
+        try:
+            task(Context(), **given)
+        except Exit as leaving:
+            click.get_current_context().exit(leaving.code)
+
+    return run
+
+
+def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    try:
+        hosts = load_site().hosts.values()
+    except InventoryError:  # whoever runs the command is told; a shell that completes is not
+        return []
+    return [CompletionItem(host.name, help=host.address) for host in hosts if host.name.startswith(incomplete)]
+
+
+_add(door, namespace)

@@ -1,0 +1,105 @@
+"""Follows a plan that runs on the VPS: tells its events, gives the operator's word, and says how it ended."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+from fabfile import public, report
+from fabfile.errors import Interrupted, Unreachable
+from fabfile.host import Host
+from fabfile.inventory import Site
+from fabfile.report import Event, Report
+
+
+def follow(site: Site, host: Host, told: Report, plan_id: str, events: Iterator[Event]) -> None:
+    """Show events to their end; where the runner waits for it, check the public side and confirm or revert.
+
+    Ctrl-C asks whether to leave the plan running or to revert it. Raises CutoverError as the plan ended.
+    """
+    last: Event = {}
+    try:
+        last = _to_the_end(site, host, told, events)
+    except KeyboardInterrupt:
+        if not _asked_to_revert(plan_id):
+            raise _left(plan_id) from None
+        host.say(plan_id, "revert")
+        last = _to_the_end(site, host, told, host.follow(plan_id))
+    _end(told, plan_id, last)
+
+
+def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event]) -> Event:
+    last: Event = {}
+    settings: dict[str, str] = {}
+    with told.following():
+        for last in events:
+            told.event(last)
+            if last["event"] == "start" and not last["step"]:
+                settings = last["evidence"].get("settings", {})
+            if last["event"] == "waiting":
+                _give_word(site, host, told, last, settings.get("to", ""))
+    return last
+
+
+def _give_word(site: Site, host: Host, told: Report, waiting: Event, runtime: str) -> None:
+    """Confirm once the public is served by `runtime`, else have the plan taken back; over a new connection."""
+    checks = public.until_good(site, runtime, waiting["evidence"]["seconds"] / 2)
+    bad = [check for check in checks if not check.ok]
+    word = "reverting" if bad else "confirmed"
+    try:
+        host.say(waiting["plan"], "revert" if bad else "confirm")
+    except Unreachable as error:
+        word = "not told"
+        told.warn(f"the runner could not be told, so it will revert by itself: {error.message}")
+    for check in checks:
+        told.data("public", **asdict(check))
+    told.say(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
+    for check in bad:
+        told.say(f"  ✗ {check.name}: {check.text}")
+
+
+def to_take_back(events: list[Event]) -> list[str]:
+    """The steps that a plan's journal shows as begun and not undone, in the order in which `resume` undoes them."""
+    begun: dict[str, None] = {}
+    for event in events:
+        if event["step"] and event["event"] == "start":
+            begun[event["step"]] = None
+        elif event["step"] and event["event"] == "undone":
+            begun.pop(event["step"], None)
+    return list(reversed(begun))
+
+
+def _asked_to_revert(plan_id: str, ask: Callable[[str], str] = input) -> bool:
+    """Where nobody can answer the plan is left running: it ends well by itself."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        answer = ask(f"\n{plan_id} goes on on the VPS. Leave it running (Enter), or revert it (r)? ")
+    except (EOFError, KeyboardInterrupt):
+        return False
+    return answer.strip().lower() in ("r", "revert")
+
+
+def _left(plan_id: str) -> Interrupted:
+    return Interrupted(
+        "you stopped watching; the plan goes on",
+        state=f"{plan_id} runs on the VPS to its end; where it waits for a confirmation and gets none, it reverts.",
+        next_step=f"Follow it again: inv attach --plan {plan_id}",
+    )
+
+
+def _end(told: Report, plan_id: str, last: Event) -> None:
+    if last.get("event") != "finished":
+        raise Unreachable(
+            f"the events of {plan_id} ended before the plan did",
+            state="The runner on the VPS goes on, or was killed; the journal there knows.",
+            next_step=f"inv attach --plan {plan_id}, or inv status",
+        )
+    felt = report.felt(last)
+    if felt:
+        told.table("", report.FELT_COLUMNS, felt)
+    error = report.ending(last)
+    if error:
+        raise error
+    told.say(f"{plan_id}: {last['evidence']['outcome']} in {last['ms'] / 1000:.1f} s.")

@@ -1,0 +1,275 @@
+"""A VPS over SSH: connect, survey, ship, follow, confirm. The only module that knows Fabric.
+
+Every verb is one round trip on one connection: the runner travels with the request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import paramiko
+from fabric import Connection
+from paramiko.ssh_exception import SSHException
+
+from fabfile import inventory, login, shipment
+from fabfile.errors import HandsNeeded, Unreachable
+from fabfile.plan import Plan
+from fabfile.runner.codec import decode
+from fabfile.runner.facts import Facts, Wanted
+
+Event = dict[str, Any]
+
+KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet connection
+PATIENCE = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
+PAUSE = 0.5  # seconds between two attempts
+
+
+class ConnectionLost(Exception):
+    """The connection ended in the middle of an answer; what runs on the VPS goes on."""
+
+
+class _Refused(Unreachable):
+    """The VPS was reached and said no; asking again would not help."""
+
+
+class Host:
+    """One VPS of the inventory, or the one that `fab -H` connected to."""
+
+    def __init__(self, host: inventory.Host, timeout: float, connection: Connection | None = None) -> None:
+        self._host = host
+        self._timeout = timeout
+        self._login = login.options(host, timeout) if connection is None else dict(connection.connect_kwargs)
+        self._connection = connection or self._new()
+
+    def survey(self, wanted: Wanted) -> Facts:
+        """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable."""
+        answers = self._ask("survey", [], shipment.request(wanted), PATIENCE + wanted.patience)
+        if not answers:
+            raise self._stopped("the survey ended without an answer")
+        facts: Facts = decode(answers[0]["facts"])
+        return facts
+
+    def ship(self, plan: Plan, facts: Facts) -> Iterator[Event]:
+        """Ship a plan, have it started, and yield its events until it is finished.
+
+        A lost connection changes nothing on the VPS: this connects again and goes on where it was.
+        Raises Unreachable, or HandsNeeded when the runner went away before the end.
+        """
+        yield from self._persistent(plan.id, self._call("ship", [], shipment.shipment(plan, facts)))
+
+    def follow(self, plan_id: str, told: int = 0) -> Iterator[Event]:
+        """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
+        yield from self._persistent(plan_id, self._call("follow", [plan_id, str(told)]), told)
+
+    def resume(self, plan_id: str) -> Iterator[Event]:
+        """Have an interrupted plan taken back and yield the events of that. Raises as `ship` does."""
+        told = len(self.history(plan_id))
+        yield from self._persistent(plan_id, self._call("resume", [plan_id]), told)
+
+    def history(self, plan_id: str | None = None) -> list[Event]:
+        """One line for each past plan, or every event of one. Raises Unreachable."""
+        return self._ask("history", [plan_id] if plan_id else [])
+
+    def say(self, plan_id: str, word: str) -> None:
+        """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.
+
+        Raises Unreachable.
+        """
+        messenger = Host(self._host, self._timeout, self._new())
+        try:
+            messenger._ask("say", [plan_id, word])
+        except Unreachable as error:
+            state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
+            raise Unreachable(error.message, state=state, next_step=error.next_step) from error
+        finally:
+            messenger.close()
+
+    def close(self) -> None:
+        """Close the connection; what was shipped goes on."""
+        self._connection.client.close()
+
+    def _persistent(self, plan_id: str, events: Iterator[Event], told: int = 0) -> Iterator[Event]:
+        give_up, last = 0.0, ""
+        while True:
+            try:
+                for event in events:
+                    told, give_up, last = told + 1, 0.0, event["event"]
+                    yield event
+                return
+            except _Refused as refused:
+                raise _abandoned(plan_id, refused) if told else refused from None
+            except (ConnectionLost, Unreachable) as error:
+                if last == "finished":
+                    return
+                if isinstance(error, Unreachable) and not give_up:
+                    raise  # there was no connection to lose
+                give_up = give_up or time.monotonic() + PATIENCE
+                if time.monotonic() > give_up:
+                    raise Unreachable(
+                        f"the connection to {self._host.address} was lost and could not be made again",
+                        state=f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself.",
+                        next_step=f"Once the VPS can be reached: inv attach --plan {plan_id}",
+                    ) from None
+            time.sleep(PAUSE)
+            self.close()
+            self._connection = self._new()
+            events = self._call("follow", [plan_id, str(told)])
+
+    def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Event]:
+        """The whole answer of a verb that comes to its end by itself."""
+        try:
+            return list(self._call(verb, words, payload, patience))
+        except ConnectionLost as lost:
+            raise self._stopped(str(lost)) from lost
+
+    def _call(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> Iterator[Event]:
+        """Run one verb of the runner as root and yield the lines it answers."""
+        channel = self._open(verb, words)
+        channel.settimeout(patience)
+        try:
+            self._send(channel, shipment.framed(payload))
+            yield from self._lines(channel)
+        except (OSError, SSHException, EOFError) as error:
+            raise ConnectionLost(str(error) or type(error).__name__) from error
+        finally:
+            channel.close()
+
+    def _open(self, verb: str, words: list[str]) -> paramiko.Channel:
+        argv = ["python3", "-I", "-c", shipment.BOOT, verb, *words]
+        if self._connection.user != "root":
+            # Why sudo refuses is told by its words, which it would otherwise translate.
+            argv = ["env", "LC_ALL=C", "sudo", "-n", *argv]
+        started = time.monotonic()
+        try:
+            channel: paramiko.Channel = self._transport().open_session(timeout=self._timeout)
+            channel.exec_command(shlex.join(argv))
+        except (OSError, SSHException, EOFError) as error:
+            self.close()
+            raise login.explained(error, self._host, self._timeout, time.monotonic() - started) from error
+        return channel
+
+    def _transport(self) -> paramiko.Transport:
+        connection = self._connection
+        if not connection.is_connected:
+            # Fabric trusts any host key by itself, and knows none.
+            login.trust_known(connection.client, self._host)
+            connection.open()
+            connection.transport.set_keepalive(KEEPALIVE)
+        transport: paramiko.Transport = connection.transport
+        return transport
+
+    def _send(self, channel: paramiko.Channel, payload: bytes) -> None:
+        try:
+            channel.sendall(payload)
+            channel.shutdown_write()
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # the other side has ended already; why is in what it wrote
+
+    def _lines(self, channel: paramiko.Channel) -> Iterator[Event]:
+        with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
+            for line in out:
+                yield _answer(line)
+            said = err.read().decode(errors="replace")
+        code = channel.recv_exit_status()
+        if code == -1:
+            raise ConnectionLost("the connection closed without an exit status")
+        if code != 0:
+            raise self._boot_error(code, said)
+
+    def _boot_error(self, code: int, said: str) -> Unreachable:
+        """Why the runner did not even begin."""
+        user, address = self._connection.user, self._host.address
+        old = re.search(r"python3 is too old: (\S+)", said)
+        if old:
+            return _Refused.no_python(address, old[1])
+        if "python3" in said and _NO_PROGRAM.search(said):
+            return _Refused.no_python(address, None)
+        if _NO_SUDO.search(said) or ("sudo" in said and _NO_PROGRAM.search(said)):
+            return _Refused.no_sudo(user, address)
+        return _refusal(said.strip().splitlines()[-1] if said.strip() else f"nothing, and ended with {code}")
+
+    def _new(self) -> Connection:
+        host = self._host
+        return Connection(
+            host.address,
+            user=host.user,
+            port=host.port,
+            connect_timeout=self._timeout,
+            connect_kwargs=dict(self._login),
+        )
+
+    def _stopped(self, why: str) -> Unreachable:
+        return Unreachable(
+            f"{self._host.address} stopped answering: {why}",
+            next_step="Run the same command again; if it stays, look at the VPS's own log.",
+        )
+
+
+_NO_PROGRAM = re.compile(r"not found|No such file or directory")
+_NO_SUDO = re.compile(
+    r"password is required|not in the sudoers|not allowed to execute|may not run sudo|no askpass|must have a tty"
+    r"|no new privileges|effective uid is not 0"
+)
+
+
+def _answer(line: bytes) -> Event:
+    """One line of the runner's. Raises _Refused for an error, and for what the runner never wrote."""
+    try:
+        answer: Event = json.loads(line)
+    except ValueError:
+        raise _refusal(
+            f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
+        ) from None
+    if "error" in answer and "event" not in answer:
+        raise _refusal(answer["error"])
+    return answer
+
+
+def _refusal(error: str) -> _Refused:
+    return _Refused(
+        f"the runner on the VPS says: {error}",
+        state="Nothing was started by this command.",
+        next_step="Mend what it names; `inv status` shows what runs.",
+    )
+
+
+def _abandoned(plan_id: str, refused: _Refused) -> HandsNeeded:
+    return HandsNeeded(
+        f"plan {plan_id} stopped half-way: {refused.message}",
+        up=["`inv status` shows it"],
+        down=["`inv status` shows it"],
+        next_step=f"Have it taken back: inv resume --plan {plan_id}",
+    )
+
+
+def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
+    """The host that a task works on: the one `fab -H` connected to, else the inventory's.
+
+    A connection's key and known_hosts come from the inventory where that knows the address.
+    """
+    timeout = site.timeouts.connect
+    if not isinstance(context, Connection) or name:
+        return Host(site.host(name), timeout)
+    known = site.hosts.get(context.original_host)
+    if known:
+        return Host(known, timeout)
+    same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
+    entry = inventory.Host(
+        name="fab",
+        address=context.host,
+        port=context.port,
+        user=context.user,
+        key=same.key if same else None,
+        known_hosts=same.known_hosts if same else None,
+    )
+    context.connect_timeout = context.connect_timeout or timeout
+    # Fabric's own are kept, but for the empty list of keys that it starts with.
+    context.connect_kwargs = {**login.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}
+    return Host(entry, timeout, context)

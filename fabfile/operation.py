@@ -1,0 +1,156 @@
+"""What every task does around its plan: inventory, survey, preflight, ship, follow, confirm."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fabfile import following, inventory, plan, preview, status, survey
+from fabfile.errors import Failed, PreflightRefused, UsageError
+from fabfile.host import Host, opened
+from fabfile.inventory import Site
+from fabfile.plan import Plan
+from fabfile.plans import preflight
+from fabfile.plans.preflight import Finding
+from fabfile.report import Report
+from fabfile.runner.facts import Facts, Health, Wanted
+
+Build = Callable[[Site, Facts], Plan]
+Judge = Callable[[Site, Facts], list[Finding]]
+Row = tuple[str, bool, str]  # what, good or not, evidence
+
+_DEFAULT = Path(__file__).parent.parent / "inventory.toml"
+
+
+def load_site() -> Site:
+    """The inventory that ISLANDFLOW_INVENTORY names, else the repository's own. Raises InventoryError."""
+    return inventory.load(Path(os.environ.get("ISLANDFLOW_INVENTORY") or _DEFAULT), os.environ)
+
+
+class Operation:
+    """One task on one host."""
+
+    def __init__(self, context: Any, host: str | None, *, dry: bool = False, json: bool = False) -> None:
+        self.site = load_site()
+        self.report = Report(json=json)
+        self._dry = dry
+        self._host: Host = opened(context, self.site, host or None)
+
+    def survey(self, wanted: Wanted | None = None, *, versions: bool = False) -> Facts:
+        """Facts about the host; all that plans judge by unless told otherwise."""
+        return self._host.survey(wanted or survey.wanted(self.site, versions=versions))
+
+    def apply(
+        self,
+        build: Build,
+        *,
+        judge: Judge | None = None,
+        versions: bool = False,
+        confirm: bool = True,
+    ) -> None:
+        """Survey, judge, build the plan, and have it executed, or only shown.
+
+        With `confirm` off a plan does not wait for the public checks at its end. Raises CutoverError.
+        """
+        facts = self.survey(versions=versions)
+        self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
+        built = plan.identified(build(self.site, facts))
+        if not confirm and built.confirm_within:
+            built = replace(built, confirm_within=0.0)
+            self.report.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
+        if self._dry:
+            self._show(built, facts)
+        elif plan.changes_nothing(built, facts):
+            self._nothing(built, facts)
+        else:
+            following.follow(self.site, self._host, self.report, built.id, self._host.ship(built, facts))
+
+    def checked(self, title: str, rows: Iterable[Row]) -> None:
+        """Show a check's rows. Raises Failed when one is not good."""
+        report_checks(self.report, title, rows)
+
+    def check_health(self, title: str, wanted: Wanted) -> None:
+        """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
+        found = self.survey(wanted).health
+        keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
+        lost = Health("", "", False, "could not be asked: `inv status` says why")
+        self.checked(title, [(key, found.get(key, lost).ok, found.get(key, lost).text) for key in keys])
+
+    def status(self) -> None:
+        """Show who owns, where the edge points, what is healthy."""
+        status.show(self.report, self.site, self.survey())
+
+    def history(self, plan_id: str) -> None:
+        """Show past plans, or the events of one."""
+        told = self._host.history(plan_id or None)
+        if plan_id:
+            for event in told:
+                self.report.event(event)
+        else:
+            status.past(self.report, told)
+
+    def attach(self, plan_id: str) -> None:
+        """Follow a plan from its first event. Raises CutoverError as it ends."""
+        wanted = plan_id or self._latest()
+        following.follow(self.site, self._host, self.report, wanted, self._host.follow(wanted))
+
+    def resume(self, plan_id: str) -> None:
+        """Have an interrupted plan taken back, or show what that would be. Raises CutoverError when it fails."""
+        unfinished = self.survey(Wanted(ops=True)).ops["unfinished"]
+        if not (plan_id or unfinished):
+            self.report.say("resume: nothing to do, every plan has come to its end.")
+            return
+        wanted = plan_id or unfinished[-1]
+        if self._dry:
+            self._show_back(wanted)
+            return
+        following.follow(self.site, self._host, self.report, wanted, self._host.resume(wanted))
+
+    def _refuse(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            if finding.warning:
+                self.report.warn(str(finding))
+        if any(not finding.warning for finding in findings):
+            raise PreflightRefused([str(finding) for finding in findings if not finding.warning])
+
+    def _show(self, built: Plan, facts: Facts) -> None:
+        for line in preview.lines(built, facts):
+            self.report.say(line)
+        self.report.data("plan", plan=plan.as_json(built), settled=plan.settled(built, facts))
+
+    def _nothing(self, built: Plan, facts: Facts) -> None:
+        for name, why in plan.settled(built, facts).items():
+            self.report.say(f"· {name}: {why}")
+        self.report.say(f"{built.name}: nothing to do, all {len(built.steps)} steps' results are there already.")
+        self.report.data("nothing", plan=built.name, settled=plan.settled(built, facts))
+
+    def _show_back(self, plan_id: str) -> None:
+        steps = following.to_take_back(self._host.history(plan_id))
+        self.report.say(f"{plan_id}: {len(steps)} steps would be taken back")
+        for name in steps:
+            self.report.say(f"  ↶ {name}")
+        self.report.data("resume", plan=plan_id, steps=steps)
+
+    def _latest(self) -> str:
+        told = self._host.history()
+        if not told:
+            raise UsageError("no plan has run on this host yet", next_step="inv status shows what runs.")
+        return str(told[-1]["id"])
+
+
+def report_checks(report: Report, title: str, rows: Iterable[Row]) -> None:
+    """Show rows (what, good or not, evidence). Raises Failed when one is not good."""
+    told = list(rows)
+    report.table(title, ("", "what", "evidence"), [("✓" if ok else "✗", what, text) for what, ok, text in told])
+    for what, ok, text in told:
+        report.data("check", what=what, ok=ok, text=text)
+    bad = [what for what, ok, _ in told if not ok]
+    if bad:
+        raise Failed(
+            f"{title}: {len(bad)} of {len(told)} not good: {', '.join(bad)}",
+            state="This command only looked; it changed nothing.",
+            next_step="`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs.",
+        )

@@ -1,0 +1,103 @@
+"""The options that tasks share, declared once: `inv`, `fab` and `islandflow` validate and complete from here."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import invoke.exceptions
+import invoke.tasks
+
+from fabfile.errors import CutoverError, Interrupted, UsageError
+from fabfile.inventory import RUNTIMES, SCOPES
+
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES}
+"""Parameter name → what it may be, for every task that has such a parameter."""
+
+_WORDS: Final[Mapping[str, str]] = {"to": "runtime"}  # where a parameter is not called what it is
+
+HELP: Final[Mapping[str, str]] = {
+    "host": "which host of the inventory; the default one if left out",
+    "dry": "show what would change, and change nothing",
+    "json": "print JSON lines instead of text",
+    "scope": "which part of the app",
+    "to": "which runtime",
+    "name": "which lab; several can run side by side",
+    "ref": "commit, tag or branch to go back to",
+    "full": "hand the whole app back to Docker",
+    "no_confirm": "don't wait for the public checks; gives up the automatic revert if they would fail",
+    "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
+}
+
+
+def task(function: Callable[..., None]) -> Any:
+    """Make a task of a function: no positional arguments, choices checked, errors told with their exit code.
+
+    Positional arguments are off because Invoke would take `--dry` for the value of a required one. Where the
+    choices of a parameter are not the usual ones the function carries them as `choices`.
+    """
+    allowed = choices_of(function)
+    parameters = list(inspect.signature(function).parameters)[1:]
+
+    @functools.wraps(function)
+    def guarded(context: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            _refuse_core_dry(context, "dry" in parameters)
+            given = inspect.signature(function).bind(context, *args, **kwargs)
+            given.apply_defaults()
+            _check(given.arguments, allowed)
+            function(*given.args, **given.kwargs)
+        except CutoverError as error:
+            _leave(error)
+        except KeyboardInterrupt:
+            _leave(Interrupted())
+
+    helps = {name: ": ".join([HELP[name], *_listed(allowed.get(name))]) for name in parameters}
+    return invoke.tasks.task(guarded, positional=[], help=helps, auto_shortflags=False)
+
+
+def choices(**named: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a task's parameters choices of their own; goes below `task`."""
+
+    def mark(function: Callable[..., None]) -> Callable[..., None]:
+        function.__dict__["choices"] = named
+        return function
+
+    return mark
+
+
+def choices_of(function: Callable[..., None]) -> dict[str, tuple[str, ...]]:
+    """What the parameters of a task, or of the function it is made of, may be."""
+    return {**CHOICES, **getattr(function, "choices", {})}
+
+
+def _check(arguments: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None:
+    for name, value in arguments.items():
+        allowed, word = choices.get(name), _WORDS.get(name, name)
+        if allowed and not value:
+            raise UsageError(f"--{name} is missing", next_step=f"Choose the {word} from: {', '.join(allowed)}.")
+        if allowed and value not in allowed:
+            raise UsageError.unknown(word, value, allowed)
+        # Both front doors take the next word for the value, whatever it is: `--ref --dry` must not run for real.
+        if isinstance(value, str) and value.startswith("-"):
+            raise UsageError(f"--{name} has no value: {value} stands in its place", next_step=f"Say --{name} VALUE.")
+
+
+def _refuse_core_dry(context: Any, has_dry: bool) -> None:
+    """Invoke has a --dry of its own, which would let the task run: it stops only what `context.run` runs."""
+    if context.config.run.dry:
+        where = "put --dry behind the task's name" if has_dry else "leave --dry out: this task has none"
+        raise UsageError("this is Invoke's own --dry, which shows nothing here", next_step=f"{where.capitalize()}.")
+
+
+def _listed(allowed: tuple[str, ...] | None) -> list[str]:
+    return [", ".join(allowed)] if allowed else []
+
+
+def _leave(error: CutoverError) -> None:
+    sys.stdout.flush()
+    print(error.render(), file=sys.stderr)
+    raise invoke.exceptions.Exit(code=error.exit_code)

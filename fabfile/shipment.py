@@ -1,0 +1,79 @@
+"""What travels to the VPS in one go: the runner as a zipapp, a plan, and the files that the VPS lacks."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from fabfile import plan as plans
+from fabfile.plan import Plan
+from fabfile.runner.codec import encode
+from fabfile.runner.facts import Facts, Wanted
+
+_RUNNER = Path(__file__).parent / "runner"
+_MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest date: equal sources make equal bytes
+
+BOOT = """
+import os, sys
+if sys.version_info < (3, 9):
+    sys.exit("python3 is too old: %d.%d.%d" % sys.version_info[:3])
+stdin = sys.stdin.buffer
+zipapp = stdin.read(int(stdin.readline()))
+memory = os.memfd_create("islandflow-runner")
+os.write(memory, zipapp)
+sys.path.insert(0, "/proc/self/fd/%d" % memory)
+from runner.main import main
+sys.exit(main(sys.argv[1:], stdin))
+"""
+"""Runs the runner that comes on standard input from memory, so that a survey leaves nothing on the VPS.
+
+Written so that any Python compiles it: the old ones shall say that they are too old.
+"""
+
+
+@functools.cache
+def zipapp() -> bytes:
+    """The runner as a zipapp; the same bytes for the same sources."""
+    buffer = io.BytesIO()
+    sources = {f"runner/{path.relative_to(_RUNNER)}": path.read_text() for path in _RUNNER.rglob("*.py")}
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, source in sorted({**sources, "__main__.py": _MAIN}.items()):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), source, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def runner_name() -> str:
+    """The zipapp's file name on the VPS."""
+    return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
+
+
+def request(wanted: Wanted) -> bytes:
+    """What a survey is sent."""
+    return _line(encode(wanted))
+
+
+def shipment(plan: Plan, facts: Facts) -> bytes:
+    """The plan and those of its files that the survey did not find on the VPS."""
+    known = set(facts.ops.get("files", ()))
+    lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
+    header = {
+        "plan": plans.as_json(plan),
+        "runner": runner_name(),
+        "files": {name: len(content) for name, content in lacking.items()},
+    }
+    return _line(header) + b"".join(lacking.values())
+
+
+def framed(payload: bytes) -> bytes:
+    """The zipapp and what it shall read, as BOOT expects them on standard input."""
+    return f"{len(zipapp())}\n".encode() + zipapp() + payload
+
+
+def _line(data: Any) -> bytes:
+    return json.dumps(data).encode() + b"\n"

@@ -1,0 +1,70 @@
+"""Where things stand, from one survey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fabfile import survey, workloads
+from fabfile.inventory import RUNTIMES, Site
+from fabfile.report import Event, Report
+from fabfile.runner.facts import Facts
+
+
+def show(report: Report, site: Site, facts: Facts) -> None:
+    """Owner, edge and health of both runtimes; then whatever the operator should know."""
+    owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
+    report.say(f"host   {facts.host['name']}")
+    report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
+    report.say(f"edge   {edge or 'neither runtime: see npm.status'}")
+    report.data("status", host=facts.host["name"], owner=owner, edge=edge)
+    rows = []
+    for index, workload in enumerate(workloads.everything(site, "native")):
+        row = [workload.name]
+        for runtime in RUNTIMES:
+            other = workloads.everything(site, runtime)[index]
+            verdict = facts.health.get(f"{runtime}/{other.name}")
+            text = verdict.text if verdict else "could not be asked"
+            row.append(f"✓ {text}" if verdict and verdict.ok else (f"✗ {text}" if runtime == owner else text))
+            report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
+        rows.append(row)
+    report.table("", ("", *RUNTIMES), rows)
+    for text in _warnings(facts, owner, edge):
+        report.warn(text)
+
+
+def past(report: Report, told: Sequence[Event]) -> None:
+    """A line for each past plan."""
+    rows = []
+    for line in told:
+        outage = max((tally["outage_ms"] for tally in line["felt"].values()), default=0)
+        rows.append(
+            (
+                line["id"],
+                line["plan"],
+                line["who"],
+                line["time"][:19],
+                f"{line['ms'] / 1000:.1f} s",
+                line["outcome"] or "unfinished",
+                f"{outage / 1000:.2f} s" if line["felt"] else "",
+            )
+        )
+        report.data("past", **line)
+    report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
+
+
+def _warnings(facts: Facts, owner: str, edge: str) -> list[str]:
+    found = []
+    if owner and edge and owner != edge:
+        found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
+    if facts.owner_error:
+        found.append(facts.owner_error)
+    if facts.user_manager:
+        found.append(facts.user_manager)
+    if facts.compose_error:
+        found.append(facts.compose_error)
+    holder = facts.ops.get("lock")
+    if holder:
+        found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")
+    else:
+        found += [f"plan {name} is unfinished: inv resume --plan {name}" for name in facts.ops.get("unfinished", ())]
+    return found

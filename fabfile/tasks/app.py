@@ -1,0 +1,57 @@
+"""The native app: web, API and workers as user units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey, workloads
+from fabfile.inventory import SCOPES
+from fabfile.operation import Operation
+from fabfile.options import choices, task
+from fabfile.plan import Plan
+from fabfile.plans import app, preflight
+
+
+@task
+@choices(scope=("none", *SCOPES))
+def install(c: Any, scope: str = "none", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Install the app's user units and environment, and enable only the scope at boot; starts nothing."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("app.install", app.install(site, facts) + app.enable(site, facts, scope)),
+        judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
+    )
+
+
+@task
+def start(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Start the scope's services, now and at boot, and wait until they are healthy."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("app.start", app.start(site, facts, scope)), judge=preflight.app_may_run
+    )
+
+
+@task
+def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Stop the scope's services and keep them from starting at boot."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("app.stop", app.stop(site, facts, scope)), judge=preflight.no_manager
+    )
+
+
+@task
+def restart(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Restart the scope's services and wait until they are healthy."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("app.restart", app.restart(site, facts, scope)), judge=preflight.app_may_run
+    )
+
+
+@task
+def check(c: Any, scope: str = "full", host: str = "", json: bool = False) -> None:
+    """Check that the scope is healthy, and the servers under it unless the scope is web."""
+    operation = Operation(c, host, json=json)
+    site = operation.site
+    chosen = workloads.of_services(site, "native", site.scope(scope))
+    if scope != "web":
+        chosen = workloads.of_servers(site, "native") + chosen
+    operation.check_health(f"native app, scope {scope}", survey.health_of(chosen, site.timeouts.health))

@@ -1,0 +1,41 @@
+"""The Docker runtime: the Compose project, kept as the way back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plan import Plan
+from fabfile.plans import docker, preflight
+
+
+@task
+def render(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Write the Compose file and its environment from the inventory; starts nothing."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("docker.render", docker.rendered(site, facts))
+    )
+
+
+@task
+def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("docker.up", docker.up(site, facts, scope)), judge=preflight.docker_may_run
+    )
+
+
+@task
+def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("docker.stop", docker.stop(site, facts, scope))
+    )
+
+
+@task
+def check(c: Any, host: str = "", json: bool = False) -> None:
+    """Check that the Compose file is valid and the image's workspace snapshot matches the checkout."""
+    operation = Operation(c, host, json=json)
+    operation.checked("docker", docker.checks(operation.site, operation.survey()))

@@ -1,0 +1,29 @@
+"""UFW: what the edge's network may reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plan import Plan
+from fabfile.plans import firewall, preflight
+from fabfile.runner.facts import Wanted
+
+
+@task
+def allow(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Let the edge's network reach web and API on the host; without that its packets are dropped."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts)),
+        judge=preflight.unknown_subnet,
+    )
+
+
+@task
+def status(c: Any, host: str = "", json: bool = False) -> None:
+    """Show whether UFW is active and whether it lets the edge reach web and API."""
+    operation = Operation(c, host, json=json)
+    facts = operation.survey(Wanted(firewall=True, edge=survey.edge_ref(operation.site)))
+    operation.checked("firewall", firewall.checks(operation.site, facts))

@@ -1,0 +1,51 @@
+"""The native servers: NATS, Redis, ClickHouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey, workloads
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plan import Plan
+from fabfile.plans import cutover, infra, preflight
+
+
+@task
+def bootstrap(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Put native servers in place of Docker's; the app stays down until `cutover` or `rollback --full`."""
+    Operation(c, host, dry=dry, json=json).apply(
+        cutover.bootstrap, judge=lambda site, facts: preflight.findings(site, facts, "native"), versions=True
+    )
+
+
+@task
+def install(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Install users, data directories, units and configuration of the native servers; starts nothing."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("infra.install", infra.install(site, facts)),
+        judge=preflight.missing_programs,
+        versions=True,
+    )
+
+
+@task
+def start(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Start the native servers, now and at boot, and wait until they are healthy."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("infra.start", infra.start(site, facts)), judge=preflight.native_owns
+    )
+
+
+@task
+def stop(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Stop the native servers and keep them from starting at boot."""
+    Operation(c, host, dry=dry, json=json).apply(lambda site, facts: Plan("infra.stop", infra.stop(site, facts)))
+
+
+@task
+def check(c: Any, host: str = "", json: bool = False) -> None:
+    """Check that the native servers are healthy: unit, process, port, answer."""
+    operation = Operation(c, host, json=json)
+    chosen = workloads.of_servers(operation.site, "native")
+    operation.check_health("native servers", survey.health_of(chosen, operation.site.timeouts.health))

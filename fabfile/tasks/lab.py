@@ -1,0 +1,52 @@
+"""A VPS in a box, to try everything on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fabfile.lab import machine
+from fabfile.options import task
+from fabfile.report import Report
+
+
+@task
+def up(c: Any, name: str = "lab") -> None:
+    """Boot a VPS in a box, the app on it in Docker."""
+    lab = machine.Lab(name)
+    lab.up()
+    print(lab.guide())
+
+
+@task
+def down(c: Any, name: str = "lab") -> None:
+    """Power the lab off and remove it."""
+    machine.Lab(name).down()
+
+
+@task
+def reset(c: Any, name: str = "lab") -> None:
+    """Put the lab back to the Docker baseline."""
+    lab = machine.Lab(name)
+    lab.reset()
+    print(lab.guide())
+
+
+@task
+def ssh(c: Any, name: str = "lab") -> None:
+    """Open a shell on the lab, as the operator does."""
+    command = machine.Lab(name).require_up().ssh()
+    os.execvp(command[0], command)
+
+
+@task
+def status(c: Any, name: str = "") -> None:
+    """Show the labs, or one: power, ports, age, disk."""
+    rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
+    Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk"), rows)
+
+
+def _row(lab: machine.Status) -> tuple[str, ...]:
+    ports = " ".join(f"{name}:{port}" for name, port in lab.ports.items())
+    age = f"{lab.age / 3600:.1f} h" if lab.age > 3600 else f"{lab.age / 60:.0f} min"
+    return lab.name, "up" if lab.up else "down", str(lab.pid or ""), ports, age, f"{lab.disk / 2**20:.0f} MB"

@@ -1,0 +1,86 @@
+"""The whole job: hand the app over, take it back, see where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile.errors import UsageError
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plans import cutover as handing
+from fabfile.plans import preflight
+from fabfile.plans import rollback as back
+
+
+@task
+def cutover(
+    c: Any,
+    scope: str = "full",
+    host: str = "",
+    dry: bool = False,
+    json: bool = False,
+    no_confirm: bool = False,
+) -> None:
+    """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: handing.cutover(site, facts, scope),
+        judge=lambda site, facts: handing.refusals(site, facts, scope) + preflight.findings(site, facts, "native"),
+        versions=True,
+        confirm=not no_confirm,
+    )
+
+
+@task
+def rollback(
+    c: Any,
+    full: bool = False,
+    ref: str = "",
+    scope: str = "full",
+    host: str = "",
+    dry: bool = False,
+    json: bool = False,
+    no_confirm: bool = False,
+) -> None:
+    """Hand the app back to Docker (--full), or take the native app's code back to a commit (--ref REF)."""
+    if full == bool(ref):
+        raise UsageError(
+            "rollback needs one of --full and --ref",
+            next_step="inv rollback --full, or inv rollback --ref COMMIT.",
+        )
+    operation = Operation(c, host, dry=dry, json=json)
+    if ref:
+        operation.apply(
+            lambda site, facts: back.release(site, facts, ref, scope),
+            judge=lambda site, facts: preflight.app_may_run(site, facts) + back.dirty(site, facts),
+        )
+    else:
+        operation.apply(
+            back.rollback,
+            judge=lambda site, facts: preflight.findings(site, facts, "docker"),
+            versions=True,
+            confirm=not no_confirm,
+        )
+
+
+@task
+def status(c: Any, host: str = "", json: bool = False) -> None:
+    """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
+    Operation(c, host, json=json).status()
+
+
+@task
+def history(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+    """List past plans and how they ended, or with --plan every event of one."""
+    Operation(c, host, json=json).history(plan)
+
+
+@task
+def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+    """Follow a plan that runs on the VPS, from its first event."""
+    Operation(c, host, json=json).attach(plan)
+
+
+@task
+def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, json: bool = False) -> None:
+    """Take back a plan that was interrupted or got stuck, from its journal."""
+    Operation(c, host, dry=dry, json=json).resume(plan)

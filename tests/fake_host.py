@@ -1,0 +1,69 @@
+"""A strict stand-in for a VPS: it answers what the test says it would, and anything else is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fabfile import operation
+from fabfile.errors import Unreachable
+from fabfile.plan import Plan
+from fabfile.runner.facts import Facts, Wanted
+
+GOOD_HOST = {"name": "vps", "disk_free": 1 << 32}
+
+
+class FakeHost:
+    """Facts for surveys, events for plans; every call is noted in `calls`."""
+
+    def __init__(self, facts: Facts | None = None) -> None:
+        self.facts = facts or Facts(host=GOOD_HOST)
+        self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
+        self.past: list[dict[str, Any]] = []
+        self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
+        self.deaf = False  # it can't be told a word
+        self.calls: list[tuple[Any, ...]] = []
+        self.shipped: list[Plan] = []
+
+    def survey(self, wanted: Wanted) -> Facts:
+        self.calls.append(("survey",))
+        return self.facts
+
+    def ship(self, plan: Plan, facts: Facts) -> Iterator[dict[str, Any]]:
+        assert facts is self.facts, "a plan goes with the survey that it was made from"
+        self.shipped.append(plan)
+        return self._told("ship", plan.id)
+
+    def follow(self, plan_id: str, told: int = 0) -> Iterator[dict[str, Any]]:
+        return self._told("follow", plan_id)
+
+    def resume(self, plan_id: str) -> Iterator[dict[str, Any]]:
+        return self._told("resume", plan_id)
+
+    def history(self, plan_id: str | None = None) -> list[dict[str, Any]]:
+        self.calls.append(("history", plan_id))
+        return self.past
+
+    def say(self, plan_id: str, word: str) -> None:
+        self.calls.append(("say", word))
+        if self.deaf:
+            raise Unreachable.timed_out("vps.example", 22, 10)
+
+    def _told(self, verb: str, plan_id: str) -> Iterator[dict[str, Any]]:
+        self.calls.append((verb,) if verb == "ship" else (verb, plan_id))
+        for number, event in enumerate(self.events[verb]):
+            if number == self.interrupted_at:
+                self.interrupted_at = None
+                raise KeyboardInterrupt
+            yield event
+
+    @property
+    def verbs(self) -> list[str]:
+        """The calls without their arguments, surveys left out: those change nothing."""
+        return [call[0] for call in self.calls if call[0] != "survey"]
+
+    def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Be the host that every task works on."""
+        monkeypatch.setattr(operation, "opened", lambda context, site, name: self)

@@ -1,0 +1,122 @@
+"""Where things stand, from one survey: owner, edge, health of both runtimes, and what the operator should know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile import status
+from fabfile.inventory import Site
+from fabfile.report import Report
+from fabfile.runner.edge import HostFact
+from fabfile.runner.facts import Facts, Health
+from fabfile.runner.npmfile import Upstream
+from tests import inventories
+from tests.fake_host import GOOD_HOST
+
+GATEWAY = "172.18.0.1"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return inventories.site(tmp_path)
+
+
+def edge(site: Site, *upstreams: Upstream) -> dict[str, Any]:
+    """What a survey tells of an edge that sends our two names there."""
+    names = (site.edge.app_domain, site.edge.api_domain)
+    hosts = {name: HostFact(name, upstream=place) for name, place in zip(names, upstreams, strict=True)}
+    return {"network": {"gateway": GATEWAY}, "hosts": hosts}
+
+
+def native(site: Site) -> dict[str, Any]:
+    return edge(site, Upstream(GATEWAY, 3000), Upstream(GATEWAY, 4000))
+
+
+def docker(site: Site) -> dict[str, Any]:
+    return edge(site, Upstream("web", 3000), Upstream("api", 4000))
+
+
+def shown(site: Site, facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
+    status.show(Report(), site, facts)
+    return capsys.readouterr().out
+
+
+def lines(site: Site, facts: Facts, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    status.show(Report(json=True), site, facts)
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_owner_edge_and_host_are_named(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=native(site)), capsys)
+    assert out.splitlines()[:3] == ["host   vps", "owner  native", "edge   native"]
+
+
+def test_an_edge_that_sends_the_names_apart_is_neithers(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    apart = edge(site, Upstream("web", 3000), Upstream(GATEWAY, 4000))
+    assert "neither runtime" in shown(site, Facts(host=GOOD_HOST, owner="native", edge=apart), capsys)
+
+
+def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    health = {
+        "docker/api": Health("api", "docker", True, "healthy"),
+        "native/api": Health("api", "native", False, "inactive"),
+    }
+    told = lines(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), health=health), capsys)
+    assert told[0] == {"kind": "status", "host": "vps", "owner": "docker", "edge": "docker"}
+    rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told[1:]}
+    assert len(rows) == 2 * (len(site.services) + len(site.servers))
+    assert rows["docker", "api"] == (True, "healthy") and rows["native", "api"] == (False, "inactive")
+    assert rows["native", "nats"] == (False, "could not be asked")
+
+
+def test_only_the_owners_failures_are_marked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """That the other runtime is down is as it should be."""
+    health = {
+        "docker/api": Health("api", "docker", False, "exited"),
+        "native/api": Health("api", "native", False, "inactive"),
+    }
+    out = shown(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), health=health), capsys)
+    [row] = [line for line in out.splitlines() if line.startswith("api ")]
+    assert "✗ exited" in row and "inactive" in row and "✗ inactive" not in row
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"owner_error": "the owner file holds 'both'"}, "the owner file holds 'both'"),
+        ({"user_manager": "delta has no manager"}, "delta has no manager"),
+        ({"compose_error": "Docker does not answer"}, "Docker does not answer"),
+        ({"ops": {"unfinished": ["some-plan"]}}, "inv resume --plan some-plan"),
+        (
+            {"ops": {"lock": {"who": "bo", "what": "rollback", "since": "noon"}}},
+            "a plan runs: bo, rollback, since noon",
+        ),
+    ],
+)
+def test_what_the_operator_should_know_is_a_warning(
+    site: Site, changes: dict[str, Any], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), **changes)
+    assert next(line["text"] for line in lines(site, facts, capsys) if line["kind"] == "warning").endswith(text)
+
+
+def test_a_running_plan_is_not_called_unfinished(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    ops = {"lock": {"who": "bo", "what": "rollback", "since": "noon"}, "unfinished": ["some-plan"]}
+    assert "resume" not in shown(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), ops=ops), capsys)
+
+
+def test_an_edge_that_does_not_follow_the_owner_is_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=docker(site)), capsys)
+    assert "warning: native owns the app but the edge sends requests to docker: inv npm.switch --to native" in out
+
+
+def test_all_is_well_without_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "warning" not in shown(site, Facts(host=GOOD_HOST, owner="native", edge=native(site)), capsys)
+
+
+def test_before_the_first_hand_over_there_is_no_owner_file(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "owner  nobody (no owner file yet)" in shown(site, Facts(host=GOOD_HOST, edge=docker(site)), capsys)
