@@ -20,6 +20,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
     """
     services = site.scope("full")
     ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
+    ports += [s.parking_port for s in services if s.parking_port]
     return Wanted(
         host=True,
         ops=True,

@@ -12,7 +12,7 @@ from fabfile.inventory import defaults, tree
 from fabfile.inventory.problems import Problem
 
 _UNIQUE: Final = (
-    ("port", ("services.*.port", "infra.*.port", "infra.*.monitor_port")),
+    ("port", ("services.*.port", "infra.*.port", "infra.*.monitor_port", "services.*.parking_port")),
     ("unit", ("services.*.unit", "infra.*.unit")),
     ("durable", ("services.*.durables.*",)),
     ("data directory", ("infra.*.data",)),
@@ -30,6 +30,7 @@ _FILES: Final = (
     "infra.clickhouse.drop_in",
 )
 _SERVED: Final = ("port", "health")
+_ONLY_SERVED: Final = (*_SERVED, "parking_port")
 
 
 def check(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -83,8 +84,12 @@ def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
         for key in _SERVED:
             if kind in ("web", "api") and key not in entry:
                 yield Problem(("services", name, key), f'is missing: a service of kind "{kind}" has one')
+        for key in _ONLY_SERVED:
             if kind == "worker" and key in entry:
                 yield Problem(("services", name, key), "a worker has none; remove the line")
+        if kind in ("web", "api") and "parking_port" not in entry and tree.get(raw, ("edge", "hold")) is not False:
+            path = ("services", name, "parking_port")
+            yield Problem(path, "is missing: its requests wait there during a hand-over, unless edge.hold is false")
 
 
 def _service_names(raw: dict[str, Any]) -> Iterator[Problem]:

@@ -62,6 +62,13 @@ def _seconds(value: float) -> float:
     return value
 
 
+def _hold_limit(value: float) -> float:
+    # nginx gives up on an upstream after 90 s, and taking a plan back needs its time too.
+    if not 5 <= _seconds(value) <= 60:
+        raise ValueError("is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
+    return value
+
+
 def _file_count(value: int) -> int:
     if not 1024 <= value <= 2**31 - 1:
         raise ValueError("is not a limit of open files (1024 or more)")
@@ -169,6 +176,7 @@ Text = Annotated[str, AfterValidator(_text)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
 Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
+HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
 FileCount = Annotated[int, AfterValidator(_file_count)]
 RemotePath = Annotated[str, AfterValidator(remote_path)]
 LocalPath = Annotated[Path, BeforeValidator(_local_path)]

@@ -112,6 +112,7 @@ class Service(Table):
     argv: f.SomeWords
     build_argv: f.Words = ()
     port: f.Port | None = None
+    parking_port: f.Port | None = None
     health: f.UrlPath | None = None
     durables: Annotated[tuple[f.Durable, ...], BeforeValidator(f.listed)] = ()
     unit: f.Unit
@@ -186,7 +187,10 @@ class Infra(Table):
 
 
 class Edge(Table):
-    """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS."""
+    """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
+
+    With `hold` requests wait during a hand-over, for at most `hold_limit` seconds.
+    """
 
     root: f.RemotePath
     database: f.RemotePath
@@ -197,6 +201,8 @@ class Edge(Table):
     api_domain: f.Domain
     api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
     served_by_header: f.Header
+    hold: bool = True
+    hold_limit: f.HoldLimit = 45.0
 
 
 class Firewall(Table):
@@ -226,6 +232,7 @@ class Timeouts(Table):
 
     connect: f.Seconds
     step: f.Seconds
+    drain: f.Seconds
     health: f.Seconds
     edge: f.Seconds
     confirm: f.Seconds

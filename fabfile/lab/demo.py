@@ -27,7 +27,7 @@ class Half:
     felt: dict[str, dict[str, int]]
 
 
-class _Quiet:
+class Quiet:
     """Stands where the runner's watcher has its journal: the demo only wants the sums."""
 
     def write(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _half(site: Site, *words: str) -> Half:
-    watcher = Watcher(_public(site), _Quiet())
+    watcher = Watcher(public(site), Quiet())
     started = time.monotonic()
     with watcher:
         _run(*words)
@@ -66,7 +66,7 @@ def _run(*words: str) -> None:
     subprocess.run([str(Path(sys.executable).with_name("islandflow")), *words], check=True)
 
 
-def _public(site: Site) -> tuple[Watch, ...]:
+def public(site: Site) -> tuple[Watch, ...]:
     """What the public asks for, from outside the VPS."""
     address, port, edge = site.public.address or "", site.public.https_port, site.edge
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fabfile import render, survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plan import Step, Steps, Undo
+from fabfile.plans import edge, parking
 from fabfile.plans.parts import as_healthy, written
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts, Workload
@@ -30,12 +31,16 @@ def enable(site: Site, facts: Facts, scope: str) -> Steps:
     return steps
 
 
+def at_boot(site: Site, facts: Facts, scope: str) -> Steps:
+    """Have the scope's services start at boot, where native owns."""
+    return (Step("app: on at boot", Enable(_units(site.scope(scope)), site.app.user), Undo()),)
+
+
 def start(site: Site, facts: Facts, scope: str) -> Steps:
-    """Start the scope's services and wait until they are healthy; they start at boot while native owns."""
+    """Start the scope's services and wait until they are healthy."""
     services = site.scope(scope)
     units, user = _units(services), site.app.user
     return (
-        Step("app: on at boot", Enable(units, user), Undo()),
         Step(
             "app: start",
             Start(units, user, timeout=site.timeouts.step),
@@ -47,11 +52,10 @@ def start(site: Site, facts: Facts, scope: str) -> Steps:
 
 
 def stop(site: Site, facts: Facts, scope: str) -> Steps:
-    """Stop the scope's services and keep them from starting at boot."""
+    """Stop the scope's services."""
     services = site.scope(scope)
     units, user = _units(services), site.app.user
     return (
-        Step("app: off at boot", Disable(units, user), Undo()),
         Step(
             "app: stop",
             Stop(units, user, timeout=site.timeouts.step),
@@ -62,18 +66,24 @@ def stop(site: Site, facts: Facts, scope: str) -> Steps:
     )
 
 
+def not_at_boot(site: Site, facts: Facts, scope: str) -> Steps:
+    """Keep the scope's services from starting at boot."""
+    return (Step("app: off at boot", Disable(_units(site.scope(scope)), site.app.user), Undo()),)
+
+
 def restart(site: Site, facts: Facts, scope: str) -> Steps:
-    """Restart the scope's services, and wait until they are healthy."""
+    """Restart the scope's services, and wait until they are healthy; what is asked of web and API waits too."""
     services = site.scope(scope)
-    return (
-        Step(
-            "app: restart",
-            Restart(_units(services), site.app.user, timeout=site.timeouts.step),
-            Undo(),
-            verify=(Healthy(_native(site, services)),),
-            deadline=site.timeouts.health,
-        ),
+    lot = parking.lot(site, facts, leaving="native", to="native", scope=scope)
+    step = Step(
+        "app: restart",
+        Restart(_units(services), site.app.user, timeout=site.timeouts.step),
+        Undo(),
+        verify=(Healthy(_native(site, services)),),
+        deadline=site.timeouts.health,
     )
+    back = edge.point(site, facts, to="native") if lot.services else ()
+    return (*lot.park, step, *lot.release, *back, *lot.close)
 
 
 def _native(site: Site, services: tuple[Service, ...]) -> tuple[Workload, ...]:

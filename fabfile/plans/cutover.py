@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile import survey, workloads
 from fabfile.inventory import Site
 from fabfile.plan import Plan
-from fabfile.plans import app, data, docker, edge, firewall, infra
+from fabfile.plans import app, data, docker, edge, firewall, infra, parking
 from fabfile.plans.parts import watches
 from fabfile.plans.preflight import Finding
 from fabfile.runner.facts import Facts
@@ -13,19 +13,27 @@ from fabfile.runner.facts import Facts
 
 def cutover(site: Site, facts: Facts, scope: str) -> Plan:
     """Hand the scope to native. Anything but the whole app is for a VPS where native owns already."""
+    lot = parking.lot(site, facts, leaving="docker", to="native")
     if scope == "full":
         steps = (
-            infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
+            infra.install(site, facts) + infra.at_boot(site, facts)                              # felt by nobody
+            + app.install(site, facts) + app.at_boot(site, facts, "full") + firewall.allow(site, facts)
+            + lot.park                                                                           # the hold begins
             + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
             + infra.start(site, facts) + app.start(site, facts, "full")
-            + edge.point(site, facts, to="native")
+            + lot.release                                                                        # the hold ends
+            + edge.point(site, facts, to="native") + lot.close
         )  # fmt: skip
     else:
-        steps = app.install(site, facts) + app.start(site, facts, scope) + edge.point(site, facts, to="native")
+        steps = (
+            app.install(site, facts) + app.at_boot(site, facts, scope) + app.start(site, facts, scope)
+            + edge.point(site, facts, to="native")
+        )  # fmt: skip
     return Plan(
         "cutover",
         steps,
         confirm_within=site.timeouts.confirm,
+        hold_limit=site.edge.hold_limit,
         watch=watches(site),
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
         settings={"scope": scope, "to": "native"},
@@ -35,7 +43,8 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
 def bootstrap(site: Site, facts: Facts) -> Plan:
     """Native servers in place of Docker's, the app left down: the first half of a cutover, for `cutover` to end."""
     steps = (
-        infra.install(site, facts)
+        infra.install(site, facts) + infra.at_boot(site, facts)
+        + parking.without(site, facts)
         + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
         + infra.start(site, facts)
     )  # fmt: skip

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from fabfile import render, workloads
 from fabfile.inventory import Site
-from fabfile.plan import Step, Steps, Undo
+from fabfile.plan import NoUndo, Step, Steps, Undo
 from fabfile.plans.parts import as_healthy, written
-from fabfile.runner.actions.compose import Down, Up
+from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import ContainersDown, Healthy
 
@@ -16,6 +16,13 @@ from fabfile.runner.probes import ContainersDown, Healthy
 def rendered(site: Site, facts: Facts) -> Steps:
     """The Compose file and its environment, as the inventory says."""
     return (Step("docker: Compose file", written(render.compose(site)), Undo()),)
+
+
+def made(site: Site, facts: Facts, scope: str) -> Steps:
+    """Make the containers that are missing or out of date, servers' and services'; nothing is started."""
+    names = _names(workloads.of_servers(site, "docker") + _app(site, scope))
+    action = Make(workloads.project(site), names, timeout=site.timeouts.step)
+    return (Step("docker: containers made", action, NoUndo("a container that never started holds nothing")),)
 
 
 def up(site: Site, facts: Facts, scope: str) -> Steps:

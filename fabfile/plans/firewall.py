@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from fabfile.inventory import Site
+from fabfile.inventory import Service, Site
 from fabfile.plan import Step, Steps, Undo
 from fabfile.runner.actions.firewall import Allow
 from fabfile.runner.facts import Facts
@@ -21,6 +21,20 @@ def allow(site: Site, facts: Facts) -> Steps:
             Undo(),
         )
         for service in services
+    )
+
+
+def park(site: Site, facts: Facts, services: Iterable[Service] | None = None) -> Steps:
+    """Let the edge's network reach the parking lot of these services, of all if None."""
+    subnet = str(facts.edge.get("network", {}).get("subnet", ""))
+    return tuple(
+        Step(
+            f"firewall: {subnet} to {service.name}'s parking lot",
+            Allow(subnet, service.parking_port or 0, f"{site.firewall.comment_for(service)} parking"),
+            Undo(),
+        )
+        for service in (site.scope("full") if services is None else services)
+        if service.parking_port and site.edge.hold
     )
 
 

@@ -29,20 +29,24 @@ def install(site: Site, facts: Facts) -> Steps:
     )
 
 
-def start(site: Site, facts: Facts) -> Steps:
-    """Start the servers and wait until they are healthy; they will start at boot while native owns."""
-    units = _units(site)
+def at_boot(site: Site, facts: Facts) -> Steps:
+    """Have the servers start at boot, where native owns; the packages' own would hold their ports."""
     packaged = tuple(server.distribution_unit for server in site.servers)
-    limit = site.timeouts.step
     return (
-        # The packages' own servers would hold the ports, now or after the next reboot.
         Step("infra: packages' units off at boot", Disable(packaged), Undo()),
-        Step("infra: packages' units stopped", Stop(packaged, timeout=limit), Undo()),
-        Step("infra: on at boot", Enable(units), Undo()),
+        Step("infra: packages' units stopped", Stop(packaged, timeout=site.timeouts.step), Undo()),
+        Step("infra: on at boot", Enable(_units(site)), Undo()),
+    )
+
+
+def start(site: Site, facts: Facts) -> Steps:
+    """Start the servers and wait until they are healthy."""
+    units = _units(site)
+    return (
         Step(
             "infra: start",
-            Start(units, timeout=limit),
-            Undo(verify=(UnitsDown(units),), deadline=limit),
+            Start(units, timeout=site.timeouts.step),
+            Undo(verify=(UnitsDown(units),), deadline=site.timeouts.step),
             verify=(Healthy(workloads.of_servers(site, "native")),),
             deadline=site.timeouts.health,
         ),
@@ -63,10 +67,9 @@ def restart(site: Site, facts: Facts) -> Steps:
 
 
 def stop(site: Site, facts: Facts) -> Steps:
-    """Stop the servers and keep them from starting at boot."""
+    """Stop the servers."""
     units = _units(site)
     return (
-        Step("infra: off at boot", Disable(units), Undo()),
         Step(
             "infra: stop",
             Stop(units, timeout=site.timeouts.step),
@@ -75,6 +78,11 @@ def stop(site: Site, facts: Facts) -> Steps:
             deadline=site.timeouts.step,
         ),
     )
+
+
+def not_at_boot(site: Site, facts: Facts) -> Steps:
+    """Keep the servers from starting at boot."""
+    return (Step("infra: off at boot", Disable(_units(site)), Undo()),)
 
 
 def missing_programs(site: Site, facts: Facts) -> tuple[str, ...]:

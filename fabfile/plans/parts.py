@@ -32,4 +32,5 @@ def watches(site: Site) -> tuple[Watch, ...]:
     """What the public asks for, asked on the VPS all through a plan."""
     edge = site.edge
     paths = {edge.app_domain: site.web.health or "/", edge.api_domain: site.api.health or "/"}
-    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path) for domain, path in paths.items())
+    patience = edge.hold_limit + 15 if edge.hold else 10.0  # a request that waits in the parking lot has not failed
+    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path, patience) for domain, path in paths.items())

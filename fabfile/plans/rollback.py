@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plan import Plan, Step, Undo
-from fabfile.plans import app, data, docker, edge, infra
+from fabfile.plans import app, data, docker, edge, infra, parking
 from fabfile.plans.parts import as_healthy, watches
 from fabfile.plans.preflight import Finding
 from fabfile.runner.actions.release import Command, Release
@@ -15,17 +15,22 @@ from fabfile.runner.probes import Healthy
 
 def rollback(site: Site, facts: Facts) -> Plan:
     """Hand the whole app back to Docker."""
+    lot = parking.lot(site, facts, leaving="native", to="docker")
     steps = (
-        docker.rendered(site, facts)  # felt by nobody
+        docker.rendered(site, facts) + docker.made(site, facts, "full")                          # felt by nobody
+        + lot.park                                                                               # the hold begins
         + app.stop(site, facts, "full") + infra.stop(site, facts)
         + data.hand_over(site, facts, to="docker")
         + docker.up(site, facts, "full")
-        + edge.point(site, facts, to="docker")
+        + lot.release                                                                            # the hold ends
+        + edge.point(site, facts, to="docker") + lot.close
+        + app.not_at_boot(site, facts, "full") + infra.not_at_boot(site, facts)
     )  # fmt: skip
     return Plan(
         "rollback",
         steps,
         confirm_within=site.timeouts.confirm,
+        hold_limit=site.edge.hold_limit,
         watch=watches(site),
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
         settings={"to": "docker"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence, Set
 
 from .facts import Compose, Container
 from .machine import CommandFailed, Machine, Result
@@ -21,17 +21,28 @@ def containers(machine: Machine, project: str) -> Dict[str, Container]:
 
     Raises CommandFailed when the Docker daemon does not answer.
     """
+    found = [_container(item) for item in _inspected(machine, project)]
+    return {item.service: item for item in found}
+
+
+def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[str]:
+    """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
+    items = [item for item in _inspected(machine, project) if _labels(item).get(_SERVICE) in services]
+    networks = [found for item in items for found in (item["NetworkSettings"].get("Networks") or {}).values()]
+    return {found["IPAddress"] for found in networks if found.get("IPAddress")}
+
+
+def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
     argv = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={project}"]
     ids = machine.run([*argv, "--filter", "label=com.docker.compose.oneoff=False"], timeout=15).out.split()
     if not ids:
-        return {}
+        return []
     result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=15, ok=None)
     # A container may vanish between the two calls; the others are still told. The daemon may vanish as well, and
     # then saying that there are none would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
-    found = [_container(item) for item in _json(result)]
-    return {item.service: item for item in found}
+    return _json(result)
 
 
 def config_error(machine: Machine, ref: Compose) -> str:
@@ -65,12 +76,11 @@ def _json(result: Result) -> List[Dict[str, Any]]:
 
 
 def _container(item: Dict[str, Any]) -> Container:
-    labels = item["Config"].get("Labels") or {}
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
     state = item["State"]
     return Container(
-        service=labels.get(_SERVICE, ""),
+        service=_labels(item).get(_SERVICE, ""),
         name=item["Name"].lstrip("/"),
         id=item["Id"],
         state=state["Status"],
@@ -82,6 +92,10 @@ def _container(item: Dict[str, Any]) -> Container:
         address=addresses[0] if addresses else "",
         published=_published(item),
     )
+
+
+def _labels(item: Dict[str, Any]) -> Dict[str, str]:
+    return item["Config"].get("Labels") or {}
 
 
 def _published(item: Dict[str, Any]) -> Dict[str, str]:

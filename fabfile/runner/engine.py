@@ -26,6 +26,7 @@ class Engine:
     machine: Machine
     journal: Journal
     word: Callable[[], str]
+    held: float = 0.0  # seconds that requests had to wait in the parking lot
 
     def execute(self) -> str:
         """Run the plan to its end; returns the outcome: done, nothing, reverted or stuck.
@@ -44,7 +45,7 @@ class Engine:
                 outcome = "done" if taken else "nothing"
             except StepFailed as failure:
                 outcome, ending = self._back(taken, str(failure))
-        return self._finish(outcome, felt=watcher.felt(), **ending)
+        return self._finish(outcome, felt=watcher.felt(), held_ms=round(self.held * 1000), **ending)
 
     def resume(self, events: List[Dict[str, Any]]) -> str:
         """Take back what an interrupted plan had begun, as its journal tells."""
@@ -68,9 +69,19 @@ class Engine:
             return
         self.journal.write("start", step.name, what=step.action.describe(), before=look.before)
         taken.append((step, look.before))
+        if step.hold == "begins":
+            self.machine.ends = time.monotonic() + self.plan.hold_limit
         evidence = step.action.do(self.machine, look.before)
+        if step.hold == "ends":
+            self._let_go()
         evidence["verified"] = self._verify(step.verify, step.deadline)
         self.journal.write("done", step.name, **evidence)
+
+    def _let_go(self) -> None:
+        """Nobody waits any more, or the way back must not be hurried: then its own deadlines hold."""
+        if self.machine.ends is not None:
+            self.held += self.plan.hold_limit - (self.machine.ends - time.monotonic())
+            self.machine.ends = None
 
     def _verify(self, probes: Tuple[Probe, ...], deadline: float) -> List[str]:
         ends = time.monotonic() + deadline
@@ -96,6 +107,7 @@ class Engine:
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
     def _back(self, taken: List[Taken], why: str) -> Tuple[str, Dict[str, Any]]:
+        self._let_go()
         self.journal.release()
         for step, before in reversed(taken):
             try:

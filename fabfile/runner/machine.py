@@ -73,6 +73,7 @@ class Machine:
     def __init__(self, ops: Path, backups: Optional[Path] = None) -> None:
         self.ops = ops
         self.backups = backups if backups is not None else ops / "backups"
+        self.ends: Optional[float] = None  # monotonic; nothing may take longer while requests wait
 
     def content(self, sha256: str) -> bytes:
         """The bytes of a shipped file. Raises StepFailed when it was never shipped."""
@@ -95,8 +96,9 @@ class Machine:
         """Run a command to its end and return what it said.
 
         `timeout` is in seconds; past it the command's whole process group is killed. `ok` lists the codes
-        that mean success, None accepts all. Raises CommandFailed.
+        that mean success, None accepts all. Raises CommandFailed, and StepFailed when no time is left.
         """
+        timeout = self._left(timeout)
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -126,13 +128,25 @@ class Machine:
         return result
 
     def wait(self, probe: Callable[[], Seen], seconds: float, every: float = POLL) -> Seen:
-        """Look until the probe holds, is lost, or `seconds` have passed; returns the last look."""
-        deadline = time.monotonic() + seconds
+        """Look until the probe holds, is lost, or `seconds` have passed; returns the last look.
+
+        Raises StepFailed when no time is left.
+        """
+        deadline = time.monotonic() + self._left(seconds)
         while True:
             seen = probe()
             if seen.ok or seen.final or time.monotonic() >= deadline:
                 return seen
             time.sleep(every)
+
+    def _left(self, seconds: float) -> float:
+        """As much of `seconds` as there is before the requests that wait have waited long enough."""
+        if self.ends is None:
+            return seconds
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise StepFailed("requests have waited in the parking lot for as long as they may")
+        return min(seconds, left)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

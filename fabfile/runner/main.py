@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, List, Sequence
 
-from . import npm, ops, probes, recovery  # noqa: F401  plans name their types
-from .actions import command, compose, data, files, firewall, release, units  # noqa: F401  likewise
+from . import npm, ops, parking, probes, recovery  # noqa: F401  plans name their types
+from .actions import command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
 from .atomic import put
 from .codec import decode, encode
 from .engine import Engine, word_of
@@ -117,7 +117,13 @@ def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-_VERBS = (survey, ship, execute, resume, revert, recover, follow, say, history)
+def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Be the process behind a parking lot, until that is closed."""
+    parking.serve(Path(words[0]))
+    return 0
+
+
+_VERBS = (survey, ship, execute, resume, revert, recover, follow, say, history, park)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 

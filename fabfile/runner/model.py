@@ -100,13 +100,17 @@ class NoUndo:
 @wire
 @dataclass(frozen=True)
 class Step:
-    """One change: what, how it is verified and until when (seconds), how it is undone."""
+    """One change: what, how it is verified and until when (seconds), how it is undone.
+
+    `hold` says where requests begin to wait in the parking lot ("begins") and where they are let go ("ends").
+    """
 
     name: str
     action: Action
     undo: Union[Undo, NoUndo]
     verify: Tuple[Probe, ...] = ()
     deadline: float = 30.0
+    hold: str = ""
 
 
 @wire
@@ -125,11 +129,15 @@ class Watch:
 @wire
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order, and how long to wait for the operator's word at the end (seconds; 0 asks nobody)."""
+    """Steps in order, and how long to wait for the operator's word at the end (seconds; 0 asks nobody).
+
+    `hold_limit` is how long requests may wait in the parking lot (seconds) before the plan is taken back.
+    """
 
     name: str
     steps: Tuple[Step, ...]
     confirm_within: float = 0.0
+    hold_limit: float = 0.0
     watch: Tuple[Watch, ...] = ()
     workloads: Tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
     id: str = ""

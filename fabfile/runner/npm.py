@@ -113,7 +113,8 @@ class PointEdge(Action):
         if not npmbackup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
         changed = npmbackup.put_back(folder)
-        told = self._tell(machine) if changed or npmbackup.marked(folder, RELOADED) else {}
+        loaded = changed or npmbackup.marked(folder, RELOADED)
+        told = tell(machine, self.edge, self.seconds) if loaded else {}
         npmbackup.unmark(folder)
         return {"put_back": changed, **told}
 
@@ -148,26 +149,27 @@ class PointEdge(Action):
             npmbackup.unmark(folder)
             raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
 
-    def _tell(self, machine: Machine) -> Evidence:
-        """Have the running nginx read the restored files. Its upstreams need not answer yet."""
 
-        def docker_answers() -> Seen:
-            box = npmserver.container(machine, self.edge.container)
-            return Seen(box.known, box.problem)
+def tell(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
+    """Have the running nginx read its files again. Its upstreams need not answer yet. Raises StepFailed."""
 
-        machine.wait(docker_answers, self.seconds, every=0.5)
-        box = npmserver.container(machine, self.edge.container)
-        if not box.known:
-            raise StepFailed(f"rows and files are as before, but nginx cannot be told: {box.problem}")
-        if not box.running:
-            return {"reload": f"{box.problem}; it reads the restored files when it starts"}
-        tested = npmserver.config_test(machine, self.edge.container)
-        if tested.code != 0:
-            raise StepFailed(
-                "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
-                said=tested.said,
-            )
-        return npmserver.reload(machine, box, self.seconds)
+    def docker_answers() -> Seen:
+        box = npmserver.container(machine, edge.container)
+        return Seen(box.known, box.problem)
+
+    machine.wait(docker_answers, seconds, every=0.5)
+    box = npmserver.container(machine, edge.container)
+    if not box.known:
+        raise StepFailed(f"rows and files are as before, but nginx cannot be told: {box.problem}")
+    if not box.running:
+        return {"reload": f"{box.problem}; it reads the restored files when it starts"}
+    tested = npmserver.config_test(machine, edge.container)
+    if tested.code != 0:
+        raise StepFailed(
+            "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
+            said=tested.said,
+        )
+    return npmserver.reload(machine, box, seconds)
 
 
 def _saved(change: HostChange) -> SavedHost:

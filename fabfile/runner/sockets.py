@@ -10,19 +10,28 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 from .facts import Listener
 
-_LISTEN = "0A"
+_ESTABLISHED, _LISTEN = "01", "0A"
 
 
 def listeners(ports: Sequence[int]) -> Tuple[Listener, ...]:
     """The sockets that listen on `ports` in the host's network namespace, with their processes."""
-    found = [entry for entry in _sockets(Path("/proc/self/net")) if entry[1] in ports]
+    found = [entry for entry in _listening(Path("/proc/self/net")) if entry[1] in ports]
     holders = _holders({inode for _, _, inode in found})
     return tuple(_listener(address, port, holders.get(inode, 0)) for address, port, inode in found)
 
 
 def listening_ports(pid: int) -> List[int]:
     """The ports that are listened on in the network namespace of `pid`."""
-    return sorted({port for _, port, _ in _sockets(Path(f"/proc/{pid}/net"))})
+    return sorted({port for _, port, _ in _listening(Path(f"/proc/{pid}/net"))})
+
+
+def connections(pid: int) -> List[Tuple[str, int, int]]:
+    """The established TCP connections in the network namespace of `pid`: remote address and port, local port."""
+    found = []
+    for words in _sockets(Path(f"/proc/{pid}/net"), _ESTABLISHED):
+        address, port = words[2].split(":")
+        found.append((_address(address), int(port, 16), int(words[1].split(":")[1], 16)))
+    return found
 
 
 def reachable(address: str) -> str:
@@ -45,13 +54,20 @@ def cgroup_of(pid: int) -> str:
     return ""
 
 
-def _sockets(net: Path) -> Iterator[Tuple[str, int, int]]:
+def _listening(net: Path) -> Iterator[Tuple[str, int, int]]:
+    """Address, port and inode of each listening socket."""
+    for words in _sockets(net, _LISTEN):
+        address, port = words[1].split(":")
+        yield _address(address), int(port, 16), int(words[9])
+
+
+def _sockets(net: Path, state: str) -> Iterator[List[str]]:
+    """The lines of the TCP sockets in a state, as words, proc_net_tcp(5)."""
     for name in ("tcp", "tcp6"):
         for line in _read(str(net / name)).splitlines()[1:]:
             words = line.split()
-            if words[3] == _LISTEN:
-                address, port = words[1].split(":")
-                yield _address(address), int(port, 16), int(words[9])
+            if words[3] == state:
+                yield words
 
 
 def _address(text: str) -> str:

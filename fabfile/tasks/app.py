@@ -10,6 +10,7 @@ from fabfile.operation import Operation
 from fabfile.options import choices, task
 from fabfile.plan import Plan
 from fabfile.plans import app, preflight
+from fabfile.plans.parts import watches
 
 
 @task
@@ -26,7 +27,8 @@ def install(c: Any, scope: str = "none", host: str = "", dry: bool = False, json
 def start(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("app.start", app.start(site, facts, scope)), judge=preflight.app_may_run
+        lambda site, facts: Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
+        judge=preflight.app_may_run,
     )
 
 
@@ -34,7 +36,8 @@ def start(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: 
 def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
     """Stop the scope's services and keep them from starting at boot."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("app.stop", app.stop(site, facts, scope)), judge=preflight.no_manager
+        lambda site, facts: Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
+        judge=preflight.no_manager,
     )
 
 
@@ -42,7 +45,13 @@ def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: b
 def restart(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
     """Restart the scope's services and wait until they are healthy."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("app.restart", app.restart(site, facts, scope)), judge=preflight.app_may_run
+        lambda site, facts: Plan(
+            "app.restart",
+            app.restart(site, facts, scope),
+            hold_limit=site.edge.hold_limit,
+            watch=watches(site),
+        ),
+        judge=preflight.app_may_run,
     )
 
 

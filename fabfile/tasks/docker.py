@@ -22,7 +22,8 @@ def render(c: Any, host: str = "", dry: bool = False, json: bool = False) -> Non
 def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("docker.up", docker.up(site, facts, scope)), judge=preflight.docker_may_run
+        lambda site, facts: Plan("docker.up", docker.made(site, facts, scope) + docker.up(site, facts, scope)),
+        judge=preflight.docker_may_run,
     )
 
 

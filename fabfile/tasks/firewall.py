@@ -14,9 +14,9 @@ from fabfile.runner.facts import Wanted
 
 @task
 def allow(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
-    """Let the edge's network reach web and API on the host; without that its packets are dropped."""
+    """Let the edge's network reach web, API and the parking lot; else its packets are dropped."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts)),
+        lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts) + firewall.park(site, facts)),
         judge=preflight.unknown_subnet,
     )
 

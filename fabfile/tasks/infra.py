@@ -33,14 +33,17 @@ def install(c: Any, host: str = "", dry: bool = False, json: bool = False) -> No
 def start(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, json=json).apply(
-        lambda site, facts: Plan("infra.start", infra.start(site, facts)), judge=preflight.native_owns
+        lambda site, facts: Plan("infra.start", infra.at_boot(site, facts) + infra.start(site, facts)),
+        judge=preflight.native_owns,
     )
 
 
 @task
 def stop(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
-    Operation(c, host, dry=dry, json=json).apply(lambda site, facts: Plan("infra.stop", infra.stop(site, facts)))
+    Operation(c, host, dry=dry, json=json).apply(
+        lambda site, facts: Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
+    )
 
 
 @task

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fabfile.inventory import Site, load
 from fabfile.lab.machine import Lab
 
 
@@ -28,6 +29,11 @@ class Vps:
     """A lab as an operator and as the public see it."""
 
     lab: Lab
+
+    @property
+    def site(self) -> Site:
+        """The lab's own inventory."""
+        return load(self.lab.inventory, {})
 
     def tool(self, *words: str, door: str = "islandflow", **env: str) -> subprocess.CompletedProcess[str]:
         """Run the tool from this machine, by any of its doors; never raises for its exit code."""

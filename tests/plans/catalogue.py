@@ -28,14 +28,19 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "infra.start", _plan("infra.start", infra.start)
     yield "infra.restart", _plan("infra.restart", infra.restart)
     yield "infra.stop", _plan("infra.stop", infra.stop)
+    yield "infra at boot", _plan("infra.start", infra.at_boot)
+    yield "infra not at boot", _plan("infra.stop", infra.not_at_boot)
     yield "docker.render", _plan("docker.render", docker.rendered)
     yield "firewall.allow", _plan("firewall.allow", firewall.allow)
+    yield "firewall.park", _plan("firewall.allow", firewall.park)
     for scope in SCOPES:
         yield f"cutover {scope}", _scoped(cutover.cutover, scope)
         yield f"rollback --ref {scope}", lambda site, facts, scope=scope: rollback.release(site, facts, "v1", scope)  # type: ignore[misc]  # a default binds the loop's value
         for verb in (app.start, app.stop, app.restart):
             yield f"app.{verb.__name__} {scope}", _plan(f"app.{verb.__name__}", verb, scope)
-        for verb in (docker.up, docker.stop):
+        for verb in (app.at_boot, app.not_at_boot):
+            yield f"app.{verb.__name__} {scope}", _plan("app.start", verb, scope)
+        for verb in (docker.made, docker.up, docker.stop):
             yield f"docker.{verb.__name__} {scope}", _plan(f"docker.{verb.__name__}", verb, scope)
     for scope in ("none", *SCOPES):
         yield f"app.install {scope}", _install(scope)

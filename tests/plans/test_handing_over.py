@@ -40,20 +40,27 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "infra: users",
         "infra: folders",
         "infra: units and configuration",
+        "infra: packages' units off at boot",
+        "infra: packages' units stopped",
+        "infra: on at boot",
         "app: units and environment",
+        "app: on at boot",
         "firewall: 172.18.0.0/16 to web",
         "firewall: 172.18.0.0/16 to api",
+        "firewall: 172.18.0.0/16 to web's parking lot",
+        "firewall: 172.18.0.0/16 to api's parking lot",
+        "edge: parking lot opened",
+        "edge: point to the parking lot",
+        "edge: docker drained",
         "docker: app stopped",
         "docker: servers stopped",
         "data: to native's servers",
         "data: owner native",
-        "infra: packages' units off at boot",
-        "infra: packages' units stopped",
-        "infra: on at boot",
         "infra: start",
-        "app: on at boot",
         "app: start",
+        "edge: parked requests to native",
         "edge: point to native",
+        "edge: parking lot closed",
     ]
     assert plan.confirm_within == site.timeouts.confirm
     assert [watch.domain for watch in plan.watch] == [site.edge.app_domain, site.edge.api_domain]
@@ -63,15 +70,23 @@ def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
     plan = rollback.rollback(site, native_serves)
     assert names(plan) == [
         "docker: Compose file",
-        "app: off at boot",
+        "docker: containers made",
+        "firewall: 172.18.0.0/16 to web's parking lot",
+        "firewall: 172.18.0.0/16 to api's parking lot",
+        "edge: parking lot opened",
+        "edge: point to the parking lot",
+        "edge: native drained",
         "app: stop",
-        "infra: off at boot",
         "infra: stop",
         "data: to docker's servers",
         "data: owner docker",
         "docker: servers up",
         "docker: app up",
+        "edge: parked requests to docker",
         "edge: point to docker",
+        "edge: parking lot closed",
+        "app: off at boot",
+        "infra: off at boot",
     ]
     assert plan.confirm_within == site.timeouts.confirm
 
@@ -86,9 +101,10 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
         n for n, step in enumerate(plan.steps) if isinstance(step.action, Stop | Down) and "packages" not in step.name
     ]
     starts = [n for n, kind in enumerate(kinds) if kind in (Start, Up)]
-    handing, owner, edge = kinds.index(Handing), kinds.index(SetOwner), kinds.index(PointEdge)
+    handing, owner = kinds.index(Handing), kinds.index(SetOwner)
     assert max(stops) < handing < owner < min(starts), "stopped, handed over, owned, started"
-    assert edge == len(kinds) - 1, "the edge follows what already answers"
+    to_lot, to_runtime = (n for n, kind in enumerate(kinds) if kind is PointEdge)
+    assert to_lot < min(stops) and max(starts) < to_runtime, "the edge never leads to what is down"
     app_stop, server_stop = stops
     assert "app" in plan.steps[app_stop].name and "server" in plan.steps[server_stop].name + "server"
     server_start, app_start = starts

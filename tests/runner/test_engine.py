@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,41 @@ def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, m
     plan = Plan("test", (world.step("a"),), workloads=(Workload("api", "native"),), id="p1")
     assert world.execute(plan)[0] == "done"
     assert "no JSON" in world.events(plan)[-1]["evidence"]["health"]["unknown"]
+
+
+# ── The hold ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def held_plan(world: World, *inside: Step, limit: float) -> Plan:
+    """A plan in which requests wait while the inner steps run."""
+    begins, ends = (replace(world.step(name), hold=name) for name in ("begins", "ends"))
+    after = Step("after", Run(("sleep", "0.4")), NoUndo("sleeping changes nothing"))
+    return Plan("test", (begins, *inside, ends, after), hold_limit=limit, id="p1", who="tester")
+
+
+def test_a_hold_that_lasts_too_long_takes_the_plan_back_in_time(world: World) -> None:
+    endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
+    plan = held_plan(world, endless, limit=0.3)
+    outcome, story = world.execute(plan)
+    assert (outcome, story.undone) == ("reverted", ["endless", "begins"])
+    assert world.state() == {}
+
+
+def test_waiting_ends_with_the_hold_too(world: World) -> None:
+    never = Step("never", Await(Holds(world.path("x"), "y"), 60.0), NoUndo("waiting changes nothing"))
+    outcome, _ = world.execute(held_plan(world, never, limit=0.3))
+    assert outcome == "reverted"
+
+
+def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: World) -> None:
+    nap = Step("nap", Run(("sleep", "0.1")), NoUndo("sleeping changes nothing"))
+    plan = held_plan(world, nap, limit=0.3)
+    assert world.execute(plan)[0] == "done", "the sleep behind the hold is longer than its limit"
+    assert 100 <= world.events(plan)[-1]["evidence"]["held_ms"] < 300
+
+
+def test_the_way_back_is_not_hurried_by_the_hold(world: World) -> None:
+    slow = Step("slow", Brick(world.path("slow"), "new"), Undo(Run(("sleep", "0.5"))))
+    endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
+    outcome, story = world.execute(held_plan(world, slow, endless, limit=0.3))
+    assert (outcome, story.undone) == ("reverted", ["endless", "slow", "begins"])

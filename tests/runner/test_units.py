@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabfile.runner.actions.command import Await, Run
-from fabfile.runner.actions.compose import Down, Up
+from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.firewall import Allow
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Compose, Container, Facts, Unit
@@ -166,7 +166,7 @@ def changes(machine: Recorder) -> list[tuple[str, ...]]:
     return [call for call in machine.calls if call[1] not in ("ps", "inspect")]
 
 
-def test_up_brings_up_exactly_these(tmp_path: Path) -> None:
+def test_up_starts_exactly_these_that_are_down(tmp_path: Path) -> None:
     action = Up(PROJECT, ("web", "api"))
     assert action.settled(docker(container("web"), container("api")))
     assert not action.settled(docker(container("web")))
@@ -174,13 +174,25 @@ def test_up_brings_up_exactly_these(tmp_path: Path) -> None:
     machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
     action.do(machine, before)
     action.restore(machine, before)
-    started = ("docker", "start", "x-web-1", "x-api-1")
-    assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api"), started, (*COMPOSE, "stop", "api")]
+    assert changes(machine) == [("docker", "start", "x-api-1"), ("docker", "stop", "x-api-1")]
 
 
-def test_a_service_that_compose_made_no_container_for_is_named(tmp_path: Path) -> None:
+def test_a_container_that_somebody_removed_is_made_again_and_where_that_fails_it_is_named(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, made("web"))
     with pytest.raises(StepFailed, match="no container for api"):
-        Up(PROJECT, ("web", "api")).do(Recorder(tmp_path, made("web")), {})
+        Up(PROJECT, ("web", "api")).do(machine, {"down": ["web", "api"]})
+    assert changes(machine) == [(*COMPOSE, *CREATE, "--no-recreate", "api")]
+
+
+def test_containers_are_made_as_the_file_says_and_those_that_run_are_left_alone(tmp_path: Path) -> None:
+    action = Make(PROJECT, ("web", "api"))
+    assert action.settled(docker(container("web"), container("api")))
+    facts = docker(container("web"), container("api", "exited"))
+    assert not action.settled(facts)
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert changes(machine) == [(*COMPOSE, *CREATE, "api")]
 
 
 @pytest.mark.parametrize("state", ["running", "restarting", "paused"])
@@ -192,11 +204,10 @@ def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, 
     machine, before = Recorder(tmp_path, made("web")), action.before(facts)
     action.do(machine, before)
     action.restore(machine, before)
-    back = [(*COMPOSE, *CREATE, "--no-recreate", "web"), ("docker", "start", "x-web-1")]
-    assert changes(machine) == [(*COMPOSE, "stop", "web"), *back]
+    assert changes(machine) == [("docker", "stop", "x-web-1"), ("docker", "start", "x-web-1")]
 
 
-@pytest.mark.parametrize("kind", [Up, Down])
+@pytest.mark.parametrize("kind", [Make, Up, Down])
 def test_nothing_is_concluded_while_docker_does_not_answer(tmp_path: Path, kind: Callable[..., Any]) -> None:
     machine = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
     with pytest.raises(StepFailed, match="Cannot connect to the Docker daemon"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -29,36 +30,71 @@ class _OnServices(Action):
     def _running(self, facts: Facts) -> List[str]:
         return [name for name in self.services if _alive(facts.containers.get(name))]
 
-    def _compose(self, machine: Machine, words: Sequence[str], services: Sequence[str]) -> None:
+    def _make(self, machine: Machine, services: Sequence[str], *words: str) -> None:
         if services:
-            machine.run([*docker.compose(self.project), *words, *services], timeout=self.timeout)
+            # --pull never: what is not on the host must not be fetched in the middle of a hand-over.
+            argv = [*docker.compose(self.project), "up", "--no-start", "--no-build", "--pull", "never", *words]
+            machine.run([*argv, *services], timeout=self.timeout)
 
-    def _bring_up(self, machine: Machine, words: Sequence[str], services: Sequence[str]) -> None:
-        """Create what is missing or out of date, then start it.
+    def _start(self, machine: Machine, services: Sequence[str]) -> None:
+        """Start the services' containers as they are, side by side.
 
-        Apart, because `up` waits for Docker's slow health checks of what a service depends on, which the plan
-        awaits by itself, and because `up --no-deps` gives every container another configuration hash.
+        Not by `up`: that waits for Docker's slow health checks of what a service depends on, which the plan
+        awaits by itself, and with `--no-deps` it gives every container another configuration hash.
         """
-        if not services:
-            return
-        # --pull never: what is not on the host must not be fetched in the middle of a hand-over.
-        self._compose(machine, ["up", "--no-start", "--no-build", "--pull", "never", *words], services)
         found = docker.containers(machine, self.project.project)
         missing = [name for name in services if name not in found]
         if missing:
+            self._make(machine, missing, "--no-recreate")
+            found = docker.containers(machine, self.project.project)
+        missing = [name for name in services if name not in found]
+        if missing:
             raise StepFailed(f"Compose made no container for {', '.join(missing)}")
-        machine.run(["docker", "start", *(found[name].name for name in services)], timeout=self.timeout)
+        names = [found[service].name for service in services]
+        # One call for all would start one after the other.
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names))
+
+    def _stop(self, machine: Machine, services: Sequence[str]) -> None:
+        """Stop the services' containers side by side, each in the time that the Compose file gives it."""
+        found = docker.containers(machine, self.project.project)
+        names = [found[service].name for service in services if service in found]
+        if names:
+            machine.run(["docker", "stop", *names], timeout=self.timeout)
 
 
 @wire
 @dataclass(frozen=True)
-class Up(_OnServices):
-    """Brings exactly these services up, as the Compose file says.
+class Make(_OnServices):
+    """Makes the services' containers as the Compose file says, those that are out of date anew; starts none.
 
     Running containers are left as they are: Compose's configuration hash cannot tell whether they are out of
     date, since `config --hash` leaves out what the env files say and `up` does not. To apply a changed file,
     stop the services first.
     """
+
+    def settled(self, facts: Facts) -> str:
+        return "all run" if len(self._running(facts)) == len(self.services) else ""
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        running = self._running(facts)
+        return {"down": [name for name in self.services if name not in running]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        self._make(machine, before["down"])
+        return {"made": before["down"]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"kept": before["down"]}
+
+    def describe(self) -> str:
+        return f"compose up --no-start {' '.join(self.services)}"
+
+
+@wire
+@dataclass(frozen=True)
+class Up(_OnServices):
+    """Starts exactly these services' containers."""
 
     def settled(self, facts: Facts) -> str:
         running = [item for item in map(facts.containers.get, self.services) if item and item.running]
@@ -69,15 +105,15 @@ class Up(_OnServices):
         return {"down": [name for name in self.services if name not in running]}
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._bring_up(machine, [], self.services)
-        return {"up": list(self.services)}
+        self._start(machine, before["down"])
+        return {"up": before["down"]}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._compose(machine, ["stop"], before["down"])
+        self._stop(machine, before["down"])
         return {"stopped": before["down"]}
 
     def describe(self) -> str:
-        return f"compose up {' '.join(self.services)}"
+        return f"docker start {' '.join(self.services)}"
 
 
 @wire
@@ -92,16 +128,15 @@ class Down(_OnServices):
         return {"up": self._running(facts)}
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._compose(machine, ["stop"], before["up"])
+        self._stop(machine, before["up"])
         return {"stopped": before["up"]}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        # --no-recreate: put back the containers that were running, not newer ones.
-        self._bring_up(machine, ["--no-recreate"], before["up"])
+        self._start(machine, before["up"])
         return {"up": before["up"]}
 
     def describe(self) -> str:
-        return f"compose stop {' '.join(self.services)}"
+        return f"docker stop {' '.join(self.services)}"
 
 
 def _alive(container: "Container | None") -> bool:

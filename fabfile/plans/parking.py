@@ -1,0 +1,120 @@
+"""The parking lot: while no runtime is up, the public's requests wait at the edge instead of failing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fabfile import survey
+from fabfile.inventory import BRIDGE, Service, Site
+from fabfile.plan import Probe, Step, Steps, Undo
+from fabfile.plans import edge, firewall
+from fabfile.runner.actions.edge import EdgeServes, Reread
+from fabfile.runner.actions.lot import CloseLot, Drain, Exit, FreeLot, OpenLot
+from fabfile.runner.crossing import Upstreams
+from fabfile.runner.facts import Facts
+from fabfile.runner.npm import PointEdge
+
+
+@dataclass(frozen=True)
+class Lot:
+    """The lot of one plan, for some services that leave a runtime and come back in another, or in the same.
+
+    Without services it is none: all its steps are empty.
+    """
+
+    site: Site
+    facts: Facts
+    leaving: str
+    to: str
+    services: tuple[Service, ...]
+
+    @property
+    def park(self) -> Steps:
+        """Open it, send the public there, and let what was asked before be answered: then the runtime may stop."""
+        site, leaving = self.site, self.leaving
+        if not self.services:
+            return without(site, self.facts) if leaving == "docker" else ()
+        places = {service.name: (self._address, self._port(service)) for service in self.services}
+        hosts = edge.hosts(site, self.facts, leaving, places)
+        return (
+            *firewall.park(site, self.facts, self.services),
+            Step("edge: parking lot opened", OpenLot(*self._at, self._upstreams(leaving)), Undo()),
+            Step(
+                "edge: point to the parking lot",
+                PointEdge(survey.edge_ref(site), hosts, seconds=site.timeouts.edge),
+                Undo(verify=served(site, self.facts, leaving), deadline=site.timeouts.edge),
+                hold="begins",
+            ),
+            Step(
+                f"edge: {leaving} drained",
+                Drain(*self._at, self._upstreams(leaving), self._exits(leaving)),
+                Undo(),
+            ),
+        )
+
+    @property
+    def release(self) -> Steps:
+        """Let everybody who waits through to the runtime that is up now."""
+        if not self.services:
+            return ()
+        action = FreeLot(*self._at, self._exits(self.to), self._upstreams(self.to))
+        return (Step(f"edge: parked requests to {self.to}", action, Undo(), hold="ends"),)
+
+    @property
+    def close(self) -> Steps:
+        """Close it, once the edge sends nobody there any more."""
+        return (Step("edge: parking lot closed", CloseLot(*self._at), Undo()),) if self.services else ()
+
+    @property
+    def _at(self) -> tuple[str, Upstreams, float]:
+        ports = tuple(self._port(service) for service in self.services)
+        return self.site.edge.container, Upstreams(ports, (self._address,)), self.site.timeouts.drain
+
+    @property
+    def _address(self) -> str:
+        return survey.address(self.facts, BRIDGE)
+
+    def _port(self, service: Service) -> int:
+        return service.parking_port or 0
+
+    def _upstreams(self, runtime: str) -> Upstreams:
+        """Where the edge's connections to a runtime end."""
+        ports = tuple(service.port or 0 for service in self.services)
+        if runtime == "native":
+            return Upstreams(ports, (survey.address(self.facts, self.site.runtimes.native.upstream),))
+        names = tuple(service.name for service in self.services)
+        return Upstreams(ports, project=self.site.runtimes.docker.project, services=names)
+
+    def _exits(self, runtime: str) -> tuple[Exit, ...]:
+        """Where the host itself finds a runtime: Docker by the ports that it publishes on 127.0.0.1."""
+        bind = survey.address(self.facts, self.site.runtimes.native.bind)
+        host = bind if runtime == "native" and bind != "0.0.0.0" else "127.0.0.1"
+        return tuple(Exit(self._port(service), host, service.port or 0) for service in self.services)
+
+
+def lot(site: Site, facts: Facts, *, leaving: str, to: str, scope: str = "full") -> Lot:
+    """The parking lot for a plan in which the scope leaves a runtime; none where that one serves nobody."""
+    moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
+    wanted = site.edge.hold and survey.owner(facts) == leaving and moves
+    return Lot(site, facts, leaving, to, parked(site, scope) if wanted else ())
+
+
+def parked(site: Site, scope: str) -> tuple[Service, ...]:
+    """The services of a scope that requests are sent to."""
+    return tuple(service for service in site.scope(scope) if service.port)
+
+
+def without(site: Site, facts: Facts) -> Steps:
+    """For a plan that stops Docker without a lot: its names must be looked up anew if it comes back."""
+    if survey.owner(facts) != "docker":
+        return ()
+    undo = Undo(verify=served(site, facts, "docker"), deadline=site.timeouts.edge)
+    return (Step("edge: names on the way back", Reread(survey.edge_ref(site), site.timeouts.edge), undo),)
+
+
+def served(site: Site, facts: Facts, runtime: str) -> tuple[Probe, ...]:
+    """That the public is served by a runtime again, if it was well and the edge led to it."""
+    verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked(site, "full")]
+    if survey.edge_runtime(site, facts) != runtime or not all(verdict and verdict.ok for verdict in verdicts):
+        return ()
+    return (EdgeServes(survey.edge_ref(site), edge.hosts(site, facts, runtime)),)

@@ -1,0 +1,180 @@
+"""The parking lot's verbs: open, drained, released, closed; each with the way back that keeps requests waiting."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, Dict, FrozenSet, Tuple
+
+from .. import npmserver, parking
+from ..atomic import put
+from ..codec import wire
+from ..crossing import Crossing, Upstreams, crossings, ended
+from ..machine import Evidence, Machine, StepFailed
+from ..model import Action, Look
+from ..npmserver import EdgeContainer
+from ..parking import Exits
+
+_STANDING = "standing.json"  # in the plan's backups: the websockets that stood before anything was parked
+
+
+@wire
+@dataclass(frozen=True)
+class Exit:
+    """Where the connections to one port of the lot go on to."""
+
+    port: int
+    host: str
+    host_port: int
+
+
+@dataclass(frozen=True)
+class _AtLot(Action):
+    """What all need: the edge's container, the lot's places, and how long a request may take (seconds)."""
+
+    container: str
+    lot: Upstreams
+    seconds: float
+
+    def _box(self, machine: Machine) -> EdgeContainer:
+        box = npmserver.container(machine, self.container)
+        if not box.known:
+            raise StepFailed(box.problem)
+        return box
+
+    def _await_empty(self, machine: Machine, upstreams: Upstreams) -> int:
+        """Wait until no request of the edge's is under way there; how many were."""
+        box = self._box(machine)
+        return ended(machine, box, upstreams, self.seconds, frozenset())[0] if box.running else 0
+
+    def _close(self, machine: Machine, unit: str) -> int:
+        """Close the lot once the edge has stopped using it; how many requests that had to wait for."""
+        count = self._await_empty(machine, self.lot)
+        parking.close(machine, unit)
+        return count
+
+
+@wire
+@dataclass(frozen=True)
+class OpenLot(_AtLot):
+    """Opens the parking lot, to which nobody is sent yet, and notes which connections are websockets."""
+
+    leaving: Upstreams
+
+    def look(self, machine: Machine) -> Look:
+        return Look("", {"unit": _unit()})
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        (address,) = self.lot.addresses
+        parking.begin(machine, before["unit"], address, self.lot.ports)
+        box = self._box(machine)
+        places = self.leaving.places(machine)
+        early = crossings(box, places)
+        # Whatever has been open all this time is no request: nobody is made to wait for it later.
+        _, late = ended(machine, box, self.leaving, self.seconds, frozenset()) if early else (0, early)
+        put(machine.backups / _STANDING, json.dumps(sorted(early & late)).encode(), 0o600, "root", "root")
+        return {"unit": before["unit"], "websockets": len(early & late)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"passed": self._close(machine, before["unit"])}
+
+    def describe(self) -> str:
+        return f"open a parking lot at {_listed(self.lot)}: who is sent there waits"
+
+
+@wire
+@dataclass(frozen=True)
+class Drain(_AtLot):
+    """Waits until the runtime that is about to stop has answered what it was asked; taken back, it gets the parked."""
+
+    leaving: Upstreams
+    exits: Tuple[Exit, ...]
+
+    def look(self, machine: Machine) -> Look:
+        return Look("", {})
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        box = self._box(machine)
+        answered, left = ended(machine, box, self.leaving, self.seconds, _standing(machine))
+        return {"answered": answered, "websockets": len(left)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return _release(self.exits) if parking.current() else {"why": "no parking lot is open"}
+
+    def describe(self) -> str:
+        return f"wait until what was asked of it is answered, websockets apart (at most {self.seconds:g} s each)"
+
+
+@wire
+@dataclass(frozen=True)
+class FreeLot(_AtLot):
+    """Lets all that is parked through to the runtime that is up now; taken back, all wait again."""
+
+    exits: Tuple[Exit, ...]
+    arriving: Upstreams
+
+    def look(self, machine: Machine) -> Look:
+        return Look("", {})
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        box = self._box(machine)
+        parked = len(crossings(box, self.lot.places(machine))) if box.running else 0
+        return {"parked": parked, **_release(self.exits)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        lot = parking.current()
+        if lot is None:
+            return {"why": "no parking lot is open"}
+        lot.release({})
+        return {"answered": self._await_empty(machine, self.arriving)}
+
+    def describe(self) -> str:
+        return "let the parked requests through to " + ", ".join(f"{e.host}:{e.host_port}" for e in self.exits)
+
+
+@wire
+@dataclass(frozen=True)
+class CloseLot(_AtLot):
+    """Closes the parking lot once nobody is sent there any more; taken back, it is opened again and all wait."""
+
+    def look(self, machine: Machine) -> Look:
+        lot = parking.current()
+        if lot is None:
+            return Look("no parking lot is open", {})
+        return Look("", {"unit": lot.unit, "again": _unit()})
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"passed": self._close(machine, before["unit"])}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        (address,) = self.lot.addresses
+        parking.close(machine, before["unit"])  # a socket that is half closed would keep the port
+        parking.begin(machine, before["again"], address, self.lot.ports)
+        return {"unit": before["again"]}
+
+    def describe(self) -> str:
+        return "close the parking lot"
+
+
+def _release(exits: Tuple[Exit, ...]) -> Evidence:
+    lot = parking.current()
+    if lot is None:
+        raise StepFailed("the parking lot is gone: nobody can be let through")
+    places: Exits = {exit.port: (exit.host, exit.host_port) for exit in exits}
+    lot.release(places)
+    return {"exits": [f"{exit.host}:{exit.host_port}" for exit in exits]}
+
+
+def _standing(machine: Machine) -> FrozenSet[Crossing]:
+    found = json.loads((machine.backups / _STANDING).read_text())
+    return frozenset((address, port, own) for address, port, own in found)
+
+
+def _unit() -> str:
+    # A name of its own each time: a websocket keeps the process behind a closed lot, and with it the name.
+    return f"islandflow-park-{secrets.token_hex(4)}"
+
+
+def _listed(lot: Upstreams) -> str:
+    return ", ".join(f"{address}:{port}" for address in lot.addresses for port in lot.ports)

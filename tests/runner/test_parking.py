@@ -1,0 +1,179 @@
+"""The process behind the parking lot: nobody gets through before the release, and nobody is lost by it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fabfile.runner import parking
+from fabfile.runner.parking import Lot, Warden
+
+from .recorder import Recorder
+
+WAITERS = 40
+
+
+class Runtime:
+    """A server that answers every request with its own name, from its `start` on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.place: tuple[str, int] = self._socket.getsockname()
+
+    def start(self) -> Runtime:
+        self._socket.listen(128)
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            while b"\r\n\r\n" not in (asked := connection.recv(65536)):
+                if not asked:
+                    return
+            body = self.name.encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            connection.recv(1)  # stays open until the other side ends it, as a websocket does
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[tuple[Lot, int, threading.Thread]]:
+    """A lot with one port and its process, as a thread."""
+    lot = Lot("islandflow-park-test", folder)
+    lot.release({})
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(parking.BACKLOG)
+    port = listening.getsockname()[1]
+    warden = threading.Thread(target=lambda: asyncio.run(Warden(lot.state, [listening]).watch()))
+    warden.start()
+    try:
+        yield lot, port, warden
+    finally:
+        lot.state.unlink(missing_ok=True)
+        warden.join(timeout=10)
+        assert not warden.is_alive(), "a closed lot without connections ends"
+
+
+def ask(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+
+
+def all_wait(answers: list[Future[str]], seconds: float = 0.3) -> bool:
+    time.sleep(seconds)
+    return not any(answer.done() for answer in answers)
+
+
+@pytest.fixture
+def crowd() -> Iterator[Callable[[int], list[Future[str]]]]:
+    """Many requests at once to a port of the lot."""
+    with ThreadPoolExecutor(max_workers=WAITERS) as pool:
+        yield lambda port: [pool.submit(ask, port) for _ in range(WAITERS)]
+
+
+def test_requests_wait_until_the_release_and_all_are_answered(
+    tmp_path: Path, crowd: Callable[[int], list[Future[str]]]
+) -> None:
+    native = Runtime("native").start()
+    with opened(tmp_path) as (lot, port, _):
+        answers = crowd(port)
+        assert all_wait(answers)
+        lot.release({port: native.place})
+        assert {answer.result() for answer in answers} == {"native"}
+        assert ask(port) == "native", "who comes later goes straight through"
+
+
+def test_held_again_they_wait_for_whoever_is_up_in_the_end(
+    tmp_path: Path, crowd: Callable[[int], list[Future[str]]]
+) -> None:
+    native, docker = Runtime("native").start(), Runtime("docker").start()
+    with opened(tmp_path) as (lot, port, _):
+        lot.release({port: native.place})
+        assert ask(port) == "native"
+        lot.release({})
+        time.sleep(2 * parking.POLL)
+        answers = crowd(port)
+        assert all_wait(answers)
+        lot.release({port: docker.place})
+        assert {answer.result() for answer in answers} == {"docker"}
+
+
+def test_a_runtime_that_refuses_for_an_instant_loses_nobody(tmp_path: Path) -> None:
+    late = Runtime("late")
+    with opened(tmp_path) as (lot, port, _), ThreadPoolExecutor() as pool:
+        lot.release({port: late.place})
+        answer = pool.submit(ask, port)
+        assert all_wait([answer])
+        late.start()
+        assert answer.result() == "late"
+
+
+def test_a_closed_lot_answers_who_came_before_and_refuses_who_comes_after(tmp_path: Path) -> None:
+    native = Runtime("native").start()
+    with opened(tmp_path) as (lot, port, warden):
+        lot.release({port: native.place})
+        standing = socket.create_connection(("127.0.0.1", port))
+        standing.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert standing.recv(65536).endswith(b"native")
+        lot.state.unlink()
+        deadline = time.monotonic() + 10
+        with pytest.raises(ConnectionRefusedError):
+            while time.monotonic() < deadline:
+                socket.create_connection(("127.0.0.1", port)).close()
+                time.sleep(0.01)
+        assert warden.is_alive(), "a websocket goes on through it"
+        standing.close()
+
+
+def test_a_client_that_gives_up_while_it_waits_harms_nobody(tmp_path: Path) -> None:
+    native = Runtime("native").start()
+    with opened(tmp_path) as (lot, port, _), ThreadPoolExecutor() as pool:
+        gone = socket.create_connection(("127.0.0.1", port))
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not a farewell
+        gone.close()
+        answer = pool.submit(ask, port)
+        lot.release({port: native.place})
+        assert answer.result() == "native"
+
+
+def test_the_open_lot_is_the_last_one_begun_until_it_is_closed(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path)
+    assert parking.current(tmp_path) is None
+    parking.begin(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
+    parking.begin(machine, "islandflow-park-2", "172.18.0.1", (13000, 14000), tmp_path)
+    assert parking.current(tmp_path) == Lot("islandflow-park-2", tmp_path)
+    parking.close(machine, "islandflow-park-1", tmp_path)
+    assert parking.current(tmp_path) == Lot("islandflow-park-2", tmp_path), "an old one's end is not its end"
+    parking.close(machine, "islandflow-park-2", tmp_path)
+    parking.close(machine, "islandflow-park-2", tmp_path)
+    assert parking.current(tmp_path) is None
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_the_sockets_are_systemds_on_every_port_of_the_lot(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path)
+    parking.begin(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
+    (call,) = machine.said("systemd-run")
+    assert {"--socket-property=ListenStream=172.18.0.1:13000", "--socket-property=ListenStream=172.18.0.1:14000"} <= {
+        *call
+    }
+    assert "--socket-property=FreeBind=yes" in call, "the bridge may come later than the lot"
+    assert call[-2:] == ("park", str(tmp_path / "islandflow-park-1.json"))
