@@ -68,12 +68,15 @@ def _run(*words: str) -> None:
 
 def public(site: Site) -> tuple[Watch, ...]:
     """What the public asks for, from outside the VPS."""
-    address, port, edge = site.public.address or "", site.public.https_port, site.edge
-    return (
-        Watch("app", address, port, edge.app_domain, "/"),
-        Watch("API", address, port, edge.api_domain, site.api.health or "/"),
-        Watch("API route", address, port, edge.app_domain, f"/{edge.api_prefixes[0]}/"),
+    edge = site.edge
+    asked = (
+        ("app", edge.app_domain, "/"),
+        ("API", edge.api_domain, site.api.health or "/"),
+        ("API route", edge.app_domain, f"/{edge.api_prefixes[0]}/"),
     )
+    patience = edge.hold_limit + 15  # seconds; as browsers, it waits while requests are held
+    place = (site.public.address or "", site.public.https_port)
+    return tuple(Watch(name, *place, domain, path, patience) for name, domain, path in asked)
 
 
 def _table(halves: list[Half]) -> None:

@@ -28,7 +28,7 @@ class Finding:
 def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
     """What stands against handing the app to `to`. The survey must have asked for versions."""
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to) + _versions(site, facts, to)
-    found += _docker(site, facts, to)
+    found += _docker(site, facts, to) + parking_lot(site, facts)
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -76,6 +76,32 @@ def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
+def parking_lot(site: Site, facts: Facts) -> list[Finding]:
+    """Whether requests can wait where the inventory says, while no runtime is up."""
+    if not site.edge.hold:
+        return []
+    found = []
+    if not survey.address(facts, BRIDGE):
+        problem = facts.edge.get("problem")
+        found.append(
+            Finding(
+                f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
+                "check edge.network in the inventory; edge.hold = false does without waiting, and with an outage",
+            )
+        )
+    ports = {service.parking_port: service.name for service in site.scope("full") if service.parking_port}
+    for listener in facts.listeners:
+        if listener.port in ports:
+            found.append(
+                Finding(
+                    f"port {listener.port}, where requests for {ports[listener.port]} shall wait, is held by "
+                    f"{listener.command or 'another process'} (pid {listener.pid}, {listener.address})",
+                    f"stop that process, or give services.{ports[listener.port]} another parking_port",
+                )
+            )
+    return found
+
+
 def _environment(site: Site, facts: Facts) -> list[Finding]:
     if facts.env_error:
         return [Finding(f"env file: {facts.env_error}", "make it readable, or correct app.env_file")]
@@ -108,7 +134,7 @@ def _native(site: Site, facts: Facts) -> list[Finding]:
     ours[site.infra.nats.monitor_port] = ours[site.infra.nats.port]
     ours.update({service.port: (service.unit,) for service in site.scope("full") if service.port})
     for listener in facts.listeners:
-        if _foreign(listener, ours[listener.port]):
+        if listener.port in ours and _foreign(listener, ours[listener.port]):
             found.append(
                 Finding(
                     f"port {listener.port} is held by {listener.command or 'another process'} "

@@ -51,7 +51,7 @@ def restart(c: Any, scope: str = "full", host: str = "", dry: bool = False, json
             hold_limit=site.edge.hold_limit,
             watch=watches(site),
         ),
-        judge=preflight.app_may_run,
+        judge=lambda site, facts: preflight.app_may_run(site, facts) + preflight.parking_lot(site, facts),
     )
 
 

@@ -231,3 +231,18 @@ def told(finding: Finding, case: Case) -> bool:
 
 def assert_told(found: list[Finding], case: Case) -> None:
     assert [finding for finding in found if told(finding, case)], "\n".join(map(str, found)) or "nothing was found"
+
+
+@pytest.mark.parametrize("to", ["native", "docker"])
+def test_a_parking_lot_that_cannot_be_opened_is_found_before_anything_is_parked(
+    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+) -> None:
+    facts = docker_serves if to == "native" else native_serves
+    held = changed(facts, listeners=(*facts.listeners, listener(13000, "nc")))
+    (finding,) = preflight.findings(site, held, to)
+    assert "port 13000, where requests for web shall wait, is held by nc" in finding.text
+    lost = changed(facts, edge={"network": {}, "problem": "no network npm-shared"})
+    assert any("requests can't wait" in finding.text for finding in preflight.findings(site, lost, to))
+    edge = site.edge.model_copy(update={"hold": False})
+    unheld = site.model_copy(update={"edge": edge})
+    assert not any("wait" in finding.text for finding in preflight.findings(unheld, held, to))
