@@ -7,7 +7,7 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
     3    refused by preflight, nothing touched
     4    somebody else holds the lock
     5    failed and could not be undone: hands needed
-    6    the VPS can't be reached
+    6    the VPS, or Cloudflare's API, can't be reached
     130  interrupted
 """
 
@@ -17,12 +17,14 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 UNTOUCHED = "Nothing was changed on the VPS."
+DNS_UNTOUCHED = "Nothing was changed in DNS."
 
 
 class CutoverError(Exception):
     """The root of the tree. Raise one of its subclasses: only they know how the command ends."""
 
     exit_code: ClassVar[int] = 1
+    place: ClassVar[str] = "VPS"
 
     def __init__(self, message: str, *, state: str, next_step: str) -> None:
         super().__init__(message)
@@ -31,8 +33,10 @@ class CutoverError(Exception):
         self.next_step = next_step
 
     def render(self) -> str:
-        """The whole error for a terminal: the message, then the state of the VPS and the next step."""
-        return "\n".join([f"Error: {self.message}", _labelled("VPS", self.state), _labelled("Next", self.next_step)])
+        """The whole error for a terminal: the message, then the state of the `place` and the next step."""
+        return "\n".join(
+            [f"Error: {self.message}", _labelled(self.place, self.state), _labelled("Next", self.next_step)]
+        )
 
     def __str__(self) -> str:
         return self.render()
@@ -42,6 +46,15 @@ class Failed(CutoverError):
     """The plan failed and was undone: everything is as before."""
 
     exit_code = 1
+
+
+class DnsFailed(Failed):
+    """Cloudflare refused, or a change of DNS did not stand the checks: DNS is as before."""
+
+    place = "DNS"
+
+    def __init__(self, message: str, *, state: str = DNS_UNTOUCHED, next_step: str) -> None:
+        super().__init__(message, state=state, next_step=next_step)
 
 
 class UsageError(CutoverError):
@@ -118,6 +131,20 @@ class HandsNeeded(CutoverError):
             message,
             state=f"up: {', '.join(up) or 'nothing'}\ndown: {', '.join(down) or 'nothing'}",
             next_step=next_step,
+        )
+
+
+class DnsHandsNeeded(CutoverError):
+    """A change of DNS could not be put back. `now` says what each record is, `mend` holds a command for each."""
+
+    exit_code = 5
+    place = "DNS"
+
+    def __init__(self, message: str, *, now: Sequence[str], mend: Sequence[str]) -> None:
+        super().__init__(
+            message,
+            state="\n".join(now),
+            next_step="\n".join(["With the token in CLOUDFLARE_API_TOKEN, and then inv dns.status:", *mend]),
         )
 
 
@@ -213,6 +240,15 @@ class Unreachable(CutoverError):
         """There is no usable python3; `found` is the version of one that is too old."""
         what = f"python3 is {found}, and 3.9 or newer is needed" if found else "there is no python3"
         return cls(f"{what} on {address}", next_step="On the VPS: sudo apt-get install python3")
+
+
+class DnsUnreachable(Unreachable):
+    """Cloudflare's API can't be reached, or what answers is not it."""
+
+    place = "DNS"
+
+    def __init__(self, message: str, *, state: str = DNS_UNTOUCHED, next_step: str) -> None:
+        super().__init__(message, state=state, next_step=next_step)
 
 
 class Interrupted(CutoverError):

@@ -12,19 +12,20 @@ import invoke.exceptions
 import invoke.tasks
 
 from fabfile.errors import CutoverError, Interrupted, UsageError
-from fabfile.inventory import RUNTIMES, SCOPES
+from fabfile.inventory import POSTURES, RUNTIMES, SCOPES
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES}
 """Parameter name → what it may be, for every task that has such a parameter."""
 
-_WORDS: Final[Mapping[str, str]] = {"to": "runtime"}  # where a parameter is not called what it is
+# What the values are, where a parameter is not called after it.
+_WORDS: Final[Mapping[tuple[str, ...], str]] = {RUNTIMES: "runtime", POSTURES: "posture"}
 
 HELP: Final[Mapping[str, str]] = {
     "host": "which host of the inventory; the default one if left out",
     "dry": "show what would change, and change nothing",
     "json": "print JSON lines instead of text",
     "scope": "which part of the app",
-    "to": "which runtime",
+    "to": "what to switch to",
     "name": "which lab; several can run side by side",
     "ref": "commit, tag or branch to go back to",
     "full": "hand the whole app back to Docker",
@@ -76,7 +77,8 @@ def choices_of(function: Callable[..., None]) -> dict[str, tuple[str, ...]]:
 
 def _check(arguments: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None:
     for name, value in arguments.items():
-        allowed, word = choices.get(name), _WORDS.get(name, name)
+        allowed = choices.get(name, ())
+        word = _WORDS.get(allowed, name)
         if allowed and not value:
             raise UsageError(f"--{name} is missing", next_step=f"Choose the {word} from: {', '.join(allowed)}.")
         if allowed and value not in allowed:

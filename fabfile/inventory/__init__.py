@@ -3,10 +3,13 @@
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import load
 from fabfile.inventory.model import (
+    POSTURES,
     RUNTIMES,
     SCOPES,
     App,
     ClickHouse,
+    Dns,
+    DnsRecord,
     Docker,
     Edge,
     Firewall,
@@ -26,10 +29,13 @@ from fabfile.inventory.model import (
 
 __all__ = [
     "BRIDGE",
+    "POSTURES",
     "RUNTIMES",
     "SCOPES",
     "App",
     "ClickHouse",
+    "Dns",
+    "DnsRecord",
     "Docker",
     "Edge",
     "Firewall",

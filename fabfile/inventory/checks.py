@@ -5,6 +5,7 @@ These look at the raw tables, so that they also find what is wrong when other va
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ _FILES: Final = (
 )
 _SERVED: Final = ("port", "health")
 _ONLY_SERVED: Final = (*_SERVED, "parking_port")
+_HOLDS: Final = {"A": "IPv4", "AAAA": "IPv6", "CNAME": "name"}
 
 
 def check(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -41,6 +43,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _kinds(raw)
     yield from _service_names(raw)
     yield from _below_checkout(raw)
+    yield from _dns(raw)
 
 
 def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
@@ -113,3 +116,32 @@ def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
             absolute = isinstance(value, str) and value.startswith("/")
             if absolute and not value.startswith(checkout + "/"):
                 yield Problem(path, f"{tree.quote(value)} is not below the checkout, {checkout}")
+
+
+def _dns(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Records lie in the zone, are there once, and hold what their type holds."""
+    zone, records = tree.get(raw, ("dns", "zone")), tree.get(raw, ("dns", "records"))
+    if not isinstance(records, dict):
+        return
+    if not records:
+        yield Problem(("dns", "records"), "is empty: at least one record is needed")
+    first: dict[tuple[str, str], str] = {}
+    for name, record in records.items():
+        if not isinstance(record, dict):
+            continue
+        kind, domain, content = (str(record.get(key, "")) for key in ("type", "domain", "content"))
+        path, key = ("dns", "records", name), (kind, domain.lower())
+        if domain and isinstance(zone, str) and not f".{domain}".lower().endswith(f".{zone}".lower()):
+            yield Problem((*path, "domain"), f"{tree.quote(domain)} is not in the zone, {zone}")
+        if content and kind in _HOLDS and _kind_of(content) != _HOLDS[kind]:
+            yield Problem((*path, "content"), f"{tree.quote(content)} is not what a record of type {kind} holds")
+        if key in first:
+            yield Problem((*path, "domain"), f"dns.records.{first[key]} is the {kind} record of the same domain")
+        first.setdefault(key, name)
+
+
+def _kind_of(content: str) -> str:
+    try:
+        return f"IPv{ipaddress.ip_address(content).version}"
+    except ValueError:
+        return "name"

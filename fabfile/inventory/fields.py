@@ -154,6 +154,22 @@ def _url(value: str) -> str:
     return value
 
 
+def _api_url(value: str) -> str:
+    """An address that a token may be sent to, without a slash at its end."""
+    parts = urlsplit(_url(value))
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("is not an https:// address: the token would travel in the clear")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("is not a plain address: no user, ? or # in it")
+    return value.rstrip("/")
+
+
+def _ttl(value: int) -> int:
+    if value != 1 and not 30 <= value <= 86_400:
+        raise ValueError("is not a TTL: 1 (automatic), or 30 to 86400 seconds")
+    return value
+
+
 def listed(value: object) -> object:
     """TOML's arrays arrive as lists; the model keeps them as tuples, which can't change."""
     return tuple(value) if isinstance(value, list) else value
@@ -185,6 +201,8 @@ Address = Annotated[str, AfterValidator(_address)]
 Bind = Annotated[str, AfterValidator(_bind)]
 Upstream = Annotated[str, AfterValidator(_upstream)]
 Url = Annotated[str, AfterValidator(_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+Ttl = Annotated[int, AfterValidator(_ttl)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 SomeWords = Annotated[Words, AfterValidator(_some)]
 Environment = Annotated[Mapping[str, OneLine], AfterValidator(_environment)]

@@ -16,6 +16,7 @@ from fabfile.inventory import fields as f
 
 RUNTIMES: Final = ("native", "docker")
 SCOPES: Final = ("full", "web", "api", "services", "workers")
+POSTURES: Final = ("dns-only", "proxied")
 
 _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "full": ("web", "api", "worker"),
@@ -227,6 +228,25 @@ class Public(Table):
     verify_tls: bool = True
 
 
+class DnsRecord(Table):
+    """A DNS record as it should be. `ttl` (seconds, 1 is automatic) holds while it is dns-only."""
+
+    name: f.Name
+    type: Literal["A", "AAAA", "CNAME"]
+    domain: f.Domain
+    content: f.Address
+    proxied: bool
+    ttl: f.Ttl = 1
+
+
+class Dns(Table):
+    """The zone at Cloudflare and the records in it that lead to the edge. `api` is where its API is."""
+
+    zone: f.Domain
+    api: f.ApiUrl = "https://api.cloudflare.com/client/v4"
+    records: Mapping[str, DnsRecord]
+
+
 class Timeouts(Table):
     """Deadlines, in seconds."""
 
@@ -250,6 +270,7 @@ class Site(Table):
     edge: Edge
     firewall: Firewall
     public: Public
+    dns: Dns | None = None
     timeouts: Timeouts
 
     def host(self, name: str | None = None) -> Host:

@@ -61,11 +61,17 @@ def known_keys(path: tree.Path) -> list[str]:
     kind: Any = Site
     for key in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = kind.model_fields[str(key)].annotation
+            kind = _needed(kind.model_fields[str(key)].annotation)
         elif get_origin(kind) is not None:
             kind = get_args(kind)[-1]
     fields = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
     return [name for name in fields if name != "name" or kind.__name__ == "App"]
+
+
+def _needed(annotation: Any) -> Any:
+    """The type of a value that may be left out, as it is when it is there."""
+    kinds = get_args(annotation)
+    return kinds[0] if len(kinds) == 2 and kinds[1] is type(None) else annotation
 
 
 def _text(detail: ErrorDetails, value: object) -> str:

@@ -53,7 +53,10 @@ def test_a_value_of_a_wrong_type_is_always_named(tmp_path: Path, path: tree.Path
 
 
 @FUZZ
-@given(table=st.sampled_from(["", "app", "hosts.vps", "runtimes.docker", "infra.redis", "edge"]), key=TEXTS)
+@given(
+    table=st.sampled_from(["", "app", "hosts.vps", "runtimes.docker", "infra.redis", "edge", "dns", "dns.records.app"]),
+    key=TEXTS,
+)
 def test_an_unknown_key_is_always_named(tmp_path: Path, table: str, key: str) -> None:
     path: tree.Path = (*(tree.split(table) if table else ()), key)
     known = tree.get(load(INVENTORY, {}).model_dump(), path[:-1])

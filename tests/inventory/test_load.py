@@ -90,6 +90,15 @@ def test_nothing_in_it_can_be_changed() -> None:
         loaded.app.user = "root"
 
 
+def test_dns_is_left_out_where_another_keeps_the_zone(tmp_path: Path) -> None:
+    assert site(tmp_path, {"dns": REMOVED}).dns is None
+
+
+def test_a_dns_record_has_an_automatic_ttl_unless_told_otherwise(tmp_path: Path) -> None:
+    dns = site(tmp_path, {"dns.records.app.ttl": REMOVED, "dns.api": "http://127.0.0.1:8080/v4/"}).dns
+    assert dns and (dns.api, dns.records["app"].ttl, dns.records["api"].name) == ("http://127.0.0.1:8080/v4", 1, "api")
+
+
 def test_several_hosts_need_a_default(tmp_path: Path) -> None:
     second = {"address": "198.51.100.7", "user": "delta"}
     assert site(tmp_path, {"hosts.spare": second}).host("spare").port == 22

@@ -92,6 +92,28 @@ WRONG: list[tuple[str, Any, str]] = [
     ("public.app_url", "flow.example.org", "public.app_url: "),
     ("public.app_url", datetime.date(2024, 1, 2), "public.app_url: 2024-01-02 is a date or time, and text"),
     ("firewall.comment", "it's ours", "firewall.comment: "),
+    ("dns.zone", REMOVED, "dns.zone: is missing"),
+    ("dns.zoen", "x", 'dns.zoen: unknown key; did you mean "zone"?'),
+    ("dns", 3, "dns: 3 is a number, and a table is needed"),
+    ("dns.api", "http://api.example.org", 'dns.api: "http://api.example.org" is not an https:// address: the token'),
+    ("dns.api", "https://me@api.example.org", 'dns.api: "https://me@api.example.org" is not a plain address'),
+    ("dns.records", {}, "dns.records: is empty: at least one record is needed"),
+    ("dns.records.app.type", "MX", 'dns.records.app.type: "MX" is none of: A, AAAA, CNAME'),
+    ("dns.records.app.ttl", 5, "dns.records.app.ttl: 5 is not a TTL: 1 (automatic), or 30 to 86400 seconds"),
+    ("dns.records.app.ttl", True, "dns.records.app.ttl: true is true or false, and a whole number is needed"),
+    ("dns.records.app.tll", 300, 'dns.records.app.tll: unknown key; did you mean "ttl"?'),
+    ("dns.records.app.name", "app", "dns.records.app.name: unknown key"),
+    ("dns.records.app.proxied", "yes", 'dns.records.app.proxied: "yes" is text, and true or false is needed'),
+    ("dns.records.app.content", "::1", 'dns.records.app.content: "::1" is not what a record of type A holds'),
+    ("dns.records.app.content", "a.org", 'dns.records.app.content: "a.org" is not what a record of type A holds'),
+    ("dns.records.app.type", "CNAME", 'dns.records.app.content: "203.0.113.10" is not what a record of type CNAME'),
+    ("dns.records.app.domain", "flow.example.org", 'dns.records.app.domain: "flow.example.org" is not in the zone'),
+    ("dns.records.app.domain", "evildeltaisland.io", "dns.records.app.domain: "),
+    (
+        "dns.records.app.domain",
+        "API.flow.deltaisland.io",
+        "dns.records.api.domain: dns.records.app is the A record of the same domain",
+    ),
 ]
 
 
