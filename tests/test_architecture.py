@@ -78,7 +78,9 @@ class Arrow:
 
 NEVER = (
     Arrow("fabfile.plans", ("fabfile.host", "fabfile.login", "fabfile.operation", "fabfile.following")),
-    Arrow("fabfile.plans", ("fabfile.report", "fabfile.public", "fabfile.status", "fabfile.preview")),
+    Arrow(
+        "fabfile.plans", ("fabfile.report", "fabfile.public", "fabfile.status", "fabfile.preview", "fabfile.cloudflare")
+    ),
     Arrow("fabfile.plans", ("fabric", "paramiko", "invoke", "click", "requests", "subprocess", "socket")),
     Arrow("fabfile.tasks", ("paramiko", "jinja2", "subprocess", "fabric")),
     Arrow("fabfile", ("fabric",), exempt=("fabfile.host",)),
@@ -88,6 +90,7 @@ NEVER = (
     Arrow("fabfile", ("fabfile.tasks", "fabfile.cli", "fabfile.namespace"), exempt=("fabfile.tasks", "fabfile.cli")),
     Arrow("fabfile.tasks", ("fabfile.cli", "fabfile.namespace")),
     Arrow("fabfile.cli", ("fabfile.tasks",)),
+    Arrow("fabfile.cloudflare", ("fabfile.host", "fabfile.following", "fabfile.plans", "fabfile.runner")),
     Arrow("fabfile", ("fabfile.lab",), exempt=("fabfile.lab", "fabfile.tasks.lab")),
 )
 

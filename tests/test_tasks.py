@@ -13,12 +13,19 @@ from invoke.context import Context
 from invoke.tasks import Task
 
 from fabfile import namespace, operation, options
-from fabfile.inventory import RUNTIMES, SCOPES
+from fabfile.inventory import POSTURES, RUNTIMES, SCOPES
 from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
-LOOKS_ONLY = {"status", "history", "attach", "check"}  # tasks called so, in whatever group, change nothing
+LOOKS_ONLY = {
+    "status",
+    "history",
+    "attach",
+    "check",
+    "verify-token",
+}  # tasks called so, in whatever group, change nothing
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
+OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")}  # DNS is one for all
 CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
 
 every_task = pytest.mark.parametrize("name", sorted(TASKS))
@@ -36,6 +43,12 @@ def flag(name: str) -> str:
 def of(name: str, kind: type) -> list[str]:
     """The flags of a task whose value is of that type."""
     return [flag(p.name) for p in parameters(TASKS[name]).values() if type(p.default) is kind]
+
+
+def needed(name: str) -> list[str]:
+    """The options without which a task is bad usage."""
+    given = {"to": ["--to", options.choices_of(TASKS[name].body)["to"][0]], "full": ["--full"]}
+    return [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
 
 
 @pytest.fixture
@@ -67,6 +80,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("app.install", "app.start", "app.stop", "app.restart", "app.check"),
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
         *("npm.switch", "npm.status", "firewall.allow", "firewall.status", "edge.check"),
+        *("dns.status", "dns.posture", "dns.verify-token"),
         *("cutover", "rollback", "status"),
     }
 
@@ -110,7 +124,8 @@ def test_help_names_every_parameter_with_a_text_and_runs_nothing(
 
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_a_task_that_changes_something_can_be_tried_dry_and_speaks_json(name: str) -> None:
-    assert {"dry", "json", "host"} <= set(parameters(TASKS[name]))
+    assert {"dry", "json"} <= set(parameters(TASKS[name]))
+    assert ("host" in parameters(TASKS[name])) is (name not in OF_ALL_HOSTS)
 
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - CHANGES - SERVES_THE_LAB))
@@ -126,8 +141,7 @@ def test_a_task_that_only_looks_applies_no_plan(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(CHANGES))
 @both_doors
 def test_dry_arrives_as_dry(name: str, door: Callable[..., Run], calls: Recorder) -> None:
-    given = ["--to", "native"] if "to" in parameters(TASKS[name]) else []
-    assert door(name, *given, "--dry").code == 0
+    assert door(name, *needed(name), "--dry").code == 0
     [(called, with_)] = calls.calls
     assert called == name and with_["dry"] is True
 
@@ -205,14 +219,13 @@ def test_choices_are_where_they_should_be() -> None:
     assert kinds["cutover", "scope"] == SCOPES
     assert kinds["app.install", "scope"] == ("none", *SCOPES)
     assert kinds["npm.switch", "to"] == RUNTIMES
+    assert kinds["dns.posture", "to"] == POSTURES
 
 
 @pytest.mark.parametrize("name", sorted(n for n, task in TASKS.items() if "host" in parameters(task)))
 @both_doors
 def test_an_unknown_host_lists_the_hosts(name: str, door: Callable[..., Run], opened: list[Any]) -> None:
-    given = {"to": ["--to", "native"], "full": ["--full"]}
-    needed = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
-    run = door(name, *needed, "--host", "nowhere")
+    run = door(name, *needed(name), "--host", "nowhere")
     assert run.code == 2 and opened == []
     assert 'unknown host "nowhere"' in run.err and "Choose the host from: vps." in run.err
 
@@ -264,10 +277,8 @@ def test_a_broken_inventory_stops_every_task_with_all_its_errors(
     name: str, door: Callable[..., Run], broken: Path, opened: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(broken))
-    given = {"to": ["--to", "native"], "full": ["--full"]}
-    needed = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
 
-    run = door(name, *needed)
+    run = door(name, *needed(name))
 
     assert run.code == 2 and opened == []
     assert f"{broken} has 3 errors" in run.err

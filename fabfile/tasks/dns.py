@@ -1,0 +1,28 @@
+"""DNS at Cloudflare: one for all, not per VPS, so these tasks take no host and the runner has no part in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile.cloudflare.operation import DnsOperation
+from fabfile.inventory import POSTURES
+from fabfile.options import choices, task
+
+
+@task
+def status(c: Any, json: bool = False) -> None:
+    """Show the records that lead to the edge, and where they differ from the inventory."""
+    DnsOperation(json=json).status()
+
+
+@task
+@choices(to=POSTURES)
+def posture(c: Any, to: str = "", dry: bool = False, json: bool = False) -> None:
+    """Lead the records through Cloudflare's proxy or straight to the VPS; put back if the checks fail."""
+    DnsOperation(json=json).posture(to, dry=dry)
+
+
+@task
+def verify_token(c: Any, json: bool = False) -> None:
+    """Ask Cloudflare whether the API token works and when it expires."""
+    DnsOperation(json=json).verify_token()
