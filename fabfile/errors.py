@@ -13,9 +13,10 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+_HOLDER = {"who": "somebody", "what": "a plan", "since": "?"}  # what a lock says of its holder, and in place of it
 UNTOUCHED = "Nothing was changed on the VPS."
 DNS_UNTOUCHED = "Nothing was changed in DNS."
 
@@ -108,6 +109,11 @@ class LockHeld(CutoverError):
 
     exit_code = 4
 
+    @classmethod
+    def by(cls, holder: Mapping[str, object]) -> LockHeld:
+        """The lock as its own file tells it, which may be empty for an instant."""
+        return cls(*(str(holder.get(key, unknown)) for key, unknown in _HOLDER.items()))
+
     def __init__(self, who: str, what: str, since: str) -> None:
         self.who = who
         self.what = what
@@ -115,7 +121,7 @@ class LockHeld(CutoverError):
         super().__init__(
             f"{who} holds the lock: {what}, since {since}",
             state="This command changed nothing; the other one goes on.",
-            next_step="Wait for it to end, or follow it with `status`.",
+            next_step="Run the same command with --wait, or look at the other plan: inv attach",
         )
 
 

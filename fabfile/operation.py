@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fabfile import following, inventory, plan, preview, status, survey
-from fabfile.errors import Failed, PreflightRefused, UsageError
+from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
 from fabfile.inventory import Site
 from fabfile.plan import Plan
@@ -22,6 +23,7 @@ Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
 Row = tuple[str, bool, str]  # what, good or not, evidence
 
+_GLANCE = 2.0  # seconds between two looks at a lock that is waited for
 _DEFAULT = Path(__file__).parent.parent / "inventory.toml"
 
 
@@ -33,10 +35,13 @@ def load_site() -> Site:
 class Operation:
     """One task on one host."""
 
-    def __init__(self, context: Any, host: str | None, *, dry: bool = False, json: bool = False) -> None:
+    def __init__(
+        self, context: Any, host: str | None, *, dry: bool = False, wait: bool = False, json: bool = False
+    ) -> None:
         self.site = load_site()
         self.report = Report(json=json)
         self._dry = dry
+        self._wait = wait
         self._host: Host = opened(context, self.site, host or None)
 
     def survey(self, wanted: Wanted | None = None, *, versions: bool = False) -> Facts:
@@ -55,7 +60,11 @@ class Operation:
 
         With `confirm` off a plan does not wait for the public checks at its end. Raises CutoverError.
         """
+        self._when_free(lambda: self._apply(build, judge, versions, confirm))
+
+    def _apply(self, build: Build, judge: Judge | None, versions: bool, confirm: bool) -> None:
         facts = self.survey(versions=versions)
+        self._refuse_held(facts)
         self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
         built = plan.identified(build(self.site, facts))
         if not confirm and built.confirm_within:
@@ -99,7 +108,12 @@ class Operation:
 
     def resume(self, plan_id: str) -> None:
         """Have an interrupted plan taken back, or show what that would be. Raises CutoverError when it fails."""
-        unfinished = self.survey(Wanted(ops=True)).ops["unfinished"]
+        self._when_free(lambda: self._resume(plan_id))
+
+    def _resume(self, plan_id: str) -> None:
+        facts = self.survey(Wanted(ops=True))
+        self._refuse_held(facts)
+        unfinished = facts.ops["unfinished"]
         if not (plan_id or unfinished):
             self.report.say("resume: nothing to do, every plan has come to its end.")
             return
@@ -108,6 +122,30 @@ class Operation:
             self._show_back(wanted)
             return
         following.follow(self.site, self._host, self.report, wanted, self._host.resume(wanted))
+
+    def _when_free(self, act: Callable[[], None]) -> None:
+        """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""
+        while True:
+            try:
+                act()
+                return
+            except LockHeld as held:
+                if not self._wait:
+                    raise
+                self.report.say(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
+                self.report.data("waiting", who=held.who, what=held.what, since=held.since)
+            while self.survey(Wanted(ops=True)).ops["lock"] is not None:
+                time.sleep(_GLANCE)
+
+    def _refuse_held(self, facts: Facts) -> None:
+        """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
+        holder = facts.ops.get("lock")
+        if holder is None:
+            return
+        held = LockHeld.by(holder)
+        if not self._dry:
+            raise held
+        self.report.warn(f"{held.message}; what it will leave may differ from what is shown here")
 
     def _refuse(self, findings: list[Finding]) -> None:
         for finding in findings:

@@ -23,6 +23,7 @@ _WORDS: Final[Mapping[tuple[str, ...], str]] = {RUNTIMES: "runtime", POSTURES: "
 HELP: Final[Mapping[str, str]] = {
     "host": "which host of the inventory; the default one if left out",
     "dry": "show what would change, and change nothing",
+    "wait": "if another plan runs, wait until it has ended, instead of ending with exit code 4",
     "json": "print JSON lines instead of text",
     "scope": "which part of the app",
     "to": "what to switch to",

@@ -96,8 +96,7 @@ def ending(event: Event) -> CutoverError | None:
     if outcome in ("done", "nothing"):
         return None
     if outcome == "locked":
-        holder = evidence["holder"]
-        return LockHeld(holder.get("who", "somebody"), holder.get("what", "a plan"), holder.get("since", "?"))
+        return LockHeld.by(evidence["holder"])
     if outcome == "reverted":
         return Failed(
             f"{event['plan']} was taken back: {evidence.get('why')}",

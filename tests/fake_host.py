@@ -20,6 +20,7 @@ class FakeHost:
 
     def __init__(self, facts: Facts | None = None) -> None:
         self.facts = facts or Facts(host=GOOD_HOST)
+        self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
         self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
         self.past: list[dict[str, Any]] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
@@ -28,6 +29,8 @@ class FakeHost:
         self.shipped: list[Plan] = []
 
     def survey(self, wanted: Wanted) -> Facts:
+        if self.later and ("survey",) in self.calls:
+            self.facts = self.later.pop(0)
         self.calls.append(("survey",))
         return self.facts
 

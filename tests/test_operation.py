@@ -144,6 +144,88 @@ def test_json_lines_are_json_only(host: FakeHost, capsys: pytest.CaptureFixture[
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == DONE
 
 
+# ── The lock ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BO = {"who": "bo@desk", "what": "rollback", "plan": "p", "since": "noon"}
+FREE = Facts(host=GOOD_HOST, ops={"lock": None, "unfinished": []})
+HELD = replace(FREE, ops={"lock": BO, "unfinished": ["p"]})
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, none of which took any time."""
+    made: list[float] = []
+    monkeypatch.setattr("fabfile.operation.time.sleep", made.append)
+    return made
+
+
+def test_while_a_plan_runs_nothing_is_judged_and_nothing_shipped(host: FakeHost) -> None:
+    host.facts = HELD
+    with pytest.raises(LockHeld) as caught:
+        operation().apply(build, judge=lambda site, facts: [Finding("half of it is down", "wait")])
+    assert (caught.value.who, caught.value.what, caught.value.since) == ("bo@desk", "rollback", "noon")
+    assert caught.value.exit_code == 4 and "--wait" in caught.value.next_step
+    assert host.verbs == []
+
+
+def test_waiting_for_a_plan_ends_with_a_new_survey(
+    host: FakeHost, naps: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.facts, host.later = HELD, [HELD, HELD, FREE, FREE]
+    seen: list[Facts] = []
+    operation(wait=True).apply(build, judge=lambda site, facts: seen.append(facts) or [])
+    assert seen == [FREE] and host.verbs == ["ship"]
+    assert len(naps) == 2
+    out = capsys.readouterr().out
+    assert "waiting: bo@desk holds the lock: rollback, since noon" in out and "Ctrl-C leaves" in out
+
+
+def test_a_lock_that_somebody_took_at_the_last_moment_is_waited_for_too(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.facts, host.later = FREE, [HELD, FREE, FREE]
+    host.events["ship"] = [begun(), finished("locked", holder=BO)]
+    monkeypatch.setattr("fabfile.operation.time.sleep", lambda seconds: host.events.update(ship=DONE))
+    operation(wait=True).apply(build)
+    assert host.verbs == ["ship", "ship"]
+
+
+def test_who_waits_may_leave(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fabfile.operation.time.sleep", press)
+    host.facts = HELD
+    with pytest.raises(KeyboardInterrupt):
+        operation(wait=True).apply(build)
+    assert host.verbs == []
+
+
+def test_a_lock_whose_holder_cannot_be_read_is_waited_for(host: FakeHost, naps: list[float]) -> None:
+    nameless = replace(FREE, ops={"lock": {}, "unfinished": []})
+    host.facts, host.later = nameless, [nameless, FREE, FREE]
+    operation(wait=True).apply(build)
+    assert host.verbs == ["ship"] and len(naps) == 1
+
+
+def test_what_is_only_shown_is_shown_under_a_running_plan_with_a_warning(
+    host: FakeHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.facts = HELD
+    operation(dry=True, wait=True).apply(build)
+    out = capsys.readouterr().out
+    assert "warning: bo@desk holds the lock" in out and "1 of 1 steps would change something" in out
+
+
+def test_taking_back_waits_as_well(host: FakeHost, naps: list[float]) -> None:
+    host.facts = HELD
+    with pytest.raises(LockHeld):
+        operation().resume("")
+    host.calls, host.later = [], [FREE, FREE]
+    operation(wait=True).resume("")
+    assert host.verbs == [], "the other plan came to its end"
+
+
 # ── The confirmation ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

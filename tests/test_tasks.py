@@ -125,13 +125,15 @@ def test_help_names_every_parameter_with_a_text_and_runs_nothing(
 @pytest.mark.parametrize("name", sorted(CHANGES))
 def test_a_task_that_changes_something_can_be_tried_dry_and_speaks_json(name: str) -> None:
     assert {"dry", "json"} <= set(parameters(TASKS[name]))
-    assert ("host" in parameters(TASKS[name])) is (name not in OF_ALL_HOSTS)
+    # What is done on a VPS holds its lock.
+    for parameter in ("host", "wait"):
+        assert (parameter in parameters(TASKS[name])) is (name not in OF_ALL_HOSTS)
 
 
 @pytest.mark.parametrize("name", sorted(set(TASKS) - CHANGES - SERVES_THE_LAB))
 def test_a_task_that_only_looks_applies_no_plan(name: str) -> None:
     source = inspect.getsource(inspect.unwrap(TASKS[name].body))
-    assert ".apply(" not in source and "dry" not in parameters(TASKS[name])
+    assert ".apply(" not in source and not {"dry", "wait"} & set(parameters(TASKS[name]))
     assert "json" in parameters(TASKS[name])
 
 

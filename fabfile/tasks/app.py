@@ -15,36 +15,44 @@ from fabfile.plans.parts import watches
 
 @task
 @choices(scope=("none", *SCOPES))
-def install(c: Any, scope: str = "none", host: str = "", dry: bool = False, json: bool = False) -> None:
+def install(
+    c: Any, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Install the app's user units and environment, and enable only the scope at boot; starts nothing."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("app.install", app.install(site, facts) + app.enable(site, facts, scope)),
         judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
     )
 
 
 @task
-def start(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+def start(
+    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
         judge=preflight.app_may_run,
     )
 
 
 @task
-def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+def stop(
+    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Stop the scope's services and keep them from starting at boot."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
         judge=preflight.no_manager,
     )
 
 
 @task
-def restart(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+def restart(
+    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Restart the scope's services and wait until they are healthy."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan(
             "app.restart",
             app.restart(site, facts, scope),

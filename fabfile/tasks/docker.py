@@ -11,26 +11,28 @@ from fabfile.plans import docker, preflight
 
 
 @task
-def render(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def render(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Write the Compose file and its environment from the inventory; starts nothing."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("docker.render", docker.rendered(site, facts))
     )
 
 
 @task
-def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("docker.up", docker.made(site, facts, scope) + docker.up(site, facts, scope)),
         judge=preflight.docker_may_run,
     )
 
 
 @task
-def stop(c: Any, scope: str = "full", host: str = "", dry: bool = False, json: bool = False) -> None:
+def stop(
+    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("docker.stop", docker.stop(site, facts, scope))
     )
 

@@ -13,9 +13,9 @@ from fabfile.runner.facts import Wanted
 
 
 @task
-def allow(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def allow(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Let the edge's network reach web, API and the parking lot; else its packets are dropped."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts) + firewall.park(site, facts)),
         judge=preflight.unknown_subnet,
     )

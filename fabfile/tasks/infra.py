@@ -12,17 +12,17 @@ from fabfile.plans import cutover, infra, preflight
 
 
 @task
-def bootstrap(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def bootstrap(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Put native servers in place of Docker's; the app stays down until `cutover` or `rollback --full`."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         cutover.bootstrap, judge=lambda site, facts: preflight.findings(site, facts, "native"), versions=True
     )
 
 
 @task
-def install(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def install(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Install users, data directories, units and configuration of the native servers; starts nothing."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("infra.install", infra.install(site, facts)),
         judge=preflight.missing_programs,
         versions=True,
@@ -30,18 +30,18 @@ def install(c: Any, host: str = "", dry: bool = False, json: bool = False) -> No
 
 
 @task
-def start(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def start(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("infra.start", infra.at_boot(site, facts) + infra.start(site, facts)),
         judge=preflight.native_owns,
     )
 
 
 @task
-def stop(c: Any, host: str = "", dry: bool = False, json: bool = False) -> None:
+def stop(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
     )
 

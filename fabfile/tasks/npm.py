@@ -14,9 +14,9 @@ from fabfile.runner.facts import Wanted
 
 
 @task
-def switch(c: Any, to: str = "", host: str = "", dry: bool = False, json: bool = False) -> None:
+def switch(c: Any, to: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("npm.switch", edge.point(site, facts, to), watch=watches(site), settings={"to": to}),
         judge=lambda site, facts: preflight.edge_findings(site, facts, to),
     )

@@ -18,11 +18,12 @@ def cutover(
     scope: str = "full",
     host: str = "",
     dry: bool = False,
+    wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
-    Operation(c, host, dry=dry, json=json).apply(
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: handing.cutover(site, facts, scope),
         judge=lambda site, facts: handing.refusals(site, facts, scope) + preflight.findings(site, facts, "native"),
         versions=True,
@@ -38,6 +39,7 @@ def rollback(
     scope: str = "full",
     host: str = "",
     dry: bool = False,
+    wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
 ) -> None:
@@ -47,7 +49,7 @@ def rollback(
             "rollback needs one of --full and --ref",
             next_step="inv rollback --full, or inv rollback --ref COMMIT.",
         )
-    operation = Operation(c, host, dry=dry, json=json)
+    operation = Operation(c, host, dry=dry, wait=wait, json=json)
     if ref:
         operation.apply(
             lambda site, facts: back.release(site, facts, ref, scope),
@@ -81,6 +83,6 @@ def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
 
 
 @task
-def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, json: bool = False) -> None:
+def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Take back a plan that was interrupted or got stuck, from its journal."""
-    Operation(c, host, dry=dry, json=json).resume(plan)
+    Operation(c, host, dry=dry, wait=wait, json=json).resume(plan)
