@@ -74,8 +74,9 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         user_units={service.unit: unit(service.unit, native) for service in site.scope("full")},
         files=_files(site),
         trees={
-            server.data: Tree(server.data, {NATIVE_USERS[server.name] if native else server.image_user: 12}, 0o750)
+            server.data: Tree(server.data, {pair: 12}, pair)
             for server in site.servers
+            for pair in [NATIVE_USERS[server.name] if native else server.image_user]
         },
         accounts=dict(NATIVE_USERS),
         listeners=() if native else _proxies(site),

@@ -130,7 +130,7 @@ class Tree:
 
     path: str
     owners: Dict[str, int]  # "uid:gid" → entries
-    mode: int = 0
+    owner: str = ""  # the directory's own; empty when there is none
 
 
 @wire

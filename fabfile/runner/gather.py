@@ -67,7 +67,7 @@ def _files(machine: Machine, wanted: Wanted) -> Found:
 
 
 def _trees(machine: Machine, wanted: Wanted) -> Found:
-    return {"trees": {path: paths.tree(path) for path in wanted.trees}}
+    return {"trees": {path: paths.tree(machine, path) for path in wanted.trees}}
 
 
 def _accounts(machine: Machine, wanted: Wanted) -> Found:

@@ -7,11 +7,13 @@ import hashlib
 import os
 import pwd
 import stat
+from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
 
 from .facts import FileFact, Tree
+from .machine import Machine
 
+WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to take back
 _TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
 
 
@@ -35,40 +37,15 @@ def file_fact(path: str) -> FileFact:
     return FileFact(path, "file", mode, owner, group, hashlib.sha256(raw).hexdigest(), _text(raw))
 
 
-def tree(path: str) -> Tree:
-    """The owners of everything under `path`, symbolic links not followed; nothing when it does not exist."""
-    owners: Dict[str, int] = {}
-    mode = 0
-    for entry, status in walk(path):
-        pair = f"{status.st_uid}:{status.st_gid}"
-        owners[pair] = owners.get(pair, 0) + 1
-        if entry == path:
-            mode = stat.S_IMODE(status.st_mode)
-    return Tree(path, owners, mode)
+def tree(machine: Machine, path: str) -> Tree:
+    """The owners of everything under `path`, symbolic links not followed; nothing when it does not exist.
 
-
-def walk(path: str) -> Iterator[Tuple[str, os.stat_result]]:
-    """`path` and everything below it with its status; entries that vanish meanwhile are left out."""
-    try:
-        yield path, os.lstat(path)
-        if not os.path.islink(path):
-            yield from _below(path)
-    except FileNotFoundError:
-        return
-
-
-def _below(folder: str) -> Iterator[Tuple[str, os.stat_result]]:
-    try:
-        entries = list(os.scandir(folder))
-    except NotADirectoryError:
-        return
-    for entry in entries:
-        try:
-            yield entry.path, entry.stat(follow_symlinks=False)
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(entry.path)
-        except FileNotFoundError:
-            continue
+    find(1) walks twice as fast as Python could, and while data changes hands the app is away.
+    """
+    # 1 also stands for entries that vanished meanwhile.
+    argv = ["find", path, "-printf", "%U:%G\n"]
+    pairs = machine.run(argv, timeout=WALK, ok=(0, 1)).out.split()
+    return Tree(path, dict(Counter(pairs)), pairs[0] if pairs else "")
 
 
 def user_name(uid: int) -> str:
