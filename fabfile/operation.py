@@ -15,7 +15,7 @@ from fabfile.host import Host, opened
 from fabfile.inventory import Site
 from fabfile.plan import Plan
 from fabfile.plans import preflight
-from fabfile.plans.preflight import Finding
+from fabfile.plans.findings import Finding
 from fabfile.report import Report
 from fabfile.runner.facts import Facts, Health, Wanted
 

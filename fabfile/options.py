@@ -31,6 +31,7 @@ HELP: Final[Mapping[str, str]] = {
     "ref": "commit, tag or branch to go back to",
     "full": "hand the whole app back to Docker",
     "no_confirm": "don't wait for the public checks; gives up the automatic revert if they would fail",
+    "accept_downgrade": "let older servers open data of newer ones; gives up the certainty that nothing of it is lost",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 

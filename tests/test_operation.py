@@ -15,7 +15,7 @@ from fabfile.errors import CutoverError, Failed, Interrupted, LockHeld, Prefligh
 from fabfile.inventory import Site
 from fabfile.operation import Operation
 from fabfile.plan import Plan, Step, Undo
-from fabfile.plans.preflight import Finding
+from fabfile.plans.findings import Finding
 from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.facts import Facts, FileFact, Health, Wanted, Workload

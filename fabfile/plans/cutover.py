@@ -6,8 +6,8 @@ from fabfile import survey, workloads
 from fabfile.inventory import Site
 from fabfile.plan import Plan
 from fabfile.plans import app, data, docker, edge, firewall, infra, parking
+from fabfile.plans.findings import Finding
 from fabfile.plans.parts import watches
-from fabfile.plans.preflight import Finding
 from fabfile.runner.facts import Facts
 
 

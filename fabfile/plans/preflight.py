@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import edge, infra
+from fabfile.plans import edge, infra, versions
+from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npm import PointEdge
 
 _DISK = 512 * 1024 * 1024  # bytes that journals, backups and the servers' own growth may need
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something preflight found: what it is and what to do about it; a warning does not refuse."""
+def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = False) -> list[Finding]:
+    """What stands against handing the app to `to`. The survey must have asked for versions.
 
-    text: str
-    fix: str
-    warning: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text}\n→ {self.fix}"
-
-
-def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
-    """What stands against handing the app to `to`. The survey must have asked for versions."""
-    found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to) + _versions(site, facts, to)
+    With `accept_downgrade` older servers on newer data are warned about only.
+    """
+    found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
+    found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
     return found + (_native(site, facts) if to == "native" else [])
 
@@ -166,41 +157,6 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     if facts.compose_error and (to == "native" or facts.docker_error):
         found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, or mend Docker; then try again"))
     return found
-
-
-def _versions(site: Site, facts: Facts, to: str) -> list[Finding]:
-    """A server must not be older than the one that wrote the data it opens (Redis refuses, others do not promise)."""
-    former = "docker" if to == "native" else "native"
-    found: list[Finding] = []
-    for server in site.servers:
-        old, new = (facts.versions.get(f"{runtime}/{server.name}", "") for runtime in (former, to))
-        if not new and to == "docker":
-            error = facts.version_errors.get(f"docker/{server.name}", "no answer")
-            found.append(Finding(f"image {server.image}: {error}", "load the image, or correct the inventory"))
-        elif not (old and new):
-            continue
-        elif _release(new) < _release(old):
-            found.append(
-                Finding(
-                    f"{to}'s {server.name} is {new}, and {former}'s {old} wrote the data: an older one may not read it",
-                    f"use a {server.name} of at least {old} in {to}",
-                )
-            )
-        elif _release(new) > _release(old) and to == "native":
-            found.append(
-                Finding(
-                    f"native {server.name} {new} is newer than Docker's {old}: a rollback would be refused, since "
-                    f"the older one may not read what the newer one writes",
-                    f"bring the image {server.image} to {new} to keep the way back open",
-                    warning=True,
-                )
-            )
-    return found
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """Major and minor: patches keep their data formats."""
-    return tuple(int(part) for part in version.split(".")[:2]) if version else ()
 
 
 def native_owns(site: Site, facts: Facts) -> list[Finding]:

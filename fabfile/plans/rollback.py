@@ -6,8 +6,8 @@ from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plan import Plan, Step, Undo
 from fabfile.plans import app, data, docker, edge, infra, parking
+from fabfile.plans.findings import Finding
 from fabfile.plans.parts import as_healthy, watches
-from fabfile.plans.preflight import Finding
 from fabfile.runner.actions.release import Command, Release
 from fabfile.runner.facts import Facts
 from fabfile.runner.probes import Healthy

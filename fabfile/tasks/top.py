@@ -21,11 +21,15 @@ def cutover(
     wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
+    accept_downgrade: bool = False,
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: handing.cutover(site, facts, scope),
-        judge=lambda site, facts: handing.refusals(site, facts, scope) + preflight.findings(site, facts, "native"),
+        judge=lambda site, facts: (
+            handing.refusals(site, facts, scope)
+            + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
+        ),
         versions=True,
         confirm=not no_confirm,
     )
@@ -42,6 +46,7 @@ def rollback(
     wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
+    accept_downgrade: bool = False,
 ) -> None:
     """Hand the app back to Docker (--full), or take the native app's code back to a commit (--ref REF)."""
     if full == bool(ref):
@@ -58,7 +63,7 @@ def rollback(
     else:
         operation.apply(
             back.rollback,
-            judge=lambda site, facts: preflight.findings(site, facts, "docker"),
+            judge=lambda site, facts: preflight.findings(site, facts, "docker", accept_downgrade=accept_downgrade),
             versions=True,
             confirm=not no_confirm,
         )

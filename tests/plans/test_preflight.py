@@ -12,7 +12,7 @@ import pytest
 
 from fabfile.inventory import Site
 from fabfile.plans import preflight, rollback
-from fabfile.plans.preflight import Finding
+from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Checkout, Facts, FileFact
 from tests.facts import changed, listener
 
@@ -89,7 +89,9 @@ CASES = {
     "somebody holds the monitoring's port": Case(_holder(8222), "port 8222 is held by node", "stop that process"),
     "somebody nameless holds a port": Case(_holder(6379, ""), "port 6379 is held by another process", "stop"),
     "native's Redis is older": Case(
-        _with(versions={"native/redis": "7.0.15"}), "native's redis is 7.0.15, and docker's 7.2.4", "at least 7.2.4"
+        _with(versions={"native/redis": "7.0.15"}, redis_formats={REDIS: 10}),
+        "native's redis is 7.0.15, and docker's 7.2.4",
+        "at least 7.2.4",
     ),
     "docker's Redis is older": Case(
         _with(versions={"native/redis": "8.0.2"}),
@@ -99,6 +101,24 @@ CASES = {
     ),
     "the way back would be refused": Case(
         _with(versions={"native/redis": "8.0.2"}), "a rollback would be refused", "to 8.0.2", warning=True
+    ),
+    "the next cutover would be refused": Case(
+        _with(versions={"native/redis": "7.0.15"}),
+        "docker's redis 7.2.4 is newer than native's 7.0.15: the next cutover would be refused",
+        "native redis to 7.2.4",
+        to="docker",
+        warning=True,
+    ),
+    "Redis' files are too new for native": Case(
+        lambda site, facts: changed(facts, redis_formats={REDIS: 12}),
+        "have RDB format 12, and native's redis 7.2.4 reads up to 11",
+        "at least 7.4 in native",
+    ),
+    "Redis' files are too new for docker": Case(
+        lambda site, facts: changed(facts, redis_formats={REDIS: 12}),
+        "have RDB format 12, and docker's redis 7.2.4 reads up to 11",
+        "at least 7.4 in docker",
+        to="docker",
     ),
     "an image is not there": Case(
         _with(versions={"docker/nats": ""}, version_errors={"docker/nats": "No such image"}),
@@ -168,7 +188,7 @@ def test_each_reason_is_found_alone_with_its_fix(
     assert [finding for finding in others if "gateway" not in finding.text] == []
 
 
-APART = ("row", "container", "Redis is older", "a rollback", "recreate", "way back")
+APART = ("row", "container", "Redis is older", "too new", "a rollback", "recreate", "way back")
 """What another fault hides: a file that cannot be read says nothing of its lines, a missing server is not old."""
 
 
@@ -200,6 +220,48 @@ def test_a_user_unit_may_hold_its_port(site: Site, docker_serves: Facts) -> None
 
 def test_patches_keep_their_data(site: Site, docker_serves: Facts) -> None:
     facts = changed(docker_serves, versions={"native/redis": "7.2.0", "native/nats": "2.10.99"})
+    assert preflight.findings(site, facts, "native") == []
+
+
+@pytest.mark.parametrize(
+    ("version", "reads"), [("6.2.6", 9), ("7.0.15", 10), ("7.2.4", 11), ("7.4.1", 12), ("8.0.2", 12)]
+)
+def test_each_redis_reads_its_own_format_and_none_above(
+    version: str, reads: int, site: Site, docker_serves: Facts
+) -> None:
+    same = {"native/redis": version, "docker/redis": version}
+    for found in range(9, 13):
+        facts = changed(docker_serves, versions=same, redis_formats={REDIS: found})
+        told = [str(finding) for finding in preflight.findings(site, facts, "native")]
+        assert len(told) == (found > reads), told
+        assert not told or (f"RDB format {found}" in told[0] and f"reads up to {reads}" in told[0])
+
+
+def test_a_format_that_is_not_known_yet_is_left_to_the_releases(site: Site, docker_serves: Facts) -> None:
+    assert preflight.findings(site, changed(docker_serves, redis_formats={REDIS: 13}), "native") == []
+
+
+@pytest.mark.parametrize("to", ["native", "docker"])
+def test_a_downgrade_that_was_accepted_warns_of_what_is_given_up(
+    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+) -> None:
+    older = {f"{to}/redis": "7.0.15"}
+    facts = changed(start(to, docker_serves, native_serves), versions=older, redis_formats={REDIS: 11})
+    refused = preflight.findings(site, facts, to)
+    accepted = preflight.findings(site, facts, to, accept_downgrade=True)
+    assert [finding.text for finding in refused] == [finding.text for finding in accepted] and len(accepted) == 2
+    assert not any(finding.warning for finding in refused) and "--accept-downgrade" in refused[0].fix
+    assert all(finding.warning and "no revert brings back" in finding.fix for finding in accepted)
+
+
+def test_accepting_a_downgrade_accepts_nothing_else(site: Site, native_serves: Facts) -> None:
+    gone = changed(native_serves, versions={"docker/nats": ""}, host={"disk_free": 1 << 20})
+    found = preflight.findings(site, gone, "docker", accept_downgrade=True)
+    assert len(found) == 2 and not any(finding.warning for finding in found)
+
+
+def test_who_owns_already_is_not_compared_with_who_did_before(site: Site, native_serves: Facts) -> None:
+    facts = changed(native_serves, versions={"native/redis": "7.0.15"})
     assert preflight.findings(site, facts, "native") == []
 
 
