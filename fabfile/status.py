@@ -28,7 +28,7 @@ def show(report: Report, site: Site, facts: Facts) -> None:
             report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
         rows.append(row)
     report.table("", ("", *RUNTIMES), rows)
-    for text in _warnings(facts, owner, edge):
+    for text in _warnings(site, facts, owner, edge):
         report.warn(text)
 
 
@@ -52,8 +52,14 @@ def past(report: Report, told: Sequence[Event]) -> None:
     report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
 
 
-def _warnings(facts: Facts, owner: str, edge: str) -> list[str]:
+def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
     found = []
+    if not (owner or facts.owner_error):
+        found.append(
+            f"nobody owns the app: Docker runs nothing of it, and without {site.app.owner_file} nothing native starts. "
+            f"If the file was lost, write into it who owned (native or docker); then infra.start and app.start, or "
+            f"docker.up"
+        )
     if owner and edge and owner != edge:
         found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
     if facts.owner_error:

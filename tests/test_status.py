@@ -55,6 +55,13 @@ def test_owner_edge_and_host_are_named(site: Site, capsys: pytest.CaptureFixture
     assert out.splitlines()[:3] == ["host   vps", "owner  native", "edge   native"]
 
 
+def test_where_nobody_owns_it_is_said_what_that_means(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    out = " ".join(shown(site, Facts(host=GOOD_HOST, edge=native(site)), capsys).split())
+    assert "owner nobody" in out and "without /var/lib/islandflow/owner nothing native starts" in out
+    told = shown(site, Facts(host=GOOD_HOST, owner_error="the owner file is not readable by all"), capsys)
+    assert "not readable by all" in told and "nobody owns" not in told
+
+
 def test_an_edge_that_sends_the_names_apart_is_neithers(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     apart = edge(site, Upstream("web", 3000), Upstream(GATEWAY, 4000))
     assert "neither runtime" in shown(site, Facts(host=GOOD_HOST, owner="native", edge=apart), capsys)
