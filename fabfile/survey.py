@@ -6,6 +6,7 @@ import dataclasses
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
+from fabfile.runner import ops
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
 __all__ = ["Facts", "address", "edge_ref", "edge_runtime", "health_of", "owner", "wanted"]
@@ -42,6 +43,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
         programs=_programs(site) if versions else (),
         redis_data=(site.infra.redis.data,),
+        disks=(str(ops.ROOT), site.app.data_root),
     )
 
 
@@ -88,6 +90,7 @@ def _files(site: Site) -> tuple[str, ...]:
         *(file.path for file in rendered),
         *folders,
         site.app.bun,
+        *([site.backup.hook] if site.backup.hook else []),
         *(path for pair in pairs if snapshot for path in pair),
         site.infra.clickhouse.config,
     )

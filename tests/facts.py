@@ -66,7 +66,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
     """A VPS where everything is installed for both runtimes and one of them owns and serves, healthy."""
     native = runtime == "native"
     return Facts(
-        host={"name": "vps", "disk_free": 10 << 30, "uid": 0, "python": "3.9.2"},
+        host={"name": "vps", "uid": 0, "python": "3.9.2"},
         units={
             **{server.unit: unit(server.unit, native) for server in site.servers},
             **{server.distribution_unit: unit(server.distribution_unit, False) for server in site.servers},
@@ -81,10 +81,14 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         accounts=dict(NATIVE_USERS),
         listeners=() if native else _proxies(site),
         versions={f"{side}/{name}": version for side in RUNTIMES for name, version in VERSIONS.items()},
-        containers={w.name: container(w, not native) for w in workloads.everything(site, "docker")},
+        containers={
+            w.name: container(w, not native, site.services[w.name].port if w.name in site.services else None)
+            for w in workloads.everything(site, "docker")
+        },
         projects={site.runtimes.docker.project: "running(9)"},
         owner=runtime,
         env={"OPTIONS_INGEST_ADAPTER": "alpaca"},
+        firewall_present=True,
         firewall_active=True,
         rules=tuple(_rule(site, port) for port in (3000, 4000)),
         edge=edge,
@@ -94,6 +98,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
             for w in workloads.everything(site, side)
         },
         checkout=Checkout("a" * 40, "main", ()),
+        disks={"/var/lib/islandflow/ops": 10 << 30},
         redis_formats={site.infra.redis.data: 11},
         ops={"files": [], "runners": [], "lock": None, "unfinished": []},
     )
@@ -122,10 +127,11 @@ def unit(name: str, running: bool) -> Unit:
     return Unit(name, "loaded", active, sub, enabled, 0, 7 if running else 0, "success", f"/x/{name}", False)
 
 
-def container(workload: Workload, running: bool) -> Container:
-    """A container of the project, up or stopped by hand."""
+def container(workload: Workload, running: bool, port: int | None = None) -> Container:
+    """A container of the project, up or stopped by hand; its port is published while it runs."""
     state = "running" if running else "exited"
-    return Container(workload.name, f"x-{workload.name}-1", "id", state, "", 0, 7, "", "image", "172.20.0.5", {})
+    published = {f"{port}/tcp": f"127.0.0.1:{port}"} if running and port else {}
+    return Container(workload.name, f"x-{workload.name}-1", "id", state, "", 0, 7, "", "image", "172.20.0.5", published)
 
 
 def listener(port: int, command: str, cgroup: str = "/system.slice/other.service") -> Listener:

@@ -106,7 +106,7 @@ def test_a_warning_is_told_and_refuses_nothing(host: FakeHost, capsys: pytest.Ca
 @pytest.mark.parametrize(
     "facts",
     [
-        Facts(host={"name": "vps", "disk_free": 1 << 20}),
+        Facts(host=GOOD_HOST, disks={"/var/lib/islandflow/ops": 1 << 20}),
         Facts(host=GOOD_HOST, owner_error="the owner file holds 'both'"),
         Facts(host=GOOD_HOST, ops={"unfinished": [PLAN], "lock": None}),
     ],

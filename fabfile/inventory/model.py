@@ -247,6 +247,18 @@ class Dns(Table):
     records: Mapping[str, DnsRecord]
 
 
+class Backup(Table):
+    """The operator's own executable on the VPS that runs, as root, before the data changes hands.
+
+    `before` says which hand-overs: all that change the owner, or only the first, as long as there is no owner file.
+    """
+
+    hook: f.RemotePath | None = None
+    argv: f.Words = ()
+    timeout: f.Seconds = 600.0
+    before: Literal["every hand-over", "the first hand-over"] = "every hand-over"
+
+
 class Timeouts(Table):
     """Deadlines, in seconds."""
 
@@ -271,6 +283,7 @@ class Site(Table):
     firewall: Firewall
     public: Public
     dns: Dns | None = None
+    backup: Backup = Backup()
     timeouts: Timeouts
 
     def host(self, name: str | None = None) -> Host:

@@ -6,7 +6,7 @@ from fabfile import render, survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plan import Step, Steps, Undo
 from fabfile.plans import edge, parking
-from fabfile.plans.parts import as_healthy, written
+from fabfile.plans.parts import as_healthy, valid, written
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import Healthy, UnitsDown
@@ -16,7 +16,9 @@ def install(site: Site, facts: Facts) -> Steps:
     """Units and environment of every service; nothing is enabled or started."""
     bind = survey.address(facts, site.runtimes.native.bind)
     files = render.app(site, bind=bind)
-    return (Step("app: units and environment", written(files, reload=True, user=site.app.user), Undo()),)
+    user = site.app.user
+    action = written(files, reload=True, user=user)
+    return (Step("app: units and environment", action, Undo(), verify=valid(files, user=user)),)
 
 
 def enable(site: Site, facts: Facts, scope: str) -> Steps:

@@ -18,6 +18,7 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
         steps = (
             infra.install(site, facts) + infra.at_boot(site, facts)                              # felt by nobody
             + app.install(site, facts) + app.at_boot(site, facts, "full") + firewall.allow(site, facts)
+            + data.backup(site, facts, to="native")
             + lot.park                                                                           # the hold begins
             + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
             + infra.start(site, facts) + app.start(site, facts, "full")
@@ -44,6 +45,7 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
     """Native servers in place of Docker's, the app left down: the first half of a cutover, for `cutover` to end."""
     steps = (
         infra.install(site, facts) + infra.at_boot(site, facts)
+        + data.backup(site, facts, to="native")
         + parking.without(site, facts)
         + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
         + infra.start(site, facts)

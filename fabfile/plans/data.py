@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from fabfile.inventory import Site
-from fabfile.plan import Step, Steps, Undo
+from fabfile.plan import NoUndo, Step, Steps, Undo
+from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import Handing, SetOwner
 from fabfile.runner.facts import Facts
+
+
+def backup(site: Site, facts: Facts, to: str) -> Steps:
+    """The operator's own backup, if the inventory names one for this hand-over; its failure stops the plan."""
+    hook = site.backup
+    first_only = hook.before == "the first hand-over"
+    if not hook.hook or facts.owner == to or (first_only and facts.owner):
+        return ()
+    action = Backup(
+        (hook.hook, *hook.argv), site.app.data_root, "docker" if to == "native" else "native", to, hook.timeout
+    )
+    return (Step("data: backup", action, NoUndo("a backup changes nothing that would have to come back")),)
 
 
 def hand_over(site: Site, facts: Facts, to: str) -> Steps:

@@ -40,11 +40,11 @@ def park(site: Site, facts: Facts, services: Iterable[Service] | None = None) ->
 
 def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence): UFW itself, and each port that the edge has to reach."""
-    yield (
-        "UFW",
-        True,
-        f"active, {len(facts.rules)} rules" if facts.firewall_active else "not active: nothing filters",
-    )
+    if facts.firewall_error:
+        yield "UFW", False, facts.firewall_error
+        return
+    state = f"active, {len(facts.rules)} rules" if facts.firewall_active else "not active: nothing filters"
+    yield "UFW", True, state if facts.firewall_present else "not installed: nothing of it filters"
     for step in allow(site, facts):
         settled = step.action.settled(facts)
         yield (

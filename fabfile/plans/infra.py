@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from fabfile import render, workloads
 from fabfile.inventory import Site
 from fabfile.plan import NoUndo, Step, Steps, Undo
-from fabfile.plans.parts import as_healthy, written
+from fabfile.plans.parts import as_healthy, valid, written
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts
@@ -22,10 +22,11 @@ def install(site: Site, facts: Facts) -> Steps:
     users = {server.user: server.data for server in servers}
     folders = [Folder(site.app.data_root, 0o755, "root", "root")]
     folders += [Folder(server.data, 0o750, server.user, server.group) for server in servers]
+    files = render.infra(site)
     return (
         Step("infra: users", Accounts(tuple(users), tuple(users.values())), NoUndo(_ADOPTED)),
         Step("infra: folders", Folders(tuple(folders)), Undo()),
-        Step("infra: units and configuration", written(render.infra(site), reload=True), Undo()),
+        Step("infra: units and configuration", written(files, reload=True), Undo(), verify=valid(files)),
     )
 
 

@@ -10,7 +10,7 @@ from fabfile.inventory import Site
 from fabfile.plan import Probe, Watch
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.facts import Facts, Workload
-from fabfile.runner.probes import Healthy
+from fabfile.runner.probes import Healthy, UnitsValid
 
 
 def written(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
@@ -19,6 +19,11 @@ def written(rendered: Iterable[render.File], *, reload: bool = False, user: str 
         File(f.path, hashlib.sha256(f.content).hexdigest(), f.mode, f.owner, f.group, f.content) for f in rendered
     )
     return Files(files, reload=reload, user=user)
+
+
+def valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ...]:
+    """What systemd must say of the units among rendered files once they are written: nothing."""
+    return (UnitsValid(tuple(file.path for file in rendered if file.path.endswith(".service")), user),)
 
 
 def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:

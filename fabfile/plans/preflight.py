@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import edge, infra, versions
+from fabfile.plans import data, edge, infra, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npm import PointEdge
 
-_DISK = 512 * 1024 * 1024  # bytes that journals, backups and the servers' own growth may need
+_DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
+_OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
 
 
 def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = False) -> list[Finding]:
@@ -20,6 +21,7 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
     found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
+    found += _backup(site, facts, to) + _ports(site, facts, to)
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -30,12 +32,15 @@ def runner(facts: Facts) -> list[Finding]:
         for plan in facts.ops.get("unfinished", ())
         if not facts.ops.get("lock")
     ]
-    if facts.host["disk_free"] < _DISK:
-        found.append(
-            Finding(f"only {facts.host['disk_free'] >> 20} MiB are free below /var/lib", "free at least 512 MiB")
-        )
+    found += [
+        Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_DISK >> 20} MiB there")
+        for folder, free in facts.disks.items()
+        if free < _DISK
+    ]
     if facts.owner_error:
-        found.append(Finding(facts.owner_error, "look who runs, then write native or docker into it"))
+        found.append(
+            Finding(facts.owner_error, "look who runs, write native or docker into it accordingly, and chmod 644 it")
+        )
     return found
 
 
@@ -118,29 +123,65 @@ def edge_findings(site: Site, facts: Facts, to: str) -> list[Finding]:
 
 def _native(site: Site, facts: Facts) -> list[Finding]:
     found = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
+    found += _firewall(site, facts)
     if facts.files[site.app.bun].kind not in ("file", "other"):
         found.append(Finding(f"Bun is not at {site.app.bun}", "install it there, or correct app.bun"))
-    ours: dict[int, tuple[str, ...]]
-    ours = {server.port: (server.unit, server.distribution_unit) for server in site.servers}
-    ours[site.infra.nats.monitor_port] = ours[site.infra.nats.port]
-    ours.update({service.port: (service.unit,) for service in site.scope("full") if service.port})
-    for listener in facts.listeners:
-        if listener.port in ours and _foreign(listener, ours[listener.port]):
-            found.append(
-                Finding(
-                    f"port {listener.port} is held by {listener.command or 'another process'} "
-                    f"(pid {listener.pid}, {listener.address})",
-                    "stop that process, or give the service another port in the inventory",
-                )
-            )
+    if facts.env_denied:
+        found.append(Finding(f"env file: {facts.env_denied}", f"on the VPS: chown it to {site.app.user}, mode 600"))
     return found
 
 
-def _foreign(listener: Listener, units: tuple[str, ...]) -> bool:
-    """Whether a port is held by neither one of our units, nor a package's, nor Docker's proxy."""
+def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
+    units: dict[int, tuple[str, ...]]
+    units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
+    held = [listener for listener in facts.listeners if to == "native" or listener.address in _OVERLAPPING]
+    if to == "native":
+        units |= {server.port: (server.unit, server.distribution_unit) for server in site.servers}
+        units[site.infra.nats.monitor_port] = units[site.infra.nats.port]
+    return [
+        Finding(
+            f"port {listener.port} is held by {listener.command or 'another process'} "
+            f"(pid {listener.pid}, {listener.address})",
+            "stop that process, or give the service another port in the inventory",
+        )
+        for listener in held
+        if listener.port in units and not _ours(listener, units[listener.port], facts)
+    ]
+
+
+def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
+    """Whether a port is held by a unit of ours, by a package's, or by Docker for a container of the project."""
     if listener.command == "docker-proxy":
-        return False
-    return not any(f"/{unit}" in listener.cgroup for unit in units)
+        published = [place for box in facts.containers.values() for place in box.published.values()]
+        return any(place.endswith(f":{listener.port}") for place in published)
+    return any(f"/{unit}" in listener.cgroup for unit in units)
+
+
+def _firewall(site: Site, facts: Facts) -> list[Finding]:
+    if facts.firewall_error:
+        return [Finding(f"UFW: {facts.firewall_error}", "mend it: `sudo ufw status` must answer")]
+    if facts.firewall_active or site.runtimes.native.bind != "0.0.0.0":
+        return []
+    state = "not active" if facts.firewall_present else "not installed"
+    return [
+        Finding(
+            f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
+            'set runtimes.native.bind to "bridge", or have a firewall',
+            warning=True,
+        )
+    ]
+
+
+def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Whether the backup's hook, which runs before the data changes hands, can run at all."""
+    if not data.backup(site, facts, to):
+        return []
+    hook = facts.files[site.backup.hook or ""]
+    if hook.kind == "file" and hook.mode & 0o111:
+        return []
+    what = "is not executable" if hook.kind == "file" else f"is no file: {hook.kind}"
+    return [Finding(f"the backup's hook {hook.path} {what}", "put it there with mode 755, or correct backup.hook")]
 
 
 def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:

@@ -18,6 +18,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
     lot = parking.lot(site, facts, leaving="native", to="docker")
     steps = (
         docker.rendered(site, facts) + docker.made(site, facts, "full")                          # felt by nobody
+        + data.backup(site, facts, to="docker")
         + lot.park                                                                               # the hold begins
         + app.stop(site, facts, "full") + infra.stop(site, facts)
         + data.hand_over(site, facts, to="docker")

@@ -84,6 +84,7 @@ class Wanted:
     patience: float = 0.0  # seconds to wait until the workloads are healthy
     checkout: str = ""  # asked as `user`
     redis_data: Tuple[str, ...] = ()
+    disks: Tuple[str, ...] = ()  # folders whose file systems' free space is wanted
     host: bool = False
     ops: bool = False
 
@@ -227,13 +228,17 @@ class Facts:
     owner_error: str = ""
     env: Dict[str, str] = field(default_factory=dict)
     env_error: str = ""
+    env_denied: str = ""  # why the app's user cannot read the env file
+    firewall_present: bool = False  # UFW is installed
     firewall_active: bool = False
+    firewall_error: str = ""  # why UFW, though installed, does not answer
     rules: Tuple[Rule, ...] = ()
     edge: Dict[str, Any] = field(default_factory=dict)
     health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"
     checkout: Optional[Checkout] = None
     checkout_error: str = ""
     redis_formats: Dict[str, int] = field(default_factory=dict)
+    disks: Dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: Dict[str, Any] = field(default_factory=dict)
 
     def unit(self, name: str, user: str = "") -> Optional[Unit]:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import socket
+import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,6 @@ def gather(machine: Machine, wanted: Wanted) -> Facts:
 
 
 def _host(machine: Machine, wanted: Wanted) -> Found:
-    disk = shutil.disk_usage("/var/lib")
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return {
         "host": {
@@ -41,7 +41,6 @@ def _host(machine: Machine, wanted: Wanted) -> Found:
             "uid": os.geteuid(),
             "boot": boot,
             "time": time.time(),
-            "disk_free": disk.free,  # bytes below /var/lib
         }
     }
 
@@ -105,14 +104,17 @@ def _projects(machine: Machine, wanted: Wanted) -> Found:
 
 
 def _owner(machine: Machine, wanted: Wanted) -> Found:
+    path = Path(wanted.owner_file)
     try:
-        text = Path(wanted.owner_file).read_text(errors="replace").strip()
+        text, mode = path.read_text(errors="replace").strip(), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return {"owner": ""}
     except OSError as error:
         return {"owner_error": f"the owner file cannot be read: {error}"}
     if text not in ("native", "docker"):
         return {"owner_error": f"the owner file holds {text[:40]!r}, neither native nor docker"}
+    if not mode & stat.S_IROTH:
+        return {"owner_error": f"the owner file is not readable by all (mode {mode:03o}): nothing native starts"}
     return {"owner": text}
 
 
@@ -122,14 +124,28 @@ def _env(machine: Machine, wanted: Wanted) -> Found:
         values = read_env(Path(wanted.env_file))
     except (OSError, ValueError) as error:
         return {"env_error": f"{wanted.env_file}: {error}"}
-    return {"env": {key: values[key] for key in wanted.env_keys if key in values}}
+    return {
+        "env": {key: values[key] for key in wanted.env_keys if key in values},
+        "env_denied": _denied(machine, wanted) if wanted.user else "",
+    }
+
+
+def _denied(machine: Machine, wanted: Wanted) -> str:
+    """Natively the file is read by the app's user, not by root; that user is asked, as folders count as well."""
+    try:
+        asked = machine.run(["test", "-r", wanted.env_file], user=wanted.user, timeout=10, ok=None)
+    except CommandFailed as error:
+        return said(error)
+    return "" if asked.code == 0 else f"{wanted.user} cannot read {wanted.env_file}"
 
 
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
     try:
-        return {"firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
-    except CommandFailed:
-        return {}  # no UFW: nothing filters, and the plan has no rule to add
+        return {"firewall_present": True, "firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
+    except CommandFailed as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}  # not installed: nothing of it filters, and the plan has no rule to add
+        return {"firewall_present": True, "firewall_error": said(error)}
 
 
 def _edge(machine: Machine, wanted: Wanted) -> Found:
@@ -161,6 +177,15 @@ def _redis(machine: Machine, wanted: Wanted) -> Found:
     return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
 
 
+def _disks(machine: Machine, wanted: Wanted) -> Found:
+    """Folders on one file system share its space: only the first of them is told."""
+    found: Dict[int, Tuple[str, int]] = {}
+    for folder in wanted.disks:
+        there = paths.nearest(folder)
+        found.setdefault(os.stat(there).st_dev, (folder, shutil.disk_usage(there).free))
+    return {"disks": dict(found.values())}
+
+
 def _ops(machine: Machine, wanted: Wanted) -> Found:
     return {"ops": stored(machine.ops)}
 
@@ -183,5 +208,6 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.workloads, _health),
     (lambda w: w.checkout, _checkout),
     (lambda w: w.redis_data, _redis),
+    (lambda w: w.disks, _disks),
     (lambda w: w.ops, _ops),
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Callable, Dict, List, Sequence
 
 from . import npm, ops, parking, probes, recovery  # noqa: F401  plans name their types
-from .actions import command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
+from .actions import backup, command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
 from .atomic import put
 from .codec import decode, encode
 from .engine import Engine, word_of

@@ -48,6 +48,11 @@ def tree(machine: Machine, path: str) -> Tree:
     return Tree(path, dict(Counter(pairs)), pairs[0] if pairs else "")
 
 
+def nearest(path: str) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return next(place for place in (Path(path), *Path(path).parents) if place.exists())
+
+
 def user_name(uid: int) -> str:
     """The user's name, or the number when no user has it."""
     try:

@@ -34,6 +34,25 @@ class Healthy(Probe):
 
 @wire
 @dataclass(frozen=True)
+class UnitsValid(Probe):
+    """systemd, or `user`'s own manager, has nothing to say against the unit files."""
+
+    files: Tuple[str, ...]
+    user: str = ""
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            against = systemd.complaints(machine, self.files, self.user)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        return Seen(not against, "; ".join(against) or "units are valid", final=True)
+
+    def describe(self) -> str:
+        return "systemd accepts " + ", ".join(self.files)
+
+
+@wire
+@dataclass(frozen=True)
 class UnitsDown(Probe):
     """None of the units runs or is about to be restarted."""
 

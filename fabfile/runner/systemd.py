@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Set
 
 from .facts import Unit
 from .machine import Machine, StepFailed
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
+
+_UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
 
 def systemctl(user: str) -> List[str]:
@@ -39,6 +42,22 @@ def manager_error(machine: Machine, user: str) -> str:
     if result.out.strip() in ("running", "degraded", "starting"):
         return ""
     return f"the user manager of {user} does not answer: {result.said or 'no output'}"
+
+
+def complaints(machine: Machine, files: Sequence[str], user: str = "") -> List[str]:
+    """What systemd says against unit files, of its own or of `user`'s manager: any line counts, it may exit with 0.
+
+    It loads what they depend on as well; lines that name only other units are about those. Raises StepFailed.
+    """
+    argv = ["systemd-analyze", *(["--user"] if user else []), "--man=no", "verify", *files]
+    result = machine.run(argv, user=user or None, timeout=25, ok=None)
+    own = {Path(file).name for file in files}
+    lines = [line.strip() for line in (result.err + result.out).splitlines() if line.strip()]
+    return [line for line in lines if own & _named(line) or not _named(line)]
+
+
+def _named(line: str) -> Set[str]:
+    return set(_UNIT_NAME.findall(line))
 
 
 def _fields(block: str) -> Dict[str, str]:

@@ -31,8 +31,8 @@ def test_a_native_unit_that_fails_to_start_puts_docker_back(vps: Vps) -> None:
 
 def test_a_container_that_fails_to_start_puts_native_back(vps: Vps) -> None:
     vps.good("cutover")
-    # Docker publishes the API there, where a stranger listens now.
-    vps.lab.run("systemd-run --quiet --unit=stranger nc -lk 127.0.0.1 4000")
+    # An image without Bun in the place of the app's.
+    vps.lab.run("docker tag islandflow-lab/base islandflow-app:latest")
 
     done = vps.tool("rollback", "--full")
 
@@ -68,6 +68,38 @@ def test_preflight_tells_everything_at_once_and_touches_nothing(vps: Vps) -> Non
         assert text in done.stderr, (text, done.stderr)
     assert vps.lab.run("ls /var/lib/islandflow/ops", check=False).stdout == ""
     assert vps.served_by()[0] == "docker"
+
+
+def test_a_foreign_listener_where_docker_publishes_is_found_before_native_stops(vps: Vps) -> None:
+    vps.good("cutover")
+    vps.lab.run("systemd-run --quiet --unit=stranger nc -lk 127.0.0.1 4000")
+    done = vps.tool("rollback", "--full")
+    assert done.returncode == 3 and "port 4000 is held by nc" in done.stderr, done.stdout + done.stderr
+    assert vps.served_by() == ("native", "native", "native")
+
+
+def test_a_failing_backup_stops_the_plan_before_anything_is_stopped(vps: Vps) -> None:
+    hook = "/usr/local/sbin/islandflow-backup"
+    script = '#!/bin/sh\necho "no space for $ISLANDFLOW_DATA_ROOT" >&2\nexit 3\n'
+    vps.lab.guest.write(hook, script.encode(), mode=0o755)
+    mine = vps.lab.folder / "backup.toml"
+    mine.write_text(vps.lab.inventory.read_text().replace("[backup]", f'[backup]\nhook = "{hook}"'))
+    done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(mine))
+    assert done.returncode == 1 and "no space for /var/lib/islandflow" in done.stderr, done.stdout + done.stderr
+    assert "docker: app stopped" not in done.stdout
+    assert vps.served_by() == ("docker", "docker", "docker")
+    vps.lab.run(["rm", hook])
+    done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(mine))
+    assert done.returncode == 3 and f"{hook} is no file: missing" in done.stderr, done.stdout + done.stderr
+
+
+def test_a_unit_that_systemd_does_not_like_is_taken_back_before_anything_is_stopped(vps: Vps) -> None:
+    folder = f"{USER_UNITS}/islandflow-api.service.d"
+    vps.lab.run(f"mkdir -p {folder} && printf '[Service]\\nExceStart=/bin/true\\n' > {folder}/typo.conf")
+    done = vps.tool("cutover")
+    assert done.returncode == 1 and "ExceStart" in done.stderr, done.stdout + done.stderr
+    assert "docker: app stopped" not in done.stdout
+    assert vps.served_by() == ("docker", "docker", "docker")
 
 
 def test_older_native_servers_are_refused(vps: Vps) -> None:

@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from fabfile import plan as plans
-from fabfile.inventory import Site
+from fabfile.inventory import Backup, Site
 from fabfile.plan import Plan, Step, Undo
 from fabfile.plans import app, cutover, docker, preflight, rollback
+from fabfile.runner.actions import backup as runner_backup
 from fabfile.runner.actions.compose import Down, Up
 from fabfile.runner.actions.data import Handing, SetOwner
 from fabfile.runner.actions.files import Files
@@ -137,6 +138,40 @@ def test_a_container_is_asked_on_its_own_port(site: Site, native_serves: Facts) 
     (probe,) = step_of(rollback.rollback(other, native_serves), "docker: servers up").verify
     assert isinstance(probe, Healthy)
     assert [workload.port for workload in probe.workloads] == [14222, 6379, 8123]
+
+
+def backed(site: Site, **values: str) -> Site:
+    """An inventory that names a backup."""
+    return site.model_copy(update={"backup": Backup(hook="/usr/local/sbin/save", argv=("--fast",), **values)})
+
+
+def test_the_backup_runs_before_anything_is_stopped(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
+    own = backed(site)
+    for plan, stop, former, to in (
+        (cutover.cutover(own, docker_serves, "full"), "docker: app stopped", "docker", "native"),
+        (cutover.bootstrap(own, docker_serves), "docker: app stopped", "docker", "native"),
+        (rollback.rollback(own, native_serves), "app: off at boot", "native", "docker"),
+    ):
+        assert in_order(plan, "data: backup", stop)
+        step = step_of(plan, "data: backup")
+        root = "/var/lib/islandflow"
+        assert step.action == runner_backup.Backup(("/usr/local/sbin/save", "--fast"), root, former, to, 600.0)
+
+
+def test_where_nothing_changes_hands_nothing_is_backed_up(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    own = backed(site)
+    assert "data: backup" not in names(cutover.cutover(own, native_serves, "full"))
+    assert "data: backup" not in names(cutover.cutover(own, native_serves, "api"))
+    assert "data: backup" not in names(rollback.rollback(own, docker_serves))
+    assert "data: backup" not in names(cutover.cutover(site, docker_serves, "full")), "none is named"
+
+
+def test_a_backup_may_be_for_the_first_hand_over_only(site: Site, fresh: Facts, docker_serves: Facts) -> None:
+    own = backed(site, before="the first hand-over")
+    assert "data: backup" in names(cutover.cutover(own, fresh, "full"))
+    assert "data: backup" not in names(cutover.cutover(own, docker_serves, "full"))
 
 
 def test_data_goes_to_the_new_owners_users(site: Site, docker_serves: Facts, native_serves: Facts) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.inventory import Site
+from fabfile.inventory import Backup, Site
 from fabfile.plans import preflight, rollback
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Checkout, Facts, FileFact
@@ -60,7 +60,14 @@ CASES = {
         "20260101T000000-cutover-abcd was interrupted",
         "inv resume --plan 20260101T000000-cutover-abcd",
     ),
-    "the disk is nearly full": Case(_with(host={"disk_free": 100 << 20}), "only 100 MiB are free", "512 MiB"),
+    "the disk is nearly full": Case(
+        _with(disks={"/var/lib/islandflow/ops": 100 << 20}),
+        "only 100 MiB are free where /var/lib/islandflow/ops",
+        "512 MiB",
+    ),
+    "the data's disk is nearly full": Case(
+        _with(disks={"/srv/data": 511 << 20}), "only 511 MiB are free where /srv/data is", "512 MiB"
+    ),
     "the owner file says nothing known": Case(
         _with(owner_error="the owner file holds 'both', neither native nor docker"), "holds 'both'", "native or docker"
     ),
@@ -88,6 +95,20 @@ CASES = {
     "somebody holds the API's port": Case(_holder(4000), r"port 4000 is held by node \(pid 99", "stop that process"),
     "somebody holds the monitoring's port": Case(_holder(8222), "port 8222 is held by node", "stop that process"),
     "somebody nameless holds a port": Case(_holder(6379, ""), "port 6379 is held by another process", "stop"),
+    "another project's Docker holds a port": Case(
+        _holder(6379, "docker-proxy"), "port 6379 is held by docker-proxy", "stop that process"
+    ),
+    "somebody holds the port that Docker publishes": Case(
+        _holder(4000), r"port 4000 is held by node \(pid 99", "stop that process", to="docker"
+    ),
+    "the app's user cannot read the env file": Case(
+        _with(env_denied="delta cannot read /home/delta/islandflow/.env"),
+        "env file: delta cannot read",
+        "chown it to delta",
+    ),
+    "UFW does not answer": Case(
+        _with(firewall_error="iptables is broken"), "UFW: iptables is broken", "sudo ufw status"
+    ),
     "native's Redis is older": Case(
         _with(versions={"native/redis": "7.0.15"}, redis_formats={REDIS: 10}),
         "native's redis is 7.0.15, and docker's 7.2.4",
@@ -255,7 +276,7 @@ def test_a_downgrade_that_was_accepted_warns_of_what_is_given_up(
 
 
 def test_accepting_a_downgrade_accepts_nothing_else(site: Site, native_serves: Facts) -> None:
-    gone = changed(native_serves, versions={"docker/nats": ""}, host={"disk_free": 1 << 20})
+    gone = changed(native_serves, versions={"docker/nats": ""}, disks={"/srv/data": 1 << 20})
     found = preflight.findings(site, gone, "docker", accept_downgrade=True)
     assert len(found) == 2 and not any(finding.warning for finding in found)
 
@@ -266,8 +287,39 @@ def test_who_owns_already_is_not_compared_with_who_did_before(site: Site, native
 
 
 def test_what_native_needs_does_not_keep_docker_from_coming_back(site: Site, native_serves: Facts) -> None:
-    for name in ("a server is not installed", "Bun is not there", "somebody holds the API's port"):
+    for name in (
+        "a server is not installed",
+        "Bun is not there",
+        "somebody holds the monitoring's port",
+        "the app's user cannot read the env file",
+        "UFW does not answer",
+    ):
         assert preflight.findings(site, CASES[name].change(site, native_serves), "docker") == [], name
+
+
+def test_who_listens_where_docker_does_not_publish_is_in_nobodys_way(site: Site, native_serves: Facts) -> None:
+    elsewhere = dataclasses.replace(listener(4000, "node"), address="172.18.0.1")
+    assert preflight.findings(site, changed(native_serves, listeners=(elsewhere,)), "docker") == []
+
+
+@pytest.mark.parametrize(
+    ("bind", "present", "active", "state"),
+    [
+        ("bridge", False, False, ""),
+        ("bridge", True, False, ""),
+        ("0.0.0.0", True, True, ""),
+        ("0.0.0.0", True, False, "not active"),
+        ("0.0.0.0", False, False, "not installed"),
+    ],
+)
+def test_listening_everywhere_without_a_firewall_is_warned_about(
+    bind: str, present: bool, active: bool, state: str, site: Site, docker_serves: Facts
+) -> None:
+    native = site.runtimes.native.model_copy(update={"bind": bind})
+    other = site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
+    facts = changed(docker_serves, firewall_present=present, firewall_active=active)
+    found = preflight.findings(other, facts, "native")
+    assert [f"UFW is {state}" in finding.text and finding.warning for finding in found] == [True] * bool(state)
 
 
 def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts) -> None:
@@ -284,6 +336,28 @@ def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts
     assert finding.text.endswith(": apps/web/x.ts") and "commit or stash" in finding.fix
     (finding,) = rollback.dirty(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
     assert "not a git repository" in finding.text
+
+
+HOOK = "/usr/local/sbin/islandflow-backup"
+
+
+@pytest.mark.parametrize(
+    ("fact", "problem"),
+    [
+        (FileFact(HOOK, "file", 0o755), ""),
+        (FileFact(HOOK, "file", 0o644), "is not executable"),
+        (FileFact(HOOK, "missing"), "is no file: missing"),
+        (FileFact(HOOK, "directory", 0o755), "is no file: directory"),
+    ],
+)
+def test_a_backup_that_could_not_run_is_found_before_anything_is_stopped(
+    fact: FileFact, problem: str, site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    with_hook = site.model_copy(update={"backup": Backup(hook=HOOK)})
+    for to, facts in (("native", docker_serves), ("docker", native_serves)):
+        found = preflight.findings(with_hook, changed(facts, files={HOOK: fact}), to)
+        assert [problem in finding.text and HOOK in finding.text for finding in found] == [True] * bool(problem)
+    assert preflight.findings(with_hook, changed(native_serves, files={HOOK: fact}), "native") == [], "no hand-over"
 
 
 def told(finding: Finding, case: Case) -> bool:

@@ -14,8 +14,8 @@ from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.firewall import Allow
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Compose, Container, Facts, Unit
-from fabfile.runner.machine import CommandFailed, StepFailed
-from fabfile.runner.probes import ContainersDown, UnitsDown
+from fabfile.runner.machine import CommandFailed, Machine, StepFailed
+from fabfile.runner.probes import ContainersDown, UnitsDown, UnitsValid
 
 from .recorder import Recorder
 
@@ -264,8 +264,9 @@ def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
     assert RULE in ALLOW.look(filtering(tmp_path, RULE)).settled
     off = Recorder(tmp_path, {"ufw status": "Status: inactive\n"})
     assert "not active" in ALLOW.look(off).settled
-    absent = Recorder(tmp_path, {"ufw": (127, "", "not found")})
-    assert "not active" in ALLOW.look(absent).settled
+    assert "not installed" in ALLOW.settled(Facts())
+    with pytest.raises(StepFailed, match="problem running iptables"):
+        ALLOW.look(Recorder(tmp_path, {"ufw": (1, "", "ERROR: problem running iptables")}))
 
 
 def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(tmp_path: Path) -> None:
@@ -300,3 +301,52 @@ def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
     machine.answers["systemctl show"] = "ActiveState=inactive\n"
     assert action.do(machine, {})["seen"] == "all down"
     assert action.restore(machine, {}) == {}
+
+
+OURS, THEIRS = "/etc/systemd/system/a.service", "/etc/systemd/system/other.service"
+
+
+@pytest.mark.parametrize(
+    ("said", "against"),
+    [
+        ("", ""),
+        (f"{OURS}:3: Unknown key name 'ExceStart' in section 'Service', ignoring.", "ExceStart"),
+        ("a.service: Command /usr/sbin/gone is not executable: No such file or directory", "/usr/sbin/gone"),
+        (f"{OURS}.d/mine.conf:2: Assignment outside of section, ignoring.", "outside of section"),
+        ("Failed to prepare: something nameless", "nameless"),
+        (f"{THEIRS}:7: Unit uses KillMode=none.", ""),
+        (f"{THEIRS}.d/x.conf:1: Unknown key name 'Y'.\nother.socket: ListenStream= is below /var/run", ""),
+        ("other.service: wants a.service, which is odd", "which is odd"),
+    ],
+)
+def test_any_word_of_systemds_against_our_units_is_a_failure_whatever_its_exit_code(
+    tmp_path: Path, said: str, against: str
+) -> None:
+    for code in (0, 1):
+        seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
+        assert seen.ok is not bool(against) and against in seen.text
+        assert seen.final, "it will not change by waiting"
+
+
+def test_a_users_units_are_judged_by_that_users_manager(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path)
+    assert UnitsValid((OURS,), "delta").look(machine).ok
+    assert machine.calls == [("systemd-analyze", "--user", "--man=no", "verify", OURS)] and machine.users == ["delta"]
+
+
+def test_a_systemd_that_cannot_be_asked_accepts_nothing(tmp_path: Path) -> None:
+    class Mute(Recorder):
+        def run(self, argv: Any, **more: Any) -> Any:
+            raise CommandFailed("systemd-analyze could not be started")
+
+    assert not UnitsValid((OURS,)).look(Mute(tmp_path)).ok
+
+
+def test_systemds_own_verdict_on_a_good_and_a_bad_unit(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.service", tmp_path / "bad.service"
+    good.write_text("[Service]\nExecStart=/bin/true\n")
+    bad.write_text("[Service]\nExecStart=/bin/true\nExceStart=/bin/true\n")
+    machine = Machine(tmp_path)
+    assert UnitsValid((str(good),)).look(machine).ok
+    seen = UnitsValid((str(good), str(bad))).look(machine)
+    assert not seen.ok and "ExceStart" in seen.text

@@ -24,7 +24,12 @@ class Allow(Action):
     def wants(self) -> Wanted:
         return Wanted(firewall=True)
 
+    def unknown(self, facts: Facts) -> str:
+        return facts.firewall_error
+
     def settled(self, facts: Facts) -> str:
+        if not facts.firewall_present:
+            return "UFW is not installed: nothing of it filters"
         if not facts.firewall_active:
             return "UFW is not active: nothing filters"
         rule = ufw.allows(facts.rules, self.source, self.port)

@@ -1,0 +1,46 @@
+"""The operator's own backup, before the data changes hands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
+
+from ..codec import wire
+from ..machine import CommandFailed, Evidence, Machine, StepFailed, said
+from ..model import Action
+
+
+@wire
+@dataclass(frozen=True)
+class Backup(Action):
+    """Runs a hook as root, told what is about to change hands; takes at most `timeout` seconds."""
+
+    argv: Tuple[str, ...]
+    data_root: str
+    former: str
+    to: str
+    timeout: float
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        environment = {
+            "ISLANDFLOW_DATA_ROOT": self.data_root,
+            "ISLANDFLOW_FROM": self.former,
+            "ISLANDFLOW_TO": self.to,
+        }
+        try:
+            result = machine.run(self.argv, env=environment, timeout=self.timeout, cwd="/")
+        except CommandFailed as failure:
+            raise StepFailed(
+                f"the backup failed, so nothing is handed over: {said(failure)}", **_code(failure)
+            ) from None
+        return {"said": result.said}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"kept": "whatever it has backed up"}
+
+    def describe(self) -> str:
+        return f"run `{' '.join(self.argv)}`"
+
+
+def _code(failure: CommandFailed) -> Dict[str, Any]:
+    return {"code": failure.evidence["code"]} if "code" in failure.evidence else {}
