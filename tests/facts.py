@@ -74,7 +74,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         user_units={service.unit: unit(service.unit, native) for service in site.scope("full")},
         files=_files(site),
         trees={
-            server.data: Tree(server.data, {pair: 12}, pair)
+            server.data: Tree(server.data, pair)
             for server in site.servers
             for pair in [NATIVE_USERS[server.name] if native else server.image_user]
         },

@@ -93,7 +93,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
     assert "no user islandflow-nobody" in facts.checkout_error
     assert "/nowhere/.env" in facts.env_error
     assert "cannot be read" in facts.owner_error
-    assert facts.trees["/nowhere"].owners == {}
+    assert facts.trees["/nowhere"].owners == ()
     assert facts.redis_formats == {"/nowhere": 0}
 
 

@@ -127,11 +127,15 @@ class FileFact:
 @wire
 @dataclass(frozen=True)
 class Tree:
-    """Who owns a data directory: the numeric pairs found in it, with how many entries each has."""
+    """Who owns a data directory, in numbers ("uid:gid"); nobody where there is none."""
 
     path: str
-    owners: Dict[str, int]  # "uid:gid" → entries
-    owner: str = ""  # the directory's own; empty when there is none
+    owner: str = ""  # the directory itself
+    others: Tuple[str, ...] = ()  # whoever else owns something in it
+
+    @property
+    def owners(self) -> Tuple[str, ...]:
+        return (self.owner, *self.others) if self.owner else ()
 
 
 @wire

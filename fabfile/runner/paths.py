@@ -7,8 +7,8 @@ import hashlib
 import os
 import pwd
 import stat
-from collections import Counter
 from pathlib import Path
+from typing import List
 
 from .facts import FileFact, Tree
 from .machine import Machine
@@ -38,14 +38,24 @@ def file_fact(path: str) -> FileFact:
 
 
 def tree(machine: Machine, path: str) -> Tree:
-    """The owners of everything under `path`, symbolic links not followed; nothing when it does not exist.
+    """The owners of everything under `path`, symbolic links not followed; nobody when it does not exist.
 
-    find(1) walks twice as fast as Python could, and while data changes hands the app is away.
+    find(1) walks faster than Python could, and while data changes hands the app is away.
     """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return Tree(path)
+    owner = f"{status.st_uid}:{status.st_gid}"
     # 1 also stands for entries that vanished meanwhile.
-    argv = ["find", path, "-printf", "%U:%G\n"]
-    pairs = machine.run(argv, timeout=WALK, ok=(0, 1)).out.split()
-    return Tree(path, dict(Counter(pairs)), pairs[0] if pairs else "")
+    found = machine.run(["find", path, *others(owner), "-printf", "%U:%G\n"], timeout=WALK, ok=(0, 1))
+    return Tree(path, owner, tuple(sorted(set(found.out.split()))))
+
+
+def others(owner: str) -> List[str]:
+    """find's words for whatever does not belong to this "uid:gid"."""
+    uid, gid = owner.split(":")
+    return ["(", "!", "-uid", uid, "-o", "!", "-gid", gid, ")"]
 
 
 def nearest(path: str) -> Path:

@@ -78,7 +78,7 @@ class Handing(Action):
         foreign = self._foreign(facts)
         return {
             "owners": {path: facts.trees[path].owner for path in foreign},
-            "mixed": [path for path in foreign if len(facts.trees[path].owners) > 1],
+            "mixed": [path for path in foreign if facts.trees[path].others],
         }
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
@@ -108,11 +108,10 @@ class Handing(Action):
 
     def _record(self, machine: Machine, path: str, owner: str) -> None:
         """Keep a list of what belongs to others than the tree's top does: all of it, or none."""
-        uid, gid = owner.split(":")
         record = self._list(machine, path)
         part = record.with_name(f"{record.name}.part")
-        others = ["(", "!", "-uid", uid, "-o", "!", "-gid", gid, ")"]
-        machine.run(["find", path, *others, "-fprintf", str(part), "%U:%G\\t%P\\0"], timeout=paths.WALK)
+        words = [*paths.others(owner), "-fprintf", str(part), "%U:%G\\t%P\\0"]
+        machine.run(["find", path, *words], timeout=paths.WALK)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         os.rename(part, record)
