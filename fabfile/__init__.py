@@ -2,9 +2,9 @@
 
 from invoke.collection import Collection
 
-from fabfile.tasks import app, docker, edge, firewall, infra, lab, npm, top
+from fabfile.tasks import app, docker, edge, firewall, infra, lab, npm, streams, top
 
 namespace = Collection(
     *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
-    *(Collection.from_module(module) for module in (infra, app, docker, npm, firewall, edge, lab)),
+    *(Collection.from_module(module) for module in (infra, app, docker, npm, firewall, edge, streams, lab)),
 )

@@ -6,9 +6,19 @@ import dataclasses
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
+from fabfile.runner.appfacts import Environment, StreamsRef
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
-__all__ = ["Facts", "address", "edge_ref", "edge_runtime", "health_of", "owner", "wanted"]
+__all__ = [
+    "Facts",
+    "address",
+    "edge_ref",
+    "edge_runtime",
+    "health_of",
+    "owner",
+    "streams",
+    "wanted",
+]
 
 _ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
 
@@ -48,6 +58,20 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
 def health_of(chosen: tuple[Workload, ...], patience: float) -> Wanted:
     """Just the health of some workloads, waited for at most `patience` seconds."""
     return Wanted(workloads=chosen, patience=patience)
+
+
+def streams(site: Site) -> Wanted:
+    """The owner's streams, the environment that sets their limits, and the health of whom the durables belong to.
+
+    The services' health is asked without their durables: whether these are bound is the question.
+    """
+    services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
+    return Wanted(
+        streams=StreamsRef(site.infra.nats.monitor_port, site.runtimes.docker.project, site.app.owner_file),
+        environments=tuple(_environment(site, runtime) for runtime in RUNTIMES),
+        env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
+        workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
+    )
 
 
 def edge_ref(site: Site) -> EdgeRef:
@@ -91,6 +115,12 @@ def _files(site: Site) -> tuple[str, ...]:
         *(path for pair in pairs if snapshot for path in pair),
         site.infra.clickhouse.config,
     )
+
+
+def _environment(site: Site, runtime: str) -> Environment:
+    """A runtime's environment as it is."""
+    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    return Environment(runtime, site.app.env_file, side.overrides_file)
 
 
 def _programs(site: Site) -> tuple[Program, ...]:

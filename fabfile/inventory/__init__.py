@@ -20,6 +20,7 @@ from fabfile.inventory.model import (
     Server,
     Service,
     Site,
+    Stream,
     Timeouts,
     Tool,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Server",
     "Service",
     "Site",
+    "Stream",
     "Timeouts",
     "Tool",
     "load",

@@ -159,6 +159,12 @@ def listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _byte_count(value: int) -> int:
+    if not 1 <= value <= 2**63 - 1:
+        raise ValueError("is not a size in bytes (1 or more)")
+    return value
+
+
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("must not be empty")
@@ -178,6 +184,7 @@ Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
 FileCount = Annotated[int, AfterValidator(_file_count)]
+ByteCount = Annotated[int, AfterValidator(_byte_count)]
 RemotePath = Annotated[str, AfterValidator(remote_path)]
 LocalPath = Annotated[Path, BeforeValidator(_local_path)]
 Domain = Annotated[str, AfterValidator(_domain)]
@@ -233,6 +240,14 @@ Durable = Annotated[
     AfterValidator(
         _matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
     ),
+]
+EnvName = Annotated[
+    str,
+    AfterValidator(_matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not a name of an environment variable")),
+]
+StreamName = Annotated[
+    str,
+    AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
 ]
 Prefix = Annotated[
     str,

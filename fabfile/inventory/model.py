@@ -186,6 +186,14 @@ class Infra(Table):
     clickhouse: ClickHouse
 
 
+class Stream(Table):
+    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes."""
+
+    name: f.StreamName
+    max_age_env: f.EnvName
+    max_bytes: f.ByteCount
+
+
 class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
 
@@ -247,6 +255,7 @@ class Site(Table):
     runtimes: Runtimes
     services: Mapping[str, Service]
     infra: Infra
+    streams: Mapping[str, Stream]
     edge: Edge
     firewall: Firewall
     public: Public

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple, TypeVar
 
+from .appfacts import Environment, JetStream, Settings, StreamsRef
 from .codec import wire
 
 T = TypeVar("T")
@@ -78,6 +79,8 @@ class Wanted:
     owner_file: str = ""
     env_file: str = ""
     env_keys: Tuple[str, ...] = ()
+    environments: Tuple[Environment, ...] = ()  # of which `env_keys` are told
+    streams: Optional[StreamsRef] = None
     firewall: bool = False
     edge: Optional[EdgeRef] = None
     workloads: Tuple[Workload, ...] = ()
@@ -227,6 +230,8 @@ class Facts:
     owner_error: str = ""
     env: Dict[str, str] = field(default_factory=dict)
     env_error: str = ""
+    settings: Dict[str, Settings] = field(default_factory=dict)  # by runtime
+    jetstream: JetStream = field(default_factory=JetStream)
     firewall_active: bool = False
     rules: Tuple[Rule, ...] = ()
     edge: Dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import docker, git, health, paths, sockets, systemd, ufw, versions
+from . import docker, environment, git, health, jetstream, paths, sockets, systemd, ufw, versions
 from .envfile import read_env
 from .facts import Facts, Wanted
 from .machine import CommandFailed, Machine, StepFailed, said
@@ -106,14 +106,9 @@ def _projects(machine: Machine, wanted: Wanted) -> Found:
 
 def _owner(machine: Machine, wanted: Wanted) -> Found:
     try:
-        text = Path(wanted.owner_file).read_text(errors="replace").strip()
-    except FileNotFoundError:
-        return {"owner": ""}
-    except OSError as error:
-        return {"owner_error": f"the owner file cannot be read: {error}"}
-    if text not in ("native", "docker"):
-        return {"owner_error": f"the owner file holds {text[:40]!r}, neither native nor docker"}
-    return {"owner": text}
+        return {"owner": paths.read_owner(Path(wanted.owner_file))}
+    except StepFailed as error:
+        return {"owner_error": str(error)}
 
 
 def _env(machine: Machine, wanted: Wanted) -> Found:
@@ -123,6 +118,15 @@ def _env(machine: Machine, wanted: Wanted) -> Found:
     except (OSError, ValueError) as error:
         return {"env_error": f"{wanted.env_file}: {error}"}
     return {"env": {key: values[key] for key in wanted.env_keys if key in values}}
+
+
+def _settings(machine: Machine, wanted: Wanted) -> Found:
+    return {"settings": {e.runtime: environment.settings(e, wanted.env_keys) for e in wanted.environments}}
+
+
+def _streams(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.streams is not None
+    return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
 
 
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
@@ -178,6 +182,8 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),
     (lambda w: w.env_file, _env),
+    (lambda w: w.environments, _settings),
+    (lambda w: w.streams, _streams),
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
     (lambda w: w.workloads, _health),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Dict, Iterator, Tuple
 
 from .facts import FileFact, Tree
+from .machine import StepFailed
 
 _TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
 
@@ -69,6 +70,19 @@ def _below(folder: str) -> Iterator[Tuple[str, os.stat_result]]:
                 yield from _below(entry.path)
         except FileNotFoundError:
             continue
+
+
+def read_owner(path: Path) -> str:
+    """What the owner file holds: native or docker; empty when there is none. Raises StepFailed for anything else."""
+    try:
+        text = path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise StepFailed(f"the owner file cannot be read: {error}") from error
+    if text not in ("native", "docker"):
+        raise StepFailed(f"the owner file holds {text[:40]!r}, neither native nor docker")
+    return text
 
 
 def user_name(uid: int) -> str:
