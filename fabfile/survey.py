@@ -6,7 +6,7 @@ import dataclasses
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
-from fabfile.runner.appfacts import Environment, StreamsRef
+from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "edge_runtime",
     "health_of",
     "owner",
+    "provider",
     "streams",
     "wanted",
 ]
@@ -24,9 +25,10 @@ _ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
 
 
 def wanted(site: Site, *, versions: bool = False) -> Wanted:
-    """Everything the plans judge by, in one round trip; with the servers' versions on both sides if asked.
+    """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
-    Versions are apart because a container has to be started for each.
+    Those are the servers' versions on both sides and the provider's answer to each side's key. They are apart because
+    a container has to be started for each version, and because the provider is somebody else's.
     """
     services = site.scope("full")
     ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
@@ -51,6 +53,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         edge=edge_ref(site),
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
         programs=_programs(site) if versions else (),
+        providers=_providers(site, planned=True) if versions else (),
         redis_data=(site.infra.redis.data,),
     )
 
@@ -72,6 +75,11 @@ def streams(site: Site) -> Wanted:
         env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
         workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
     )
+
+
+def provider(site: Site) -> Wanted:
+    """How the provider answers in each runtime, as it is installed, and who owns."""
+    return Wanted(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
 
 
 def edge_ref(site: Site) -> EdgeRef:
@@ -117,10 +125,18 @@ def _files(site: Site) -> tuple[str, ...]:
     )
 
 
-def _environment(site: Site, runtime: str) -> Environment:
-    """A runtime's environment as it is."""
+def _environment(site: Site, runtime: str, *, planned: bool = False) -> Environment:
+    """A runtime's environment as it is, or as a plan that hands over to it will make it."""
     side = site.runtimes.native if runtime == "native" else site.runtimes.docker
-    return Environment(runtime, site.app.env_file, side.overrides_file)
+    return Environment(runtime, site.app.env_file, side.overrides_file, dict(side.overrides) if planned else None)
+
+
+def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
+    source = site.provider
+    adapters = tuple(AdapterRef(a.name, a.url_env or "", dict(a.headers)) for a in source.adapters.values())
+    return tuple(
+        ProviderRef(_environment(site, runtime, planned=planned), source.adapter_env, adapters) for runtime in RUNTIMES
+    )
 
 
 def _programs(site: Site) -> tuple[Program, ...]:

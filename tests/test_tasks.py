@@ -68,7 +68,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("app.install", "app.start", "app.stop", "app.restart", "app.check"),
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
         *("npm.switch", "npm.status", "firewall.allow", "firewall.status", "edge.check"),
-        *("streams.check"),
+        *("streams.check", "provider.check"),
         *("cutover", "rollback", "status"),
     }
 

@@ -41,6 +41,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _kinds(raw)
     yield from _service_names(raw)
     yield from _below_checkout(raw)
+    yield from _adapters(raw)
 
 
 def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
@@ -113,3 +114,10 @@ def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
             absolute = isinstance(value, str) and value.startswith("/")
             if absolute and not value.startswith(checkout + "/"):
                 yield Problem(path, f"{tree.quote(value)} is not below the checkout, {checkout}")
+
+
+def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
+    """A key needs somebody to show it to."""
+    for path, adapter in tree.find(raw, "provider.adapters.*"):
+        if isinstance(adapter, dict) and adapter.get("headers") and "url_env" not in adapter:
+            yield Problem((*path, "url_env"), "is missing: the headers are for a request to the address it holds")

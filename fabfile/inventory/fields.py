@@ -165,6 +165,12 @@ def _byte_count(value: int) -> int:
     return value
 
 
+def _header_value(value: str) -> str:
+    if len(re.findall(r"\{[A-Za-z_][A-Za-z0-9_]*\}", value, re.ASCII)) != 1:
+        raise ValueError('must name one environment variable in braces, as in "Bearer {PROVIDER_KEY}"')
+    return _text(value)
+
+
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("must not be empty")
@@ -194,6 +200,7 @@ Upstream = Annotated[str, AfterValidator(_upstream)]
 Url = Annotated[str, AfterValidator(_url)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 SomeWords = Annotated[Words, AfterValidator(_some)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
 Environment = Annotated[Mapping[str, OneLine], AfterValidator(_environment)]
 
 Name = Annotated[

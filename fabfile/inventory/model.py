@@ -194,6 +194,21 @@ class Stream(Table):
     max_bytes: f.ByteCount
 
 
+class Adapter(Table):
+    """A source of option prints. Without `url_env` it asks nobody; `headers` name the key's variable in braces."""
+
+    name: f.Name
+    url_env: f.EnvName | None = None
+    headers: Mapping[f.Header, f.HeaderValue] = {}
+
+
+class Provider(Table):
+    """Where option prints come from: the variable that chooses the adapter, and how each one asks."""
+
+    adapter_env: f.EnvName
+    adapters: Mapping[str, Adapter]
+
+
 class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
 
@@ -256,6 +271,7 @@ class Site(Table):
     services: Mapping[str, Service]
     infra: Infra
     streams: Mapping[str, Stream]
+    provider: Provider
     edge: Edge
     firewall: Firewall
     public: Public

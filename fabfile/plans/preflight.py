@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import edge, infra
+from fabfile.plans import edge, infra, provider
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npm import PointEdge
 
@@ -28,7 +28,7 @@ class Finding:
 def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
     """What stands against handing the app to `to`. The survey must have asked for versions."""
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to) + _versions(site, facts, to)
-    found += _docker(site, facts, to) + parking_lot(site, facts)
+    found += _docker(site, facts, to) + parking_lot(site, facts) + _provider(site, facts, to)
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -166,6 +166,19 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     if facts.compose_error and (to == "native" or facts.docker_error):
         found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, or mend Docker; then try again"))
     return found
+
+
+def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
+    said = facts.providers.get(to)
+    if said is None:
+        return []
+    found = provider.verdict(site, said)
+    if found.ok:
+        return []
+    fix = f'correct it on the VPS, or set runtimes.{to}.overrides.{site.provider.adapter_env} = "…" to another adapter'
+    text = f"the adapter {said.adapter} would not work in {to}: {found.text}"
+    return [Finding(text if said.adapter else f"provider: {found.text}", fix, warning=not found.refused)]
 
 
 def _versions(site: Site, facts: Facts, to: str) -> list[Finding]:

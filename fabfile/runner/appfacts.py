@@ -1,9 +1,9 @@
-"""Facts about the app itself, as data: its environment and its streams; and the requests for them."""
+"""Facts about the app itself, as data: its environment, its streams, its provider; and the requests for them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict
+from typing import Dict, Optional, Tuple
 
 from .codec import wire
 
@@ -16,6 +16,7 @@ class Environment:
     runtime: str
     env_file: str
     overrides_file: str
+    planned: Optional[Dict[str, str]] = None  # what a plan will write into the overrides file; None: as it is
 
 
 @wire
@@ -82,3 +83,36 @@ class JetStream:
     runtime: str = ""
     streams: Dict[str, Stream] = field(default_factory=dict)
     problem: str = ""
+
+
+@wire
+@dataclass(frozen=True)
+class AdapterRef:
+    """How an adapter asks its provider: the variable with the address, and headers that name the key's variable."""
+
+    name: str
+    url_env: str = ""  # empty: it asks nobody
+    headers: Dict[str, str] = field(default_factory=dict)  # name → value with the variable in braces
+
+
+@wire
+@dataclass(frozen=True)
+class ProviderRef:
+    """Under which environment a provider shall be asked, and what the adapters need for it."""
+
+    environment: Environment
+    adapter_env: str
+    adapters: Tuple[AdapterRef, ...]
+
+
+@wire
+@dataclass(frozen=True)
+class Provided:
+    """How the provider answered the app's own key. Neither the key nor the address's path is in it."""
+
+    adapter: str = ""  # empty: no variable chooses one
+    adapter_origin: str = ""
+    asked: str = ""  # host and port; empty: nobody was asked
+    keys: Dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
+    status: int = 0
+    problem: str = ""  # why there was no answer

@@ -15,10 +15,12 @@ def in_force(environment: Environment) -> Dict[str, Setting]:
     Before the first installation there is no overrides file. Raises OSError; UnicodeDecodeError (a ValueError).
     """
     found = {name: Setting(value, environment.env_file) for name, value in read_env(Path(environment.env_file)).items()}
-    try:
-        overrides = read_env(Path(environment.overrides_file))
-    except FileNotFoundError:
-        overrides = {}
+    overrides = environment.planned
+    if overrides is None:
+        try:
+            overrides = read_env(Path(environment.overrides_file))
+        except FileNotFoundError:
+            overrides = {}
     found.update({name: Setting(value, environment.overrides_file) for name, value in overrides.items()})
     return found
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple, TypeVar
 
-from .appfacts import Environment, JetStream, Settings, StreamsRef
+from .appfacts import Environment, JetStream, Provided, ProviderRef, Settings, StreamsRef
 from .codec import wire
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ class Wanted:
     env_keys: Tuple[str, ...] = ()
     environments: Tuple[Environment, ...] = ()  # of which `env_keys` are told
     streams: Optional[StreamsRef] = None
+    providers: Tuple[ProviderRef, ...] = ()
     firewall: bool = False
     edge: Optional[EdgeRef] = None
     workloads: Tuple[Workload, ...] = ()
@@ -232,6 +233,7 @@ class Facts:
     env_error: str = ""
     settings: Dict[str, Settings] = field(default_factory=dict)  # by runtime
     jetstream: JetStream = field(default_factory=JetStream)
+    providers: Dict[str, Provided] = field(default_factory=dict)  # by runtime
     firewall_active: bool = False
     rules: Tuple[Rule, ...] = ()
     edge: Dict[str, Any] = field(default_factory=dict)

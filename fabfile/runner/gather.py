@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import docker, environment, git, health, jetstream, paths, sockets, systemd, ufw, versions
+from . import docker, environment, git, health, jetstream, paths, provider, sockets, systemd, ufw, versions
 from .envfile import read_env
 from .facts import Facts, Wanted
 from .machine import CommandFailed, Machine, StepFailed, said
@@ -129,6 +129,10 @@ def _streams(machine: Machine, wanted: Wanted) -> Found:
     return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
 
 
+def _providers(machine: Machine, wanted: Wanted) -> Found:
+    return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
+
+
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
     try:
         return {"firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
@@ -184,6 +188,7 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.env_file, _env),
     (lambda w: w.environments, _settings),
     (lambda w: w.streams, _streams),
+    (lambda w: w.providers, _providers),
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
     (lambda w: w.workloads, _health),
