@@ -2,9 +2,12 @@
 
 from invoke.collection import Collection
 
-from fabfile.tasks import app, docker, edge, firewall, infra, lab, npm, provider, streams, top
+from fabfile.tasks import app, check, docker, edge, firewall, infra, lab, npm, provider, streams, top
 
 namespace = Collection(
     *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
-    *(Collection.from_module(module) for module in (infra, app, docker, npm, firewall, edge, streams, provider, lab)),
+    *(
+        Collection.from_module(module)
+        for module in (infra, app, docker, npm, firewall, edge, streams, provider, check, lab)
+    ),
 )

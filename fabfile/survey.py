@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import PurePosixPath
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
-from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef
+from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "health_of",
     "owner",
     "provider",
+    "static",
     "streams",
     "wanted",
 ]
@@ -80,6 +82,24 @@ def streams(site: Site) -> Wanted:
 def provider(site: Site) -> Wanted:
     """How the provider answers in each runtime, as it is installed, and who owns."""
     return Wanted(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
+
+
+def static(site: Site) -> Wanted:
+    """What can be checked without starting anything. The units are verified as they would be installed."""
+    user = site.app.user
+    units = [(file, "") for file in render.infra(site)] + [(file, user) for file in render.app(site, bind="0.0.0.0")]
+    return Wanted(
+        files=_files(site),
+        compose=workloads.project(site),
+        edge=edge_ref(site),
+        unit_files=tuple(
+            UnitFile(PurePosixPath(file.path).name, file.content.decode(), user)
+            for file, user in units
+            if file.path.endswith(".service")
+        ),
+        scripts=site.app.scripts,
+        user=user,
+    )
 
 
 def edge_ref(site: Site) -> EdgeRef:

@@ -256,6 +256,15 @@ StreamName = Annotated[
     str,
     AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
 ]
+ScriptPath = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*",
+            "is not the path of a file below the checkout, as in scripts/build.sh",
+        )
+    ),
+]
 Prefix = Annotated[
     str,
     AfterValidator(

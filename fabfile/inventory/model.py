@@ -45,6 +45,12 @@ class App(Table):
     unit_directory: f.RemotePath
     data_root: f.RemotePath
     owner_file: f.RemotePath
+    shell_scripts: Annotated[tuple[f.ScriptPath, ...], BeforeValidator(f.listed)] = ()
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The checkout's shell scripts, by their absolute paths."""
+        return tuple(f"{self.checkout}/{script}" for script in self.shell_scripts)
 
 
 class Host(Table):

@@ -116,3 +116,13 @@ class Provided:
     keys: Dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
     status: int = 0
     problem: str = ""  # why there was no answer
+
+
+@wire
+@dataclass(frozen=True)
+class UnitFile:
+    """A rendered unit, to be verified without being installed."""
+
+    name: str
+    text: str
+    user: str = ""  # whose manager would run it; empty: the system's

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import docker, environment, git, health, jetstream, paths, provider, sockets, systemd, ufw, versions
+from . import docker, environment, git, health, jetstream, paths, provider, sockets, static, systemd, ufw, versions
 from .envfile import read_env
 from .facts import Facts, Wanted
 from .machine import CommandFailed, Machine, StepFailed, said
@@ -133,6 +133,13 @@ def _providers(machine: Machine, wanted: Wanted) -> Found:
     return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
 
 
+def _static(machine: Machine, wanted: Wanted) -> Found:
+    return {
+        "unit_errors": static.unit_errors(machine, wanted.unit_files),
+        "script_errors": static.script_errors(machine, wanted.scripts, wanted.user),
+    }
+
+
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
     try:
         return {"firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
@@ -189,6 +196,7 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.environments, _settings),
     (lambda w: w.streams, _streams),
     (lambda w: w.providers, _providers),
+    (lambda w: w.unit_files or w.scripts, _static),
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
     (lambda w: w.workloads, _health),

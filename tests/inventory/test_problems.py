@@ -84,6 +84,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("infra.redis.data", "nats", "infra.redis.data: "),
     ("infra.redis.drop_in", "/x", "infra.redis.drop_in: unknown key"),
     ("infra.postgres", {}, "infra.postgres: unknown key; known here: nats, redis, clickhouse"),
+    ("app.shell_scripts", ["../x.sh"], 'app.shell_scripts[0]: "../x.sh" is not the path of a file below the checkout'),
+    ("app.shell_scripts", ["/x.sh"], 'app.shell_scripts[0]: "/x.sh" is not the path of a file below the checkout'),
     ("streams.ALERTS.max_bytes", 0, "streams.ALERTS.max_bytes: 0 is not a size in bytes"),
     ("streams.ALERTS.max_age_env", "A-B", 'streams.ALERTS.max_age_env: "A-B" is not a name of an environment variable'),
     ("streams.a*", {"max_age_env": "A", "max_bytes": 1}, """streams."a*": "a*" is not a stream's name"""),
