@@ -20,6 +20,7 @@ __all__ = [
     "provider",
     "static",
     "streams",
+    "streams_ref",
     "wanted",
 ]
 
@@ -72,11 +73,16 @@ def streams(site: Site) -> Wanted:
     """
     services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
     return Wanted(
-        streams=StreamsRef(site.infra.nats.monitor_port, site.runtimes.docker.project, site.app.owner_file),
+        streams=streams_ref(site),
         environments=tuple(_environment(site, runtime) for runtime in RUNTIMES),
         env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
         workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
     )
+
+
+def streams_ref(site: Site) -> StreamsRef:
+    """Where the owner's JetStream is asked."""
+    return StreamsRef(site.infra.nats.monitor_port, site.runtimes.docker.project, site.app.owner_file)
 
 
 def provider(site: Site) -> Wanted:

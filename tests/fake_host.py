@@ -10,6 +10,7 @@ import pytest
 from fabfile import operation
 from fabfile.errors import Unreachable
 from fabfile.plan import Plan
+from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.facts import Facts, Wanted
 
 GOOD_HOST = {"name": "vps", "disk_free": 1 << 32}
@@ -21,6 +22,7 @@ class FakeHost:
     def __init__(self, facts: Facts | None = None) -> None:
         self.facts = facts or Facts(host=GOOD_HOST)
         self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
+        self.looks: list[JetStream] = []
         self.past: list[dict[str, Any]] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
         self.deaf = False  # it can't be told a word
@@ -30,6 +32,13 @@ class FakeHost:
     def survey(self, wanted: Wanted) -> Facts:
         self.calls.append(("survey",))
         return self.facts
+
+    def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
+        self.calls.append(("positions", seconds))
+        for number, look in enumerate(self.looks):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield float(number), look
 
     def ship(self, plan: Plan, facts: Facts) -> Iterator[dict[str, Any]]:
         assert facts is self.facts, "a plan goes with the survey that it was made from"

@@ -6,7 +6,7 @@ from typing import Any
 
 from fabfile import survey
 from fabfile.operation import Operation
-from fabfile.options import task
+from fabfile.options import duration, task
 from fabfile.plans import streams
 
 
@@ -16,3 +16,13 @@ def check(c: Any, host: str = "", json: bool = False) -> None:
     operation = Operation(c, host, json=json)
     facts = operation.survey(survey.streams(operation.site))
     operation.checked("streams", streams.checks(operation.site, facts))
+
+
+@task
+def watch(c: Any, seconds: str = "", host: str = "", json: bool = False) -> None:
+    """Watch through a hand-over that streams and durables only move forward; Ctrl-C ends it and sums up.
+
+    Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
+    """
+    limit = duration(seconds)
+    Operation(c, host, json=json).watch_streams(limit)

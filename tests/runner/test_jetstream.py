@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from fabfile.runner import jetstream as module
 from fabfile.runner.appfacts import Consumer, StreamsRef
 from fabfile.runner.jetstream import jetstream, streams_of
+from fabfile.runner.streamwatch import looks
 
 from .recorder import Recorder
-from .servers import page, serving
+from .servers import page, says, serving
 
 
 def consumer(name: str = "api-alerts", pending: int = 3, **more: Any) -> dict[str, Any]:
@@ -129,3 +130,19 @@ def test_a_strange_owner_is_told(machine: Recorder, tmp_path: Path) -> None:
 def test_a_monitoring_that_does_not_answer_is_told(machine: Recorder, tmp_path: Path) -> None:
     found = jetstream(machine, owned_by(tmp_path, "native"))
     assert found.runtime == "native" and "refused" in found.problem.lower()
+
+
+def test_watching_goes_on_while_nobody_answers_and_follows_the_owner(machine: Recorder, tmp_path: Path) -> None:
+    (tmp_path / "owner").write_text("docker")
+    with serving(says(page(body=json.dumps(told()).encode()))) as monitor:
+        ref = StreamsRef(monitor, "islandflow-vps", str(tmp_path / "owner"))
+        seen = looks(machine, ref, 60)
+        at, away = next(seen)
+        assert at < 1 and (away.runtime, away.streams) == ("docker", {}) and "does not exist" in away.problem
+        (tmp_path / "owner").write_text("native")
+        at, there = next(seen)
+        assert (there.runtime, there.problem, set(there.streams)) == ("native", "", {"ALERTS"})
+
+
+def test_watching_ends_when_its_time_is_over(machine: Recorder, tmp_path: Path) -> None:
+    assert len(list(looks(machine, owned_by(tmp_path, "native"), 0.0001))) == 2
