@@ -19,6 +19,7 @@ from paramiko.ssh_exception import SSHException
 from fabfile import inventory, login, shipment
 from fabfile.errors import HandsNeeded, Unreachable
 from fabfile.plan import Plan
+from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.codec import decode
 from fabfile.runner.facts import Facts, Wanted
 
@@ -53,6 +54,17 @@ class Host:
             raise self._stopped("the survey ended without an answer")
         facts: Facts = decode(answers[0]["facts"])
         return facts
+
+    def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
+        """Looks at the owner's JetStream, each with the seconds since the first, over one connection.
+
+        They end after `seconds`, or never when that is 0. Raises Unreachable.
+        """
+        try:
+            for line in self._call("positions", [f"{seconds:g}"], shipment.request(ref)):
+                yield line["at"], decode(line["look"])
+        except ConnectionLost as lost:
+            raise self._stopped(str(lost)) from lost
 
     def ship(self, plan: Plan, facts: Facts) -> Iterator[Event]:
         """Ship a plan, have it started, and yield its events until it is finished.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from fabfile.inventory import Site
 from fabfile.plan import Plan
 from fabfile.plans import preflight
 from fabfile.plans.findings import Finding
+from fabfile.positions import Positions
 from fabfile.report import Report
 from fabfile.runner.facts import Facts, Health, Wanted
 
@@ -87,6 +89,19 @@ class Operation:
         keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
         lost = Health("", "", False, "could not be asked: `inv status` says why")
         self.checked(title, [(key, found.get(key, lost).ok, found.get(key, lost).text) for key in keys])
+
+    def watch_streams(self, seconds: float) -> None:
+        """Follow the owner's JetStream for `seconds`, or until Ctrl-C when that is 0, and sum up what was seen.
+
+        Raises Failed when a position moved back, something was skipped, or nobody answers in the end.
+        """
+        seen = Positions()
+        with contextlib.suppress(KeyboardInterrupt):
+            for at, look in self._host.positions(survey.streams_ref(self.site), seconds):
+                for text in seen.take(at, look):
+                    self.report.say(f"{at:6.1f} s  {text}")
+                    self.report.data("moment", at=at, text=text)
+        self.checked("positions", seen.rows())
 
     def status(self) -> None:
         """Show who owns, where the edge points, what is healthy."""

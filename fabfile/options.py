@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -32,6 +33,7 @@ HELP: Final[Mapping[str, str]] = {
     "full": "hand the whole app back to Docker",
     "no_confirm": "don't wait for the public checks; gives up the automatic revert if they would fail",
     "accept_downgrade": "let older servers open data of newer ones; gives up the certainty that nothing of it is lost",
+    "seconds": "for how long; until Ctrl-C if left out",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 
@@ -60,6 +62,17 @@ def task(function: Callable[..., None]) -> Any:
 
     helps = {name: ": ".join([HELP[name], *_listed(allowed.get(name))]) for name in parameters}
     return invoke.tasks.task(guarded, positional=[], help=helps, auto_shortflags=False)
+
+
+def duration(text: str) -> float:
+    """The value of --seconds; 0, for no end, when it is left out. Raises UsageError."""
+    try:
+        seconds = float(text or "inf")
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise UsageError(f"--seconds {text} is no duration", next_step="Give seconds above 0, as in --seconds 30.")
+    return 0.0 if math.isinf(seconds) else seconds
 
 
 def choices(**named: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from fabfile import plan as plans
 from fabfile.plan import Plan
+from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.codec import encode
 from fabfile.runner.facts import Facts, Wanted
 
@@ -53,8 +54,8 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def request(wanted: Wanted) -> bytes:
-    """What a survey is sent."""
+def request(wanted: Wanted | StreamsRef) -> bytes:
+    """What a survey, or a look at the streams, is sent."""
     return _line(encode(wanted))
 
 

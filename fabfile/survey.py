@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import PurePosixPath
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
 from fabfile.runner import ops
+from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
-__all__ = ["Facts", "address", "edge_ref", "edge_runtime", "health_of", "owner", "wanted"]
+__all__ = [
+    "Facts",
+    "address",
+    "edge_ref",
+    "edge_runtime",
+    "health_of",
+    "owner",
+    "provider",
+    "static",
+    "streams",
+    "streams_ref",
+    "wanted",
+]
 
 _ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
 
 
 def wanted(site: Site, *, versions: bool = False) -> Wanted:
-    """Everything the plans judge by, in one round trip; with the servers' versions on both sides if asked.
+    """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
-    Versions are apart because a container has to be started for each.
+    Those are the servers' versions on both sides and the provider's answer to each side's key. They are apart because
+    a container has to be started for each version, and because the provider is somebody else's.
     """
     services = site.scope("full")
     ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
@@ -42,6 +57,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         edge=edge_ref(site),
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
         programs=_programs(site) if versions else (),
+        providers=_providers(site, planned=True) if versions else (),
         redis_data=(site.infra.redis.data,),
         disks=(str(ops.ROOT), site.app.data_root),
     )
@@ -50,6 +66,48 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
 def health_of(chosen: tuple[Workload, ...], patience: float) -> Wanted:
     """Just the health of some workloads, waited for at most `patience` seconds."""
     return Wanted(workloads=chosen, patience=patience)
+
+
+def streams(site: Site) -> Wanted:
+    """The owner's streams, the environment that sets their limits, and the health of whom the durables belong to.
+
+    The services' health is asked without their durables: whether these are bound is the question.
+    """
+    services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
+    return Wanted(
+        streams=streams_ref(site),
+        environments=tuple(_environment(site, runtime) for runtime in RUNTIMES),
+        env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
+        workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
+    )
+
+
+def streams_ref(site: Site) -> StreamsRef:
+    """Where the owner's JetStream is asked."""
+    return StreamsRef(site.infra.nats.monitor_port, site.runtimes.docker.project, site.app.owner_file)
+
+
+def provider(site: Site) -> Wanted:
+    """How the provider answers in each runtime, as it is installed, and who owns."""
+    return Wanted(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
+
+
+def static(site: Site) -> Wanted:
+    """What can be checked without starting anything. The units are verified as they would be installed."""
+    user = site.app.user
+    units = [(file, "") for file in render.infra(site)] + [(file, user) for file in render.app(site, bind="0.0.0.0")]
+    return Wanted(
+        files=_files(site),
+        compose=workloads.project(site),
+        edge=edge_ref(site),
+        unit_files=tuple(
+            UnitFile(PurePosixPath(file.path).name, file.content.decode(), user)
+            for file, user in units
+            if file.path.endswith(".service")
+        ),
+        scripts=site.app.scripts,
+        user=user,
+    )
 
 
 def edge_ref(site: Site) -> EdgeRef:
@@ -93,6 +151,20 @@ def _files(site: Site) -> tuple[str, ...]:
         *([site.backup.hook] if site.backup.hook else []),
         *(path for pair in pairs if snapshot for path in pair),
         site.infra.clickhouse.config,
+    )
+
+
+def _environment(site: Site, runtime: str, *, planned: bool = False) -> Environment:
+    """A runtime's environment as it is, or as a plan that hands over to it will make it."""
+    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    return Environment(runtime, site.app.env_file, side.overrides_file, dict(side.overrides) if planned else None)
+
+
+def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
+    source = site.provider
+    adapters = tuple(AdapterRef(a.name, a.url_env or "", dict(a.headers)) for a in source.adapters.values())
+    return tuple(
+        ProviderRef(_environment(site, runtime, planned=planned), source.adapter_env, adapters) for runtime in RUNTIMES
     )
 
 

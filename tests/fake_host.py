@@ -10,6 +10,7 @@ import pytest
 from fabfile import operation
 from fabfile.errors import Unreachable
 from fabfile.plan import Plan
+from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.facts import Facts, Wanted
 
 GOOD_HOST = {"name": "vps"}
@@ -22,6 +23,7 @@ class FakeHost:
         self.facts = facts or Facts(host=GOOD_HOST)
         self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
         self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
+        self.looks: list[JetStream] = []
         self.past: list[dict[str, Any]] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
         self.deaf = False  # it can't be told a word
@@ -33,6 +35,13 @@ class FakeHost:
             self.facts = self.later.pop(0)
         self.calls.append(("survey",))
         return self.facts
+
+    def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
+        self.calls.append(("positions", seconds))
+        for number, look in enumerate(self.looks):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield float(number), look
 
     def ship(self, plan: Plan, facts: Facts) -> Iterator[dict[str, Any]]:
         assert facts is self.facts, "a plan goes with the survey that it was made from"

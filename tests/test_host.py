@@ -22,6 +22,7 @@ from fabfile import host as hosts
 from fabfile import inventory, shipment
 from fabfile.errors import CutoverError, HandsNeeded, Unreachable
 from fabfile.host import Host, opened
+from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.facts import Wanted
 from tests import inventories, ssh_server
 from tests.ssh_server import Server
@@ -92,6 +93,14 @@ def test_several_surveys_share_a_connection(server: Server) -> None:
         first = server.connections()
         host.survey(Wanted(host=True))
         assert server.connections() == first
+
+
+def test_looks_at_the_streams_come_over_one_connection(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "owner").write_text("native")
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
+        looks = list(host.positions(StreamsRef(1, "islandflow-vps", str(tmp_path / "owner")), 0.1))
+    assert [look.runtime for _, look in looks] == ["native", "native"] and looks[0][0] < looks[1][0]
+    assert "refused" in looks[0][1].problem.lower()
 
 
 def test_closing_ends_the_connection(server: Server) -> None:

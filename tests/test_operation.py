@@ -18,6 +18,7 @@ from fabfile.plan import Plan, Step, Undo
 from fabfile.plans.findings import Finding
 from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
+from fabfile.runner.appfacts import JetStream, Stream
 from fabfile.runner.facts import Facts, FileFact, Health, Wanted, Workload
 from tests.events import PLAN, begun, event, finished, tally
 from tests.fake_host import GOOD_HOST, FakeHost
@@ -433,3 +434,35 @@ def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.Captur
     lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["what"], line["ok"]) for line in lines] == [("native/api", False), ("native/web", False)]
     assert lines[0]["text"] == "not bound" and "could not be asked" in lines[1]["text"]
+
+
+# ── Watching the streams ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def positions(*lasts: int) -> list[JetStream]:
+    """Looks at a stream whose last message has these numbers, one after the other."""
+    return [JetStream("docker", {"PRINTS": Stream(1, 1, last, last)}) for last in lasts]
+
+
+def test_watching_sums_up_at_its_end(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.looks = positions(1, 5, 9)
+    operation().watch_streams(3)
+    assert host.calls == [("positions", 3)]
+    out = capsys.readouterr().out
+    assert "0.0 s  docker's JetStream answers" in out and "1 → 9 (+8)" in out
+
+
+def test_ctrl_c_ends_watching_with_what_was_seen(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.looks, host.interrupted_at = positions(1, 5, 9), 2
+    operation().watch_streams(0)
+    assert "1 → 5 (+4)" in capsys.readouterr().out
+
+
+def test_a_position_that_moved_back_fails(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    host.looks = positions(5, 3)
+    with pytest.raises(Failed) as failed:
+        operation(json=True).watch_streams(1)
+    assert failed.value.exit_code == 1 and "PRINTS" in failed.value.message
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {"kind": "moment", "at": 1.0, "text": "✗ PRINTS: last message moved back from 5 to 3"} in lines
+    assert [line["what"] for line in lines if line["kind"] == "check" and not line["ok"]] == ["PRINTS"]

@@ -17,13 +17,8 @@ from fabfile.inventory import POSTURES, RUNTIMES, SCOPES
 from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
-LOOKS_ONLY = {
-    "status",
-    "history",
-    "attach",
-    "check",
-    "verify-token",
-}  # tasks called so, in whatever group, change nothing
+# Tasks called so, in whatever group, change nothing.
+LOOKS_ONLY = {"status", "history", "attach", "check", "static", "watch", "verify-token"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")}  # DNS is one for all
 CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
@@ -81,6 +76,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
         *("npm.switch", "npm.status", "firewall.allow", "firewall.status", "edge.check"),
         *("dns.status", "dns.posture", "dns.verify-token"),
+        *("streams.check", "streams.watch", "provider.check", "check.static"),
         *("cutover", "rollback", "status"),
     }
 
@@ -230,6 +226,14 @@ def test_an_unknown_host_lists_the_hosts(name: str, door: Callable[..., Run], op
     run = door(name, *needed(name), "--host", "nowhere")
     assert run.code == 2 and opened == []
     assert 'unknown host "nowhere"' in run.err and "Choose the host from: vps." in run.err
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-3", "nan"])
+@both_doors
+def test_what_is_no_duration_is_refused(given: str, door: Callable[..., Run], opened: list[Any]) -> None:
+    run = door("streams.watch", f"--seconds={given}")
+    assert run.code == 2 and opened == []
+    assert "--seconds" in run.err
 
 
 @both_doors

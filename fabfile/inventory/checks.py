@@ -44,6 +44,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _service_names(raw)
     yield from _below_checkout(raw)
     yield from _dns(raw)
+    yield from _adapters(raw)
 
 
 def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
@@ -145,3 +146,10 @@ def _kind_of(content: str) -> str:
         return f"IPv{ipaddress.ip_address(content).version}"
     except ValueError:
         return "name"
+
+
+def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
+    """A key needs somebody to show it to."""
+    for path, adapter in tree.find(raw, "provider.adapters.*"):
+        if isinstance(adapter, dict) and adapter.get("headers") and "url_env" not in adapter:
+            yield Problem((*path, "url_env"), "is missing: the headers are for a request to the address it holds")

@@ -175,6 +175,18 @@ def listed(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _byte_count(value: int) -> int:
+    if not 1 <= value <= 2**63 - 1:
+        raise ValueError("is not a size in bytes (1 or more)")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if len(re.findall(r"\{[A-Za-z_][A-Za-z0-9_]*\}", value, re.ASCII)) != 1:
+        raise ValueError('must name one environment variable in braces, as in "Bearer {PROVIDER_KEY}"')
+    return _text(value)
+
+
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
     if not value:
         raise ValueError("must not be empty")
@@ -194,6 +206,7 @@ Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
 FileCount = Annotated[int, AfterValidator(_file_count)]
+ByteCount = Annotated[int, AfterValidator(_byte_count)]
 RemotePath = Annotated[str, AfterValidator(remote_path)]
 LocalPath = Annotated[Path, BeforeValidator(_local_path)]
 Domain = Annotated[str, AfterValidator(_domain)]
@@ -205,6 +218,7 @@ ApiUrl = Annotated[str, AfterValidator(_api_url)]
 Ttl = Annotated[int, AfterValidator(_ttl)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 SomeWords = Annotated[Words, AfterValidator(_some)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
 Environment = Annotated[Mapping[str, OneLine], AfterValidator(_environment)]
 
 Name = Annotated[
@@ -250,6 +264,23 @@ Durable = Annotated[
     str,
     AfterValidator(
         _matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
+    ),
+]
+EnvName = Annotated[
+    str,
+    AfterValidator(_matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not a name of an environment variable")),
+]
+StreamName = Annotated[
+    str,
+    AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
+]
+ScriptPath = Annotated[
+    str,
+    AfterValidator(
+        _matching(
+            r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*",
+            "is not the path of a file below the checkout, as in scripts/build.sh",
+        )
     ),
 ]
 Prefix = Annotated[

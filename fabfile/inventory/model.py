@@ -46,6 +46,12 @@ class App(Table):
     unit_directory: f.RemotePath
     data_root: f.RemotePath
     owner_file: f.RemotePath
+    shell_scripts: Annotated[tuple[f.ScriptPath, ...], BeforeValidator(f.listed)] = ()
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """The checkout's shell scripts, by their absolute paths."""
+        return tuple(f"{self.checkout}/{script}" for script in self.shell_scripts)
 
 
 class Host(Table):
@@ -187,6 +193,29 @@ class Infra(Table):
     clickhouse: ClickHouse
 
 
+class Stream(Table):
+    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes."""
+
+    name: f.StreamName
+    max_age_env: f.EnvName
+    max_bytes: f.ByteCount
+
+
+class Adapter(Table):
+    """A source of option prints. Without `url_env` it asks nobody; `headers` name the key's variable in braces."""
+
+    name: f.Name
+    url_env: f.EnvName | None = None
+    headers: Mapping[f.Header, f.HeaderValue] = {}
+
+
+class Provider(Table):
+    """Where option prints come from: the variable that chooses the adapter, and how each one asks."""
+
+    adapter_env: f.EnvName
+    adapters: Mapping[str, Adapter]
+
+
 class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
 
@@ -279,6 +308,8 @@ class Site(Table):
     runtimes: Runtimes
     services: Mapping[str, Service]
     infra: Infra
+    streams: Mapping[str, Stream]
+    provider: Provider
     edge: Edge
     firewall: Firewall
     public: Public

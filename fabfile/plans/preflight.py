@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import data, edge, infra, versions
+from fabfile.plans import data, edge, infra, provider, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npm import PointEdge
@@ -21,7 +21,7 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
     found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
-    found += _backup(site, facts, to) + _ports(site, facts, to)
+    found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -198,6 +198,19 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     if facts.compose_error and (to == "native" or facts.docker_error):
         found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, or mend Docker; then try again"))
     return found
+
+
+def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
+    said = facts.providers.get(to)
+    if said is None:
+        return []
+    found = provider.verdict(site, said)
+    if found.ok:
+        return []
+    fix = f'correct it on the VPS, or set runtimes.{to}.overrides.{site.provider.adapter_env} = "…" to another adapter'
+    text = f"the adapter {said.adapter} would not work in {to}: {found.text}"
+    return [Finding(text if said.adapter else f"provider: {found.text}", fix, warning=not found.refused)]
 
 
 def native_owns(site: Site, facts: Facts) -> list[Finding]:

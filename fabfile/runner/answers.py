@@ -69,12 +69,20 @@ def bound_durables(address: str, monitor: int) -> Dict[str, Dict[str, Any]]:
     missing from an unbound consumer.
     """
     try:
-        status, _, body = get(address, monitor, "/jsz?streams=1&consumers=1&config=1")
-        if status != 200:
-            raise OSError(f"JetStream's monitoring answered {status}")
-        return _durables(json.loads(body))
-    except (http.client.HTTPException, LookupError, TypeError, AttributeError) as error:
+        return _durables(monitored(address, monitor))
+    except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
+
+
+def monitored(address: str, monitor: int) -> Any:
+    """What JetStream's monitoring says of streams and consumers, as JSON gives it. Raises OSError, ValueError."""
+    try:
+        status, _, body = get(address, monitor, "/jsz?streams=1&consumers=1&config=1")
+    except http.client.HTTPException as error:
+        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
+    if status != 200:
+        raise OSError(f"JetStream's monitoring answered {status}")
+    return json.loads(body)
 
 
 def _durables(told: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple, TypeVar
 
+from .appfacts import Environment, JetStream, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 
 T = TypeVar("T")
@@ -78,6 +79,11 @@ class Wanted:
     owner_file: str = ""
     env_file: str = ""
     env_keys: Tuple[str, ...] = ()
+    environments: Tuple[Environment, ...] = ()  # of which `env_keys` are told
+    streams: Optional[StreamsRef] = None
+    providers: Tuple[ProviderRef, ...] = ()
+    unit_files: Tuple[UnitFile, ...] = ()
+    scripts: Tuple[str, ...] = ()  # read as `user`
     firewall: bool = False
     edge: Optional[EdgeRef] = None
     workloads: Tuple[Workload, ...] = ()
@@ -234,6 +240,11 @@ class Facts:
     env_error: str = ""
     env_denied: str = ""  # why the app's user cannot read the env file
     firewall_present: bool = False  # UFW is installed
+    settings: Dict[str, Settings] = field(default_factory=dict)  # by runtime
+    jetstream: JetStream = field(default_factory=JetStream)
+    providers: Dict[str, Provided] = field(default_factory=dict)  # by runtime
+    unit_errors: Dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
+    script_errors: Dict[str, str] = field(default_factory=dict)  # path → what bash said
     firewall_active: bool = False
     firewall_error: str = ""  # why UFW, though installed, does not answer
     rules: Tuple[Rule, ...] = ()

@@ -6,13 +6,12 @@ import os
 import platform
 import shutil
 import socket
-import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import docker, git, health, paths, sockets, systemd, ufw, versions
+from . import docker, environment, git, health, jetstream, paths, provider, sockets, static, systemd, ufw, versions
 from .envfile import read_env
 from .facts import Facts, Wanted
 from .machine import CommandFailed, Machine, StepFailed, said
@@ -104,18 +103,10 @@ def _projects(machine: Machine, wanted: Wanted) -> Found:
 
 
 def _owner(machine: Machine, wanted: Wanted) -> Found:
-    path = Path(wanted.owner_file)
     try:
-        text, mode = path.read_text(errors="replace").strip(), stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return {"owner": ""}
-    except OSError as error:
-        return {"owner_error": f"the owner file cannot be read: {error}"}
-    if text not in ("native", "docker"):
-        return {"owner_error": f"the owner file holds {text[:40]!r}, neither native nor docker"}
-    if not mode & stat.S_IROTH:
-        return {"owner_error": f"the owner file is not readable by all (mode {mode:03o}): nothing native starts"}
-    return {"owner": text}
+        return {"owner": paths.read_owner(Path(wanted.owner_file))}
+    except StepFailed as error:
+        return {"owner_error": str(error)}
 
 
 def _env(machine: Machine, wanted: Wanted) -> Found:
@@ -137,6 +128,26 @@ def _denied(machine: Machine, wanted: Wanted) -> str:
     except CommandFailed as error:
         return said(error)
     return "" if asked.code == 0 else f"{wanted.user} cannot read {wanted.env_file}"
+
+
+def _settings(machine: Machine, wanted: Wanted) -> Found:
+    return {"settings": {e.runtime: environment.settings(e, wanted.env_keys) for e in wanted.environments}}
+
+
+def _streams(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.streams is not None
+    return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
+
+
+def _providers(machine: Machine, wanted: Wanted) -> Found:
+    return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
+
+
+def _static(machine: Machine, wanted: Wanted) -> Found:
+    return {
+        "unit_errors": static.unit_errors(machine, wanted.unit_files),
+        "script_errors": static.script_errors(machine, wanted.scripts, wanted.user),
+    }
 
 
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
@@ -203,6 +214,10 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),
     (lambda w: w.env_file, _env),
+    (lambda w: w.environments, _settings),
+    (lambda w: w.streams, _streams),
+    (lambda w: w.providers, _providers),
+    (lambda w: w.unit_files or w.scripts, _static),
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
     (lambda w: w.workloads, _health),

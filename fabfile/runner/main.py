@@ -23,6 +23,7 @@ from .gather import gather
 from .journal import Journal
 from .machine import POLL, Machine, StepFailed
 from .model import Plan
+from .streamwatch import looks
 
 Events = List[Dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
@@ -35,6 +36,14 @@ def survey(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Facts about the VPS, as the request on standard input wants them; changes nothing."""
     wanted = decode(json.loads(stdin.readline()))
     _tell({"facts": encode(gather(Machine(root), wanted))})
+    return 0
+
+
+def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
+    ref = decode(json.loads(stdin.readline()))
+    for at, look in looks(Machine(root), ref, float(words[0])):
+        _tell({"at": round(at, 3), "look": encode(look)})
     return 0
 
 
@@ -123,7 +132,7 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-_VERBS = (survey, ship, execute, resume, revert, recover, follow, say, history, park)
+_VERBS = (survey, positions, ship, execute, resume, revert, recover, follow, say, history, park)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 

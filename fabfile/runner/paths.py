@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import List
 
 from .facts import FileFact, Tree
-from .machine import Machine
+from .machine import Machine, StepFailed
 
 WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to take back
 _TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
@@ -61,6 +61,21 @@ def others(owner: str) -> List[str]:
 def nearest(path: str) -> Path:
     """`path`, or the nearest folder above it that exists."""
     return next(place for place in (Path(path), *Path(path).parents) if place.exists())
+
+
+def read_owner(path: Path) -> str:
+    """What the owner file holds: native or docker; empty when there is none. Raises StepFailed for anything else."""
+    try:
+        text, mode = path.read_text(errors="replace").strip(), stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise StepFailed(f"the owner file cannot be read: {error}") from error
+    if text not in ("native", "docker"):
+        raise StepFailed(f"the owner file holds {text[:40]!r}, neither native nor docker")
+    if not mode & stat.S_IROTH:
+        raise StepFailed(f"the owner file is not readable by all (mode {mode:03o}): nothing native starts")
+    return text
 
 
 def user_name(uid: int) -> str:

@@ -1,0 +1,17 @@
+"""What can be checked without starting anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plans import static as files
+
+
+@task
+def static(c: Any, host: str = "", json: bool = False) -> None:
+    """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
+    operation = Operation(c, host, json=json)
+    operation.checked("static", files.checks(operation.site, operation.survey(survey.static(operation.site))))

@@ -1,0 +1,18 @@
+"""The provider of option prints, asked from the VPS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey
+from fabfile.operation import Operation
+from fabfile.options import task
+from fabfile.plans import provider
+
+
+@task
+def check(c: Any, host: str = "", json: bool = False) -> None:
+    """Check that the provider accepts the owner's key, asked on the VPS; the key is never shown."""
+    operation = Operation(c, host, json=json)
+    facts = operation.survey(survey.provider(operation.site))
+    operation.checked("provider", provider.checks(operation.site, facts))

@@ -1,0 +1,28 @@
+"""JetStream: the app's streams and durables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fabfile import survey
+from fabfile.operation import Operation
+from fabfile.options import duration, task
+from fabfile.plans import streams
+
+
+@task
+def check(c: Any, host: str = "", json: bool = False) -> None:
+    """Check streams' limits against the environment, and that every durable is bound to its service."""
+    operation = Operation(c, host, json=json)
+    facts = operation.survey(survey.streams(operation.site))
+    operation.checked("streams", streams.checks(operation.site, facts))
+
+
+@task
+def watch(c: Any, seconds: str = "", host: str = "", json: bool = False) -> None:
+    """Watch through a hand-over that streams and durables only move forward; Ctrl-C ends it and sums up.
+
+    Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
+    """
+    limit = duration(seconds)
+    Operation(c, host, json=json).watch_streams(limit)
