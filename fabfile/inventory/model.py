@@ -188,7 +188,7 @@ class Infra(Table):
 
 
 class Edge(Table):
-    """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
+    """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
 
     With `hold` requests wait during a hand-over, for at most `hold_limit` seconds.
     """
@@ -198,6 +198,7 @@ class Edge(Table):
     container: f.DockerName
     network: f.DockerName
     https_port: f.Port = 443
+    admin_port: f.Port = 81
     app_domain: f.Domain
     api_domain: f.Domain
     api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
@@ -216,14 +217,36 @@ class Firewall(Table):
         return f"{self.comment} {service.name}"
 
 
+class Lookup(Table):
+    """A POST to the app's own hostname. `body` is JSON as text; the answer must have the keys in `expect`."""
+
+    name: f.Name
+    path: f.UrlPath
+    body: f.Json
+    expect: f.Words = ()
+
+
 class Public(Table):
-    """How the checks from outside get in. `address` pins the names to one address, past DNS."""
+    """What must hold outside. The names are found by DNS if `resolve` says so, and at `address`, the VPS's own.
+
+    The websocket gets `websocket_hello`, if there is one; a message that holds `websocket_event` is an event.
+    """
 
     app_url: f.Url
     api_health_url: f.Url
     websocket: f.UrlPath
+    websocket_hello: f.Text | None = None
+    websocket_event: f.OneLine = ""
+    event_within: f.Seconds | None = None
     https_port: f.Port = 443
+    http_port: f.Port = 80
+    resolve: bool = True
     address: f.Address | None = None
+    raw_api: Literal["open", "closed"] = "open"
+    routes: Mapping[str, f.Route] = {}
+    lookups: Mapping[str, Lookup] = {}
+    closed_ports: Mapping[str, f.Port] | None = None
+    certificate_days: f.Days = 21
     ca: f.LocalPath | None = None
     verify_tls: bool = True
 
@@ -298,6 +321,21 @@ class Site(Table):
         if name not in _KINDS_OF:
             raise UsageError.unknown("scope", name, SCOPES)
         return tuple(service for service in self.services.values() if service.kind in _KINDS_OF[name])
+
+    @property
+    def origin(self) -> str:
+        """The VPS as the public would reach it if there were no DNS."""
+        return self.public.address or self.host().address
+
+    @property
+    def closed_ports(self) -> Mapping[str, int]:
+        """Ports that nobody outside may reach, by what listens there: the inventory's list, else all that it knows."""
+        if self.public.closed_ports is not None:
+            return self.public.closed_ports
+        served = {service.name: service.port for service in (self.web, self.api) if service.port}
+        servers = {server.name: server.port for server in self.servers}
+        monitor = {f"{self.infra.nats.name} monitor": self.infra.nats.monitor_port}
+        return {**served, "NPM's admin page": self.edge.admin_port, **servers, **monitor}
 
     @property
     def servers(self) -> tuple[Server, ...]:
