@@ -13,7 +13,7 @@ def judged(name: str, answers: Mapping[str, Answer], doors: Mapping[str, Door], 
     """One check from the answers that a question got by each way.
 
     Bad both ways is the origin's fault, bad through DNS alone that of DNS or the CDN. A hand-over can neither cause nor
-    mend what is good by one way, so that such a check is not vital.
+    mend the latter, nor an address that is not the edge's, so that such checks are not vital.
     """
     given = tuple(answers.values())
     check = Check(
@@ -37,7 +37,8 @@ def judged(name: str, answers: Mapping[str, Answer], doors: Mapping[str, Door], 
         return replace(check, text=text, fault="DNS or CDN", vital=False)
     led = ", ".join(doors[DNS].addresses)
     text = f"pinned to {origin}: {pinned.text}; through DNS ({led}) it is good: is {origin} the VPS (public.address)?"
-    return replace(check, text=text, fault="pinned", vital=False)
+    unreached = bool(doors[PINNED].problem)
+    return replace(check, text=text, fault="pinned", vital=vital and not unreached)
 
 
 def _both(dns: str, pinned: str) -> str:

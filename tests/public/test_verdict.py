@@ -139,6 +139,24 @@ def test_what_dns_breaks_counts_where_dns_was_changed(site: Site) -> None:
     assert not any(check.ok for check in found)
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_a_wrong_answer_from_the_vps_keeps_a_hand_over_back_whatever_dns_leads_to(
+    site: Site, behaviour: Behaviour
+) -> None:
+    behaviour.paths["/"] = Answer(kind="text/html", runtime="docker")
+    found = public.until_good(site, "native", 0, leading_to(ELSEWHERE))
+    assert [check.name.startswith(PAGE) for check in found if not check.ok] == [True]
+
+
+def test_an_address_that_is_not_the_edges_keeps_no_hand_over_back(
+    tmp_path: Path, authority: Authority, port: int
+) -> None:
+    site = site_of(tmp_path, port, ca=str(authority.file), resolve=True, address=ELSEWHERE)
+    found = public.until_good(site, "native", 5, leading_to(HERE))
+    assert all(check.ok and check.warning for check in found)
+    assert found[2].text.startswith(f"pinned to {ELSEWHERE}: {ELSEWHERE} refuses the connection; through DNS ({HERE})")
+
+
 def test_what_the_origin_breaks_keeps_a_hand_over_back(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/"].runtime = "docker"
     found = public.until_good(site, "native", 0, leading_to(HERE))
