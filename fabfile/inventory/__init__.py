@@ -16,10 +16,8 @@ from fabfile.inventory.model import (
     Firewall,
     Host,
     Infra,
-    Lookup,
     Native,
     Nats,
-    Public,
     Redis,
     Runtimes,
     Server,
@@ -28,6 +26,7 @@ from fabfile.inventory.model import (
     Timeouts,
     Tool,
 )
+from fabfile.inventory.public import Lookup, Public
 
 __all__ = [
     "BRIDGE",

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields as f
+from fabfile.inventory.public import Public
+from fabfile.inventory.table import Table
 
 RUNTIMES: Final = ("native", "docker")
 SCOPES: Final = ("full", "web", "api", "services", "workers")
@@ -25,12 +27,6 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "services": ("api", "worker"),
     "workers": ("worker",),
 }
-
-
-class Table(BaseModel):
-    """What all tables share: unknown keys are errors, "4000" is no number, and nothing changes later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class App(Table):
@@ -65,7 +61,7 @@ class Native(Table):
     bind: f.Bind
     upstream: f.Upstream
     overrides_file: f.RemotePath
-    overrides: f.Environment = {}
+    overrides: f.Environment = Field(default_factory=dict)
 
 
 class Tool(Table):
@@ -89,7 +85,7 @@ class Docker(Table):
     web_host: f.Name
     api_host: f.Name
     overrides_file: f.RemotePath
-    overrides: f.Environment = {}
+    overrides: f.Environment = Field(default_factory=dict)
     nofile: f.FileCount | None = None
     tools: Mapping[str, Tool] = {}
     foreign_projects: Annotated[tuple[f.DockerName, ...], BeforeValidator(f.listed)] = ()
@@ -215,40 +211,6 @@ class Firewall(Table):
     def comment_for(self, service: Service) -> str:
         """The comment that marks our rule for this service's port."""
         return f"{self.comment} {service.name}"
-
-
-class Lookup(Table):
-    """A POST to the app's own hostname. `body` is JSON as text; the answer must have the keys in `expect`."""
-
-    name: f.Name
-    path: f.UrlPath
-    body: f.Json
-    expect: f.Words = ()
-
-
-class Public(Table):
-    """What must hold outside. The names are found by DNS if `resolve` says so, and at `address`, the VPS's own.
-
-    The websocket gets `websocket_hello`, if there is one; a message that holds `websocket_event` is an event.
-    """
-
-    app_url: f.Url
-    api_health_url: f.Url
-    websocket: f.UrlPath
-    websocket_hello: f.Text | None = None
-    websocket_event: f.OneLine = ""
-    event_within: f.Seconds | None = None
-    https_port: f.Port = 443
-    http_port: f.Port = 80
-    resolve: bool = True
-    address: f.Address | None = None
-    raw_api: Literal["open", "closed"] = "open"
-    routes: Mapping[str, f.Route] = {}
-    lookups: Mapping[str, Lookup] = {}
-    closed_ports: Mapping[str, f.Port] | None = None
-    certificate_days: f.Days = 21
-    ca: f.LocalPath | None = None
-    verify_tls: bool = True
 
 
 class DnsRecord(Table):
