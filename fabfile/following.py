@@ -55,8 +55,9 @@ def _give_word(site: Site, host: Host, told: Report, waiting: Event, runtime: st
     for check in checks:
         told.data("public", **asdict(check))
     told.say(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
-    for check in bad:
-        told.say(f"  ✗ {check.name}: {check.text}")
+    for check in checks:
+        if not check.ok or check.warning:
+            told.say(f"  {public.mark(check)} {check.name}: {check.text}")
 
 
 def to_take_back(events: list[Event]) -> list[str]:

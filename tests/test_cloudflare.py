@@ -34,7 +34,7 @@ from tests.https_server import serving as public_serving
 
 ZONE, APP, API = "deltaisland.io", "flow.deltaisland.io", "api.flow.deltaisland.io"
 VPS = "127.0.0.1"
-SOCKET = "/ws/live upgrades"
+SOCKET = "/ws/live is live"
 PROXIED, DNS_ONLY = {"proxied": True, "ttl": 1}, {"proxied": False, "ttl": 300}
 
 both_doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
@@ -70,6 +70,7 @@ class World:
         """Write the inventory; `__` in a key stands for a dot."""
         settings = {
             "edge.api_prefixes": ["prints"],
+            **{f"public.{key}": {} for key in ("routes", "lookups", "closed_ports")},
             "dns.api": self.address,
             "dns.records.app.content": VPS,
             "dns.records.api.content": VPS,
@@ -115,7 +116,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
     with serving(cloudflare) as address, public_serving(behaviour, authority.certificate(APP, API)) as port:
-        public = {"https_port": port, "ca": str(authority.file), "address": VPS}
+        public = {"https_port": port, "ca": str(authority.file), "address": VPS, "resolve": False}
         made = World(cloudflare, behaviour, clock, tmp_path, address, public)
         made.inventory()
         yield made
@@ -260,7 +261,7 @@ def test_the_posture_is_changed_and_changed_back(door: Callable[..., Run], world
     assert done.code == 0, done.said
     assert world.cloudflare.changes == [DNS_ONLY, DNS_ONLY] and world.postures == [DNS_ONLY, DNS_ONLY]
     assert f"✓ {APP} A {VPS}: proxied → dns-only, TTL automatic → 300 s" in done.out
-    assert "public checks: 4 of 4 good" in done.out and "2 records are dns-only now" in done.out
+    assert "public checks: 6 of 6 good" in done.out and "2 records are dns-only now" in done.out
 
     assert run(door, "dns.posture", "--to", "proxied").code == 0
     assert world.postures == [PROXIED, PROXIED]
@@ -374,15 +375,15 @@ def test_a_public_side_that_needs_a_moment_is_waited_for(world: World) -> None:
 
 def test_dns_only_is_checked_where_it_leads_whatever_a_resolver_says(world: World) -> None:
     """The names of the inventory do not resolve here: only the record's own address can have answered."""
-    world.public.pop("address")
+    world.public |= {"address": "127.0.0.9", "resolve": True}
     world.inventory()
     done = run(inv, "dns.posture", "--to", "dns-only")
-    assert done.code == 0 and "public checks: 4 of 4 good" in done.out and "pins the checks" not in done.out
+    assert done.code == 0 and "public checks: 6 of 6 good" in done.out and "don't see what DNS says" not in done.out
 
 
 def test_records_that_lead_apart_are_checked_through_dns(world: World) -> None:
     """And there they can't be found, since no resolver knows them."""
-    world.public.pop("address")
+    world.public |= {"address": "127.0.0.9", "resolve": True}
     world.inventory(dns__records__api__content="127.0.0.2")
     world.api["content"] = "127.0.0.2"
     done = run(inv, "dns.posture", "--to", "dns-only")
@@ -390,7 +391,8 @@ def test_records_that_lead_apart_are_checked_through_dns(world: World) -> None:
 
 
 def test_pinned_checks_are_mentioned(world: World) -> None:
-    assert "public.address pins the checks to 127.0.0.1" in run(inv, "dns.posture", "--to", "dns-only").out
+    said = run(inv, "dns.posture", "--to", "dns-only").out
+    assert "public.resolve is false: the checks go to 127.0.0.1 and don't see what DNS says" in said
 
 
 def test_a_refused_change_is_told_in_cloudflares_words_and_the_others_are_put_back(world: World) -> None:

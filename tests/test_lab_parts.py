@@ -117,6 +117,8 @@ def test_the_labs_inventory_is_valid_and_leads_to_the_lab_alone(tmp_path: Path) 
     (host,) = found.hosts.values()
     assert (str(host.address), host.port) == ("127.0.0.1", ports["ssh"])
     assert (str(found.public.address), found.public.https_port) == ("127.0.0.1", ports["https"])
+    assert (found.public.resolve, found.origin, found.public.http_port) == (False, "127.0.0.1", ports["http"])
+    assert set(found.closed_ports.values()) <= set(ports.values())
     project = inventory.load(site.PROJECT_INVENTORY, {})
     assert found.services == project.services
     assert {server.image for server in found.servers}.isdisjoint(server.image for server in project.servers)

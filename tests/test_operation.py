@@ -256,6 +256,17 @@ def test_good_checks_confirm(
     assert "2 of 2 good, confirmed" in capsys.readouterr().out
 
 
+def test_a_warning_is_told_and_confirms(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soon = Check("TLS", True, "valid for 20 days", 5, warning=True)
+    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds: [soon])
+    host.events["ship"] = WAITS
+    operation().apply(unsure)
+    assert host.calls[-1] == ("say", "confirm")
+    assert "  ! TLS: valid for 20 days" in capsys.readouterr().out.splitlines()
+
+
 def test_one_bad_check_reverts(
     host: FakeHost, outside: list[tuple[str, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:

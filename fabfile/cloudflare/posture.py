@@ -103,9 +103,9 @@ class Switch:
 
     def _watch(self, to: str) -> list[str]:
         """The public checks that still fail at the deadline."""
-        if self._site.public.address:
-            pinned = self._site.public.address
-            self._report.warn(f"public.address pins the checks to {pinned}: they don't see what DNS says")
+        if not self._site.public.resolve:
+            pinned = self._site.origin
+            self._report.warn(f"public.resolve is false: the checks go to {pinned} and don't see what DNS says")
         elif to == "proxied":
             ttl = max(_AUTOMATIC if change.record.ttl == 1 else change.record.ttl for change in self._made)
             self._report.say(f"Resolvers may give the former answer for another {ttl} s, to these checks as well.")
@@ -119,13 +119,13 @@ class Switch:
         there, edge, public_side = self._records.values(), self._site.edge, self._site.public
         contents = {record.content for record in there}
         known = {edge.app_domain, edge.api_domain} <= {record.name for record in there}
-        if public_side.address or not known or len(contents) > 1 or any(record.proxied for record in there):
+        if not public_side.resolve or not known or len(contents) > 1 or any(record.proxied for record in there):
             return self._site
-        pinned = public_side.model_copy(update={"address": contents.pop()})
+        pinned = public_side.model_copy(update={"address": contents.pop(), "resolve": False})
         return self._site.model_copy(update={"public": pinned})
 
     def _check(self, limit: float) -> list[str]:
-        checks = public.until_good(self._as_users_come(), "", limit)
+        checks = public.until_good(self._as_users_come(), "", limit, through_dns=True)
         bad = [check for check in checks if not check.ok]
         for check in checks:
             self._report.data("public", **asdict(check))

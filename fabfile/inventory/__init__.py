@@ -20,7 +20,6 @@ from fabfile.inventory.model import (
     Native,
     Nats,
     Provider,
-    Public,
     Redis,
     Runtimes,
     Server,
@@ -30,6 +29,7 @@ from fabfile.inventory.model import (
     Timeouts,
     Tool,
 )
+from fabfile.inventory.public import Lookup, Public
 
 __all__ = [
     "BRIDGE",
@@ -47,6 +47,7 @@ __all__ = [
     "Firewall",
     "Host",
     "Infra",
+    "Lookup",
     "Native",
     "Nats",
     "Provider",

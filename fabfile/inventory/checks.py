@@ -6,6 +6,7 @@ These look at the raw tables, so that they also find what is wrong when other va
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _below_checkout(raw)
     yield from _dns(raw)
     yield from _adapters(raw)
+    yield from _routes(raw)
 
 
 def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
@@ -153,3 +155,14 @@ def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
     for path, adapter in tree.find(raw, "provider.adapters.*"):
         if isinstance(adapter, dict) and adapter.get("headers") and "url_env" not in adapter:
             yield Problem((*path, "url_env"), "is missing: the headers are for a request to the address it holds")
+
+
+def _routes(raw: dict[str, Any]) -> Iterator[Problem]:
+    """A route tells what one of the prefixes is asked for, and so lies below it."""
+    prefixes = [prefix for _, prefix in tree.find(raw, "edge.api_prefixes.*")]
+    for path, value in tree.find(raw, "public.routes.*"):
+        prefix = path[-1]
+        if prefixes and prefix not in prefixes:
+            yield Problem(path, "is none of edge.api_prefixes")
+        elif isinstance(value, str) and value.startswith("/") and re.split("[/?]", value)[1] != prefix:
+            yield Problem(path, f"{tree.quote(value)} is not below /{prefix}")

@@ -24,7 +24,16 @@ RELATIVE_TO: Final = (
 UNKNOWN: Final = "/unknown"
 """Stands in for a directory that is missing or wrong."""
 
-NAMED: Final = ("hosts", "services", "infra", "runtimes.docker.tools", "dns.records", "streams", "provider.adapters")
+NAMED: Final = (
+    "hosts",
+    "services",
+    "infra",
+    "runtimes.docker.tools",
+    "dns.records",
+    "streams",
+    "provider.adapters",
+    "public.lookups",
+)
 """Tables of tables, whose entries learn their own names."""
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields as f
+from fabfile.inventory.public import Public
+from fabfile.inventory.table import Table
 
 RUNTIMES: Final = ("native", "docker")
 SCOPES: Final = ("full", "web", "api", "services", "workers")
@@ -25,12 +27,6 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "services": ("api", "worker"),
     "workers": ("worker",),
 }
-
-
-class Table(BaseModel):
-    """What all tables share: unknown keys are errors, "4000" is no number, and nothing changes later."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class App(Table):
@@ -71,7 +67,7 @@ class Native(Table):
     bind: f.Bind
     upstream: f.Upstream
     overrides_file: f.RemotePath
-    overrides: f.Environment = {}
+    overrides: f.Environment = Field(default_factory=dict)
 
 
 class Tool(Table):
@@ -95,7 +91,7 @@ class Docker(Table):
     web_host: f.Name
     api_host: f.Name
     overrides_file: f.RemotePath
-    overrides: f.Environment = {}
+    overrides: f.Environment = Field(default_factory=dict)
     nofile: f.FileCount | None = None
     tools: Mapping[str, Tool] = {}
     foreign_projects: Annotated[tuple[f.DockerName, ...], BeforeValidator(f.listed)] = ()
@@ -217,7 +213,7 @@ class Provider(Table):
 
 
 class Edge(Table):
-    """Nginx Proxy Manager: the public :80 and :443. `https_port` is the one it holds on the VPS.
+    """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
 
     With `hold` requests wait during a hand-over, for at most `hold_limit` seconds.
     """
@@ -227,6 +223,7 @@ class Edge(Table):
     container: f.DockerName
     network: f.DockerName
     https_port: f.Port = 443
+    admin_port: f.Port = 81
     app_domain: f.Domain
     api_domain: f.Domain
     api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
@@ -243,18 +240,6 @@ class Firewall(Table):
     def comment_for(self, service: Service) -> str:
         """The comment that marks our rule for this service's port."""
         return f"{self.comment} {service.name}"
-
-
-class Public(Table):
-    """How the checks from outside get in. `address` pins the names to one address, past DNS."""
-
-    app_url: f.Url
-    api_health_url: f.Url
-    websocket: f.UrlPath
-    https_port: f.Port = 443
-    address: f.Address | None = None
-    ca: f.LocalPath | None = None
-    verify_tls: bool = True
 
 
 class DnsRecord(Table):
@@ -329,6 +314,21 @@ class Site(Table):
         if name not in _KINDS_OF:
             raise UsageError.unknown("scope", name, SCOPES)
         return tuple(service for service in self.services.values() if service.kind in _KINDS_OF[name])
+
+    @property
+    def origin(self) -> str:
+        """The VPS as the public would reach it if there were no DNS."""
+        return self.public.address or self.host().address
+
+    @property
+    def closed_ports(self) -> Mapping[str, int]:
+        """Ports that nobody outside may reach, by what listens there: the inventory's list, else all that it knows."""
+        if self.public.closed_ports is not None:
+            return self.public.closed_ports
+        served = {service.name: service.port for service in (self.web, self.api) if service.port}
+        servers = {server.name: server.port for server in self.servers}
+        monitor = {f"{self.infra.nats.name} monitor": self.infra.nats.monitor_port}
+        return {**served, "NPM's admin page": self.edge.admin_port, **servers, **monitor}
 
     @property
     def servers(self) -> tuple[Server, ...]:

@@ -75,7 +75,7 @@ def public(site: Site) -> tuple[Watch, ...]:
         ("API route", edge.app_domain, f"/{edge.api_prefixes[0]}/"),
     )
     patience = edge.hold_limit + 15  # seconds; as browsers, it waits while requests are held
-    place = (site.public.address or "", site.public.https_port)
+    place = (site.origin, site.public.https_port)
     return tuple(Watch(name, *place, domain, path, patience) for name, domain, path in asked)
 
 

@@ -26,7 +26,11 @@ def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
             "key": str(folder / "key"), "known_hosts": str(folder / "known_hosts"),
         }
     }  # fmt: skip
-    inventory["public"] |= {"address": "127.0.0.1", "https_port": ports["https"], "ca": str(folder / "ca.pem")}
+    inventory["public"] |= {
+        "resolve": False, "address": "127.0.0.1", "https_port": ports["https"], "http_port": ports["http"],
+        "ca": str(folder / "ca.pem"), "closed_ports": {name: ports[name] for name in ("web", "api", "npm")},
+    }  # fmt: skip
+    inventory["public"]["lookups"]["options-support"]["expect"] = ["asked", "found"]
     inventory["runtimes"]["docker"] |= {"snapshot": "workspace", "snapshot_files": ["package.json", "bun.lock"]}
     for server, image in IMAGES.items():
         inventory["infra"][server]["image"] = image

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import public
-from fabfile.operation import load_site, report_checks
+from fabfile.operation import load_site
 from fabfile.options import task
 from fabfile.report import Report
 
 
 @task
 def check(c: Any, json: bool = False) -> None:
-    """Check from outside that the app, the API, every API prefix and the websocket answer as they should."""
+    """Check from outside that all that is public answers as it should, and that the rest is closed."""
     site = load_site()
-    found = public.checks(site)
-    report_checks(Report(json=json), "from outside", [(f.name, f.ok, f"{f.text} ({f.ms} ms)") for f in found])
+    public.show(Report(json=json), site, public.checks(site))

@@ -1,0 +1,43 @@
+"""What must hold outside, and how the checks get there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from fabfile.inventory import fields as f
+from fabfile.inventory.table import Table
+
+
+class Lookup(Table):
+    """A POST to the app's own hostname. `body` is JSON as text; the answer must have the keys in `expect`."""
+
+    name: f.Name
+    path: f.UrlPath
+    body: f.Json
+    expect: f.Words = ()
+
+
+class Public(Table):
+    """What must hold outside. The names are found by DNS if `resolve` says so, and at `address`, the VPS's own.
+
+    The websocket gets `websocket_hello`, if there is one; a message that holds `websocket_event` is an event.
+    """
+
+    app_url: f.Url
+    api_health_url: f.Url
+    websocket: f.UrlPath
+    websocket_hello: f.Text | None = None
+    websocket_event: f.OneLine = ""
+    event_within: f.Seconds | None = None
+    https_port: f.Port = 443
+    http_port: f.Port = 80
+    resolve: bool = True
+    address: f.Address | None = None
+    raw_api: Literal["open", "closed"] = "open"
+    routes: Mapping[str, f.Route] = {}
+    lookups: Mapping[str, Lookup] = {}
+    closed_ports: Mapping[str, f.Port] | None = None
+    certificate_days: f.Days = 21
+    ca: f.LocalPath | None = None
+    verify_tls: bool = True

@@ -1,0 +1,11 @@
+"""What all tables of the inventory have in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Table(BaseModel):
+    """What all tables share: unknown keys are errors, "4000" is no number, and nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

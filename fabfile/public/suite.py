@@ -1,0 +1,138 @@
+"""All the questions, asked by every way at once; and again until a hand-over may be confirmed."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from fabfile.inventory import Site
+from fabfile.public import door as doors
+from fabfile.public import https, ports, rawapi, verdict, websocket
+from fabfile.public.check import Check, Worrying, timed
+from fabfile.public.door import Door, Endpoint, Resolver, by_dns
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked at which door; `ask` returns evidence, or raises what is wrong."""
+
+    name: str
+    endpoint: Endpoint
+    ask: Callable[[Door], str]
+    vital: bool = True
+
+
+def checks(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> list[Check]:
+    """Everything that can be asked from outside: TLS, page, health, routes, lookups, websocket, what must be closed.
+
+    With a `runtime` each answer must come from it, where answers say so. Never raises: what fails is a failed check.
+    """
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
+        closed = _closed_ports(site, resolve, beside)
+        return [*_asked(site, runtime, resolve), *closed]
+
+
+def until_good(
+    site: Site, runtime: str, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
+) -> list[Check]:
+    """The checks, repeated until all that a hand-over hangs on pass or `seconds` are over; returns the last round.
+
+    What is bad without being vital comes back as a warning. With `through_dns`, for a change of DNS, what only DNS or a
+    CDN breaks is vital, too.
+    """
+    ends = time.monotonic() + seconds
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
+        closed = _closed_ports(site, resolve, beside)
+        while True:
+            found = [_with_dns(check) if through_dns else check for check in _asked(site, runtime, resolve)]
+            if all(check.ok or not check.vital for check in found) or time.monotonic() >= ends:
+                return [_lenient(check) for check in (*found, *closed)]
+            time.sleep(0.5)
+
+
+def questions(site: Site, runtime: str) -> list[Question]:
+    """What is asked over HTTP(S), in the order in which it is told: first TLS of every name that must be open."""
+    raw = Endpoint("https", site.edge.api_domain, site.public.https_port)
+    asked = list(_open(site, runtime))
+    if site.public.raw_api == "closed":
+        asked = [question for question in asked if question.endpoint != raw]
+        asked.append(Question(f"{raw.name} is closed", raw, functools.partial(rawapi.closed, site), vital=False))
+    secure = dict.fromkeys(q.endpoint for q in asked if q.endpoint.scheme == "https" and q.vital)
+    return [Question(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + asked
+
+
+def _open(site: Site, runtime: str) -> Iterator[Question]:
+    """What must be served."""
+    public, edge = site.public, site.edge
+    app = Endpoint.of(public.app_url)
+    live = Endpoint("https", edge.app_domain, public.https_port)
+    yield Question(f"HEAD {public.app_url}", app, functools.partial(https.page, site, runtime))
+    url = public.api_health_url
+    yield Question(f"GET {url}", Endpoint.of(url), functools.partial(https.health, site, runtime))
+    yield Question(f"{public.websocket} is live", live, functools.partial(websocket.live, site, runtime))
+    for prefix in edge.api_prefixes:
+        url = public.app_url.rstrip("/") + public.routes.get(prefix, f"/{prefix}")
+        yield Question(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url))
+    for lookup in public.lookups.values():
+        yield Question(f"POST {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
+
+
+def _asked(site: Site, runtime: str, resolve: Resolver) -> list[Check]:
+    """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there."""
+    asked, ways = questions(site, runtime), doors.ways(site, resolve)
+    endpoints = list(dict.fromkeys(question.endpoint for question in asked))
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        led = {(at, way.label): pool.submit(doors.found, site.public, way, at) for at in endpoints for way in ways}
+        found = {place: door.result() for place, door in led.items()}
+        pending = {
+            (question, way.label): pool.submit(
+                timed, way.label, functools.partial(question.ask, found[question.endpoint, way.label])
+            )
+            for question in asked
+            for way in ways
+        }
+    return [
+        verdict.judged(
+            question.name,
+            {way.label: pending[question, way.label].result() for way in ways},
+            {way.label: found[question.endpoint, way.label] for way in ways},
+            site.origin,
+            question.vital,
+        )
+        for question in asked
+    ]
+
+
+def _tls(site: Site, door: Door) -> str:
+    """The certificate holds, and for long enough. Raises Refused."""
+    door.enter()
+    if not site.public.verify_tls:
+        return f"not judged, as public.verify_tls is false: {door.certificate}"
+    soon = door.certificate and door.certificate.days < site.public.certificate_days
+    return Worrying(door.certificate) if soon else str(door.certificate)
+
+
+def _closed_ports(site: Site, resolve: Resolver, pool: ThreadPoolExecutor) -> Iterator[Check]:
+    """The ports that must not be reachable, asked beside everything else: dropped packets take their time."""
+    try:
+        address = resolve(site.origin)[0]
+    except OSError:
+        return iter(())  # the checks above say that it does not resolve
+    return pool.map(lambda port: ports.closed(address, *port), site.closed_ports.items())
+
+
+def _authority(at: Endpoint) -> str:
+    return at.name if at.port == 443 else f"{at.name}:{at.port}"
+
+
+def _with_dns(check: Check) -> Check:
+    return replace(check, vital=check.vital or check.fault == "DNS or CDN")
+
+
+def _lenient(check: Check) -> Check:
+    return check if check.ok or check.vital else replace(check, ok=True, warning=True)

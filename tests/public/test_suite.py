@@ -1,0 +1,30 @@
+"""Waiting until a hand-over may be confirmed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from fabfile import public
+from fabfile.inventory import Site
+from tests.https_server import Answer, Behaviour
+from tests.public.outside import PRINTS
+
+ROUTE = "/prints/options?limit=1"
+
+
+def test_checks_are_repeated_until_all_pass(site: Site, behaviour: Behaviour) -> None:
+    behaviour.paths[ROUTE] = Answer(502)
+    mend = threading.Timer(0.8, lambda: behaviour.paths.update({ROUTE: Answer()}))
+    mend.start()
+    assert all(check.ok for check in public.until_good(site, "native", 20))
+    assert mend.finished.is_set()
+
+
+def test_the_last_round_is_told_when_time_is_up(site: Site, behaviour: Behaviour) -> None:
+    behaviour.paths[ROUTE] = Answer(502)
+    started = time.monotonic()
+    found = public.until_good(site, "native", 0.7)
+    assert [check.name for check in found if not check.ok] == [PRINTS]
+    assert len([path for _, _, path in behaviour.asked if path == ROUTE]) > 1
+    assert time.monotonic() - started < 10
