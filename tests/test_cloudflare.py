@@ -74,8 +74,8 @@ class World:
             "dns.api": self.address,
             "dns.records.app.content": VPS,
             "dns.records.api.content": VPS,
-            "timeouts.confirm": 0.3,
-            "timeouts.edge": 0.3,
+            "timeouts.confirm": 60,
+            "timeouts.edge": 60,
             **{f"public.{key}": value for key, value in self.public.items()},
             **{key.replace("__", "."): value for key, value in changes.items()},
         }
@@ -348,6 +348,7 @@ def test_both_families_of_one_domain_are_changed_together(world: World) -> None:
 
 @both_doors
 def test_failing_checks_put_the_former_records_back(door: Callable[..., Run], world: World) -> None:
+    world.inventory(timeouts__confirm=0.3)
     world.break_public(lambda: not world.app["proxied"])
     done = run(door, "dns.posture", "--to", "dns-only")
     assert done.code == 1
@@ -358,6 +359,7 @@ def test_failing_checks_put_the_former_records_back(door: Callable[..., Run], wo
 
 
 def test_checks_that_fail_all_the_same_are_told_apart(world: World) -> None:
+    world.inventory(timeouts__confirm=0.3, timeouts__edge=0.3)
     world.behaviour.paths["/health"] = Answer(502)
     done = run(inv, "dns.posture", "--to", "dns-only")
     assert done.code == 1 and world.postures == [PROXIED, PROXIED]
@@ -365,7 +367,6 @@ def test_checks_that_fail_all_the_same_are_told_apart(world: World) -> None:
 
 
 def test_a_public_side_that_needs_a_moment_is_waited_for(world: World) -> None:
-    world.inventory(timeouts__confirm=20)
     world.break_public()
     mend = threading.Timer(0.8, lambda: world.behaviour.paths.update({"/ws/live": Answer(upgrade=True)}))
     mend.start()
@@ -384,7 +385,7 @@ def test_dns_only_is_checked_where_it_leads_whatever_a_resolver_says(world: Worl
 def test_records_that_lead_apart_are_checked_through_dns(world: World) -> None:
     """And there they can't be found, since no resolver knows them."""
     world.public |= {"address": "127.0.0.9", "resolve": True}
-    world.inventory(dns__records__api__content="127.0.0.2")
+    world.inventory(dns__records__api__content="127.0.0.2", timeouts__confirm=0.3, timeouts__edge=0.3)
     world.api["content"] = "127.0.0.2"
     done = run(inv, "dns.posture", "--to", "dns-only")
     assert done.code == 1 and "Name or service not known" in done.out and world.behaviour.asked == []
@@ -453,6 +454,7 @@ def test_what_can_not_be_put_back_is_told_with_the_command_that_mends_it(
         world.behaviour.paths["/ws/live"] = Answer(502)
         world.cloudflare.tokens[TOKEN].edit = record is not world.api
 
+    world.inventory(timeouts__confirm=0.3)
     world.cloudflare.after_change = react
     done = run(door, "dns.posture", "--to", "dns-only")
     assert done.code == 5 and world.postures == [DNS_ONLY, DNS_ONLY]
