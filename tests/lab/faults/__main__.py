@@ -9,14 +9,14 @@ from pathlib import Path
 from fabfile.lab.machine import Lab
 from tests.lab.conftest import Vps
 from tests.lab.faults.campaign import Campaign, table
-from tests.lab.faults.cell import Bench, Verdict
+from tests.lab.faults.cell import COMMANDS, Bench, Verdict
 
 
 def main() -> int:
     """The exit code: 1 when a cell was not survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.faults", description=__doc__)
     parser.add_argument("--lab", default="faults", help="the lab that is used, and removed unless it was up before")
-    parser.add_argument("--direction", default="", help="cutover or rollback; both unless given")
+    parser.add_argument("--direction", choices=COMMANDS, help="only this one")
     parser.add_argument("--step", default="", help="only steps with this in their name")
     parser.add_argument("--fault", default="", help="only faults with this in their name")
     parser.add_argument("--journals", type=Path, help="a folder for the journals of cells that were not survived")
@@ -24,15 +24,10 @@ def main() -> int:
     lab = Lab(asked.lab)
     kept = lab.running
     lab.reset()
-    verdicts: list[Verdict] = []
     try:
         campaign = Campaign(Bench(Vps(lab)), lambda verdict: told(verdict, asked.journals))
-        for portion in campaign.diagonals():
-            verdicts += campaign.run(
-                cell
-                for cell in portion
-                if asked.direction in ("", cell.direction) and asked.step in cell.step and asked.fault in cell.fault
-            )
+        directions = [asked.direction] if asked.direction else list(COMMANDS)
+        verdicts = campaign.matrix(directions, lambda cell: asked.step in cell.step and asked.fault in cell.fault)
     finally:
         if not kept:
             lab.down()

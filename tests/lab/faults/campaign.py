@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fabfile.errors import CutoverError
 from tests.lab.faults.cell import COMMANDS, Bench, Verdict
-from tests.lab.faults.kinds import FAULTS, Fault
+from tests.lab.faults.kinds import FAULTS
 
 Step = dict[str, Any]
 
@@ -23,13 +26,14 @@ class Cell:
 
 
 class Campaign:
-    """Runs cells; `told` hears of each verdict as it comes."""
+    """Runs cells on a lab that is at the baseline; `told` hears of each verdict as it comes."""
 
     def __init__(self, bench: Bench, told: Callable[[Verdict], None]) -> None:
         self.bench = bench
         self._told = told
         self._seen: dict[str, tuple[str, dict[str, Step], list[str]]] = {}  # by the state of the VPS
-        self._seconds: dict[tuple[str, str], float] = {}  # what each step took without a fault
+        self._active: dict[str, list[str]] = {}
+        self._fresh = True
 
     def steps(self) -> tuple[str, dict[str, Step], list[str]]:
         """From where the VPS is: the direction that leads away, its steps by name, and those with something to do."""
@@ -43,27 +47,33 @@ class Campaign:
             self._seen[state] = direction, steps, [name for name in steps if name not in found["settled"]]
         return self._seen[state]
 
-    def diagonals(self) -> Iterator[list[Cell]]:
-        """Every fault at every step that has something to do, in portions of all faults, each at another step.
+    def portion(self, direction: str, number: int) -> list[Cell]:
+        """Every fault once, each at another step that has something to do; empty when all have been told.
 
-        The first portion is a fair sample of the whole: in each direction it meets every fault, and so many steps.
+        One portion is a fair sample: it meets all faults and, but for a few, all steps. All of them together are the
+        matrix. What there is to do is judged where the direction was first asked for: at the baseline, for cutover.
         """
-        active = {}
-        for direction in COMMANDS:
-            found, _, active[direction] = self.steps()
-            assert found == direction, found
-            self._move(direction)
-        for offset in range(max(map(len, active.values()))):
-            portion = []
-            for direction, steps in active.items():
-                if offset < len(steps):
-                    turned = steps[offset:] + steps[:offset]
-                    portion += [Cell(direction, turned[i % len(steps)], fault.name) for i, fault in enumerate(FAULTS)]
-            yield portion
+        if direction not in self._active:
+            self._go_before(direction)
+            self._active[direction] = self.steps()[2]
+        steps = self._active[direction]
+        turned = steps[number:] + steps[:number]
+        named = [turned[i % len(steps)] for i in range(len(FAULTS))] if number < len(steps) else []
+        return [Cell(direction, step, fault.name) for step, fault in zip(named, FAULTS, strict=False)]
+
+    def matrix(self, directions: Collection[str], chosen: Callable[[Cell], bool]) -> list[Verdict]:
+        """Run every cell of these directions that is chosen; the verdicts, in the order of the portions."""
+        verdicts: list[Verdict] = []
+        for number in itertools.count():
+            for direction in directions:
+                verdicts += self.run(filter(chosen, self.portion(direction, number)))
+            if all(number >= len(steps) for steps in self._active.values()):
+                break
+        return verdicts
 
     def run(self, cells: Iterable[Cell]) -> list[Verdict]:
         """Run all of them, each in a state in which its step has something to do; the verdicts."""
-        waiting, verdicts, fresh = list(cells), [], False
+        waiting, verdicts = list(cells), []
         while waiting:
             direction, steps, active = self.steps()
             here = [cell for cell in waiting if cell.direction == direction]
@@ -71,38 +81,43 @@ class Campaign:
             if now:
                 waiting.remove(now)
                 verdicts.append(self._cell(now, steps[now.step]))
-                fresh = False
-                if verdicts[-1].problems:
-                    fresh = self._reset()
-            elif here and direction == "cutover" and not fresh:
-                fresh = self._reset()
-            elif here:
-                waiting = [cell for cell in waiting if cell.direction != direction]
-                verdicts += [Verdict(c.direction, c.step, c.fault, skipped="had nothing to do") for c in here]
+            elif not here:
+                self._go_before(waiting[0].direction)
+            elif direction == "cutover" and not self._fresh:
+                self._reset()
             else:
-                self._move(direction)
-                fresh = False
+                waiting = [cell for cell in waiting if cell not in here]
+                verdicts += [Verdict(c.direction, c.step, c.fault, skipped="had nothing to do") for c in here]
         return verdicts
 
-    def _reset(self) -> bool:
-        self.bench.vps.lab.reset()
-        return True
-
     def _cell(self, cell: Cell, step: Step) -> Verdict:
-        fault: Fault = next(fault for fault in FAULTS if fault.name == cell.fault)
-        took = self._seconds.get((cell.direction, cell.step), 0.0)
-        verdict = self.bench.run(cell.direction, step, fault, took / 2 if fault.half_way else 0.0)
+        (fault,) = [fault for fault in FAULTS if fault.name == cell.fault]
+        try:
+            verdict = self.bench.run(cell.direction, step, fault)
+        except (CutoverError, AssertionError, OSError, subprocess.SubprocessError) as error:
+            # The VPS itself does not come back, say: the other cells are tried all the same.
+            verdict = Verdict(
+                cell.direction, cell.step, cell.fault, problems=[f"{type(error).__name__}: {error}"[:500]]
+            )
+        self._fresh = False
         self._told(verdict)
+        if verdict.problems:  # what comes next must not suffer from it
+            self._reset()
         return verdict
 
-    def _move(self, direction: str) -> None:
-        """The plan without a fault, to get to the other side."""
-        verdict = self.bench.clean(direction)
+    def _go_before(self, direction: str) -> None:
+        """Have the runtime own that `direction` leads away from."""
+        way, _, _ = self.steps()
+        if way == direction:
+            return
+        verdict = self.bench.clean(way)
+        self._fresh = False
         self._told(verdict)
         assert not verdict.problems, str(verdict)
-        for event in verdict.events:
-            if event["event"] == "done":
-                self._seconds[(direction, event["step"])] = event["ms"] / 1000
+
+    def _reset(self) -> None:
+        self.bench.vps.lab.reset()
+        self._fresh = True
 
 
 def table(verdicts: Iterable[Verdict]) -> str:

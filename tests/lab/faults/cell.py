@@ -81,15 +81,15 @@ class Bench:
         untouched = Fault("none", lambda scene: None, ends=("done", "nothing"))
         return self.run(direction, {"name": "", "action": {"type": ""}}, untouched)
 
-    def run(self, direction: str, step: dict[str, Any], fault: Fault, delay: float = 0.0) -> Verdict:
-        """Run the plan, inject the fault as the step begins (`delay` seconds later), and judge what comes of it."""
+    def run(self, direction: str, step: dict[str, Any], fault: Fault) -> Verdict:
+        """Run the plan, inject the fault as the step begins, and judge what comes of it."""
         began = time.monotonic()
         verdict = Verdict(direction, step["name"], fault.name)
         scene = Scene(self.vps, self.site, direction, step)
         traces, counts = self.traces(), self.vps.counts()
         fault.prepare(scene)
         try:
-            code, both = self._carry_out(scene, fault, delay, verdict)
+            code, both = self._carry_out(scene, fault, verdict)
             verdict.events = beside.ended(self.vps.lab, scene.plan, PATIENCE) if scene.plan else []
             verdict.outcome = judge.outcome(verdict.events)
         finally:
@@ -104,11 +104,11 @@ class Bench:
         verdict.problems += self._state(direction, verdict, traces, counts)
         return replace(verdict, seconds=time.monotonic() - began)
 
-    def _carry_out(self, scene: Scene, fault: Fault, delay: float, verdict: Verdict) -> tuple[int | None, list[str]]:
+    def _carry_out(self, scene: Scene, fault: Fault, verdict: Verdict) -> tuple[int | None, list[str]]:
         """From the tool's start to its end; its exit code, and who ran beside whom."""
         lab = self.vps.lab
         first, known = lab.guest.init, set(beside.plans(lab))
-        agent = Agent(lab, self.site, scene.step["name"], delay, fault.lift is not None)
+        agent = Agent(lab, self.site, scene.step["name"], fault.delay, fault.lift is not None)
         agents = [agent]
         scene.tool = self.start(scene.direction)
         try:
@@ -119,6 +119,8 @@ class Bench:
             elif scene.step["name"]:
                 verdict.skipped = f"the plan ended without it: {at}"
             if fault.reboots and not verdict.skipped:
+                # systemd stops all processes before it ends them, and nsenter then stops with its own for good.
+                agent.close()
                 beside.rebooted(lab, first)
                 agents.append(Agent(lab, self.site))
             verdict.told, _ = scene.tool.communicate(timeout=PATIENCE)

@@ -16,6 +16,7 @@ SHIMS = "/usr/local/sbin"  # stands first in the runner's PATH
 PROGRAMS = ("docker", "systemctl", "ufw", "useradd", "git", "bun")
 # What the runner only looks with, as patterns of the shell.
 LOOKS = '*" show "*|*" is-"*|*" list-"*|*" reset-failed "*|*" inspect "*|*" ps "*|*" config "*|*" ls "*|*" status "*'
+HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start something
 WITHOUT_COMMAND = ("SetOwner", "Handing", "Folders")  # actions that write by themselves
 
 SHIM = """#!/bin/sh
@@ -92,7 +93,7 @@ class Fault:
     lift: Callable[[Scene], None] | None = None
     mend: Callable[[Scene], None] = nothing
     ends: tuple[str, ...] = ("done", "reverted")
-    half_way: bool = False  # injected in the middle of the step, not at its beginning
+    delay: float = 0.0  # seconds into the step, or at its end where it is faster
     reboots: bool = False
     unseen: bool = False  # nobody is left to see how the plan ends
 
@@ -207,12 +208,12 @@ def _edge_back(scene: Scene) -> None:
 FAULTS = (
     Fault("command fails", _arm, _shims("echo 'injected: no' >&2; exit 1"), _disarm, _no_shims),
     Fault("command hangs", _arm, _shims("exec sleep 3600"), _disarm, _no_shims),
-    Fault("runner killed", _kill_runner, ends=("reverted",), half_way=True),
+    Fault("runner killed", _kill_runner, ends=("reverted",), delay=HALF_WAY),
     Fault("operator killed", _kill_operator, ends=("reverted",), unseen=True),
     Fault("SSH dropped", _does("pkill -KILL sshd-session"), ends=("done",)),
-    Fault("VPS reboots", _does("systemctl --no-block reboot"), reboots=True, half_way=True),
+    Fault("VPS reboots", _does("systemctl --no-block reboot"), reboots=True, delay=HALF_WAY),
     Fault("disk full", _does(FILL), _small_disk, mend=_does(f"umount {OPS}"), ends=("reverted",)),
-    Fault("Docker restarts", _does("systemctl --no-block restart docker"), mend=_docker_up, half_way=True),
+    Fault("Docker restarts", _does("systemctl --no-block restart docker"), mend=_docker_up, delay=HALF_WAY),
     Fault("edge gone", _does("docker rm -f {site.edge.container}"), mend=_edge_back, ends=("reverted", "stuck")),
     Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),
     Fault("unit crash-loops", _crash_loop, mend=_no_crash_loop),
