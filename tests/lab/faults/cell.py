@@ -19,10 +19,11 @@ from tests.lab.faults.beside import Agent, Event
 from tests.lab.faults.kinds import Fault, Scene
 
 COMMANDS = {"cutover": ("cutover",), "rollback": ("rollback", "--full")}
-# Shorter than an operator's, so that what hangs is given up soon; long enough for a busy machine.
+# Shorter than an operator's, so that what hangs is given up soon; long enough for a busy machine, as is the hold.
 TIMEOUTS = {
     "step = 120": "step = 30",
     "confirm = 120": "confirm = 30",
+    "hold_limit = 45": "hold_limit = 60",
 }
 PATIENCE = 240.0  # seconds for a plan to come to its end
 

@@ -13,7 +13,7 @@ from tests.lab.conftest import Vps
 
 OPS = "/var/lib/islandflow/ops"
 SHIMS = "/usr/local/sbin"  # stands first in the runner's PATH
-PROGRAMS = ("docker", "systemctl", "ufw", "useradd", "git", "bun")
+PROGRAMS = ("docker", "systemctl", "systemd-run", "ufw", "useradd", "git", "bun")
 # What the runner only looks with, as patterns of the shell.
 LOOKS = '*" show "*|*" is-"*|*" list-"*|*" reset-failed "*|*" inspect "*|*" ps "*|*" config "*|*" ls "*|*" status "*'
 HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start something
@@ -212,7 +212,7 @@ FAULTS = (
     Fault("operator killed", _kill_operator, ends=("reverted",), unseen=True),
     Fault("SSH dropped", _does("pkill -KILL sshd-session"), ends=("done",)),
     Fault("VPS reboots", _does("systemctl --no-block reboot"), reboots=True, delay=HALF_WAY),
-    Fault("disk full", _does(FILL), _small_disk, mend=_does(f"umount {OPS}"), ends=("reverted",)),
+    Fault("disk full", _does(FILL), _small_disk, mend=_does(f"umount --lazy {OPS}"), ends=("reverted",)),
     Fault("Docker restarts", _does("systemctl --no-block restart docker"), mend=_docker_up, delay=HALF_WAY),
     Fault("edge gone", _does("docker rm -f {site.edge.container}"), mend=_edge_back, ends=("reverted", "stuck")),
     Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),

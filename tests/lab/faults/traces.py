@@ -32,6 +32,7 @@ def main(wanted: dict[str, Any]) -> dict[str, str]:
     for root in wanted["roots"]:
         for pattern in UNFINISHED:
             found.update(dict.fromkeys(glob.glob(root + pattern, recursive=True), "left over"))
+    found.update(dict.fromkeys(glob.glob("/run/islandflow/*"), "left over"))
     with sqlite3.connect(f"file:{wanted['database']}?mode=ro", uri=True) as database:
         for row in database.execute(f"SELECT {COLUMNS} FROM proxy_host"):
             found[f"row {row[0]}"] = repr(row[1:])
@@ -64,6 +65,7 @@ def _units(manager: list[str]) -> dict[str, str]:
     states = {words[0]: f"{words[1]} {words[2]}" for words in shown}
     boot = {f"{words[0]} at boot": words[1] for words in _systemctl(manager, "list-unit-files")}
     own = {**{name: state for name, state in states.items() if state != "loaded inactive"}, **boot}
+    own.update({name: "left over" for name in states if name.startswith("islandflow-park-")})
     return {f"{manager[0]} {name}": state for name, state in own.items() if not name.startswith(TRANSIENT)}
 
 
