@@ -87,7 +87,7 @@ class Bench:
         began = time.monotonic()
         verdict = Verdict(direction, step["name"], fault.name)
         scene = Scene(self.vps, self.site, direction, step)
-        traces, counts = self.traces(), self.vps.counts()
+        traces, counts = self.traces(), judge.counted(self.vps)
         fault.prepare(scene)
         try:
             code, both = self._carry_out(scene, fault, verdict)
