@@ -1,10 +1,11 @@
 # make demo   boot a VPS in a box, cut it over and back, show what the public felt   (root)
 # make test   all tests, the lab's included                                          (root)
+# make faults   every fault at every step of cutover and of rollback, on a VPS in a box (root, an hour or more)
 # make test-unit   the tests that need no lab
 # make check  ruff, mypy --strict and the architecture test
 # Each sets up what it needs: a virtual environment from requirements.lock, and Debian packages when root.
 
-.PHONY: demo test test-unit check setup packages root lock clean
+.PHONY: demo test faults test-unit check setup packages root lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -19,6 +20,10 @@ demo: root setup
 
 test: root check
 	$(BIN)/pytest
+
+# One fault, step or direction alone: make faults ONLY='--fault reboot --direction rollback'
+faults: root setup
+	$(BIN)/python -m tests.lab.faults $(ONLY)
 
 test-unit: setup
 	$(BIN)/pytest --ignore tests/lab

@@ -11,9 +11,11 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 from .health import healthy
 from .journal import Journal
-from .machine import POLL, Evidence, Machine, StepFailed
+from .machine import POLL, Evidence, Machine, StepFailed, said
 from .model import NoUndo, Plan, Probe, Step, Undo
 from .watch import Watcher
+
+AGAIN = 0.5  # seconds until a way back that failed is tried again
 
 Taken = Tuple[Step, Dict[str, Any]]  # a step that was begun, and what its action found before
 
@@ -123,7 +125,7 @@ class Engine:
         undo: Undo = step.undo
         self.journal.note("undo", step.name)
         with self._told("stuck", step):
-            evidence = self._put_back(step, undo, before)
+            evidence = self._put_back_at_last(step, undo, before)
             evidence["verified"] = self._verify(undo.verify, undo.deadline)
         self.journal.note("undone", step.name, **evidence)
 
@@ -142,6 +144,24 @@ class Engine:
             told = StepFailed(f"{type(error).__name__}: {error}")
             self.journal.note(event, step.name, **told.evidence)
             raise told from error
+
+    def _put_back_at_last(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
+        """Put back, again and again where that fails, until the undo's deadline.
+
+        What made the plan fail may pass by itself: a daemon that restarts, an nginx that is just coming up.
+        """
+        ends = time.monotonic() + undo.deadline
+        failures: List[str] = []
+        while True:
+            try:
+                evidence = self._put_back(step, undo, before)
+            except (StepFailed, OSError) as failure:
+                if time.monotonic() >= ends:
+                    raise
+                failures.append(said(failure))
+                time.sleep(AGAIN)
+            else:
+                return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence
 
     def _put_back(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
         if undo.action is None:

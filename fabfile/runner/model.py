@@ -86,7 +86,7 @@ class Undo:
 
     action: Optional[Action] = None
     verify: Tuple[Probe, ...] = ()
-    deadline: float = 30.0  # seconds for all of `verify`
+    deadline: float = 30.0  # seconds in which it is tried again where it fails; and again for all of `verify`
 
 
 @wire

@@ -81,6 +81,11 @@ def begin(machine: Machine, unit: str, address: str, ports: Tuple[int, ...], fol
     return lot
 
 
+def is_open(machine: Machine, unit: str) -> bool:
+    """Whether systemd holds this lot's sockets. Raises StepFailed."""
+    return machine.run(["systemctl", "is-active", "--quiet", f"{unit}.socket"], ok=None).code == 0
+
+
 def close(machine: Machine, unit: str, folder: Path = FOLDER) -> None:
     """Close a lot, open or half open. What passes through it goes on to its end. Raises StepFailed, OSError."""
     lot = Lot(unit, folder)

@@ -119,8 +119,20 @@ def test_commands_and_their_undoing_commands(world: World) -> None:
     assert world.state() == {}
 
 
+def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: World) -> None:
+    """What made the plan fail may pass by itself: a daemon that restarts, a database that is locked."""
+    tries = world.path("tries")
+    third = Run(("sh", "-c", f"echo >>{tries}; [ $(wc -l <{tries}) = 3 ] || {{ echo not yet >&2; exit 1; }}"))
+    steps = Step("a", Run(("true",)), Undo(third)), Step("no", Run(("false",)), NoUndo("nothing"))
+    plan = plan_of(world, *steps)
+    outcome, story = world.execute(plan)
+    assert (outcome, story.undone) == ("reverted", ["no", "a"])
+    (undone,) = [event for event in world.events(plan) if event["event"] == "undone" and event["step"] == "a"]
+    assert undone["evidence"]["tries"] == 3 and "not yet" in undone["evidence"]["at_first"]
+
+
 def test_a_command_without_a_way_back_is_told_as_stuck(world: World) -> None:
-    steps = Step("run", Run(("true",)), Undo()), Step("no", Run(("false",)), NoUndo("nothing"))
+    steps = Step("run", Run(("true",)), Undo(deadline=0.0)), Step("no", Run(("false",)), NoUndo("nothing"))
     outcome, story = world.execute(plan_of(world, *steps))
     assert (outcome, story.stuck_at) == ("stuck", "run")
 

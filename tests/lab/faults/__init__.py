@@ -1,0 +1,1 @@
+"""Faults, injected into a plan that runs on the lab, and what is left of the app afterwards."""

@@ -1,0 +1,165 @@
+"""Stands inside the VPS beside a plan. Run there as a script, standard library only.
+
+It reads the plan's journal as it grows and stops the runner's process (SIGSTOP) as the chosen step begins, so that a
+fault is in place before the step acts however fast it is; and again at the event after it, where the fault is to be
+lifted before anything is taken back. All the while it looks who runs: both runtimes at once are told at once.
+
+One JSON object as the argument says what to watch for; lines of JSON on standard output say what was seen; a line on
+standard input lets the runner go on; its end ends this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PLANS = Path("/var/lib/islandflow/ops/plans")
+CGROUPS = Path("/sys/fs/cgroup")
+CONTAINERS = Path("/var/lib/docker/containers")
+POLL, LOOK = 0.001, 0.05  # seconds between two looks at the journal, and at who runs
+PASSING = ("grep", "(grep)")  # a unit that is not the owner's runs its condition, and nothing else
+
+
+def tell(**line: Any) -> None:
+    print(json.dumps(line), flush=True)
+
+
+class Owners:
+    """Who runs the API, the workers and the servers, read from the control groups."""
+
+    def __init__(self, units: list[str], project: str, services: list[str]) -> None:
+        self._units, self._project, self._services = units, project, services
+        self._known: dict[str, str] = {}  # container → what it is called, empty for somebody else's
+        self._told: set[str] = set()
+
+    def look(self) -> None:
+        native = [unit for unit in self._units if any(map(_alive, _groups(unit)))]
+        docker = [name for name in map(self._container, CGROUPS.glob("system.slice/docker-*.scope")) if name]
+        both = f"{', '.join(sorted(native))} beside the containers {', '.join(sorted(docker))}"
+        if native and docker and both not in self._told:
+            self._told.add(both)
+            tell(both=both)
+
+    def _container(self, group: Path) -> str:
+        name = group.name.removeprefix("docker-").removesuffix(".scope")
+        if name not in self._known:
+            try:
+                labels = json.loads((CONTAINERS / name / "config.v2.json").read_text())["Config"]["Labels"]
+            except (OSError, ValueError):  # it is just being made, or removed
+                return ""
+            own = labels.get("com.docker.compose.project") == self._project
+            service = labels.get("com.docker.compose.service", "")
+            self._known[name] = service if own and service in self._services else ""
+        return self._known[name] if self._known[name] and _alive(group) else ""
+
+
+def _groups(unit: str) -> list[Path]:
+    users = CGROUPS.glob(f"user.slice/user-*.slice/user@*.service/app.slice/{unit}")
+    return [CGROUPS / "system.slice" / unit, *users]
+
+
+def _alive(group: Path) -> bool:
+    with contextlib.suppress(OSError):
+        for pid in (group / "cgroup.procs").read_text().split():
+            if Path(f"/proc/{pid}/comm").read_text().strip() not in PASSING:
+                return True
+    return False
+
+
+class Story:
+    """The journal of the plan that comes next, and the process that writes it."""
+
+    def __init__(self, known: list[str]) -> None:
+        self._known, self._at = set(known), 0
+        self.plan = ""
+
+    def more(self) -> list[dict[str, Any]]:
+        if not self.plan:
+            with contextlib.suppress(FileNotFoundError):
+                self.plan = next((name for name in os.listdir(PLANS) if name not in self._known), "")
+        if not self.plan:
+            return []
+        try:
+            with open(PLANS / self.plan / "journal.jsonl", "rb") as file:
+                file.seek(self._at)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        lines = added[: added.rfind(b"\n") + 1]
+        self._at += len(lines)
+        return [json.loads(line) for line in lines.splitlines() if line]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the runner alone, not to the commands that it runs."""
+        group = CGROUPS / f"system.slice/islandflow-execute-{self.plan}.service"
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                if b".pyz\0execute\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(int(pid), number)
+
+
+class Watch:
+    """Where the runner is held: at the step's beginning (or `delay` seconds into it), then at the next event."""
+
+    def __init__(self, story: Story, step: str, delay: float, lift: bool) -> None:
+        self._story, self._step, self._delay = story, step, delay
+        self._due = float("inf")
+        self._awaited = ["step", "next"] if lift else ["step"]
+        self._passed: dict[str, Any] = {}
+        self.held = False
+
+    def look(self) -> None:
+        for event in self._story.more():
+            self._take(event)
+        if self._awaited[:1] == ["step"] and (time.monotonic() >= self._due or self._passed):
+            self._hold(late=bool(self._passed))
+        elif self._awaited[:1] == ["next"] and self._passed:
+            self._hold(event=self._passed["event"])
+
+    def go_on(self) -> None:
+        self.held = False
+        self._story.signal(signal.SIGCONT)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        own, kind = event["step"] == self._step, event["event"]
+        begun = self._due < float("inf")
+        if not begun and own and kind == "start":
+            self._due = time.monotonic() + self._delay
+        elif not begun and (kind == "finished" or (own and kind == "noop")):
+            tell(at="missed", plan=self._story.plan, event=event)
+            self._awaited = []
+        elif begun and kind != "outage":
+            self._passed = event
+
+    def _hold(self, **facts: Any) -> None:
+        self._story.signal(signal.SIGSTOP)
+        self.held = True
+        tell(at=self._awaited.pop(0), plan=self._story.plan, **facts)
+
+
+def main(wanted: dict[str, Any]) -> None:
+    owners = Owners(wanted["units"], wanted["project"], wanted["services"])
+    watch = Watch(Story(wanted["known"]), wanted["step"], wanted["delay"], wanted["lift"])
+    tell(at="watching")
+    looked = 0.0
+    while True:
+        if select.select([sys.stdin], [], [], POLL)[0]:
+            if not sys.stdin.readline():
+                return
+            watch.go_on()
+        if time.monotonic() - looked > LOOK:
+            looked = time.monotonic()
+            owners.look()
+        if not watch.held:
+            watch.look()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
