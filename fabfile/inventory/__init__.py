@@ -1,5 +1,6 @@
 """The typed inventory: everything that is particular to one installation, read from inventory.toml."""
 
+from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import load
 from fabfile.inventory.model import (
@@ -10,8 +11,6 @@ from fabfile.inventory.model import (
     App,
     Backup,
     ClickHouse,
-    Dns,
-    DnsRecord,
     Docker,
     Edge,
     Firewall,

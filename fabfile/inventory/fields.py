@@ -7,7 +7,6 @@ environment file can't hold a line break or another control character, so nothin
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -171,20 +170,6 @@ def _ttl(value: int) -> int:
     return value
 
 
-def _json(value: str) -> str:
-    try:
-        json.loads(_text(value))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not JSON: {error}") from None
-    return value
-
-
-def _days(value: int) -> int:
-    if not 0 <= value <= 3650:
-        raise ValueError("is not a number of days (0 to 3650)")
-    return value
-
-
 def listed(value: object) -> object:
     """TOML's arrays arrive as lists; the model keeps them as tuples, which can't change."""
     return tuple(value) if isinstance(value, list) else value
@@ -220,7 +205,6 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
-Days = Annotated[int, AfterValidator(_days)]
 FileCount = Annotated[int, AfterValidator(_file_count)]
 ByteCount = Annotated[int, AfterValidator(_byte_count)]
 RemotePath = Annotated[str, AfterValidator(remote_path)]
@@ -232,7 +216,6 @@ Upstream = Annotated[str, AfterValidator(_upstream)]
 Url = Annotated[str, AfterValidator(_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 Ttl = Annotated[int, AfterValidator(_ttl)]
-Json = Annotated[str, AfterValidator(_json)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 SomeWords = Annotated[Words, AfterValidator(_some)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields as f
+from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
 from fabfile.inventory.table import Table
 
@@ -240,25 +241,6 @@ class Firewall(Table):
     def comment_for(self, service: Service) -> str:
         """The comment that marks our rule for this service's port."""
         return f"{self.comment} {service.name}"
-
-
-class DnsRecord(Table):
-    """A DNS record as it should be. `ttl` (seconds, 1 is automatic) holds while it is dns-only."""
-
-    name: f.Name
-    type: Literal["A", "AAAA", "CNAME"]
-    domain: f.Domain
-    content: f.Address
-    proxied: bool
-    ttl: f.Ttl = 1
-
-
-class Dns(Table):
-    """The zone at Cloudflare and the records in it that lead to the edge. `api` is where its API is."""
-
-    zone: f.Domain
-    api: f.ApiUrl = "https://api.cloudflare.com/client/v4"
-    records: Mapping[str, DnsRecord]
 
 
 class Backup(Table):

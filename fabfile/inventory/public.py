@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from fabfile.inventory import fields as f
 from fabfile.inventory.table import Table
+
+
+def _json(value: str) -> str:
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    return value
+
+
+def _days(value: int) -> int:
+    if not 0 <= value <= 3650:
+        raise ValueError("is not a number of days (0 to 3650)")
+    return value
+
+
+Days = Annotated[int, AfterValidator(_days)]
+Json = Annotated[f.Text, AfterValidator(_json)]
 
 
 class Lookup(Table):
@@ -14,7 +35,7 @@ class Lookup(Table):
 
     name: f.Name
     path: f.UrlPath
-    body: f.Json
+    body: Json
     expect: f.Words = ()
 
 
@@ -38,6 +59,6 @@ class Public(Table):
     routes: Mapping[str, f.Route] = {}
     lookups: Mapping[str, Lookup] = {}
     closed_ports: Mapping[str, f.Port] | None = None
-    certificate_days: f.Days = 21
+    certificate_days: Days = 21
     ca: f.LocalPath | None = None
     verify_tls: bool = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from fabfile import public
 from fabfile.inventory import Site
@@ -23,8 +22,5 @@ def test_checks_are_repeated_until_all_pass(site: Site, behaviour: Behaviour) ->
 
 def test_the_last_round_is_told_when_time_is_up(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths[ROUTE] = Answer(502)
-    started = time.monotonic()
     found = public.until_good(site, "native", 0.7)
     assert [check.name for check in found if not check.ok] == [PRINTS]
-    assert len([path for _, _, path in behaviour.asked if path == ROUTE]) > 1
-    assert time.monotonic() - started < 10

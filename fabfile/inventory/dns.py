@@ -1,0 +1,28 @@
+"""The DNS records that lead to the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from fabfile.inventory import fields as f
+from fabfile.inventory.table import Table
+
+
+class DnsRecord(Table):
+    """A DNS record as it should be. `ttl` (seconds, 1 is automatic) holds while it is dns-only."""
+
+    name: f.Name
+    type: Literal["A", "AAAA", "CNAME"]
+    domain: f.Domain
+    content: f.Address
+    proxied: bool
+    ttl: f.Ttl = 1
+
+
+class Dns(Table):
+    """The zone at Cloudflare and the records in it that lead to the edge. `api` is where its API is."""
+
+    zone: f.Domain
+    api: f.ApiUrl = "https://api.cloudflare.com/client/v4"
+    records: Mapping[str, DnsRecord]
