@@ -27,6 +27,7 @@ Row = tuple[str, bool, str]  # what, good or not, evidence
 
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
 _DEFAULT = Path(__file__).parent.parent / "inventory.toml"
+_LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
 
 
 def load_site() -> Site:
@@ -79,9 +80,9 @@ class Operation:
         else:
             following.follow(self.site, self._host, self.report, built.id, self._host.ship(built, facts))
 
-    def checked(self, title: str, rows: Iterable[Row]) -> None:
-        """Show a check's rows. Raises Failed when one is not good."""
-        report_checks(self.report, title, rows)
+    def checked(self, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
+        """Show a check's rows. Raises Failed, with what to do next, when one is not good."""
+        report_checks(self.report, title, rows, next_step)
 
     def check_health(self, title: str, wanted: Wanted) -> None:
         """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
@@ -194,8 +195,8 @@ class Operation:
         return str(told[-1]["id"])
 
 
-def report_checks(report: Report, title: str, rows: Iterable[Row]) -> None:
-    """Show rows (what, good or not, evidence). Raises Failed when one is not good."""
+def report_checks(report: Report, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
+    """Show rows (what, good or not, evidence). Raises Failed, with what to do next, when one is not good."""
     told = list(rows)
     report.table(title, ("", "what", "evidence"), [("✓" if ok else "✗", what, text) for what, ok, text in told])
     for what, ok, text in told:
@@ -205,5 +206,5 @@ def report_checks(report: Report, title: str, rows: Iterable[Row]) -> None:
         raise Failed(
             f"{title}: {len(bad)} of {len(told)} not good: {', '.join(bad)}",
             state="This command only looked; it changed nothing.",
-            next_step="`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs.",
+            next_step=next_step,
         )

@@ -90,6 +90,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         env={"OPTIONS_INGEST_ADAPTER": "alpaca"},
         firewall_present=True,
         firewall_active=True,
+        firewall_default="deny",
         rules=tuple(_rule(site, port) for port in (3000, 4000)),
         edge=edge,
         health={
@@ -117,7 +118,7 @@ def fresh(site: Site, edge: dict[str, Any]) -> Facts:
         },
         files={path: FileFact(path, "missing") if path in ours else fact for path, fact in facts.files.items()},
         accounts=dict.fromkeys(facts.accounts, ""),
-        rules=tuple(rule for rule in facts.rules if rule.port == "3000"),
+        rules=tuple(rule for rule in [parse("ufw allow 3000/tcp")] if rule),
     )
 
 

@@ -18,7 +18,7 @@ from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
 # Tasks called so, in whatever group, change nothing.
-LOOKS_ONLY = {"status", "history", "attach", "check", "static", "watch", "verify-token"}
+LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "static", "watch", "verify-token"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")}  # DNS is one for all
 CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
@@ -74,7 +74,8 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("infra.bootstrap", "infra.install", "infra.start", "infra.stop", "infra.check"),
         *("app.install", "app.start", "app.stop", "app.restart", "app.check"),
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
-        *("npm.switch", "npm.status", "firewall.allow", "firewall.status", "edge.check"),
+        *("npm.switch", "npm.status", "edge.check"),
+        *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
         *("streams.check", "streams.watch", "provider.check", "check.static"),
         *("cutover", "rollback", "status"),

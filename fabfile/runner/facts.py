@@ -247,6 +247,7 @@ class Facts:
     script_errors: Dict[str, str] = field(default_factory=dict)  # path → what bash said
     firewall_active: bool = False
     firewall_error: str = ""  # why UFW, though installed, does not answer
+    firewall_default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
     rules: Tuple[Rule, ...] = ()
     edge: Dict[str, Any] = field(default_factory=dict)
     health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"

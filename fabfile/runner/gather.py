@@ -152,7 +152,9 @@ def _static(machine: Machine, wanted: Wanted) -> Found:
 
 def _firewall(machine: Machine, wanted: Wanted) -> Found:
     try:
-        return {"firewall_present": True, "firewall_active": ufw.active(machine), "rules": ufw.rules(machine)}
+        active, default = ufw.status(machine)
+        found: Found = {"firewall_active": active, "firewall_default": default, "rules": ufw.rules(machine)}
+        return {"firewall_present": True, **found}
     except CommandFailed as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return {}  # not installed: nothing of it filters, and the plan has no rule to add

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from typing import List, Optional, Sequence, Tuple
 
@@ -10,18 +11,35 @@ from .facts import Rule
 from .machine import Machine
 
 _LOGS = ("log", "log-all")
+_ALLOWING = ("allow", "limit")
+_ANYWHERE = ("", "0.0.0.0/0", "::/0")
 
 
-def active(machine: Machine) -> bool:
-    """Whether UFW filters at all."""
-    return "Status: active" in machine.run(["ufw", "status"], timeout=15).out
+def status(machine: Machine) -> Tuple[bool, str]:
+    """Whether UFW filters at all, and what it does with incoming packets that no rule names: deny, reject or allow.
+
+    Raises CommandFailed when ufw is not there.
+    """
+    told = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    default = re.search(r"^Default: (\w+) \(incoming\)", told, re.MULTILINE)
+    return "Status: active" in told, default.group(1) if default else ""
+
+
+def added(machine: Machine) -> List[str]:
+    """Every added rule as UFW lists it, in its order: all for IPv4, then those for IPv6 alone."""
+    lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
+    return [line for line in lines if line.startswith("ufw ")]
 
 
 def rules(machine: Machine) -> Tuple[Rule, ...]:
     """The added rules for incoming traffic. Raises CommandFailed when ufw is not there."""
-    lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
-    parsed = [parse(line) for line in lines if line.startswith("ufw ")]
+    parsed = [parse(line) for line in added(machine)]
     return tuple(rule for rule in parsed if rule is not None)
+
+
+def words(line: str) -> Tuple[str, ...]:
+    """The words behind `ufw` in a line of its listing: what adds the very rule."""
+    return tuple(shlex.split(line)[1:])
 
 
 def parse(line: str) -> Optional[Rule]:
@@ -55,8 +73,26 @@ def allows(found: Sequence[Rule], source: str, port: int) -> str:
         if rule.narrow or not _covers(rule.port, port) or rule.protocol not in ("", "tcp"):
             continue
         if not rule.source or _within(source, rule.source):
-            return rule.text if rule.action in ("allow", "limit") else ""
+            return rule.text if rule.action in _ALLOWING else ""
     return ""
+
+
+def openers(found: Sequence[Rule], port: int, default: str) -> Tuple[Rule, ...]:
+    """What lets TCP from anywhere reach `port`: rules up to the first that keeps all out, or else the default.
+
+    A narrow rule counts when it names the port, since the one interface or address may well be the public one.
+    """
+    opening = []
+    for rule in found:
+        if rule.source not in _ANYWHERE or rule.protocol not in ("", "tcp") or not _covers(rule.port, port):
+            continue
+        if rule.action in _ALLOWING and (rule.port or not rule.narrow):
+            opening.append(rule)
+        elif rule.action not in _ALLOWING and not rule.narrow:
+            return tuple(opening)
+    if default == "allow":
+        opening.append(Rule("allow", "", "", "", "", "ufw default allow incoming"))
+    return tuple(opening)
 
 
 def _covers(ports: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""UFW: what the edge's network may reach."""
+"""UFW: what the edge's network may reach, and what the world may not."""
 
 from __future__ import annotations
 
@@ -14,10 +14,31 @@ from fabfile.runner.facts import Wanted
 
 @task
 def allow(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
-    """Let the edge's network reach web, API and the parking lot; else its packets are dropped."""
+    """Let the edge's network reach web, API and the parking lot; and no former network of its."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts) + firewall.park(site, facts)),
         judge=preflight.unknown_subnet,
+    )
+
+
+@task
+def close(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+    """Close what is open to the world and need not be; names what it cannot close, with the cure."""
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: Plan("firewall.close", firewall.close(site, facts)),
+        judge=lambda site, facts: preflight.unknown_subnet(site, facts) + firewall.refusals(site, facts),
+    )
+
+
+@task
+def audit(c: Any, host: str = "", json: bool = False) -> None:
+    """List what is open to the world and need not be: native ports, the servers', NPM's admin page."""
+    operation = Operation(c, host, json=json)
+    site = operation.site
+    ports = tuple(site.closed_ports.values())
+    facts = operation.survey(Wanted(firewall=True, ports=ports, edge=survey.edge_ref(site)))
+    operation.checked(
+        "open to the world", firewall.audit(site, facts), "inv firewall.close --dry shows what can be closed, and how."
     )
 
 

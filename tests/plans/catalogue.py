@@ -33,6 +33,7 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "docker.render", _plan("docker.render", docker.rendered)
     yield "firewall.allow", _plan("firewall.allow", firewall.allow)
     yield "firewall.park", _plan("firewall.allow", firewall.park)
+    yield "firewall.close", _plan("firewall.close", firewall.close)
     for scope in SCOPES:
         yield f"cutover {scope}", _scoped(cutover.cutover, scope)
         yield f"rollback --ref {scope}", lambda site, facts, scope=scope: rollback.release(site, facts, "v1", scope)  # type: ignore[misc]  # a default binds the loop's value

@@ -246,7 +246,8 @@ WORDS = ("allow", "proto", "tcp", "from", "172.18.0.0/16", "to", "any", "port", 
 
 def filtering(tmp_path: Path, *rules: str) -> Recorder:
     listed = "\n".join(["Added user rules (see 'ufw status' for running firewall):", *rules])
-    return Recorder(tmp_path, {"ufw status": "Status: active\n", "ufw show added": listed})
+    status = "Status: active\nDefault: deny (incoming), allow (outgoing), deny (routed)\n"
+    return Recorder(tmp_path, {"ufw status verbose": status, "ufw show added": listed})
 
 
 def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:

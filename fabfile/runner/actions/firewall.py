@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from .. import ufw
 from ..codec import wire
 from ..facts import Facts, Rule, Wanted
 from ..machine import Evidence, Machine, StepFailed
 from ..model import Action
+
+_INACTIVE = "UFW is not active: nothing filters"
 
 
 @wire
@@ -20,6 +22,7 @@ class Allow(Action):
     source: str
     port: int
     comment: str
+    without: Tuple[str, ...] = ()  # rules, as UFW lists them, that are about to go and must not be relied upon
 
     def wants(self) -> Wanted:
         return Wanted(firewall=True)
@@ -31,8 +34,9 @@ class Allow(Action):
         if not facts.firewall_present:
             return "UFW is not installed: nothing of it filters"
         if not facts.firewall_active:
-            return "UFW is not active: nothing filters"
-        rule = ufw.allows(facts.rules, self.source, self.port)
+            return _INACTIVE
+        staying = [rule for rule in facts.rules if rule.text not in self.without]
+        rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
     def before(self, facts: Facts) -> Dict[str, Any]:
@@ -62,3 +66,56 @@ class Allow(Action):
 
     def describe(self) -> str:
         return "ufw " + " ".join(self._rule) + f" comment '{self.comment}'"
+
+
+@wire
+@dataclass(frozen=True)
+class Remove(Action):
+    """Takes a rule away. Its way back puts the same one before the rule that it stood before.
+
+    Among IPv6's rules UFW finds that place by itself, from the one for IPv4.
+    """
+
+    rule: Tuple[str, ...]  # the words of UFW's own listing: allow, 3000/tcp, …
+
+    def wants(self) -> Wanted:
+        return Wanted(firewall=True)
+
+    def settled(self, facts: Facts) -> str:
+        if not facts.firewall_active:
+            return _INACTIVE
+        return "" if self._place([rule.text for rule in facts.rules]) else "there is no such rule"
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        lines = [rule.text for rule in facts.rules]
+        return {"followed_by": lines[self._place(lines) :]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
+        if self._place(ufw.added(machine)):
+            raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
+        return {"deleted": " ".join(self.rule)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        lines = ufw.added(machine)
+        if self._place(lines):
+            return {"kept": " ".join(self.rule)}
+        place = next((number for number, line in enumerate(lines, 1) if line in before["followed_by"]), 0)
+        # Before a rule for IPv6 alone there is no place for one for IPv4: UFW refuses, and its place is the end.
+        if not place or machine.run(["ufw", "insert", str(place), *self.rule], timeout=30, ok=None).code:
+            machine.run(["ufw", *self.rule], timeout=30)
+        if not self._place(ufw.added(machine)):
+            raise StepFailed(f"UFW does not take the rule {' '.join(self.rule)} back")
+        return {"added": " ".join(self.rule), "before": lines[place - 1] if place else ""}
+
+    def _place(self, lines: List[str]) -> int:
+        """Which of UFW's lines this rule is, counted from 1; 0 when it is none of them."""
+        return next((number for number, line in enumerate(lines, 1) if ufw.words(line) == self.rule), 0)
+
+    @property
+    def bare(self) -> Tuple[str, ...]:
+        """The rule without its comment, which does not belong to what a rule is known by."""
+        return self.rule[:-2] if self.rule[-2:-1] == ("comment",) else self.rule
+
+    def describe(self) -> str:
+        return "ufw delete " + " ".join(self.bare)

@@ -1,0 +1,142 @@
+"""What the public feels at the edge while the app changes hands, and what the original's way did to it.
+
+    python bench/edge.py [--rounds R] [--clients N] [--sockets M] [--think SECONDS] [--name LAB]
+
+Needs root: it works on a lab of its own, which it boots and removes unless it is up. It drives the edge all through
+`islandflow cutover` and `islandflow rollback --full`, then through the same hand-over as the original's scripts did it,
+and at last does the bare stop and start of the same servers and services with nobody asking.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import math
+import ssl
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from bench import methods, show
+from bench.client import Door, Question
+from bench.crowd import Crowd, Pace
+from fabfile import inventory
+from fabfile.errors import CutoverError
+from fabfile.inventory import Site
+from fabfile.lab.machine import Lab
+
+T = TypeVar("T")
+SETTLE = 5.0  # seconds after each part: what it broke may show late, and the next one is to begin as this one did
+
+
+@dataclass
+class Run:
+    """Everything that one run measures, as it comes in."""
+
+    crowd: Crowd
+    parts: list[show.Part] = field(default_factory=list)
+
+    async def part(self, name: str, work: Callable[[], T]) -> T:
+        """Do the work, off the loop, while the crowd asks; what it feels until the next part is this one's."""
+        started = time.monotonic()
+        self.parts[-1:] = [replace(part, ended=started) for part in self.parts[-1:]]
+        result = await asyncio.to_thread(work)
+        self.parts.append(show.Part(name, started, math.inf, time.monotonic() - started))
+        await asyncio.sleep(SETTLE)
+        return result
+
+
+def main() -> int:
+    """Measure and print; returns 0 when everything that was to be measured happened, else 1."""
+    options = _options()
+    try:
+        with _lab(options.name) as lab:
+            site = inventory.load(lab.inventory, {})
+            asyncio.run(_measure(lab, site, options))
+    except (methods.BenchError, CutoverError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> None:
+    tool, hand = methods.Tool(lab), methods.ByHand(lab, site)
+    if tool.owner() != "docker":
+        raise methods.BenchError(f"the lab is not at its baseline: inv lab.reset --name {lab.name}")
+    before, clock = methods.third_host(lab, site), time.process_time()
+    crowd = Crowd(_door(lab), _questions(site), _socket(site), Pace(options.clients, options.sockets, options.think))
+    plans: list[show.Plan] = []
+    async with crowd:
+        run, began = Run(crowd), time.monotonic()
+        await run.part("nothing happens", lambda: time.sleep(options.idle))
+        for number in range(1, options.rounds + 1):
+            for to, words in (("native", ("cutover",)), ("docker", ("rollback", "--full"))):
+                name = f"{words[0]} {number}"
+                show.saying(name)
+                events = await run.part(name, functools.partial(tool.run, *words))
+                plans.append(show.Plan(name, events))
+                await asyncio.to_thread(hand.keep_edge, to)
+        unchanged = await asyncio.to_thread(methods.third_host, lab, site) == before
+        timings = {}
+        for to, name in (("native", "original's cutover"), ("docker", "original's rollback")):
+            show.saying(name)
+            timings[name] = await run.part(name, functools.partial(hand.original, to))
+        opened = crowd.open
+        used = (time.process_time() - clock) / (time.monotonic() - began)
+    for to, name in (("native", "bare, to native"), ("docker", "bare, to docker")):
+        show.saying(name)
+        timings[name] = hand.bare(to)
+        time.sleep(SETTLE)
+    show.everything(show.Findings(crowd, run.parts, plans, timings, opened, unchanged, used), site)
+
+
+@contextlib.contextmanager
+def _lab(name: str) -> Iterator[Lab]:
+    """The lab of that name; one that was not up before is not up afterwards."""
+    lab = Lab(name)
+    found = lab.running
+    lab.up()
+    try:
+        yield lab
+    finally:
+        if not found:
+            lab.down()
+
+
+def _door(lab: Lab) -> Door:
+    """Through the lab's own forwarder: it shares its loop among all connections and forks nothing."""
+    return Door("127.0.0.1", lab.ports["https"], ssl.create_default_context(cafile=str(lab.ca)))
+
+
+def _questions(site: Site) -> tuple[Question, ...]:
+    """What the lab's app answers in both runtimes; POST it takes at one path, which its first edge did not know."""
+    app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header
+    return (
+        Question("page", app, site.web.health or "/", header=header),
+        Question("API", api, site.api.health or "/", header=header),
+        Question("API route", app, "/prints/", header=header),
+        Question("POST to API", api, "/lookup", "POST", b'{"symbol": "SPY"}', header),
+    )
+
+
+def _socket(site: Site) -> Question:
+    return Question("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/edge.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=1, help="how many cutovers and rollbacks (1)")
+    parser.add_argument("--clients", type=int, default=50, help="half keep their connection, half don't (50)")
+    parser.add_argument("--sockets", type=int, default=10, help="open websockets (10)")
+    parser.add_argument("--think", type=float, default=0.4, help="seconds between a client's requests (0.4)")
+    parser.add_argument("--idle", type=float, default=5.0, help="seconds of asking before anything happens (5)")
+    parser.add_argument("--name", default="bench", help="the lab's name (bench)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

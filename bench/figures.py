@@ -1,0 +1,154 @@
+"""What samples and events amount to: waits, failures, outages, the hold and its steps."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.client import Sample
+
+Event = Mapping[str, Any]
+Window = tuple[float, float]  # from, to, in seconds
+
+# How the names of the first and of the last step in the hold begin.
+BEGINS, ENDS = "edge: point to the parking lot", "edge: parked requests to"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A part of the run as the public felt it. Waits and windows in seconds."""
+
+    requests: int
+    failures: Mapping[str, int]  # kind → how many
+    repeats: Mapping[str, int]  # method → how many; browsers repeat POST too, RFC 9110 (9.2.2) would not
+    longest: float
+    p50: float
+    p99: float
+    outages: tuple[Window, ...]
+    runtimes: Mapping[str, int]
+
+    @property
+    def failed(self) -> int:
+        """All failures, of whatever kind."""
+        return sum(self.failures.values())
+
+    @property
+    def away(self) -> float:
+        """Seconds for which anything that was asked for was away."""
+        return sum(end - start for start, end in self.outages)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a plan that did something, and how long it took (seconds)."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Hold:
+    """From the moment when requests wait until they are let go, and the steps in between."""
+
+    seconds: float
+    stages: tuple[Stage, ...]
+
+
+def tally(samples: Iterable[Sample]) -> Tally:
+    """The sum of these samples; waits of failures count only for the longest."""
+    chosen = sorted(samples, key=lambda sample: sample.started)
+    served = sorted(sample.seconds for sample in chosen if not sample.failure)
+    by_question: dict[str, list[Sample]] = collections.defaultdict(list)
+    for sample in chosen:
+        by_question[sample.question.name].append(sample)
+    windows = [window for some in by_question.values() for window in outages(some)]
+    return Tally(
+        requests=len(chosen),
+        failures=collections.Counter(sample.failure for sample in chosen if sample.failure),
+        repeats=collections.Counter(sample.question.method for sample in chosen if sample.repeated),
+        longest=max((sample.seconds for sample in chosen), default=0.0),
+        p50=percentile(served, 0.50),
+        p99=percentile(served, 0.99),
+        outages=tuple(union(windows)),
+        runtimes=collections.Counter(sample.runtime for sample in chosen if sample.runtime),
+    )
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The smallest value that at least this share (0 to 1) of the ordered values does not exceed; 0 of none."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else 0.0
+
+
+def outages(samples: Iterable[Sample]) -> list[Window]:
+    """From each first failure to the next success, both as they were sent; one that lasts ends with its last try.
+
+    For samples of one and the same question: two that are served by different processes fail for themselves.
+    """
+    found: list[Window] = []
+    since: float | None = None
+    last = 0.0
+    for sample in sorted(samples, key=lambda sample: sample.started):
+        if sample.failure:
+            since = sample.started if since is None else since
+            last = sample.started + sample.seconds
+        elif since is not None:
+            found.append((since, sample.started))
+            since = None
+    return found if since is None else [*found, (since, last)]
+
+
+def union(windows: Iterable[Window]) -> list[Window]:
+    """The same windows, those that touch made one."""
+    merged: list[Window] = []
+    for start, end in sorted(windows):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def stages(events: Iterable[Event]) -> list[Stage]:
+    """The steps that a plan's journal shows as done, in order; those with nothing to do took no time."""
+    return [Stage(e["step"], e["ms"] / 1000) for e in events if e["event"] == "done" and e["step"]]
+
+
+def hold(events: Sequence[Event]) -> Hold | None:
+    """The hold of a plan that parks requests, from its journal; None of one that does not.
+
+    It begins as the edge is pointed to the parking lot, which may park the first requests at once, and ends when
+    those parked are let go.
+    """
+    begin = _first(events, "start", BEGINS)
+    end = _first(events, "done", ENDS)
+    if begin is None or end is None:
+        return None
+    return Hold(_at(events[end]) - _at(events[begin]), tuple(stages(events[begin : end + 1])))
+
+
+def felt(events: Iterable[Event]) -> dict[str, dict[str, int]]:
+    """The runner's own record of what the public felt: domain → figures, as its `finished` event tells."""
+    return {name: figures for e in events for name, figures in e["evidence"].get("felt", {}).items()}
+
+
+def agrees(record: Mapping[str, int], seen: Tally, slack: float = 0.5) -> bool:
+    """Whether the runner's record tells what was seen from outside: both nothing, or outages equal but for `slack`.
+
+    The two ask at their own moments, some 50 ms apart, and requests that fail hang for as long as they like.
+    """
+    if not record["failures"] or not seen.failed:
+        # A single failed request may fall between the other's, a longer outage can't.
+        return max(record["outage_ms"] / 1000, seen.away) <= slack
+    return abs(record["outage_ms"] / 1000 - seen.away) <= slack + 0.1 * seen.away
+
+
+def _first(events: Sequence[Event], kind: str, step: str) -> int | None:
+    return next((n for n, e in enumerate(events) if e["event"] == kind and (e["step"] or "").startswith(step)), None)
+
+
+def _at(event: Event) -> float:
+    return datetime.datetime.fromisoformat(event["time"]).timestamp()

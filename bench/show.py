@@ -1,0 +1,212 @@
+"""What was measured, as tables."""
+
+from __future__ import annotations
+
+import collections
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from bench import figures
+from bench.crowd import Crowd, Cut
+from bench.figures import Tally
+from bench.methods import Timing
+from fabfile.inventory import Site
+from fabfile.report import Report
+
+_WIDTH = 200  # columns of a file, or of a pipe
+_MANY = 6  # outage windows that are told one by one
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the run, on the monotonic clock, and how long the work in it took (seconds)."""
+
+    name: str
+    started: float
+    ended: float
+    took: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A part that was the tool's, with its journal's events."""
+
+    name: str
+    events: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a run has measured."""
+
+    crowd: Crowd
+    parts: Sequence[Part]
+    plans: Sequence[Plan]
+    timings: Mapping[str, Timing]
+    open: int  # websockets at the end
+    unchanged: bool  # the third host's row and file
+    used: float  # seconds of processor time a second, by the load generator and what it started
+
+    def tally(self, part: Part, domain: str = "") -> Tally:
+        """The part as it was felt, or as those felt it who asked for one domain."""
+        chosen = (s for s in self.crowd.samples if part.started <= s.started < part.ended)
+        return figures.tally(s for s in chosen if domain in ("", s.question.domain))
+
+    def cuts(self, part: Part) -> list[Cut]:
+        """The websockets that were cut in this part."""
+        return [cut for cut in self.crowd.cuts if part.started <= cut.at < part.ended]
+
+    def named(self, start: str) -> list[Part]:
+        """The parts whose names begin so."""
+        return [part for part in self.parts if part.name.startswith(start)]
+
+
+def saying(name: str) -> None:
+    """Tell what is being measured."""
+    print(f"bench: {name}", file=sys.stderr, flush=True)
+
+
+def everything(found: Findings, site: Site) -> None:
+    """Print all tables."""
+    console = Console(highlight=False, emoji=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    report = Report(console=console)
+    _public(report, found)
+    _websockets(report, found)
+    for way in ("cutover", "rollback"):
+        _steps(report, way, [plan for plan in found.plans if plan.name.startswith(way)])
+    _agreement(report, found, site)
+    _bare(report, found)
+    _ratios(report, found)
+    (idle, *_) = found.parts
+    rate = found.tally(idle).requests / (idle.ended - idle.started)
+    report.say(f"\n{rate:.0f} requests/s while nothing happened; asking took {found.used:.0%} of one processor.")
+    report.say(f"{found.open} websockets were open at the end.")
+    report.say(f"The third proxy host's row and file: {'byte-identical' if found.unchanged else 'CHANGED'}.")
+
+
+def _public(report: Report, found: Findings) -> None:
+    rows = []
+    for part in found.parts:
+        tally = found.tally(part)
+        rows.append((
+            part.name, _s(part.took), str(tally.requests), str(tally.failed), _repeats(tally),
+            _s(tally.longest), _ms(tally.p50), _ms(tally.p99), f"{_s(tally.away)} in {len(tally.outages)}",
+        ))  # fmt: skip
+    columns = ("", "took", "requests", "failed", "repeats", "longest wait", "p50", "p99", "outages")
+    report.table("What the public felt", columns, rows)
+    for part in found.parts:
+        tally = found.tally(part)
+        for kind, count in sorted(tally.failures.items()):
+            report.say(f"  {part.name}: {count} × {kind}")
+        windows = [f"{_s(start - part.started)} to {_s(end - part.started)}" for start, end in tally.outages[:_MANY]]
+        if windows:
+            more = len(tally.outages) - len(windows)
+            report.say(f"  {part.name}: away from {', '.join(windows)}{f' and {more} more' if more else ''}")
+
+
+def _websockets(report: Report, found: Findings) -> None:
+    rows = []
+    for part in found.parts:
+        cuts = found.cuts(part)
+        back = sorted(cut.seconds for cut in cuts)
+        by = ", ".join(f"{count} × {name or '?'}" for name, count in _counted(cut.runtime for cut in cuts))
+        refused = sum(cut.refused for cut in cuts)
+        rows.append((
+            part.name, str(len(cuts)), str(refused), _s(figures.percentile(back, 0.5)), _s(max(back, default=0.0)), by,
+        ))  # fmt: skip
+    columns = ("websockets", "cut", "tries refused", "back after, median", "longest", "then served by")
+    report.table("", columns, rows)
+
+
+def _steps(report: Report, way: str, plans: Sequence[Plan]) -> None:
+    """How long the hold and each step took, over all plans of one way."""
+    holds = [hold for plan in plans if (hold := figures.hold(plan.events))]
+    inside = {stage.name for hold in holds for stage in hold.stages}
+    took: dict[str, list[float]] = collections.defaultdict(list)
+    for plan in plans:
+        for stage in figures.stages(plan.events):
+            took[stage.name].append(stage.seconds)
+    rows = [(name, *_spread(some), "in the hold" if name in inside else "") for name, some in took.items()]
+    median, longest = _spread([hold.seconds for hold in holds])
+    held = f"held for {median}, at most {longest}" if holds else "nothing is parked in these plans"
+    report.table(f"{way}: {held}", ("step", "median", "longest", ""), rows)
+
+
+def _agreement(report: Report, found: Findings, site: Site) -> None:
+    """The runner's own record beside what was seen from outside."""
+    rows = []
+    for plan in found.plans:
+        (part,) = (part for part in found.parts if part.name == plan.name)
+        record = figures.felt(plan.events)
+        for domain in (site.edge.app_domain, site.edge.api_domain):
+            own, theirs = found.tally(part, domain), record[domain]
+            rows.append((
+                plan.name, domain,
+                *_pair(theirs["requests"], own.requests), *_pair(theirs["failures"], own.failed),
+                _s(theirs["longest_wait_ms"] / 1000), _s(own.longest), _s(theirs["outage_ms"] / 1000), _s(own.away),
+                "agree" if figures.agrees(theirs, own) else "DIFFER",
+            ))  # fmt: skip
+    kinds = ("requests", "failed", "longest wait", "outage")
+    columns = [name for kind in kinds for name in (f"{kind}: runner", "seen")]
+    report.table("The runner's own record, and what was seen from outside", ("", "", *columns, ""), rows)
+
+
+def _bare(report: Report, found: Findings) -> None:
+    rows = [
+        (name, _s(timing.stop), _s(timing.start), _s(timing.answering), _s(timing.whole))
+        for name, timing in found.timings.items()
+    ]
+    report.table("By hand", ("", "stop", "start", "until it answers", "whole"), rows)
+
+
+def _ratios(report: Report, found: Findings) -> None:
+    rows = []
+    for way, bare in (("cutover", "bare, to native"), ("rollback", "bare, to docker")):
+        (original,) = found.named(f"original's {way}")
+        theirs, limit = found.tally(original), found.timings[bare].whole
+        for part in found.named(f"{way} "):
+            ours = found.tally(part)
+            rows.append((
+                part.name,
+                _ratio(ours.failed, theirs.failed), _ratio(ours.away, theirs.away),
+                _ratio(ours.longest, theirs.longest), _ratio(part.took, original.took),
+                _ratio(len(found.cuts(part)), len(found.cuts(original))),
+                _ratio(ours.longest, limit),
+            ))  # fmt: skip
+    columns = ("ours : theirs", "failed", "outage", "longest wait", "took", "websockets cut", "longest wait : bare")
+    report.table("Against the original's way, and against the bare stop and start", columns, rows)
+
+
+def _repeats(tally: Tally) -> str:
+    return ", ".join(f"{count} {method}" for method, count in tally.repeats.items()) or "0"
+
+
+def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
+    return collections.Counter(values).most_common()
+
+
+def _spread(values: Sequence[float]) -> tuple[str, str]:
+    """Median and largest, in seconds."""
+    return _s(figures.percentile(sorted(values), 0.5)), _s(max(values, default=0.0))
+
+
+def _pair(one: int, other: int) -> tuple[str, str]:
+    return str(one), str(other)
+
+
+def _ratio(ours: float, theirs: float) -> str:
+    return f"{ours / theirs:.2f}" if theirs else ("0 : 0" if not ours else f"{ours:g} : 0")
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,146 @@
+"""What the edge needs of UFW stays or comes; what the world does not need is found, and goes where it can."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabfile import plan as plans
+from fabfile.inventory import Site
+from fabfile.plan import Plan, Steps
+from fabfile.plans import firewall
+from fabfile.runner.facts import Facts, Listener
+from fabfile.runner.ufw import parse
+from tests.facts import SUBNET, changed
+
+FORMER = "ufw allow from 172.19.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'"
+WORLD = "ufw allow 3000/tcp"
+OPEN = ("web, port 3000", "api, port 4000", "NPM's admin page, port 81")
+
+
+def ruled(facts: Facts, *lines: str, default: str = "deny") -> Facts:
+    """The facts with these rules alone."""
+    return changed(facts, rules=tuple(rule for rule in map(parse, lines) if rule), firewall_default=default)
+
+
+def ours(port: int, name: str) -> str:
+    return f"ufw allow from {SUBNET} to any port {port} proto tcp comment 'npm bridge to native {name}'"
+
+
+def left(steps: Steps, facts: Facts) -> list[str]:
+    """What the steps that have something to do would run."""
+    done = plans.settled(Plan("x", steps), facts)
+    return [step.action.describe() for step in steps if step.name not in done]
+
+
+def found(site: Site, facts: Facts) -> dict[str, str]:
+    """The rows of an audit that are not good."""
+    return {what: text for what, ok, text in firewall.audit(site, facts) if not ok}
+
+
+def test_our_rule_for_a_former_subnet_goes_and_the_one_for_todays_comes(site: Site, fresh: Facts) -> None:
+    facts = ruled(fresh, FORMER, WORLD)
+    assert left(firewall.allow(site, facts), facts) == [
+        f"ufw allow proto tcp from {SUBNET} to any port 4000 comment 'npm bridge to native api'",
+        "ufw delete allow from 172.19.0.0/16 to any port 4000 proto tcp",
+    ]
+
+
+def test_our_rule_for_a_former_subnets_parking_lot_goes(site: Site, fresh: Facts) -> None:
+    former = ours(13000, "web parking").replace(SUBNET, "172.19.0.0/16")
+    facts = ruled(fresh, ours(3000, "web"), ours(4000, "api"), ours(13000, "web parking"), former)
+    assert left(firewall.allow(site, facts), facts) == [
+        "ufw delete allow from 172.19.0.0/16 to any port 13000 proto tcp"
+    ]
+
+
+def test_our_rule_for_a_former_port_goes(site: Site, fresh: Facts) -> None:
+    facts = ruled(fresh, ours(3000, "web"), ours(4000, "api"), ours(4001, "api"))
+    assert left(firewall.allow(site, facts), facts) == [f"ufw delete allow from {SUBNET} to any port 4001 proto tcp"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ufw allow from 172.19.0.0/16 to any port 4000 proto tcp",
+        "ufw allow from 172.19.0.0/16 to any port 4000 proto tcp comment 'somebody else'",
+        "ufw allow 4000/tcp comment 'npm bridge to native api'",
+        "ufw deny from 172.19.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'",
+    ],
+)
+def test_what_is_not_ours_stays(site: Site, fresh: Facts, line: str) -> None:
+    facts = ruled(fresh, ours(3000, "web"), ours(4000, "api"), line)
+    assert left(firewall.allow(site, facts), facts) == []
+
+
+def test_nothing_is_taken_for_stale_while_the_subnet_is_unknown(site: Site, fresh: Facts) -> None:
+    facts = ruled(changed(fresh, edge={"network": {}}), FORMER)
+    assert [line for line in left(firewall.allow(site, facts), facts) if "delete" in line] == []
+
+
+def test_closing_lets_the_bridge_in_by_a_rule_of_its_own_before_the_worlds_goes(site: Site, fresh: Facts) -> None:
+    facts = ruled(fresh, "ufw allow 22/tcp", WORLD, ours(4000, "api"), "ufw allow 6379", "ufw limit 81/tcp")
+    assert left(firewall.close(site, facts), facts) == [
+        f"ufw allow proto tcp from {SUBNET} to any port 3000 comment 'npm bridge to native web'",
+        "ufw delete allow 3000/tcp",
+        "ufw delete allow 6379",
+        "ufw delete limit 81/tcp",
+    ]
+    assert firewall.refusals(site, facts) == []
+    closed = ruled(fresh, "ufw allow 22/tcp", ours(3000, "web"), ours(4000, "api"))
+    assert left(firewall.close(site, closed), closed) == []
+    assert found(site, closed) == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ufw allow 80,81,3000/tcp",
+        "ufw allow 2999:4000/tcp",
+        "ufw allow from any to any",
+        "ufw allow in on eth0 to any port 3000 proto tcp",
+    ],
+)
+def test_a_rule_that_opens_more_stays_and_is_named_with_the_cure(site: Site, fresh: Facts, line: str) -> None:
+    facts = ruled(fresh, line, ours(3000, "web"), ours(4000, "api"))
+    assert [text for text in left(firewall.close(site, facts), facts) if "delete" in text] == []
+    (finding,) = firewall.refusals(site, facts)
+    assert finding.warning and f"`{line}`" in finding.text and "3000 (web)" in finding.text
+    assert line in found(site, facts)["web, port 3000"]
+
+
+def test_a_default_that_lets_in_is_found_and_named(site: Site, fresh: Facts) -> None:
+    facts = ruled(fresh, "ufw deny 81/tcp", default="allow")
+    rows = found(site, facts)
+    assert "UFW" in rows and "ufw default allow incoming" in rows["web, port 3000"]
+    assert "NPM's admin page, port 81" not in rows
+    (finding,) = firewall.refusals(site, facts)
+    assert "ufw default allow incoming" in finding.text
+
+
+def test_what_docker_publishes_is_open_whatever_ufw_says(site: Site, fresh: Facts) -> None:
+    proxies = (Listener(81, "0.0.0.0", 9, "docker-proxy", ""), Listener(81, "::", 9, "docker-proxy", ""))
+    facts = changed(ruled(fresh, "ufw deny 81"), listeners=(*fresh.listeners, *proxies))
+    assert found(site, facts) == {"NPM's admin page, port 81": "Docker publishes it on 0.0.0.0, ::, past UFW"}
+    (finding,) = firewall.refusals(site, facts)
+    assert finding.warning and "127.0.0.1:81" in finding.fix
+
+
+def test_loopback_and_bridge_are_not_the_world(site: Site, fresh: Facts) -> None:
+    own = (Listener(81, "127.0.0.1", 9, "docker-proxy", ""), Listener(3000, "172.18.0.1", 9, "bun", ""))
+    facts = changed(ruled(fresh), listeners=own)
+    assert found(site, facts) == {}
+    assert found(site, changed(facts, firewall_active=False)) == {"UFW": "not active: nothing filters"}
+
+
+def test_without_a_filter_whatever_listens_is_open_and_closing_is_refused(site: Site, fresh: Facts) -> None:
+    facts = changed(ruled(fresh), firewall_active=False, listeners=(Listener(6379, "0.0.0.0", 9, "redis-server", ""),))
+    assert found(site, facts)["redis, port 6379"] == "redis-server listens on 0.0.0.0"
+    (finding,) = firewall.refusals(site, facts)
+    assert not finding.warning and "not active" in finding.text
+
+
+def test_every_port_of_the_inventory_that_is_nobodys_business_is_judged(site: Site, fresh: Facts) -> None:
+    ports = (3000, 4000, 81, 4222, 8222, 6379, 8123)
+    facts = ruled(fresh, *(f"ufw allow {port}/tcp" for port in ports))
+    assert set(found(site, facts)) >= set(OPEN)
+    assert len(found(site, facts)) == len(ports)
