@@ -82,8 +82,8 @@ def test_closing_lets_the_bridge_in_by_a_rule_of_its_own_before_the_worlds_goes(
     assert left(firewall.close(site, facts), facts) == [
         f"ufw allow proto tcp from {SUBNET} to any port 3000 comment 'npm bridge to native web'",
         "ufw delete allow 3000/tcp",
-        "ufw delete allow 6379",
         "ufw delete limit 81/tcp",
+        "ufw delete allow 6379",
     ]
     assert firewall.refusals(site, facts) == []
     closed = ruled(fresh, "ufw allow 22/tcp", ours(3000, "web"), ours(4000, "api"))
@@ -130,6 +130,13 @@ def test_loopback_and_bridge_are_not_the_world(site: Site, fresh: Facts) -> None
     facts = changed(ruled(fresh), listeners=own)
     assert found(site, facts) == {}
     assert found(site, changed(facts, firewall_active=False)) == {"UFW": "not active: nothing filters"}
+
+
+def test_a_firewall_that_does_not_answer_is_said_to_and_nothing_is_concluded(site: Site, fresh: Facts) -> None:
+    facts = changed(fresh, firewall_active=False, firewall_error="ufw ended with 1", rules=())
+    assert found(site, facts) == {"UFW": "ufw ended with 1"}
+    (finding,) = firewall.refusals(site, facts)
+    assert not finding.warning and "ufw ended with 1" in finding.text
 
 
 def test_without_a_filter_whatever_listens_is_open_and_closing_is_refused(site: Site, fresh: Facts) -> None:
