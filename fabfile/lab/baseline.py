@@ -56,7 +56,9 @@ def baseline() -> tuple[Cached, Cached]:
     base = root()
     own = [Path(__file__), HERE / "edge", HERE / "app", *(ASSETS / name for name in ("images", "npm", "env"))]
     own += [archive for archive in [_official_edge()] if archive]
-    recipe = digest([base.key, *own, *(file.content for file in render.compose(_site()))])
+    recipe = digest(
+        [base.key, site.NPM_IDENTITY, site.NPM_SECRET, *own, *(file.content for file in render.compose(_site()))]
+    )
     return cached("baseline", recipe, lambda folder: _build(folder, base)), base
 
 
@@ -135,6 +137,8 @@ def _make_images(guest: Guest, base: Cached) -> None:
     """Without a registry: a root file system as the base, and small layers over it."""
     guest.unpack(ASSETS / "images", IMAGES, owner="root")
     guest.unpack(HERE / "edge/image", f"{IMAGES}/edge", owner="root")
+    for name in ("api.py", "hostfile.py"):
+        guest.write(f"{IMAGES}/edge/{name}", (HERE / "edge" / name).read_bytes())
     with (base.path / "image.tar").open("rb") as image:
         guest.run(["docker", "import", "-", "islandflow-lab/base"], stdin=image, timeout=300)
     for name in ("nats", "redis", "edge"):
@@ -151,7 +155,8 @@ def _make_images(guest: Guest, base: Cached) -> None:
 def _start_edge(guest: Guest, names: Sequence[str], folder: Path) -> None:
     """The edge with its three hosts: it makes its own database first, which then gets the rows, as the files appear."""
     guest.unpack(ASSETS / "npm", NPM_ROOT, owner="root")
-    guest.write(f"{NPM_ROOT}/.env", f"EDGE_IMAGE={_edge_image(guest)}\n".encode())
+    settings = {"EDGE_IMAGE": _edge_image(guest), "IDENTITY": site.NPM_IDENTITY, "SECRET": site.NPM_SECRET}
+    guest.write(f"{NPM_ROOT}/.env", "".join(f"{key}={value}\n" for key, value in settings.items()).encode())
     guest.run(["chown", "delta:delta", NPM_ROOT])
     compose = f"cd {NPM_ROOT} && docker compose"
     database = f"{NPM_ROOT}/data/database.sqlite"

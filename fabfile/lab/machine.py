@@ -135,6 +135,7 @@ class Lab:
             f"  shell      {shlex.join(self.ssh())}",
             f"  app        curl --cacert {self.ca} --connect-to ::127.0.0.1:{ports['https']} {self._app_url}",
             f"  ports      {', '.join(f'{name} {port}' for name, port in ports.items())}, all on 127.0.0.1",
+            f"  edge's API export NPM_IDENTITY={site.NPM_IDENTITY} NPM_SECRET={site.NPM_SECRET}",
             f"  console    {self.folder / 'console.log'}",
             "Next:",
             f"  export ISLANDFLOW_INVENTORY={self.inventory}",

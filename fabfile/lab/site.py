@@ -13,6 +13,9 @@ PROJECT_INVENTORY = Path(__file__).parents[2] / "inventory.toml"
 # The VPS's port behind each forwarder on 127.0.0.1. Not all are open: they lead to the public address.
 STATIONS = {"ssh": 22, "http": 80, "npm": 81, "https": 443, "web": 3000, "api": 4000}
 
+# Who may log in to the edge's own API.
+NPM_IDENTITY, NPM_SECRET = "lab@islandflow.test", "only-in-the-lab"
+
 IMAGES = {"nats": "islandflow-lab/nats", "redis": "islandflow-lab/redis", "clickhouse": "islandflow-lab/clickhouse"}
 
 
