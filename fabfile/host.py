@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import paramiko
@@ -21,7 +21,7 @@ from fabfile.errors import HandsNeeded, Unreachable
 from fabfile.plan import Plan
 from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.codec import decode
-from fabfile.runner.facts import Facts, Wanted
+from fabfile.runner.facts import EdgeLogin, Facts, Wanted
 
 Event = dict[str, Any]
 
@@ -66,13 +66,20 @@ class Host:
         except ConnectionLost as lost:
             raise self._stopped(str(lost)) from lost
 
-    def ship(self, plan: Plan, facts: Facts) -> Iterator[Event]:
+    def log_in(self, login: EdgeLogin) -> dict[str, str]:
+        """What NPM's API, asked on the VPS, says to a log-in: `token`, `challenge` or `refused`. Raises Unreachable."""
+        answers = self._ask("log_in", [], shipment.request(login))
+        if not answers:
+            raise self._stopped("the log-in to NPM's API ended without an answer")
+        return answers[0]
+
+    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> Iterator[Event]:
         """Ship a plan, have it started, and yield its events until it is finished.
 
         A lost connection changes nothing on the VPS: this connects again and goes on where it was.
         Raises Unreachable, or HandsNeeded when the runner went away before the end.
         """
-        yield from self._persistent(plan.id, self._call("ship", [], shipment.shipment(plan, facts)))
+        yield from self._persistent(plan.id, self._call("ship", [], shipment.shipment(plan, facts, secrets)))
 
     def follow(self, plan_id: str, told: int = 0) -> Iterator[Event]:
         """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fabfile import plan as plans
 from fabfile.plan import Plan
 from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.codec import encode
-from fabfile.runner.facts import Facts, Wanted
+from fabfile.runner.facts import EdgeLogin, Facts, Wanted
 
 _RUNNER = Path(__file__).parent / "runner"
 _MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
@@ -54,19 +55,20 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def request(wanted: Wanted | StreamsRef) -> bytes:
-    """What a survey, or a look at the streams, is sent."""
-    return _line(encode(wanted))
+def request(asked: Wanted | StreamsRef | EdgeLogin) -> bytes:
+    """What a verb that only answers is sent."""
+    return _line(encode(asked))
 
 
-def shipment(plan: Plan, facts: Facts) -> bytes:
-    """The plan and those of its files that the survey did not find on the VPS."""
+def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
+    """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
     known = set(facts.ops.get("files", ()))
     lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
     header = {
         "plan": plans.as_json(plan),
         "runner": runner_name(),
         "files": {name: len(content) for name, content in lacking.items()},
+        "secrets": dict(secrets or {}),
     }
     return _line(header) + b"".join(lacking.values())
 

@@ -26,12 +26,14 @@ from fabfile.runner.facts import (
     Workload,
 )
 from fabfile.runner.npm import PointEdge
+from fabfile.runner.npmbackup import EdgeBackup, SavedHost
 from fabfile.runner.npmfile import Upstream
 from fabfile.runner.ufw import parse
 from tests.runner.fake_edge import FakeEdge, stand_in
 
 GATEWAY, SUBNET = "172.18.0.1", "172.18.0.0/16"
 NATIVE_USERS = {"nats": "101:102", "redis": "100:101", "clickhouse": "999:999"}
+BACKUP = "20261124T150000-000001"  # of the edge, as it is
 VERSIONS = {"nats": "2.10.7", "redis": "7.2.4", "clickhouse": "23.8.16.16"}
 
 
@@ -93,6 +95,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         firewall_default="deny",
         rules=tuple(_rule(site, port) for port in (3000, 4000)),
         edge=edge,
+        edge_backups=(backup(edge),),
         health={
             f"{side}/{w.name}": Health(w.name, side, side == runtime, "healthy" if side == runtime else "down")
             for side in RUNTIMES
@@ -120,6 +123,15 @@ def fresh(site: Site, edge: dict[str, Any]) -> Facts:
         accounts=dict.fromkeys(facts.accounts, ""),
         rules=tuple(rule for rule in [parse("ufw allow 3000/tcp")] if rule),
     )
+
+
+def backup(edge: dict[str, Any], number: str = BACKUP) -> EdgeBackup:
+    """A backup of the edge as these facts show it."""
+    hosts = {
+        domain: SavedHost(domain, fact.row, fact.path, 1, "", fact.row.enabled)
+        for domain, fact in edge["hosts"].items()
+    }
+    return EdgeBackup(number, "p1", 1.7e9, hosts, {domain: fact.text for domain, fact in edge["hosts"].items()})
 
 
 def unit(name: str, running: bool) -> Unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from fabfile import operation
 from fabfile.errors import Unreachable
 from fabfile.plan import Plan
 from fabfile.runner.appfacts import JetStream, StreamsRef
-from fabfile.runner.facts import Facts, Wanted
+from fabfile.runner.facts import EdgeLogin, Facts, Wanted
 
 GOOD_HOST = {"name": "vps"}
 
@@ -29,6 +29,8 @@ class FakeHost:
         self.deaf = False  # it can't be told a word
         self.calls: list[tuple[Any, ...]] = []
         self.shipped: list[Plan] = []
+        self.secrets: dict[str, str] = {}  # what came beside the last one
+        self.logins: list[dict[str, str]] = []  # what NPM's API answers, one after the other
 
     def survey(self, wanted: Wanted) -> Facts:
         if self.later and ("survey",) in self.calls:
@@ -43,9 +45,14 @@ class FakeHost:
                 raise KeyboardInterrupt
             yield float(number), look
 
-    def ship(self, plan: Plan, facts: Facts) -> Iterator[dict[str, Any]]:
+    def log_in(self, login: EdgeLogin) -> dict[str, str]:
+        self.calls.append(("log_in", login))
+        return self.logins.pop(0)
+
+    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         assert facts is self.facts, "a plan goes with the survey that it was made from"
         self.shipped.append(plan)
+        self.secrets = dict(secrets)
         return self._told("ship", plan.id)
 
     def follow(self, plan_id: str, told: int = 0) -> Iterator[dict[str, Any]]:

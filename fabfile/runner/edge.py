@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import docker, npmfile, npmrows, npmserver
+from . import docker, npmbackup, npmfile, npmrows, npmserver
 from .codec import wire
 from .facts import EdgeRef
 from .machine import CommandFailed, Machine, StepFailed, said
 from .npmfile import Drift, Upstream
 from .npmrows import ProxyHost
 from .npmserver import EdgeContainer
+from .npmtext import decoded
 
 
 @wire
 @dataclass(frozen=True)
 class HostFact:
-    """One of our hostnames at the edge. With a `problem` the other fields may be empty."""
+    """One of our hostnames at the edge. With a `problem` the other fields may be empty.
+
+    A host that is disabled, or whose file NPM has deleted, has no `text`; what the file would be is then `kept`,
+    or `unkept` says why that cannot be told.
+    """
 
     domain: str
     problem: str = ""  # why there is nothing that a switch could safely build on
@@ -32,6 +36,13 @@ class HostFact:
     route_upstream: Optional[Upstream] = None
     drift: Tuple[str, ...] = ()  # how file and database differ
     stale: bool = False  # the file is newer than what the running nginx has read
+    kept: str = ""
+    unkept: str = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is disabled: the public has no such host."""
+        return self.row is not None and not self.row.enabled
 
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
@@ -51,7 +62,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
     except CommandFailed as error:
         facts["problem"] = facts["problem"] or said(error)
     try:
-        facts["hosts"] = {fact.domain: fact for fact in host_facts(ref, read_at(box))}
+        facts["hosts"] = {fact.domain: fact for fact in host_facts(machine, ref, read_at(box))}
     except StepFailed as error:
         facts["problem"] = str(error)
     return facts
@@ -62,13 +73,13 @@ def read_at(box: EdgeContainer) -> float:
     return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
 
 
-def host_facts(ref: EdgeRef, read: float) -> List[HostFact]:
+def host_facts(machine: Machine, ref: EdgeRef, read: float) -> List[HostFact]:
     """What database and files say of our hostnames, nginx having read its files at `read` (see `read_at`).
 
     Raises StepFailed when the database cannot be read.
     """
     rows = npmrows.live_rows(ref.database)
-    return [_host(ref, rows, domain, read) for domain in ref.domains]
+    return [_host(machine, ref, rows, domain, read) for domain in ref.domains]
 
 
 def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
@@ -76,55 +87,56 @@ def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
     return Path(ref.root) / "data/nginx/proxy_host" / f"{row.id}.conf"
 
 
-def decoded(content: bytes) -> str:
-    """A file's text such that `encoded` gives the very same bytes again."""
-    return content.decode("utf-8", "surrogateescape")
-
-
-def encoded(text: str) -> bytes:
-    """The bytes of a text that `decoded` made."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def digest(text: str) -> str:
-    """SHA-256 of a text that `decoded` made."""
-    return hashlib.sha256(encoded(text)).hexdigest()
-
-
-def _host(ref: EdgeRef, rows: List[ProxyHost], domain: str, read: float) -> HostFact:
+def _host(machine: Machine, ref: EdgeRef, rows: List[ProxyHost], domain: str, read: float) -> HostFact:
     problem = npmrows.row_problem(rows, domain)
     if problem:
         return HostFact(domain, problem)
     row = next(row for row in rows if domain in row.names)
     path = file_of(ref, row)
+    bare = HostFact(domain, "", row, str(path))
     try:
+        if not path.exists():
+            return _without_file(machine, ref, bare, row)
         text = decoded(path.read_bytes())
         stale = path.stat().st_mtime > read > 0
     except OSError as error:
-        return HostFact(domain, f"the generated file of {domain} cannot be read: {error}", row, str(path))
+        return replace(bare, problem=f"the generated file of {domain} cannot be read: {error}")
     try:
-        server = npmfile.server_block(text, domain)
+        found = _read(replace(bare, text=text, stale=stale), text)
     except Drift as error:
-        return HostFact(domain, str(error), row, str(path), text)
+        return replace(bare, problem=str(error), text=text)
+    return replace(found, drift=_drift(row, found.upstream, text, domain))
+
+
+def _without_file(machine: Machine, ref: EdgeRef, bare: HostFact, row: ProxyHost) -> HostFact:
+    """A host that no file serves: its row tells where it would lead."""
+    lost = (f"{bare.domain}: enabled in the database, and its file is missing",) if row.enabled else ()
+    found = replace(bare, upstream=row.upstream, tls=True, drift=lost)  # a name that NPM has not is refused by TLS
+    try:
+        kept = npmbackup.kept_file(machine.ops, ref.database, row, bare.domain)
+        return replace(found, tls=_read(bare, kept).tls, kept=kept)
+    except (StepFailed, OSError) as error:
+        return replace(found, unkept=str(error))
+
+
+def _read(bare: HostFact, text: str) -> HostFact:
+    """What a file says. Raises Drift when it is not one of NPM's."""
+    server = npmfile.server_block(text, bare.domain)
     blocks = npmfile.route_blocks(server.children or ())
-    own = npmfile.own_upstream(server)
-    return HostFact(
-        domain,
-        row=row,
-        path=str(path),
-        text=text,
+    return replace(
+        bare,
         tls=any("ssl" in listen.values for listen in server.find("listen")),
-        upstream=own,
+        upstream=npmfile.own_upstream(server),
         # nginx takes the first matching location, so the first block is the one that counts.
         routes=blocks[0].prefixes if blocks else (),
         route_upstream=blocks[0].upstream if blocks else None,
-        drift=_drift(row, own, text, domain),
-        stale=stale,
     )
 
 
 def _drift(row: ProxyHost, own: Optional[Upstream], text: str, domain: str) -> Tuple[str, ...]:
     found = []
+    if not row.enabled:
+        found.append(f"{domain}: disabled in the database, and its file is still there")
     if own is None or not row.leads_to(own):
         found.append(f"{domain}: the database sends requests to {row.place}, the file to {own or 'nowhere'}")
     try:

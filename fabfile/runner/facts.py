@@ -59,6 +59,19 @@ class EdgeRef:
     container: str
     network: str
     domains: Tuple[str, ...]
+    api_port: int = 81  # of NPM's own HTTP API, in its container
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeLogin:
+    """A question to NPM's API: who one is, or the two-factor code that answers its challenge. Never kept."""
+
+    edge: EdgeRef
+    identity: str = ""
+    secret: str = field(default="", repr=False)
+    challenge: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
 
 
 @wire
@@ -86,6 +99,7 @@ class Wanted:
     scripts: Tuple[str, ...] = ()  # read as `user`
     firewall: bool = False
     edge: Optional[EdgeRef] = None
+    edge_backups: str = ""  # "all" of them as a list, or one by its identifier, with its files
     workloads: Tuple[Workload, ...] = ()
     patience: float = 0.0  # seconds to wait until the workloads are healthy
     checkout: str = ""  # asked as `user`
@@ -250,6 +264,7 @@ class Facts:
     firewall_default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
     rules: Tuple[Rule, ...] = ()
     edge: Dict[str, Any] = field(default_factory=dict)
+    edge_backups: Tuple[Any, ...] = ()  # EdgeBackup
     health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"
     checkout: Optional[Checkout] = None
     checkout_error: str = ""

@@ -168,6 +168,18 @@ def _edge(machine: Machine, wanted: Wanted) -> Found:
     return {"edge": edge_facts(machine, wanted.edge)}
 
 
+def _edge_backups(machine: Machine, wanted: Wanted) -> Found:
+    from . import npmbackup  # which knows the edge's database, as `edge` does
+
+    assert wanted.edge is not None
+    if wanted.edge_backups == "all":
+        return {"edge_backups": tuple(npmbackup.listed(machine.ops))}
+    try:
+        return {"edge_backups": tuple(npmbackup.find(machine.ops, wanted.edge.database, wanted.edge_backups))}
+    except StepFailed:
+        return {}  # the database cannot be read, which `_edge` tells
+
+
 def _health(machine: Machine, wanted: Wanted) -> Found:
     verdicts: Dict[str, Any] = {}
     for runtime in ("native", "docker"):
@@ -222,6 +234,7 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.unit_files or w.scripts, _static),
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
+    (lambda w: w.edge and w.edge_backups, _edge_backups),
     (lambda w: w.workloads, _health),
     (lambda w: w.checkout, _checkout),
     (lambda w: w.redis_data, _redis),

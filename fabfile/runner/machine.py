@@ -70,8 +70,9 @@ def tail(text: str, lines: int = 6) -> str:
 class Machine:
     """Runs commands as root or as a user, and knows where the runner keeps its things."""
 
-    def __init__(self, ops: Path, backups: Optional[Path] = None) -> None:
+    def __init__(self, ops: Path, backups: Optional[Path] = None, secrets: Optional[Mapping[str, str]] = None) -> None:
         self.ops = ops
+        self.secrets = secrets or {}  # what came beside the plan; in memory only, never journaled
         self.backups = backups if backups is not None else ops / "backups"
         self.ends: Optional[float] = None  # monotonic; nothing may take longer while requests wait
 

@@ -12,9 +12,9 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, List, Sequence
+from typing import IO, Any, Callable, Dict, List, Optional, Sequence
 
-from . import npm, ops, parking, probes, recovery  # noqa: F401  plans name their types
+from . import npm, npmlogin, ops, parking, probes, recovery, secret  # noqa: F401  plans name their types
 from .actions import backup, command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
 from .atomic import put
 from .codec import decode, encode
@@ -47,8 +47,14 @@ def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
+def log_in(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
+    _tell(npmlogin.answer(Machine(root), decode(json.loads(stdin.readline()))))
+    return 0
+
+
 def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
-    """Take a plan, its files and this very zipapp, start the plan detached, and follow it."""
+    """Take a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
     header = json.loads(stdin.readline())
     ops.prepare(root)
     for sha256, size in header["files"].items():
@@ -61,19 +67,27 @@ def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     folder = ops.plan_folder(root, plan["id"])
     folder.mkdir(mode=0o700)
     put(folder / "plan.json", json.dumps(plan).encode(), 0o600, "root", "root")
-    _detach(root, runner, "execute", plan["id"])
-    return follow(root, [plan["id"]], stdin)
+    secret.leave(plan["id"], header["secrets"])
+    try:
+        _detach(root, runner, "execute", plan["id"])
+    except StepFailed:
+        secret.discard(plan["id"])
+        raise
+    code = follow(root, [plan["id"]], stdin)
+    secret.discard(plan["id"])
+    return code
 
 
 def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Carry out a shipped plan in this process, holding the lock."""
+    secrets = secret.take(words[0])
 
     def act(engine: Engine, events: Events) -> None:
         if events:  # what it found before would be overwritten, and with it the way back
             raise StepFailed(f"plan {words[0]} was begun already: it can only be taken back")
         engine.execute()
 
-    return _with_engine(root, words[0], act)
+    return _with_engine(root, words[0], act, secrets)
 
 
 def resume(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
@@ -132,7 +146,7 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-_VERBS = (survey, positions, ship, execute, resume, revert, recover, follow, say, history, park)
+_VERBS = (survey, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 
@@ -182,7 +196,9 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
         time.sleep(POLL)
 
 
-def _with_engine(root: Path, plan_id: str, act: Callable[[Engine, Events], None]) -> int:
+def _with_engine(
+    root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: Optional[Dict[str, str]] = None
+) -> int:
     folder = ops.plan_folder(root, plan_id)
     plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=plan_id)
     holder = {
@@ -198,7 +214,7 @@ def _with_engine(root: Path, plan_id: str, act: Callable[[Engine, Events], None]
             # Read with the lock held, so that it is the end of the story; and only its holder writes.
             events = ops.read_journal(folder)
             with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
-                act(Engine(plan, Machine(root, backups), journal, word_of(folder)), events)
+                act(Engine(plan, Machine(root, backups, secrets), journal, word_of(folder)), events)
     except ops.Locked as locked:
         if ops.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
             raise StepFailed(str(locked)) from locked

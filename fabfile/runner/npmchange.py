@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import npmfile
 from .codec import wire
-from .edge import HostFact, digest
+from .edge import HostFact
 from .machine import StepFailed
-from .nginx import ParseError
+from .nginx import ParseError, parse
 from .npmfile import Drift, Upstream
-from .npmrows import ProxyHost
+from .npmrows import ProxyHost, Values
+from .npmtext import digest
+
+REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
 
 
 @wire
@@ -21,7 +24,8 @@ class EdgeHost:
 
     `routes` are path prefixes that go to an upstream of their own. `probe_path` is asked of the new upstream
     before, and through the edge after the switch; empty asks for a mere connection before, and for nothing
-    after. `expect_header` ("name: value") must be in those answers.
+    after. `expect_header` ("name: value") must be in those answers. `exposure` says whether the public shall have
+    the host at all: it must be enabled already (`required`), stays as it is (`keep`), or becomes `open` or `closed`.
     """
 
     domain: str
@@ -32,6 +36,7 @@ class EdgeHost:
     route_port: int = 0
     probe_path: str = "/"
     expect_header: str = ""
+    exposure: str = REQUIRED
 
     @property
     def upstream(self) -> Upstream:
@@ -46,32 +51,30 @@ class EdgeHost:
 
     def __str__(self) -> str:
         routes = f" ({len(self.routes)} prefixes at {self.route_host}:{self.route_port})" if self.routes else ""
-        return f"{self.domain} at {self.upstream}{routes}"
+        exposed = f", {self.exposure}" if self.exposure in (OPEN, CLOSED) else ""
+        return f"{self.domain} at {self.upstream}{routes}{exposed}"
 
 
 @dataclass(frozen=True)
 class HostChange:
-    """What a switch makes of one host: its row's values and its file's text, before and after."""
+    """What a change makes of one host: its row's values and its file's text, before and after."""
 
     host: EdgeHost
     fact: HostFact
     row: ProxyHost
-    advanced: str
-    text: str
+    values: Values
+    text: Optional[str]  # empty: no file; None: only NPM itself can tell
 
     @property
     def same(self) -> bool:
         """Whether row and file are already as they shall be."""
-        settled = self.row.leads_to(self.host.upstream) and self.advanced == self.row.advanced
-        return settled and self.text == self.fact.text
+        return self.values == self.row.values and self.text == self.fact.text
 
     def diffs(self) -> List[Tuple[str, str, str]]:
         """What would change, for people: (title, before, after) of the row's columns and of the file."""
-        wanted = self.host.upstream
-        now = _columns(self.row.scheme, self.row.host, self.row.port, self.row.advanced)
-        then = _columns(wanted.scheme, wanted.host, wanted.port, self.advanced)
         title = f"proxy_host row {self.row.id} ({self.host.domain})"
-        pairs = [(title, now, then), (self.fact.path, self.fact.text, self.text)]
+        text = "as NPM writes it\n" if self.text is None else self.text
+        pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
     def summary(self) -> Dict[str, Any]:
@@ -79,27 +82,93 @@ class HostChange:
         return {
             "row": self.row.id,
             "row_was": self.row.place,
-            "row_becomes": str(self.host.upstream),
+            "row_becomes": self.values.place,
+            "enabled_was": self.row.enabled,
+            "enabled_becomes": self.values.enabled,
             "advanced_was": digest(self.row.advanced),
             "file": self.fact.path,
-            "file_was": digest(self.fact.text),
-            "file_becomes": digest(self.text),
+            "file_was": digest(self.fact.text) if self.fact.text else "",
+            "file_becomes": digest(self.text) if self.text else "",
         }
 
 
-def change_of(host: EdgeHost, fact: HostFact) -> HostChange:
-    """What pointing `host` makes of what was found. Raises StepFailed where no safe change can be told."""
+def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChange:
+    """What pointing `host` makes of what was found; `by_npm`: NPM itself will write the file.
+
+    Raises StepFailed where no safe change can be told.
+    """
     if fact.problem or fact.row is None:
         raise StepFailed(fact.problem or f"nothing is known of {host.domain}")
     row = fact.row
     try:
         advanced = npmfile.managed_config(row.advanced, host.block) if host.routes else row.advanced
-        text = npmfile.updated_file(fact.text, host.domain, host.upstream, row.advanced, advanced)
+        upstream = host.upstream
+        values = Values(upstream.scheme, upstream.host, upstream.port, advanced, _exposed(host, fact, row))
+        return HostChange(host, fact, row, values, _text(fact, row, values, by_npm))
     except ParseError as error:
         raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
-    return HostChange(host, fact, row, advanced, text)
 
 
-def _columns(scheme: str, host: str, port: int, advanced: str) -> str:
-    place = f"forward_scheme: {scheme}\nforward_host: {host}\nforward_port: {port}\n"
-    return f"{place}advanced_config:\n{advanced}\n"
+def led_to(domain: str, row: ProxyHost, prefixes: Tuple[str, ...], probe_path: str) -> EdgeHost:
+    """Where a row leads, and those of the prefixes that its advanced_config routes."""
+    exposure = OPEN if row.enabled else CLOSED
+    blocks = npmfile.route_blocks(parse(row.advanced))
+    block = next((block for block in blocks if block.upstream and set(prefixes).intersection(block.prefixes)), None)
+    if block is None or block.upstream is None:
+        return EdgeHost(domain, row.host, row.port, probe_path=probe_path, exposure=exposure)
+    routes = tuple(prefix for prefix in block.prefixes if prefix in prefixes)
+    route = block.upstream
+    return EdgeHost(domain, row.host, row.port, routes, route.host, route.port, probe_path, exposure=exposure)
+
+
+def change_to(host: EdgeHost, fact: HostFact, former: ProxyHost, text: str) -> HostChange:
+    """What bringing back a former row makes of what was found; `text` is its former file, if it still fits the row.
+
+    Raises StepFailed where no safe change can be told.
+    """
+    if fact.row is None:
+        raise StepFailed(fact.problem)
+    try:
+        if fact.problem:  # of the file alone
+            raise Drift(fact.problem)
+        return HostChange(host, fact, fact.row, former.values, _text(fact, fact.row, former.values, by_npm=False))
+    except Drift:
+        if not text:
+            raise
+        return HostChange(host, fact, fact.row, former.values, text)
+
+
+def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
+    """Whether the host shall be enabled. Raises Drift where that must be said first."""
+    if host.exposure in (OPEN, CLOSED):
+        return host.exposure == OPEN
+    if not row.enabled and host.exposure == REQUIRED:
+        raise Drift(f"proxy host {row.id} ({host.domain}) is disabled: enable it in Nginx Proxy Manager")
+    if not row.enabled and fact.text:
+        raise Drift(f"{fact.drift[0]}: say with `npm.switch --raw-api open` or `closed` which it shall be")
+    return row.enabled
+
+
+def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool) -> Optional[str]:
+    """The file for a row of these values. Raises Drift where it cannot be told and NPM will not write it."""
+    if not values.enabled:
+        return ""
+    upstream = Upstream(values.host, values.port, values.scheme)
+    try:
+        if not (fact.text or fact.kept):
+            raise Drift(f"{fact.unkept}: with `--way api` NPM makes the file itself")
+        try:
+            return npmfile.updated_file(fact.text or fact.kept, fact.domain, upstream, row.advanced, values.advanced)
+        except Drift:
+            if row.custom or not fact.text:
+                raise
+            return npmfile.mended_file(fact.text, fact.domain, upstream, values.advanced)
+    except Drift:
+        if by_npm:
+            return None
+        raise
+
+
+def _columns(values: Values) -> str:
+    place = f"forward_scheme: {values.scheme}\nforward_host: {values.host}\nforward_port: {values.port}\n"
+    return f"{place}enabled: {int(values.enabled)}\nadvanced_config:\n{values.advanced}\n"

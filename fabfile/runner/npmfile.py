@@ -48,6 +48,9 @@ location ~ ^/({prefixes})(/|$) {{
 {end}"""
 
 
+_BEFORE_ROOT = "\n" * 6 + "  "  # what NPM writes between advanced_config and `location /`
+
+
 class Drift(StepFailed):
     """The edge's database and files do not say the same, or not what a switch can safely build on."""
 
@@ -165,14 +168,38 @@ def updated_file(text: str, domain: str, upstream: Upstream, old_advanced: str, 
     end = start + len(old_advanced)
     if text[start:end] != old_advanced or text[end : end + 2] != "\n\n":
         raise Drift(f"{domain}: advanced_config differs: {_difference(text[start:], old_advanced)}")
-    edits = [(start, end, new_advanced)] if new_advanced != old_advanced else []
+    return _edited(text, server, domain, upstream, (start, end), new_advanced)
+
+
+def mended_file(text: str, domain: str, upstream: Upstream, advanced: str) -> str:
+    """A host's file with `advanced` in place of whatever stands where NPM pastes advanced_config.
+
+    For a host without custom locations only: those stand there, too. Raises Drift as `updated_file` does.
+    """
+    server = server_block(text, domain)
+    start = _advanced_at(text, server, domain)
+    roots = [
+        location.start - len(_BEFORE_ROOT)
+        for location in server.find("location", "/")
+        if text[: location.start].endswith(_BEFORE_ROOT)
+    ]
+    if not roots or roots[-1] < start:
+        raise Drift(f"{domain}: its file has no `location /` where NPM writes it")
+    return _edited(text, server, domain, upstream, (start, roots[-1]), advanced)
+
+
+def _edited(
+    text: str, server: Directive, domain: str, upstream: Upstream, region: Tuple[int, int], advanced: str
+) -> str:
+    """The file with another upstream of its own and, in the region, another advanced_config."""
+    edits = [(*region, advanced)] if text[region[0] : region[1]] != advanced else []
     values = {"$forward_scheme": upstream.scheme, "$server": upstream.host, "$port": str(upstream.port)}
     for name, word in _own_settings(server, domain).items():
         value = values[name]
         if word.value != value:
             edits.append((word.start, word.end, f'"{value}"' if name == "$server" else value))
     result = splice(text, edits)
-    _check_routes(result, domain, new_advanced)
+    _check_routes(result, domain, advanced)
     return result
 
 

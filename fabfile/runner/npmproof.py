@@ -35,7 +35,7 @@ def prove_upstreams(machine: Machine, box: EdgeContainer, network: str, hosts: S
 def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> List[str]:
     """Ask through the edge until every name and every route answers as it should; what they answered.
 
-    `address` is the edge's own. Raises StepFailed after `seconds`.
+    A disabled host must be refused. `address` is the edge's own. Raises StepFailed after `seconds`.
     """
     served: List[str] = []
 
@@ -43,6 +43,12 @@ def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], 
         served.clear()
         for change in changes:
             host = change.host
+            if not change.values.enabled:
+                seen = npmserver.refused(address, change.fact.tls, host.domain)
+                if not seen.ok:
+                    return seen
+                served.append(seen.text)
+                continue
             for path, below in _paths(host):
                 seen = npmserver.served(address, change.fact.tls, host.domain, path, host.expect_header, below)
                 if not seen.ok:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from .codec import wire
@@ -19,7 +19,29 @@ from .npmfile import Upstream
 BUSY = 5.0  # seconds to wait for another writer before nothing is done
 PATIENCE = 30.0  # seconds to wait for one when former values are put back
 
-_COLUMNS = "id, domain_names, enabled, forward_scheme, forward_host, forward_port, advanced_config, modified_on"
+_COLUMNS = (
+    "id, domain_names, enabled, forward_scheme, forward_host, forward_port, advanced_config, modified_on,"
+    " meta, locations"
+)
+# What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
+OURS = frozenset(
+    ("enabled", "forward_scheme", "forward_host", "forward_port", "advanced_config", "modified_on", "meta")
+)
+
+
+class Values(NamedTuple):
+    """The columns of a row that are ours to change."""
+
+    scheme: str
+    host: str
+    port: int
+    advanced: str
+    enabled: bool
+
+    @property
+    def place(self) -> str:
+        """Where it sends requests, for people."""
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 @wire
@@ -35,11 +57,25 @@ class ProxyHost:
     port: int
     advanced: str
     modified_on: str
+    meta: str  # NPM's own note on whether nginx took the host's file, as JSON
+    custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
+
+    @property
+    def values(self) -> Values:
+        return Values(self.scheme, self.host, self.port, self.advanced, self.enabled)
 
     @property
     def place(self) -> str:
         """Where it sends requests, for people."""
-        return f"{self.scheme}://{self.host}:{self.port}"
+        return self.values.place
+
+    @property
+    def upstream(self) -> Optional[Upstream]:
+        """Where it sends requests; None where nginx could not."""
+        try:
+            return Upstream(self.host, self.port, self.scheme)
+        except ValueError:
+            return None
 
     def leads_to(self, upstream: Upstream) -> bool:
         """Whether the row itself, its advanced_config apart, sends requests to `upstream`."""
@@ -51,8 +87,7 @@ class RowChange:
     """A row as it is, and the values it shall get."""
 
     row: ProxyHost
-    upstream: Upstream
-    advanced: str
+    values: Values
 
 
 def live_rows(database: str, busy: float = BUSY) -> List[ProxyHost]:
@@ -62,8 +97,16 @@ def live_rows(database: str, busy: float = BUSY) -> List[ProxyHost]:
         return [_row(values) for values in found]
 
 
+def whole_row(database: str, number: int) -> Dict[str, Any]:
+    """Every column of a row, by name; empty when there is none. Raises StepFailed as `live_rows` does."""
+    with _opened(database) as connection:
+        connection.row_factory = sqlite3.Row
+        found = connection.execute("SELECT * FROM proxy_host WHERE id = ?", (number,)).fetchone()
+        return dict(found) if found else {}
+
+
 def row_problem(rows: Sequence[ProxyHost], domain: str) -> str:
-    """Why there is not exactly one enabled row for `domain`, naming what was found; empty when there is.
+    """Why there is not exactly one row for `domain`, naming what was found; empty when there is.
 
     Names are compared whole: one name may contain another.
     """
@@ -74,8 +117,6 @@ def row_problem(rows: Sequence[ProxyHost], domain: str) -> str:
     if len(found) > 1:
         places = ", ".join(f"{row.id} ({', '.join(row.names)} to {row.place})" for row in found)
         return f"{len(found)} live proxy hosts have the name {domain}: {places}"
-    if not found[0].enabled:
-        return f"proxy host {found[0].id} ({domain}) is disabled"
     return ""
 
 
@@ -87,19 +128,15 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
     """
     with _opened(database) as connection, _transaction(connection):
         for change in changes:
-            row = change.row
             done = connection.execute(
-                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?,"
-                " advanced_config = ?, modified_on = datetime('now', 'localtime')"
-                " WHERE id = ? AND is_deleted = 0 AND enabled = 1 AND forward_scheme = ?"
-                " AND forward_host = ? AND forward_port = ? AND advanced_config = ?",
-                (
-                    *(change.upstream.scheme, change.upstream.host, change.upstream.port, change.advanced),
-                    *(row.id, row.scheme, row.host, row.port, row.advanced),
-                ),
+                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
+                " enabled = ?, modified_on = datetime('now', 'localtime')"
+                " WHERE id = ? AND is_deleted = 0 AND forward_scheme = ?"
+                " AND forward_host = ? AND forward_port = ? AND advanced_config = ? AND enabled = ?",
+                (*change.values, change.row.id, *change.row.values),
             ).rowcount
             if done != 1:
-                raise StepFailed(f"proxy host {row.id} was changed by somebody else since it was read")
+                raise StepFailed(f"proxy host {change.row.id} was changed by somebody else since it was read")
 
 
 def restore_rows(database: str, rows: Sequence[ProxyHost]) -> List[int]:
@@ -107,11 +144,11 @@ def restore_rows(database: str, rows: Sequence[ProxyHost]) -> List[int]:
     changed = []
     with _opened(database, PATIENCE) as connection, _transaction(connection):
         for row in rows:
-            values = (row.scheme, row.host, row.port, row.advanced)
+            values = (*row.values, row.meta)
             done = connection.execute(
-                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?,"
-                " advanced_config = ?, modified_on = ? WHERE id = ? AND NOT"
-                " (forward_scheme = ? AND forward_host = ? AND forward_port = ? AND advanced_config = ?)",
+                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
+                " enabled = ?, meta = ?, modified_on = ? WHERE id = ? AND NOT (forward_scheme = ? AND forward_host = ?"
+                " AND forward_port = ? AND advanced_config = ? AND enabled = ? AND meta = ?)",
                 (*values, row.modified_on, row.id, *values),
             ).rowcount
             if done:
@@ -165,7 +202,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _row(values: Sequence[object]) -> ProxyHost:
-    number, names, enabled, scheme, host, port, advanced, modified_on = values
+    number, names, enabled, scheme, host, port, advanced, modified_on, meta, locations = values
     return ProxyHost(
         id=int(str(number)),
         names=_names(str(names)),
@@ -175,6 +212,8 @@ def _row(values: Sequence[object]) -> ProxyHost:
         port=int(str(port)),
         advanced=str(advanced),
         modified_on=str(modified_on),
+        meta=str(meta),
+        custom=str(locations or "[]").strip() not in ("[]", "null", ""),
     )
 
 

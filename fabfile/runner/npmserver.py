@@ -7,11 +7,12 @@ import json
 import os
 import pkgutil
 import re
+import ssl
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Set, Tuple
 
 from . import edgeprobe
 from .codec import wire
@@ -76,6 +77,15 @@ def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Dict[str, An
         raise StepFailed(f"no nginx worker runs in container {box.name}")
     began = time.monotonic()
     machine.run(["docker", "exec", box.name, "nginx", "-s", "reload"], timeout=30)
+    told = await_workers(machine, box, old, seconds)
+    return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": told}
+
+
+def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: float) -> str:
+    """Wait until none of the `old` workers accepts connections any more and new ones do; says how many.
+
+    Raises StepFailed when that has not happened after `seconds`.
+    """
 
     def replaced() -> Seen:
         now = set(workers(box.pid))
@@ -84,7 +94,7 @@ def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Dict[str, An
     seen = machine.wait(replaced, seconds, every=0.02)
     if not seen.ok:
         raise StepFailed(f"nginx did not take the reload within {seconds:g} s: {seen.text}")
-    return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": seen.text}
+    return seen.text
 
 
 def probe_upstreams(
@@ -132,6 +142,17 @@ def served(address: str, tls: bool, domain: str, path: str, header: str, below: 
     if status >= below or wrong:
         return Seen(False, f"{domain}{path} through the edge answers {status}{wrong and ', ' + wrong}")
     return Seen(True, f"{domain}{path} answers {status}")
+
+
+def refused(address: str, tls: bool, domain: str) -> Seen:
+    """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
+    try:
+        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls)
+    except ssl.SSLError as error:
+        return Seen(True, f"{domain} is refused by the edge ({error.reason or error})")
+    except (OSError, http.client.HTTPException) as error:
+        return Seen(False, f"{domain} through the edge: {error or type(error).__name__}")
+    return Seen(not tls and status == 404, f"{domain} still answers {status} through the edge")
 
 
 def header_problem(headers: Dict[str, str], expected: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from fabfile.lab.edge import hostfile
 from fabfile.runner.npmfile import BEGIN, Upstream, managed_block, managed_config, updated_file
 from tests.lab.conftest import Vps
-from tests.runner.npm_shape import DOMAIN, PREFIXES, HostShape, host_shapes, old_block
+from tests.runner.npm_shape import PREFIXES, HostShape, host_shapes, old_block
 
 ROOT = "/home/delta/nginx-proxy-manager/data"
 DATABASE = f"{ROOT}/database.sqlite"
@@ -39,6 +40,16 @@ def set_advanced(vps: Vps, text: str) -> None:
     vps.lab.run(["python3", "-c", script], stdin=text)
     vps.lab.run(["tee", f"{ROOT}/nginx/proxy_host/1.conf"], stdin=hostfile.render(row))
     vps.lab.run(f"{EDGE} nginx -s reload")
+
+
+def make_nginx_refuse_our_block(vps: Vps) -> None:
+    """Put something before the edge's nginx that finds our block bad."""
+    grudge = f"""#!/bin/sh
+if [ "$1" = -t ] && grep -q '{BEGIN}' /data/nginx/proxy_host/1.conf; then echo "[emerg] no" >&2; exit 1; fi
+exec /usr/sbin/nginx "$@"
+"""
+    vps.lab.run(f"{EDGE.replace('exec', 'exec -i')} sh -c 'cat > /usr/local/sbin/nginx'", stdin=grudge)
+    vps.lab.run(f"{EDGE} chmod 755 /usr/local/sbin/nginx")
 
 
 def test_a_closed_firewall_is_found_from_inside_the_container_before_anything_is_touched(vps: Vps) -> None:
@@ -70,12 +81,7 @@ def test_the_two_blocks_of_the_later_script_become_one_and_every_route_follows(v
 
 def test_files_that_nginx_refuses_are_put_back_and_the_running_nginx_never_notices(vps: Vps) -> None:
     before, running = everything(vps), workers(vps)
-    grudge = f"""#!/bin/sh
-if [ "$1" = -t ] && grep -q '{BEGIN}' /data/nginx/proxy_host/1.conf; then echo "[emerg] no" >&2; exit 1; fi
-exec /usr/sbin/nginx "$@"
-"""
-    vps.lab.run(f"{EDGE.replace('exec', 'exec -i')} sh -c 'cat > /usr/local/sbin/nginx'", stdin=grudge)
-    vps.lab.run(f"{EDGE} chmod 755 /usr/local/sbin/nginx")
+    make_nginx_refuse_our_block(vps)
     told = vps.tool("npm", "switch", "--to", "docker")
     assert told.returncode == 1, told.stdout + told.stderr
     assert "nginx refuses the new files" in (told.stdout + told.stderr).replace("\n", " ")
@@ -84,25 +90,63 @@ exec /usr/sbin/nginx "$@"
 
 
 def test_nginx_accepts_whatever_we_make_of_whatever_it_accepted(vps: Vps, tmp_path: Path) -> None:
-    """Many hosts at once, one after the other through nginx's own test: as NPM wrote them, then as we edit them."""
+    """Many hosts at once through nginx's own test, as NPM wrote them and as we edit them; then a request of each."""
     shapes: list[HostShape] = []
 
     @settings(max_examples=60, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(host_shapes())
     def gather(shape: HostShape) -> None:
-        shapes.append(shape)
+        # Plain requests would be told to come by TLS.
+        shapes.append(replace(shape, names=(f"h{len(shapes)}.example.test",), tls=True))
 
     gather()
-    block = managed_block(PREFIXES, Upstream("172.18.0.1", 4000))
+    block = managed_block(PREFIXES, Upstream("api", 4000))
     for edited in (False, True):
         for number, shape in enumerate(shapes):
             text = shape.render()
             if edited:
                 advanced = managed_config(shape.advanced, block)
-                text = updated_file(text, DOMAIN, Upstream("api", 1), shape.advanced, advanced)
+                text = updated_file(text, shape.names[0], Upstream("other", 8080), shape.advanced, advanced)
             (tmp_path / f"{100 + number}.conf").write_text(text)
         vps.lab.guest.unpack(tmp_path, f"{ROOT}/nginx/proxy_host", owner="root")
         tested = vps.lab.run(f"{EDGE} nginx -t", check=False)
         assert tested.returncode == 0, f"edited: {edited}\n{tested.stderr}"
+    vps.lab.run(f"{EDGE} nginx -s reload")
+    asked = vps.lab.run(["python3", "-c", ASK, str(len(shapes)), *PREFIXES], timeout=300)
+    assert json.loads(asked.stdout) == []
     vps.lab.guest.write(f"{ROOT}/nginx/proxy_host/99.conf", b"server { no; }\n")
     assert vps.lab.run(f"{EDGE} nginx -t", check=False).returncode != 0, "it does read these files"
+
+
+# Inside the VPS: each host's page must be the stranger's, and each prefix of it the API's. Prints what is not.
+ASK = """
+import http.client, json, socket, ssl, sys, time
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+count, prefixes, ends = int(sys.argv[1]), sys.argv[2:], time.monotonic() + 20
+def connection(name):
+    while True:
+        try:
+            plain = socket.create_connection(("127.0.0.1", 443), 10)
+            made = http.client.HTTPConnection(name)
+            made.sock = context.wrap_socket(plain, server_hostname=name)
+            return made
+        except ssl.SSLError:  # the reload is not taken yet
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
+wrong = []
+for number in range(count):
+    name = f"h{number}.example.test"
+    asking = connection(name)
+    paths = ["/", "/page/x"] + [f"/{prefix}{tail}" for prefix in prefixes for tail in ("", "/x")]
+    for path in paths:
+        asking.request("GET", path)
+        answer = asking.getresponse()
+        body, api = answer.read(), answer.headers.get("x-islandflow-runtime")
+        page = path in ("/", "/page/x")
+        if (body == b"other\\n") != page or (api == "docker") == page:
+            wrong.append([name, path, answer.status, body[:60].decode(errors="replace")])
+    asking.close()
+print(json.dumps(wrong))
+"""

@@ -50,7 +50,7 @@ class FakeEdge(Machine):
     """A VPS whose edge has three proxy hosts: the app (1), its API (2) and somebody else's (3)."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / "ops", folder / "ops" / "backups")
+        super().__init__(folder / "ops", folder / "ops/plans/p1/backups")
         self.root = folder / "npm"
         self.conf = self.root / "data/nginx/proxy_host"
         self.conf.mkdir(parents=True)
@@ -76,7 +76,7 @@ class FakeEdge(Machine):
         self.add((DOMAIN,), Upstream("web", 3000), routes)
         self.add((API_DOMAIN,), Upstream("api", 4000))
         self.add((OTHER,), Upstream("other", 8080), tls=False)
-        self._load()
+        self.load()
 
     def database(self) -> sqlite3.Connection:
         """A connection of somebody else's to NPM's database; commits when used as a context."""
@@ -98,6 +98,13 @@ class FakeEdge(Machine):
         if not deleted:
             shape = HostShape(upstream, advanced, names, tls=tls)
             (self.conf / f"{number}.conf").write_text(shape.render())
+
+    def close(self, number: int) -> None:
+        """Disable a host, as in NPM's page."""
+        with self.database() as connection:
+            connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = ?", (number,))
+        (self.conf / f"{number}.conf").unlink()
+        self.load()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Everything in the table."""
@@ -156,10 +163,16 @@ class FakeEdge(Machine):
             return (1, "", "nginx: [emerg] test failed") if bad else (0, "", "test is successful")
         assert words == f"docker exec {name} nginx -s reload", f"nobody asks an edge `{words}`"
         if self.takes_reloads:
-            self._load()
+            self.load()
         return 0, "", ""
 
-    def _load(self) -> None:
+    def nginx(self, *words: str) -> tuple[bool, str]:
+        """The container's nginx, as NPM in the same container runs it."""
+        code, _, err = self._answer(" ".join(("docker exec", self.ref.container, "nginx", *words)))
+        return code == 0, err
+
+    def load(self) -> None:
+        """Have nginx read the files as they are."""
         self.loaded = {path.name: path.read_text() for path in self.conf.glob("*.conf")}
         self.workers = {max(self.workers) + 1: time.time()}
 
@@ -182,6 +195,11 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = npmserver.header_problem(answer["headers"], header)
         return Seen(not wrong, f"{domain}{path} {wrong or 'answers 200'} from {place}")
 
+    def refused(address: str, tls: bool, domain: str) -> Seen:
+        there = any(f"server_name {domain};" in text for text in edge.loaded.values())
+        return Seen(not there, f"{domain} is {'still there' if there else 'refused by the edge'}")
+
+    monkeypatch.setattr(npmserver, "refused", refused)
     monkeypatch.setattr(npmserver, "workers", lambda pid: dict(edge.workers))
     monkeypatch.setattr(npmserver, "probe_upstreams", probe_upstreams)
     monkeypatch.setattr(npmserver, "served", served)

@@ -109,5 +109,6 @@ def test_every_action_and_probe_can_travel() -> None:
         return found.union(*(below(cls) for cls in found))
 
     ours = {cls for cls in below(Action) | below(Probe) if cls.__module__.startswith("fabfile.")}
-    assert {cls for cls in ours if not cls.__name__.startswith("_")} <= set(SHIPPED)
+    made = {cls for cls in ours if not cls.__subclasses__()}  # what others are kinds of is never made itself
+    assert {cls for cls in made if not cls.__name__.startswith("_")} <= set(SHIPPED)
     assert {Plan, Step, Undo} <= set(SHIPPED)

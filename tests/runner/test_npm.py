@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner import npmbackup, npmproof, npmrows, npmserver
+from fabfile.runner import npmbackup, npmproof, npmrows, npmserver, npmtext
 from fabfile.runner.codec import decode, encode
 from fabfile.runner.facts import Facts
 from fabfile.runner.gather import gather
@@ -40,6 +41,12 @@ def point(edge: FakeEdge, seconds: float = 0.1) -> PointEdge:
     app = EdgeHost(DOMAIN, WEB.host, WEB.port, ROUTES, API.host, API.port, "/", NATIVE)
     api = EdgeHost(API_DOMAIN, API.host, API.port, probe_path="/health", expect_header=NATIVE)
     return PointEdge(edge.ref, (app, api), seconds)
+
+
+def exposed(edge: FakeEdge, exposure: str) -> PointEdge:
+    """As `point`, and the API's own name open, closed or as it is."""
+    app, api = point(edge).hosts
+    return PointEdge(edge.ref, (app, dataclasses.replace(api, exposure=exposure)), 0.1)
 
 
 def carry_out(edge: FakeEdge, action: PointEdge) -> dict[str, Any]:
@@ -188,6 +195,12 @@ def refusal(edge: FakeEdge, action: PointEdge) -> str:
     return str(caught.value)
 
 
+def refusal_after_a_switch(edge: FakeEdge) -> str:
+    """As `refusal`, where nginx has been reloaded before."""
+    edge.calls.clear()
+    return refusal(edge, point(edge))
+
+
 def test_a_config_test_that_already_fails_is_refused(edge: FakeEdge) -> None:
     edge.refuses = lambda text: OTHER in text
     assert "nginx -t already fails" in refusal(edge, point(edge))
@@ -230,17 +243,49 @@ def test_all_findings_come_at_once(edge: FakeEdge) -> None:
     assert "nginx -t" in words and "host 1 " in words and "host 2 " in words
 
 
-def test_a_missing_file_is_refused(edge: FakeEdge) -> None:
+def test_a_missing_file_that_no_backup_has_is_refused_naming_the_way_that_works(edge: FakeEdge) -> None:
     (edge.conf / "2.conf").unlink()
-    assert f"generated file of {API_DOMAIN} cannot be read" in refusal(edge, point(edge))
+    words = refusal(edge, point(edge))
+    assert f"{API_DOMAIN}: it has no file, and no backup here has one: with `--way api`" in words
 
 
-def test_drift_between_database_and_file_is_named(edge: FakeEdge) -> None:
+def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(edge: FakeEdge) -> None:
+    rows, files = edge.rows(), edge.files()
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET advanced_config = 'a b;' WHERE id = 1")
     facts = facts_of(edge, point(edge))
     assert "advanced_config differs" in facts.edge["hosts"][DOMAIN].drift[0]
+    before = carry_out(edge, point(edge))
+    advanced = f"a b;\n{managed_block(ROUTES, API)}"
+    assert (edge.conf / "1.conf").read_text() == HostShape(WEB, advanced, (DOMAIN,)).render()
+    assert facts_of(edge, point(edge)).edge["hosts"][DOMAIN].drift == ()
+    point(edge).restore(edge, before)
+    assert edge.files() == files
+    assert edge.rows()[1:] == rows[1:]
+
+
+def test_drift_behind_custom_locations_cannot_be_mended_by_files(edge: FakeEdge) -> None:
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET advanced_config = 'a b;', locations = '[{}]' WHERE id = 1")
     assert "advanced_config differs" in refusal(edge, point(edge))
+
+
+def test_a_file_that_a_backup_has_is_made_again(edge: FakeEdge) -> None:
+    before = carry_out(edge, point(edge))
+    (edge.conf / "2.conf").unlink()
+    facts = facts_of(edge, point(edge))
+    assert "its file is missing" in facts.edge["hosts"][API_DOMAIN].drift[0]
+    carry_out(edge, point(edge))
+    assert (edge.conf / "2.conf").read_text() == HostShape(API, "", (API_DOMAIN,)).render()
+    assert before["hosts"][API_DOMAIN]["file_becomes"] == npmtext.digest((edge.conf / "2.conf").read_text())
+
+
+def test_what_a_kept_file_depends_on_must_not_have_changed_since(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    (edge.conf / "2.conf").unlink()
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET certificate_id = 9 WHERE id = 2")
+    assert f"{API_DOMAIN}: certificate_id changed since its file was last kept" in refusal_after_a_switch(edge)
 
 
 def test_drift_of_the_own_upstream_alone_is_named_and_mended(edge: FakeEdge) -> None:
@@ -348,7 +393,7 @@ def test_a_row_changed_since_it_was_looked_at_is_left_alone(edge: FakeEdge) -> N
 
 def test_a_row_changed_in_the_last_moment_rolls_the_transaction_back(edge: FakeEdge) -> None:
     rows = npmrows.live_rows(edge.ref.database)
-    changes = [npmrows.RowChange(row, Upstream("new", 1), "") for row in rows[:2]]
+    changes = [npmrows.RowChange(row, row.values._replace(host="new")) for row in rows[:2]]
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_port = 9 WHERE id = 2")
     with pytest.raises(StepFailed, match="proxy host 2 was changed"):

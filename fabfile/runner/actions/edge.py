@@ -11,7 +11,7 @@ from ..edge import host_facts
 from ..facts import EdgeRef
 from ..machine import Evidence, Machine, Seen, StepFailed
 from ..model import Action, Look, Probe
-from ..npm import tell
+from ..npmaction import tell
 from ..npmchange import EdgeHost
 
 
@@ -53,11 +53,13 @@ class EdgeServes(Probe):
         if not address:
             return Seen(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
         try:
-            facts = {fact.domain: fact for fact in host_facts(self.edge, 0.0)}
+            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, 0.0)}
         except StepFailed as error:
             return Seen(False, str(error))
         for host in self.hosts:
             fact = facts[host.domain]
+            if fact.closed:  # the public has no such host
+                continue
             seen = npmserver.served(address, fact.tls, host.domain, host.probe_path, host.expect_header)
             if not seen.ok:
                 return seen
