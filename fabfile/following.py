@@ -38,13 +38,14 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event]) -
             if last["event"] == "start" and not last["step"]:
                 settings = last["evidence"].get("settings", {})
             if last["event"] == "waiting":
-                _give_word(site, host, told, last, settings.get("to", ""))
+                _give_word(site, host, told, last, settings)
     return last
 
 
-def _give_word(site: Site, host: Host, told: Report, waiting: Event, runtime: str) -> None:
-    """Confirm once the public is served by `runtime`, else have the plan taken back; over a new connection."""
-    checks = public.until_good(site, runtime, waiting["evidence"]["seconds"] / 2)
+def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> None:
+    """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
+    intended = _intended(site, settings)
+    checks = public.until_good(intended, settings.get("to", ""), waiting["evidence"]["seconds"] / 2)
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:
@@ -58,6 +59,13 @@ def _give_word(site: Site, host: Host, told: Report, waiting: Event, runtime: st
     for check in checks:
         if not check.ok or check.warning:
             told.say(f"  {public.mark(check)} {check.name}: {check.text}")
+
+
+def _intended(site: Site, settings: dict[str, str]) -> Site:
+    """The site as the plan leaves it: the API's own hostname may be closed whatever the inventory says, or open."""
+    if "raw_api" not in settings:
+        return site
+    return site.model_copy(update={"public": site.public.model_copy(update={"raw_api": settings["raw_api"]})})
 
 
 def to_take_back(events: list[Event]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
 from fabfile.inventory import Site
 from fabfile.plan import Plan
-from fabfile.plans import preflight
+from fabfile.plans import edge, preflight
 from fabfile.plans.findings import Finding
 from fabfile.positions import Positions
 from fabfile.report import Report
-from fabfile.runner.facts import Facts, Health, Wanted
+from fabfile.runner.facts import Facts, Health, Wanted, merge
 
 Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
+Secrets = Callable[[Host], Mapping[str, str]]
 Row = tuple[str, bool, str]  # what, good or not, evidence
 
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
@@ -47,9 +48,9 @@ class Operation:
         self._wait = wait
         self._host: Host = opened(context, self.site, host or None)
 
-    def survey(self, wanted: Wanted | None = None, *, versions: bool = False) -> Facts:
+    def survey(self, wanted: Wanted | None = None) -> Facts:
         """Facts about the host; all that plans judge by unless told otherwise."""
-        return self._host.survey(wanted or survey.wanted(self.site, versions=versions))
+        return self._host.survey(wanted or survey.wanted(self.site))
 
     def apply(
         self,
@@ -58,18 +59,23 @@ class Operation:
         judge: Judge | None = None,
         versions: bool = False,
         confirm: bool = True,
+        also: Wanted | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         """Survey, judge, build the plan, and have it executed, or only shown.
 
-        With `confirm` off a plan does not wait for the public checks at its end. Raises CutoverError.
+        `also` is what the plan must know besides what all do. With `confirm` off a plan does not wait for the
+        public checks at its end. `secrets` gets what goes beside a plan that is shipped. Raises CutoverError.
         """
-        self._when_free(lambda: self._apply(build, judge, versions, confirm))
+        self._when_free(lambda: self._apply(build, judge, versions, confirm, also or Wanted(), secrets))
 
-    def _apply(self, build: Build, judge: Judge | None, versions: bool, confirm: bool) -> None:
-        facts = self.survey(versions=versions)
+    def _apply(
+        self, build: Build, judge: Judge | None, versions: bool, confirm: bool, also: Wanted, secrets: Secrets | None
+    ) -> None:
+        facts = self.survey(merge(survey.wanted(self.site, versions=versions), also))
         self._refuse_held(facts)
         self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
-        built = plan.identified(build(self.site, facts))
+        built = plan.identified(edge.heeded(self.site, facts, build(self.site, facts)))
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self.report.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
@@ -78,7 +84,8 @@ class Operation:
         elif plan.changes_nothing(built, facts):
             self._nothing(built, facts)
         else:
-            following.follow(self.site, self._host, self.report, built.id, self._host.ship(built, facts))
+            beside = secrets(self._host) if secrets else {}
+            following.follow(self.site, self._host, self.report, built.id, self._host.ship(built, facts, beside))
 
     def checked(self, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
         """Show a check's rows. Raises Failed, with what to do next, when one is not good."""
@@ -107,6 +114,10 @@ class Operation:
     def status(self) -> None:
         """Show who owns, where the edge points, what is healthy."""
         status.show(self.report, self.site, self.survey())
+
+    def backups(self) -> None:
+        """List the edge's backups."""
+        status.backups(self.report, self.survey(Wanted(edge=survey.edge_ref(self.site), edge_backups="all")))
 
     def history(self, plan_id: str) -> None:
         """Show past plans, or the events of one."""

@@ -34,6 +34,9 @@ HELP: Final[Mapping[str, str]] = {
     "no_confirm": "don't wait for the public checks; gives up the automatic revert if they would fail",
     "accept_downgrade": "let older servers open data of newer ones; gives up the certainty that nothing of it is lost",
     "seconds": "for how long; until Ctrl-C if left out",
+    "way": "who changes rows and files; auto: NPM's API where NPM_IDENTITY and NPM_SECRET are set",
+    "raw_api": "whether the public has the API's own hostname",
+    "backup": "a backup's identifier, as `inv npm.restore` lists them",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 
@@ -91,16 +94,19 @@ def choices_of(function: Callable[..., None]) -> dict[str, tuple[str, ...]]:
 
 
 def _check(arguments: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]]) -> None:
+    missing = []
     for name, value in arguments.items():
-        allowed = choices.get(name, ())
-        word = _WORDS.get(allowed, name)
+        allowed, flag = choices.get(name, ()), name.replace("_", "-")
         if allowed and not value:
-            raise UsageError(f"--{name} is missing", next_step=f"Choose the {word} from: {', '.join(allowed)}.")
-        if allowed and value not in allowed:
-            raise UsageError.unknown(word, value, allowed)
+            missing.append((flag, allowed))
+        elif allowed and value not in allowed:
+            raise UsageError.unknown(_WORDS.get(allowed, flag), value, allowed)
         # Both front doors take the next word for the value, whatever it is: `--ref --dry` must not run for real.
         if isinstance(value, str) and value.startswith("-"):
-            raise UsageError(f"--{name} has no value: {value} stands in its place", next_step=f"Say --{name} VALUE.")
+            raise UsageError(f"--{flag} has no value: {value} stands in its place", next_step=f"Say --{flag} VALUE.")
+    for flag, allowed in missing:
+        word = _WORDS.get(allowed, flag)
+        raise UsageError(f"--{flag} is missing", next_step=f"Choose the {word} from: {', '.join(allowed)}.")
 
 
 def _refuse_core_dry(context: Any, has_dry: bool) -> None:

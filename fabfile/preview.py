@@ -9,7 +9,7 @@ from fabfile import plan as plans
 from fabfile.plan import NoUndo, Plan, Step
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.facts import Facts
-from fabfile.runner.npm import PointEdge
+from fabfile.runner.npmaction import EdgeAction
 
 
 def lines(plan: Plan, facts: Facts) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _details(step: Step, facts: Facts) -> Iterator[str]:
     if isinstance(step.action, Files):
         for file in step.action.files:
             yield from _file_diff(file, facts)
-    elif isinstance(step.action, PointEdge):
+    elif isinstance(step.action, EdgeAction):
         yield from _edge_diffs(step.action, facts)
 
 
@@ -50,7 +50,7 @@ def _file_diff(file: File, facts: Facts) -> Iterator[str]:
     yield from _diff(file.path, before, file.content.decode())
 
 
-def _edge_diffs(action: PointEdge, facts: Facts) -> Iterator[str]:
+def _edge_diffs(action: EdgeAction, facts: Facts) -> Iterator[str]:
     problems = action.problems(facts)
     if problems:
         yield from (f"refused as things are: {problem}" for problem in problems)

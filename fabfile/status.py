@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 
 from fabfile import survey, workloads
@@ -15,8 +16,10 @@ def show(report: Report, site: Site, facts: Facts) -> None:
     owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
     report.say(f"host   {facts.host['name']}")
     report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
-    report.say(f"edge   {edge or 'neither runtime: see npm.status'}")
-    report.data("status", host=facts.host["name"], owner=owner, edge=edge)
+    api = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    closed = bool(api and api.closed)
+    report.say(f"edge   {edge or 'neither runtime: see npm.status'}" + (f"; {api.domain} is closed" if closed else ""))
+    report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api="closed" if closed else "open")
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
         row = [workload.name]
@@ -30,6 +33,18 @@ def show(report: Report, site: Site, facts: Facts) -> None:
     report.table("", ("", *RUNTIMES), rows)
     for text in _warnings(site, facts, owner, edge):
         report.warn(text)
+
+
+def backups(report: Report, facts: Facts) -> None:
+    """A line for each backup of the edge, and where its hosts led."""
+    rows = []
+    for backup in facts.edge_backups:
+        when = datetime.datetime.fromtimestamp(backup.taken, datetime.UTC).isoformat(" ", "seconds")[:19]
+        led = [f"{d} at {h.row.place}{'' if h.row.enabled else ' (closed)'}" for d, h in backup.hosts.items()]
+        rows.append((backup.id, when, backup.plan, "\n".join(led)))
+        report.data("backup", id=backup.id, taken=backup.taken, plan=backup.plan, hosts=led)
+    report.table("", ("id", "when (UTC)", "plan", "as it was"), rows)
+    report.say("inv npm.restore --backup ID brings one back." if rows else "There are none yet: inv npm.backup")
 
 
 def past(report: Report, told: Sequence[Event]) -> None:

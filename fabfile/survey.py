@@ -113,7 +113,8 @@ def static(site: Site) -> Wanted:
 def edge_ref(site: Site) -> EdgeRef:
     """Where the edge is, and our two hostnames."""
     edge = site.edge
-    return EdgeRef(edge.root, edge.database, edge.container, edge.network, (edge.app_domain, edge.api_domain))
+    domains = (edge.app_domain, edge.api_domain)
+    return EdgeRef(edge.root, edge.database, edge.container, edge.network, domains, edge.api_port)
 
 
 def address(facts: Facts, choice: str) -> str:

@@ -82,6 +82,20 @@ def test_dry_ships_nothing(host: FakeHost, json_lines: bool, capsys: pytest.Capt
         assert "1 of 1 steps would change something" in out and "+wanted" in out
 
 
+def test_secrets_are_got_only_for_what_is_shipped_and_go_beside_it(host: FakeHost) -> None:
+    asked: list[object] = []
+
+    def secrets(door: object) -> dict[str, str]:
+        asked.append(door)
+        return {"npm": "a token"}
+
+    operation(dry=True).apply(build, secrets=secrets)
+    assert asked == []
+    operation().apply(build, secrets=secrets)
+    assert asked == [host] and host.secrets == {"npm": "a token"}
+    assert "a token" not in repr(host.shipped)
+
+
 def test_each_plan_has_a_name_of_its_own(host: FakeHost) -> None:
     operation().apply(build)
     operation().apply(build)

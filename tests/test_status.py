@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from fabfile.inventory import Site
 from fabfile.report import Report
 from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts, Health
+from fabfile.runner.npmbackup import EdgeBackup, SavedHost
 from fabfile.runner.npmfile import Upstream
+from fabfile.runner.npmrows import ProxyHost
 from tests import inventories
 from tests.fake_host import GOOD_HOST
 
@@ -73,7 +76,7 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
         "native/api": Health("api", "native", False, "inactive"),
     }
     told = lines(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), health=health), capsys)
-    assert told[0] == {"kind": "status", "host": "vps", "owner": "docker", "edge": "docker"}
+    assert told[0] == {"kind": "status", "host": "vps", "owner": "docker", "edge": "docker", "raw_api": "open"}
     rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told[1:]}
     assert len(rows) == 2 * (len(site.services) + len(site.servers))
     assert rows["docker", "api"] == (True, "healthy") and rows["native", "api"] == (False, "inactive")
@@ -127,3 +130,33 @@ def test_all_is_well_without_a_warning(site: Site, capsys: pytest.CaptureFixture
 
 def test_before_the_first_hand_over_there_is_no_owner_file(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert "owner  nobody (no owner file yet)" in shown(site, Facts(host=GOOD_HOST, edge=docker(site)), capsys)
+
+
+# ── Backups of the edge ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_backups_tell_when_by_which_plan_and_where_the_names_led(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("app.example", "api.example")
+    row = ProxyHost(1, names, True, "http", "web", 3000, "", "", "{}")
+    closed = dataclasses.replace(row, host="api", port=4000, enabled=False)
+    hosts = {n: SavedHost(n, r, "/x", 1, "", r.enabled) for n, r in zip(names, (row, closed), strict=True)}
+    facts = Facts(edge_backups=(EdgeBackup("20231114T221320-000000", "p1", 1.7e9, hosts, {}),))
+    status.backups(Report(json=True), facts)
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["kind"], line["id"], line["plan"]) == ("backup", "20231114T221320-000000", "p1")
+    assert line["hosts"] == ["app.example at http://web:3000", "api.example at http://api:4000 (closed)"]
+    status.backups(Report(), facts)
+    assert "2023-11-14 22:13:20" in capsys.readouterr().out
+
+
+def test_without_any_it_says_how_one_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    status.backups(Report(), Facts())
+    assert "There are none yet: inv npm.backup" in capsys.readouterr().out
+
+
+def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = Facts(host=GOOD_HOST, owner="docker", edge=docker(site))
+    name = site.edge.api_domain
+    row = ProxyHost(2, (name,), False, "http", "api", 4000, "", "", "{}")
+    facts.edge["hosts"][name] = dataclasses.replace(facts.edge["hosts"][name], row=row)
+    assert f"edge   docker; {name} is closed" in shown(site, facts, capsys)

@@ -18,7 +18,7 @@ from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
 # Tasks called so, in whatever group, change nothing.
-LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "static", "watch", "verify-token"}
+LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "watch", "verify-token"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")}  # DNS is one for all
 CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
@@ -74,7 +74,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("infra.bootstrap", "infra.install", "infra.start", "infra.stop", "infra.check"),
         *("app.install", "app.start", "app.stop", "app.restart", "app.check"),
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
-        *("npm.switch", "npm.status", "edge.check"),
+        *("npm.switch", "npm.status", "npm.diff", "npm.backup", "npm.restore", "edge.check"),
         *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
         *("streams.check", "streams.watch", "provider.check", "check.static"),
@@ -201,8 +201,9 @@ def test_a_wrong_choice_lists_the_right_ones(
 def test_a_right_choice_arrives(
     name: str, parameter: str, choices: tuple[str, ...], door: Callable[..., Run], calls: Recorder
 ) -> None:
+    to = ["--to", "native"] if "to" in parameters(TASKS[name]) and parameter != "to" else []
     for choice in choices:
-        assert door(name, flag(parameter), choice).code == 0
+        assert door(name, *to, flag(parameter), choice).code == 0
     assert [given[parameter] for _, given in calls.calls] == list(choices)
 
 
@@ -218,6 +219,8 @@ def test_choices_are_where_they_should_be() -> None:
     assert kinds["cutover", "scope"] == SCOPES
     assert kinds["app.install", "scope"] == ("none", *SCOPES)
     assert kinds["npm.switch", "to"] == RUNTIMES
+    assert kinds["npm.switch", "way"] == ("auto", "files", "api")
+    assert kinds["npm.switch", "raw_api"] == ("keep", "open", "closed")
     assert kinds["dns.posture", "to"] == POSTURES
 
 

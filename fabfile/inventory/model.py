@@ -216,7 +216,8 @@ class Provider(Table):
 class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
 
-    With `hold` requests wait during a hand-over, for at most `hold_limit` seconds.
+    `api_port` is where its own page and API listen in its container. With `hold` requests wait during a hand-over,
+    for at most `hold_limit` seconds.
     """
 
     root: f.RemotePath
@@ -225,6 +226,7 @@ class Edge(Table):
     network: f.DockerName
     https_port: f.Port = 443
     admin_port: f.Port = 81
+    api_port: f.Port = 81
     app_domain: f.Domain
     api_domain: f.Domain
     api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]

@@ -7,26 +7,41 @@ from dataclasses import replace
 
 from fabfile import survey
 from fabfile.inventory import Site
-from fabfile.plan import Step, Steps, Undo
+from fabfile.plan import NoUndo, Plan, Step, Steps, Undo
+from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts
-from fabfile.runner.npm import PointEdge
-from fabfile.runner.npmchange import EdgeHost
+from fabfile.runner.npm import KeepEdge, PointEdge, RestoreEdge
+from fabfile.runner.npmaction import FILES, EdgeAction
+from fabfile.runner.npmchange import CLOSED, KEEP, OPEN, EdgeHost
 
 Place = tuple[str, int]  # host and port
 
 
-def point(site: Site, facts: Facts, to: str) -> Steps:
-    """Point the edge at a runtime: the app's name at web, its API prefixes and the API's name at api."""
-    return (
-        Step(
-            f"edge: point to {to}",
-            PointEdge(survey.edge_ref(site), hosts(site, facts, to), seconds=site.timeouts.edge),
-            Undo(),
-        ),
-    )
+def point(site: Site, facts: Facts, to: str, *, way: str = FILES, raw_api: str = KEEP) -> Steps:
+    """Point the edge at a runtime: the app's name at web, its API prefixes and the API's name at api.
+
+    `raw_api` opens or closes the API's own name; a closed one's row follows as well. `way` is who changes rows
+    and files: the runner itself, or NPM by its API.
+    """
+    chosen = hosts(site, facts, to, raw_api=raw_api)
+    action = PointEdge(survey.edge_ref(site), chosen, seconds=site.timeouts.edge, way=way)
+    return (Step(f"edge: point to {to}", action, Undo()),)
 
 
-def hosts(site: Site, facts: Facts, to: str, places: Mapping[str, Place] | None = None) -> tuple[EdgeHost, ...]:
+def keep(site: Site, facts: Facts) -> Steps:
+    """Back up what the edge is now."""
+    return (Step("edge: back up", KeepEdge(survey.edge_ref(site)), NoUndo("a backup harms nobody")),)
+
+
+def restore(site: Site, facts: Facts, backup: str) -> Steps:
+    """Bring back the hosts' rows and files that a backup has."""
+    action = RestoreEdge(survey.edge_ref(site), backup, _paths(site), site.edge.api_prefixes, site.timeouts.edge)
+    return (Step(f"edge: restore {backup}", action, Undo()),)
+
+
+def hosts(
+    site: Site, facts: Facts, to: str, places: Mapping[str, Place] | None = None, raw_api: str = KEEP
+) -> tuple[EdgeHost, ...]:
     """Where the two hostnames shall go: to a runtime, but for the services that have other `places` by name.
 
     A place that is not the runtime's answers nothing yet, so it is only asked for a connection.
@@ -37,9 +52,9 @@ def hosts(site: Site, facts: Facts, to: str, places: Mapping[str, Place] | None 
     elsewhere = places or {}
     web_at = elsewhere.get(web.name, (web_host, web.port or 0))
     api_at = elsewhere.get(api.name, (api_host, api.port or 0))
-    header = f"{edge.served_by_header}: {to}"
-    app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, web.health or "/", header)
-    raw = EdgeHost(edge.api_domain, *api_at, probe_path=api.health or "/", expect_header=header)
+    header, paths = f"{edge.served_by_header}: {to}", _paths(site)
+    app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, paths[edge.app_domain], header)
+    raw = EdgeHost(edge.api_domain, *api_at, probe_path=paths[edge.api_domain], expect_header=header, exposure=raw_api)
     parked = {app: {web.name, api.name}, raw: {api.name}}
     return tuple(
         replace(host, probe_path="", expect_header="") if parked[host].intersection(elsewhere) else host
@@ -47,22 +62,47 @@ def hosts(site: Site, facts: Facts, to: str, places: Mapping[str, Place] | None 
     )
 
 
+def _paths(site: Site) -> dict[str, str]:
+    """What each hostname is asked for to see whether it serves."""
+    return {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
+
+
+def heeded(site: Site, facts: Facts, plan: Plan) -> Plan:
+    """The plan, such that nobody expects an answer of the API's own name where that is closed, or will be."""
+    fact: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    was = now = CLOSED if fact and fact.closed else OPEN
+    for step in plan.steps:
+        if isinstance(step.action, EdgeAction):
+            exposures = [h.exposure for h in step.action.targets(facts) if h.domain == site.edge.api_domain]
+            now = next((exposure for exposure in exposures if exposure in (OPEN, CLOSED)), now)
+    if CLOSED not in (was, now):
+        return plan
+    watch = tuple(watch for watch in plan.watch if watch.domain != site.edge.api_domain)
+    return replace(plan, watch=watch, settings={**plan.settings, "raw_api": now})
+
+
 def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence): the container, nginx's own test, and each of our hostnames."""
+    yield from running(site, facts)
+    for domain, fact in facts.edge["hosts"].items():
+        if fact.problem:
+            yield domain, False, fact.problem
+            continue
+        routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
+        closed = "closed; its row leads " if fact.closed else ""
+        yield domain, not fact.drift, "; ".join(fact.drift) or f"{closed}to {fact.upstream}{routes}"
+        yield (
+            f"{domain} in the running nginx",
+            not fact.stale,
+            "reload needed" if fact.stale else "as in the file" if fact.text else "not there",
+        )
+
+
+def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """Rows as `checks` has them, of the container and of nginx's own test."""
     found = facts.edge
     if found["problem"]:
         yield site.edge.container, False, found["problem"]
     else:
         yield site.edge.container, True, "runs"
         yield "nginx -t", not found["test"], found["test"] or "passes"
-    for domain, fact in found["hosts"].items():
-        if fact.problem:
-            yield domain, False, fact.problem
-            continue
-        routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
-        yield domain, not fact.drift, "; ".join(fact.drift) or f"to {fact.upstream}{routes}"
-        yield (
-            f"{domain} in the running nginx",
-            not fact.stale,
-            "reload needed" if fact.stale else "as in the file",
-        )

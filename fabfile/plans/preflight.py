@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
+from fabfile.plan import Steps
 from fabfile.plans import data, edge, infra, provider, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
-from fabfile.runner.npm import PointEdge
+from fabfile.runner.npmaction import EdgeAction
 
 _DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
 _OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
@@ -115,10 +116,14 @@ def _environment(site: Site, facts: Facts) -> list[Finding]:
 
 def edge_findings(site: Site, facts: Facts, to: str) -> list[Finding]:
     """What stands against pointing the edge at `to`."""
-    (step,) = edge.point(site, facts, to)
-    assert isinstance(step.action, PointEdge)
+    return edge_problems(edge.point(site, facts, to), facts)
+
+
+def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
+    """What stands against steps that change the edge."""
     fix = "mend it in Nginx Proxy Manager; `inv npm.status` shows what the edge says"
-    return [Finding(f"edge: {problem}", fix) for problem in step.action.problems(facts)]
+    actions = [step.action for step in steps if isinstance(step.action, EdgeAction)]
+    return [Finding(f"edge: {problem}", fix) for action in actions for problem in action.problems(facts)]
 
 
 def _native(site: Site, facts: Facts) -> list[Finding]:

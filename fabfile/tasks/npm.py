@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import Any
 
-from fabfile import survey
+from fabfile import credentials, survey
+from fabfile.errors import UsageError
+from fabfile.inventory import RUNTIMES
 from fabfile.operation import Operation
-from fabfile.options import task
+from fabfile.options import choices, task
 from fabfile.plan import Plan
-from fabfile.plans import edge, preflight
+from fabfile.plans import edge, edgediff, preflight
 from fabfile.plans.parts import watches
 from fabfile.runner.facts import Wanted
+from fabfile.runner.npmaction import API
 
 
 @task
-def switch(c: Any, to: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+@choices(way=("auto", "files", "api"), raw_api=("keep", "open", "closed"))
+def switch(
+    c: Any,
+    to: str = "",
+    way: str = "auto",
+    raw_api: str = "keep",
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
+) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("npm.switch", edge.point(site, facts, to), watch=watches(site), settings={"to": to}),
-        judge=lambda site, facts: preflight.edge_findings(site, facts, to),
+    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    chosen = credentials.way(way, os.environ)
+    point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
+    token = functools.partial(credentials.npm_token, edge=survey.edge_ref(operation.site), environ=os.environ)
+    operation.apply(
+        lambda site, facts: Plan("npm.switch", point(site, facts), watch=watches(site), settings={"to": to}),
+        judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
+        secrets=token if chosen == API else None,
     )
 
 
@@ -28,3 +48,39 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
     operation = Operation(c, host, json=json)
     facts = operation.survey(Wanted(edge=survey.edge_ref(operation.site)))
     operation.checked("edge", edge.checks(operation.site, facts))
+
+
+@task
+@choices(to=("owner", *RUNTIMES))
+def diff(c: Any, to: str = "owner", host: str = "", json: bool = False) -> None:
+    """Compare database, generated files and running nginx with what is wanted, by host and key."""
+    operation = Operation(c, host, json=json)
+    facts = operation.survey()
+    wanted = survey.owner(facts) if to == "owner" else to
+    if not wanted:
+        raise UsageError("nobody owns the app, so nothing says where the edge should lead", next_step="Say --to.")
+    fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
+    operation.checked(f"edge, wanted: {wanted}", edgediff.rows(operation.site, facts, wanted), fix)
+
+
+@task
+def backup(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+    """Back up the edge now: the whole database, and the files of the app's hostnames."""
+    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    operation.apply(lambda site, facts: Plan("npm.backup", edge.keep(site, facts)))
+
+
+@task
+def restore(
+    c: Any, backup: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
+    """List the edge's backups, switches' included, or bring back one's rows and files with --backup."""
+    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    if not backup:
+        operation.backups()
+        return
+    operation.apply(
+        lambda site, facts: Plan("npm.restore", edge.restore(site, facts, backup), watch=watches(site)),
+        judge=lambda site, facts: preflight.edge_problems(edge.restore(site, facts, backup), facts),
+        also=Wanted(edge_backups=backup),
+    )

@@ -9,6 +9,7 @@ from fabfile.inventory import RUNTIMES, SCOPES, Site
 from fabfile.plan import Plan
 from fabfile.plans import app, cutover, docker, edge, firewall, infra, rollback
 from fabfile.runner.facts import Facts
+from tests.facts import BACKUP
 
 Build = Callable[[Site, Facts], Plan]
 
@@ -47,6 +48,8 @@ def _named() -> Iterator[tuple[str, Build]]:
         yield f"app.install {scope}", _install(scope)
     for runtime in RUNTIMES:
         yield f"npm.switch {runtime}", _plan("npm.switch", edge.point, runtime)
+    yield "npm.backup", _plan("npm.backup", edge.keep)
+    yield "npm.restore", _plan("npm.restore", edge.restore, BACKUP)
 
 
 def _install(scope: str) -> Build:

@@ -114,7 +114,14 @@ def test_two_plans_never_share_an_identifier() -> None:
 
 DONE = {
     "fresh": (),
-    "docker_serves": ("rollback --full", "docker.up full", "docker.up web", "npm.switch docker", "docker.render"),
+    "docker_serves": (
+        "rollback --full",
+        "docker.up full",
+        "docker.up web",
+        "npm.switch docker",
+        "npm.restore",
+        "docker.render",
+    ),
     "native_serves": (
         "cutover full",
         "cutover web",

@@ -1,0 +1,82 @@
+"""How the edge's database, its generated files and what is wanted differ, by host and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile.inventory import Site
+from fabfile.plans import edge
+from fabfile.runner import npmfile
+from fabfile.runner.edge import HostFact
+from fabfile.runner.facts import Facts
+from fabfile.runner.machine import StepFailed
+from fabfile.runner.nginx import ParseError, parse
+from fabfile.runner.npmchange import EdgeHost
+from fabfile.runner.npmfile import Upstream
+from fabfile.runner.npmrows import ProxyHost
+
+Row = tuple[str, bool, str]  # what, whether all agree, what they say
+
+
+def rows(site: Site, facts: Facts, to: str) -> Iterator[Row]:
+    """Rows for the edge itself, and one for each key of each of our hostnames."""
+    yield from edge.running(site, facts)
+    for host in edge.hosts(site, facts, to):
+        fact: HostFact | None = facts.edge["hosts"].get(host.domain)
+        if fact is None:
+            yield host.domain, False, "could not be read"
+        elif fact.row is None or fact.problem:
+            yield host.domain, False, fact.problem
+        else:
+            for key, agree, text in _keys(host, fact, fact.row):
+                yield f"{host.domain}: {key}", agree, text
+
+
+def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
+    file = fact.upstream if fact.text else None
+    yield _compared("host", row.host, file.host if file else "", host.upstream_host, fact)
+    yield _compared("port", str(row.port), str(file.port) if file else "", str(host.upstream_port), fact)
+    yield _compared("scheme", row.scheme, file.scheme if file else "", "http", fact)
+    problems = [*_pasted(fact, row), *_managed(host, row)]
+    yield "advanced_config", not problems, "; ".join(problems) or "as wanted"
+    there, enabled = "there" if fact.text else "not there", "enabled" if row.enabled else "disabled"
+    yield "file", bool(fact.text) == row.enabled, f"{there}, {enabled} in the database"
+    nginx = "older than the file: a reload is needed" if fact.stale else "as the file" if fact.text else "closed"
+    yield "nginx", not fact.stale, nginx
+
+
+def _compared(key: str, database: str, file: str, wanted: str, fact: HostFact) -> Row:
+    said = {"database": database, **({"file": file or "nothing"} if fact.text else {}), "wanted": wanted or "unknown"}
+    if len(set(said.values())) == 1:
+        return key, True, database
+    return key, False, ", ".join(f"{who} says {what}" for who, what in said.items())
+
+
+def _pasted(fact: HostFact, row: ProxyHost) -> Iterator[str]:
+    """How the file's advanced_config is not the database's."""
+    if not fact.text:
+        return
+    try:
+        # Where the file leads is another key's business: only what stands in the paste is compared.
+        npmfile.updated_file(fact.text, fact.domain, Upstream("any", 1), row.advanced, row.advanced)
+    except (StepFailed, ParseError) as error:
+        yield str(error).removeprefix(f"{fact.domain}: ")
+
+
+def _managed(host: EdgeHost, row: ProxyHost) -> Iterator[str]:
+    """How the database's advanced_config is not what is wanted."""
+    if not host.routes:
+        return
+    try:
+        wanted = npmfile.managed_config(row.advanced, host.block)
+        blocks = npmfile.route_blocks(parse(row.advanced))
+    except (StepFailed, ValueError) as error:
+        yield str(error)
+        return
+    if wanted == row.advanced:
+        return
+    ours = [block for block in blocks if set(host.routes).intersection(block.prefixes)]
+    said = [f"{len(block.prefixes)} prefixes to {block.upstream}" for block in ours] or ["no block of ours"]
+    marked = "" if npmfile.BEGIN in row.advanced else ", without our markers"
+    routed = f"{len(host.routes)} prefixes to {Upstream(host.route_host, host.route_port)}"
+    yield f"database says {', '.join(said)}{marked}, wanted says {routed}"

@@ -1,0 +1,145 @@
+"""The edge's plans: what is expected of a closed name, and how the three sides differ, by host and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.inventory import Site
+from fabfile.plan import Plan
+from fabfile.plans import cutover, edge, edgediff
+from fabfile.plans.parts import watches
+from fabfile.runner.edge import edge_facts
+from fabfile.runner.facts import Facts
+from tests.facts import changed
+from tests.runner.fake_edge import FakeEdge, stand_in
+
+APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
+
+
+def diff(site: Site, facts: Facts, to: str) -> dict[str, str]:
+    """What does not agree."""
+    return {what: text for what, agree, text in edgediff.rows(site, facts, to) if not agree}
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEdge]:
+    """An edge as the old scripts left it."""
+    made = FakeEdge(tmp_path)
+    stand_in(made, monkeypatch)
+    yield made
+
+
+def facts_of(fake: FakeEdge) -> Facts:
+    return Facts(edge=edge_facts(fake, fake.ref))
+
+
+# ── A closed name ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def closed(facts: Facts) -> Facts:
+    """The same with the API's own name closed, as in NPM's page."""
+    hosts: dict[str, Any] = dict(facts.edge["hosts"])
+    row = replace(hosts[API].row, enabled=False)
+    hosts[API] = replace(hosts[API], row=row, text="", upstream=row.upstream, tls=True)
+    return changed(facts, edge={"hosts": hosts})
+
+
+def test_where_nothing_is_closed_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:
+    plan = cutover.cutover(site, docker_serves, "full")
+    assert edge.heeded(site, docker_serves, plan) == plan
+
+
+def test_a_cutover_with_a_closed_name_expects_no_answer_of_it(site: Site, docker_serves: Facts) -> None:
+    facts = closed(docker_serves)
+    plan = edge.heeded(site, facts, cutover.cutover(site, facts, "full"))
+    assert [watch.domain for watch in plan.watch] == [APP]
+    assert plan.settings == {"scope": "full", "to": "native", "raw_api": "closed"}
+
+
+@pytest.mark.parametrize("word", ["open", "closed"])
+def test_a_name_that_opens_or_closes_is_not_watched_and_checked_as_it_will_be(
+    site: Site, docker_serves: Facts, word: str
+) -> None:
+    facts = closed(docker_serves) if word == "open" else docker_serves
+    steps = edge.point(site, facts, "docker", raw_api=word)
+    plan = edge.heeded(site, facts, Plan("npm.switch", steps, watch=watches(site)))
+    assert [watch.domain for watch in plan.watch] == [APP]
+    assert plan.settings == {"raw_api": word}
+
+
+def test_status_says_that_it_is_closed_and_where_it_would_lead(site: Site, docker_serves: Facts) -> None:
+    told = {what: (good, text) for what, good, text in edge.checks(site, closed(docker_serves))}
+    assert told[API] == (True, "closed; its row leads to api:4000")
+    assert told[f"{API} in the running nginx"] == (True, "not there")
+
+
+# ── Differences ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_where_all_agree_there_is_none(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
+    assert diff(site, docker_serves, "docker") == {}
+    assert diff(site, native_serves, "native") == {}
+    assert diff(site, closed(docker_serves), "docker") == {}
+
+
+def test_the_other_runtime_differs_by_host_and_by_our_block(site: Site, docker_serves: Facts) -> None:
+    found = diff(site, docker_serves, "native")
+    assert found[f"{APP}: host"] == "database says web, file says web, wanted says 172.18.0.1"
+    assert found[f"{APP}: advanced_config"] == (
+        "database says 15 prefixes to api:4000, wanted says 15 prefixes to 172.18.0.1:4000"
+    )
+    assert sorted(found) == [f"{API}: host", f"{APP}: advanced_config", f"{APP}: host"]
+
+
+def test_what_the_old_scripts_left_is_named(site: Site, fake: FakeEdge) -> None:
+    [(what, text)] = diff(site, facts_of(fake), "docker").items()
+    assert what == f"{APP}: advanced_config"
+    assert text.startswith("database says 4 prefixes to api:4000, without our markers, wanted says 15")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what", "words"),
+    [
+        ("forward_port", 3001, "port", "database says 3001, file says 3000, wanted says 3000"),
+        ("forward_scheme", "https", "scheme", "database says https, file says http, wanted says http"),
+        ("forward_host", "old", "host", "database says old, file says web, wanted says web"),
+        ("advanced_config", "a b;", "advanced_config", "line 1 is 'a b;' in the database"),
+        ("enabled", 0, "file", "there, disabled in the database"),
+    ],
+)
+def test_a_row_that_its_file_does_not_follow_is_named_by_key(
+    site: Site, fake: FakeEdge, column: str, value: Any, what: str, words: str
+) -> None:
+    with fake.database() as connection:
+        connection.execute(f"UPDATE proxy_host SET {column} = ? WHERE id = 1", (value,))
+    assert words in diff(site, facts_of(fake), "docker")[f"{APP}: {what}"]
+
+
+def test_a_missing_file_a_stale_nginx_and_a_missing_row_are_named(site: Site, fake: FakeEdge) -> None:
+    (fake.conf / "2.conf").unlink()
+    fake.workers = {100: 1.0}
+    found = diff(site, facts_of(fake), "docker")
+    assert found[f"{API}: file"] == "not there, enabled in the database"
+    assert found[f"{APP}: nginx"] == "older than the file: a reload is needed"
+    with fake.database() as connection:
+        connection.execute("UPDATE proxy_host SET is_deleted = 1 WHERE id = 1")
+    assert "no live proxy host has the name" in diff(site, facts_of(fake), "docker")[APP]
+
+
+def test_an_edge_that_cannot_be_read_is_no_agreement(site: Site, fake: FakeEdge) -> None:
+    fake.docker = False
+    Path(fake.ref.database).unlink()
+    found = diff(site, facts_of(fake), "docker")
+    assert found[APP] == found[API] == "could not be read"
+    assert "unable to open database file" in found["nginx-proxy-manager"]
+
+
+def test_a_block_that_cannot_be_told_is_named(site: Site, fake: FakeEdge) -> None:
+    with fake.database() as connection:
+        connection.execute("UPDATE proxy_host SET advanced_config = 'location {' WHERE id = 1")
+    assert "unexpected end" in diff(site, facts_of(fake), "docker")[f"{APP}: advanced_config"]
