@@ -70,7 +70,7 @@ NATIVE = {"to": "native", "way": "auto", "raw_api": "keep"}
 def test_sub_groups_run_their_tasks(calls: Recorder) -> None:
     assert islandflow("npm", "switch", "--to", "native", "--dry").code == 0
     assert islandflow("npm.switch", "--to", "native", "--dry").code == 0
-    assert calls.calls == [("npm.switch", {**NATIVE, "host": "", "dry": True, "json": False})] * 2
+    assert calls.calls == [("npm.switch", {**NATIVE, "host": "", "dry": True, "wait": False, "json": False})] * 2
 
 
 def test_every_group_says_what_it_is_about() -> None:
@@ -123,7 +123,7 @@ def test_an_inventory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_commands_are_completed() -> None:
-    assert completed(incomplete="c") == ["cutover"]
+    assert completed(incomplete="c") == ["check", "cutover"]
     assert completed("npm") == ["backup", "diff", "restore", "status", "switch"]
 
 
