@@ -31,7 +31,7 @@ def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
     }  # fmt: skip
     inventory["public"] |= {
         "resolve": False, "address": "127.0.0.1", "https_port": ports["https"], "http_port": ports["http"],
-        "ca": str(folder / "ca.pem"), "closed_ports": {name: ports[name] for name in ("web", "api", "npm")},
+        "ca": str(folder / "ca.pem"), "closed_ports": {name: ports[name] for name in ("web", "api")},
     }  # fmt: skip
     inventory["public"]["lookups"]["options-support"]["expect"] = ["asked", "found"]
     inventory["runtimes"]["docker"] |= {"snapshot": "workspace", "snapshot_files": ["package.json", "bun.lock"]}
