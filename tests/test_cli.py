@@ -120,7 +120,7 @@ def test_an_inventory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_commands_are_completed() -> None:
-    assert completed(incomplete="c") == ["cutover"]
+    assert completed(incomplete="cu") == ["cutover"]
     assert completed("npm") == ["status", "switch"]
 
 
