@@ -65,7 +65,8 @@ def current(folder: Path = FOLDER) -> Optional[Lot]:
 def begin(machine: Machine, unit: str, address: str, ports: Tuple[int, ...], folder: Path = FOLDER) -> Lot:
     """Open a lot on these ports of an address; everybody who connects waits. Raises StepFailed, OSError."""
     lot = Lot(unit, folder)
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)  # whatever it was: the process behind the lot is nobody's
     lot.release({})
     (folder / "parking").unlink(missing_ok=True)
     (folder / "parking").symlink_to(lot.state.name)

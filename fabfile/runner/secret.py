@@ -13,14 +13,14 @@ import os
 from pathlib import Path
 from typing import Dict, Mapping
 
-FOLDER = Path("/run/islandflow")
+FOLDER = Path("/run/islandflow/secrets")
 
 
 def leave(plan_id: str, secrets: Mapping[str, str]) -> None:
     """Have the secrets wait for the plan's process. Raises OSError."""
     if not secrets:
         return
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
+    FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     FOLDER.chmod(0o700)
     handle = os.open(FOLDER / plan_id, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with open(handle, "w") as file:
