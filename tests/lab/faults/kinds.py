@@ -48,7 +48,8 @@ time.sleep(3600)
 """
 # The journal's last block is filled up too: the next line must not fit.
 FILL = f"""
-dd if=/dev/zero of={OPS}/filler bs=4k 2>/dev/null
+dd if=/dev/zero of={OPS}/filler bs=1M 2>/dev/null
+dd if=/dev/zero of={OPS}/filler bs=4k oflag=append conv=notrunc 2>/dev/null
 journal={OPS}/plans/{{plan}}/journal.jsonl
 room=$(( (4096 - $(stat -c %s $journal) % 4096) % 4096 ))
 [ $room = 0 ] || head -c $room /dev/zero | tr '\\0' '\\n' >>$journal
@@ -153,7 +154,7 @@ def _kill_operator(scene: Scene) -> None:
 
 
 def _small_disk(scene: Scene) -> None:
-    scene.sh(f"mkdir -p -m 700 {OPS} && mount -t tmpfs -o size=16m,mode=700 ops {OPS}")
+    scene.sh(f"mkdir -p -m 700 {OPS} && mount -t tmpfs -o size=600m,mode=700 ops {OPS}")
 
 
 def _squat(address: str, scene: Scene) -> None:
