@@ -191,6 +191,9 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
         if events or ops.lock_holder(root):
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > (_QUIET if seen > (told if resumed else 0) else _STARTING):
+            if recovery.under_way(Machine(root)):
+                quiet_since = time.monotonic()
+                continue
             _tell({"error": "the runner is gone and the plan is not finished"})
             return 1
         time.sleep(POLL)

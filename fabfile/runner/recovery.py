@@ -42,6 +42,13 @@ def install(root: Path, runner: Path, machine: Machine, unit: Path = UNIT) -> No
     machine.run(["systemctl", "enable", unit.name])
 
 
+def under_way(machine: Machine) -> bool:
+    """Whether interrupted plans are being taken back, or will be once the system has booted. Raises CommandFailed."""
+    unit = machine.run(["systemctl", "is-active", UNIT.name], ok=None).out.strip()
+    system = machine.run(["systemctl", "is-system-running"], ok=None).out.strip()
+    return unit in ("active", "activating") or system in ("initializing", "starting")
+
+
 def await_boot(machine: Machine) -> None:
     """Wait until systemd has started everything, user managers included; undoing needs Docker and them."""
     machine.run(["systemctl", "is-system-running", "--wait"], timeout=600, ok=None)

@@ -20,9 +20,10 @@ import pytest
 
 from fabfile import shipment
 from fabfile.runner import main as verbs
-from fabfile.runner import ops
+from fabfile.runner import ops, recovery
 from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.files import File, Files
+from fabfile.runner.machine import Machine
 from fabfile.runner.model import NoUndo, Plan, Step, Undo
 from fabfile.runner.probes import PortsFree
 from tests.journal_rules import Story, told
@@ -259,6 +260,27 @@ def test_following_a_runner_that_was_killed_says_so(
     assert "the runner is gone" in lines(capsys)[-1]["error"]
 
 
+def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itself(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
+) -> None:
+    """After a reboot that takes longer than a runner may be quiet."""
+    monkeypatch.setattr(verbs, "_QUIET", 0.1)
+    plan = plan_of(world)
+    world.ship(plan)
+    ran(world, "execute", "p1", after=4)
+    looks: list[bool] = []
+
+    def under_way(machine: Machine) -> bool:
+        looks.append(True)
+        if len(looks) == 3:
+            ran(world, "revert", "p1")
+        return True
+
+    monkeypatch.setattr(recovery, "under_way", under_way)
+    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
+    assert lines(capsys)[-1]["evidence"]["outcome"] == "reverted"
+
+
 def test_a_large_journal_is_read_but_once(world: World) -> None:
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
@@ -282,7 +304,7 @@ def test_resume_follows_past_a_former_end(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     plan = plan_of(world)
-    world.ship(replace(plan, steps=(*plan.steps, Step("no", Run(("false",)), Undo()))))
+    world.ship(replace(plan, steps=(*plan.steps, Step("no", Run(("false",)), Undo(deadline=0.0)))))
     ran(world, "execute", "p1")
     assert ops.outcome(world.events(plan)) == "stuck"
     before = len(world.events(plan))

@@ -113,12 +113,12 @@ class Bench:
         agents = [agent]
         scene.tool = self.start(scene.direction)
         try:
-            at = agent.next(PATIENCE) if scene.step["name"] else None
-            if at and at["at"] == "step":
+            at = self._at_step(scene.tool, agent) if scene.step["name"] else {"at": "nowhere"}
+            if at["at"] == "step":
                 scene.plan = at["plan"]
                 self._inject(scene, fault, agent, verdict)
-            elif scene.step["name"]:
-                verdict.skipped = f"the plan ended without it: {at}"
+            elif at["at"] == "missed":
+                verdict.skipped = f"the plan ended without it: {at['event']}"
             if fault.reboots and not verdict.skipped:
                 # systemd stops all processes before it ends them, and nsenter then stops with its own for good.
                 agent.close()
@@ -134,6 +134,15 @@ class Bench:
                 beside.ended(lab, scene.plan, PATIENCE)
             for one in agents:
                 one.close()
+
+    def _at_step(self, tool: subprocess.Popen[str], agent: Agent) -> dict[str, Any]:
+        """What the agent tells of the step that is waited for; nothing when the tool ends before any plan begins."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            told = agent.next(0.5)
+            if told or tool.poll() is not None:
+                return told or agent.next(2) or {"at": "nowhere"}
+        return {"at": "nowhere"}
 
     def _inject(self, scene: Scene, fault: Fault, agent: Agent, verdict: Verdict) -> None:
         fault.inject(scene)

@@ -16,6 +16,7 @@ SHIMS = "/usr/local/sbin"  # stands first in the runner's PATH
 PROGRAMS = ("docker", "systemctl", "systemd-run", "ufw", "useradd", "git", "bun")
 # What the runner only looks with, as patterns of the shell.
 LOOKS = '*" show "*|*" is-"*|*" list-"*|*" reset-failed "*|*" inspect "*|*" ps "*|*" config "*|*" ls "*|*" status "*'
+ARM, DISARM = "touch /run/faults/armed", "rm -f /run/faults/armed"
 HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start something
 WITHOUT_COMMAND = ("SetOwner", "Handing", "Folders")  # actions that write by themselves
 
@@ -48,7 +49,8 @@ time.sleep(3600)
 """
 # The journal's last block is filled up too: the next line must not fit.
 FILL = f"""
-dd if=/dev/zero of={OPS}/filler bs=4k 2>/dev/null
+dd if=/dev/zero of={OPS}/filler bs=1M 2>/dev/null
+dd if=/dev/zero of={OPS}/filler bs=4k oflag=append conv=notrunc 2>/dev/null
 journal={OPS}/plans/{{plan}}/journal.jsonl
 room=$(( (4096 - $(stat -c %s $journal) % 4096) % 4096 ))
 [ $room = 0 ] || head -c $room /dev/zero | tr '\\0' '\\n' >>$journal
@@ -123,13 +125,13 @@ def _arm(scene: Scene) -> None:
     if scene.action["type"] in WITHOUT_COMMAND:
         scene.sh(f"chattr +i {' '.join(_written(scene.action))} && touch /run/faults/fired")
     else:
-        scene.sh("touch /run/faults/armed")
+        scene.sh(ARM)
 
 
 def _disarm(scene: Scene) -> None:
     if scene.action["type"] in WITHOUT_COMMAND:
         scene.sh(f"chattr -i {' '.join(_written(scene.action))}")
-    scene.sh("rm -f /run/faults/armed")
+    scene.sh(DISARM)
 
 
 def _written(action: dict[str, Any]) -> list[str]:
@@ -153,7 +155,7 @@ def _kill_operator(scene: Scene) -> None:
 
 
 def _small_disk(scene: Scene) -> None:
-    scene.sh(f"mkdir -p -m 700 {OPS} && mount -t tmpfs -o size=16m,mode=700 ops {OPS}")
+    scene.sh(f"mkdir -p -m 700 {OPS} && mount -t tmpfs -o size=600m,mode=700 ops {OPS}")
 
 
 def _squat(address: str, scene: Scene) -> None:
@@ -207,7 +209,7 @@ def _edge_back(scene: Scene) -> None:
 
 FAULTS = (
     Fault("command fails", _arm, _shims("echo 'injected: no' >&2; exit 1"), _disarm, _no_shims),
-    Fault("command hangs", _arm, _shims("exec sleep 3600"), _disarm, _no_shims),
+    Fault("command hangs", _does(ARM), _shims("exec sleep 3600"), _does(DISARM), _no_shims),
     Fault("runner killed", _kill_runner, ends=("reverted",), delay=HALF_WAY),
     Fault("operator killed", _kill_operator, ends=("reverted",), unseen=True),
     Fault("SSH dropped", _does("pkill -KILL sshd-session"), ends=("done",)),
