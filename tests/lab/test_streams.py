@@ -56,7 +56,7 @@ def test_all_is_well_at_the_baseline_and_each_fault_is_named(vps: Vps) -> None:
     vps.lab.run(["python3", "-c", UPDATE, address, "ALERTS", "604800000"])
     vps.lab.run(f"sed -i 's/^STREAM_DERIVED_MAX_AGE_MS=.*/STREAM_DERIVED_MAX_AGE_MS=604800000/' {ENV}")
     # Nothing overrides the adapter that the env file names.
-    vps.lab.run(f"sed -i /OPTIONS_INGEST_ADAPTER/d {COMPOSE}/docker.env && echo '((' > {CHECKOUT}/bad.sh")
+    vps.lab.run(f"sed -i /OPTIONS_INGEST_ADAPTER/d {COMPOSE}/docker.env && echo fi > {CHECKOUT}/bad.sh")
 
     found = bad(vps, "streams", "check")
     assert "1,000,000 times too short: milliseconds taken for nanoseconds" in found["ALERTS"]
