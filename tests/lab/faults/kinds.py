@@ -18,6 +18,7 @@ PROGRAMS = ("docker", "systemctl", "systemd-run", "ufw", "useradd", "git", "bun"
 LOOKS = '*" show "*|*" is-"*|*" list-"*|*" reset-failed "*|*" inspect "*|*" ps "*|*" config "*|*" ls "*|*" status "*'
 ARM, DISARM = "touch /run/faults/armed", "rm -f /run/faults/armed"
 HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start something
+ANY = ("done", "reverted", "stuck")
 WITHOUT_COMMAND = ("SetOwner", "Handing", "Folders")  # actions that write by themselves
 
 SHIM = """#!/bin/sh
@@ -219,7 +220,8 @@ FAULTS = (
     Fault("edge gone", _does("docker rm -f {site.edge.container}"), mend=_edge_back, ends=("reverted", "stuck")),
     Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),
     Fault("unit crash-loops", _crash_loop, mend=_no_crash_loop),
-    Fault("database locked", _lock_database, mend=_does("systemctl stop locker || true")),
+    # It stays locked, so rows that were changed cannot be put back: only hands can end that.
+    Fault("database locked", _lock_database, mend=_does("systemctl stop locker || true"), ends=ANY),
 )
 
 # Neither runtime's API can start, the former one's neither: only hands can end it.
