@@ -47,7 +47,9 @@ def test_both_ways_end_in_the_same_rows_and_bytes_and_a_backup_leads_back(vps: V
     after = vps.edge_files()
     assert {key: after[key] for key in ("3", "row 3")} == {key: third[key] for key in ("3", "row 3")}
     assert len(backups(vps)) == 3
-    kept = vps.lab.run(f"ls -A /run/islandflow/secrets; grep -rl {NPM_SECRET} /var/lib/islandflow/ops /tmp", check=False)
+    kept = vps.lab.run(
+        f"ls -A /run/islandflow/secrets; grep -rl {NPM_SECRET} /var/lib/islandflow/ops /tmp", check=False
+    )
     assert kept.stdout == ""
     assert NPM_SECRET not in vps.lab.run("journalctl --no-pager").stdout
 
