@@ -31,7 +31,7 @@ def identified(plan: Plan) -> Plan:
         raise ValueError(f"plan {plan.name} names these steps twice: {', '.join(twice)}")
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
-    return dataclasses.replace(plan, id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(2)}", who=who)
+    return dataclasses.replace(plan, id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(3)}", who=who)
 
 
 def settled(plan: Plan, facts: Facts) -> dict[str, str]:
