@@ -7,7 +7,6 @@ from fabfile.inventory.model import (
     POSTURES,
     RUNTIMES,
     SCOPES,
-    Adapter,
     App,
     Backup,
     ClickHouse,
@@ -18,17 +17,16 @@ from fabfile.inventory.model import (
     Infra,
     Native,
     Nats,
-    Provider,
     Redis,
     Runtimes,
     Server,
     Service,
     Site,
-    Stream,
     Timeouts,
     Tool,
 )
 from fabfile.inventory.public import Lookup, Public
+from fabfile.inventory.streams import Adapter, Provider, Stream
 
 __all__ = [
     "BRIDGE",

@@ -15,6 +15,7 @@ from fabfile.errors import UsageError
 from fabfile.inventory import fields as f
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
+from fabfile.inventory.streams import Provider, Stream
 from fabfile.inventory.table import Table
 
 RUNTIMES: Final = ("native", "docker")
@@ -190,29 +191,6 @@ class Infra(Table):
     clickhouse: ClickHouse
 
 
-class Stream(Table):
-    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes."""
-
-    name: f.StreamName
-    max_age_env: f.EnvName
-    max_bytes: f.ByteCount
-
-
-class Adapter(Table):
-    """A source of option prints. Without `url_env` it asks nobody; `headers` name the key's variable in braces."""
-
-    name: f.Name
-    url_env: f.EnvName | None = None
-    headers: Mapping[f.Header, f.HeaderValue] = {}
-
-
-class Provider(Table):
-    """Where option prints come from: the variable that chooses the adapter, and how each one asks."""
-
-    adapter_env: f.EnvName
-    adapters: Mapping[str, Adapter]
-
-
 class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
 
@@ -306,9 +284,12 @@ class Site(Table):
 
     @property
     def closed_ports(self) -> Mapping[str, int]:
-        """Ports that nobody outside may reach, by what listens there: the inventory's list, else all that it knows."""
-        if self.public.closed_ports is not None:
-            return self.public.closed_ports
+        """Ports that must not answer from outside, as numbered there: the list of `public`, else the private ones."""
+        return self.private_ports if self.public.closed_ports is None else self.public.closed_ports
+
+    @property
+    def private_ports(self) -> Mapping[str, int]:
+        """Ports of the VPS that nobody outside needs, by what listens there."""
         served = {service.name: service.port for service in (self.web, self.api) if service.port}
         servers = {server.name: server.port for server in self.servers}
         monitor = {f"{self.infra.nats.name} monitor": self.infra.nats.monitor_port}

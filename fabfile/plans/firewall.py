@@ -59,7 +59,7 @@ def park(site: Site, facts: Facts, services: Iterable[Service] | None = None) ->
 def close(site: Site, facts: Facts) -> Steps:
     """Take away the rules that let the world in where it has no business; the edge's network stays let in."""
     opening = [
-        rule for port in site.closed_ports.values() for rule in ufw.openers(facts.rules, port, facts.firewall_default)
+        rule for port in site.private_ports.values() for rule in ufw.openers(facts.rules, port, facts.firewall_default)
     ]
     going = {rule.text: rule for rule in opening if _opens_nothing_else(rule)}
     ports = {rule.port for rule in going.values()}
@@ -75,7 +75,7 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
         cure = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
         return [Finding("UFW is not active: nothing filters", cure)]
     found: dict[str, list[str]] = {}
-    for what, port in site.closed_ports.items():
+    for what, port in site.private_ports.items():
         for rule in ufw.openers(facts.rules, port, facts.firewall_default):
             if not _opens_nothing_else(rule):
                 found.setdefault(rule.text, []).append(f"{port} ({what})")
@@ -87,7 +87,7 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
         )
         for text, ports in found.items()
     ]
-    return broad + [_published(what, port) for what, port in site.closed_ports.items() if _past_ufw(site, facts, port)]
+    return broad + [_published(what, port) for what, port in site.private_ports.items() if _past_ufw(site, facts, port)]
 
 
 def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
@@ -117,7 +117,7 @@ def audit(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         facts.firewall_active and facts.firewall_default in ("deny", "reject"),
         default if facts.firewall_active else "not active: nothing filters",
     )
-    for what, port in site.closed_ports.items():
+    for what, port in site.private_ports.items():
         published = _past_ufw(site, facts, port)
         ways = [f"Docker publishes it on {', '.join(published)}, past UFW"] if published else []
         ways += [] if ways and not facts.firewall_active else _let_in(site, facts, port)

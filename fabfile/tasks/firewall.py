@@ -35,7 +35,7 @@ def audit(c: Any, host: str = "", json: bool = False) -> None:
     """List what is open to the world and need not be: native ports, the servers', NPM's admin page."""
     operation = Operation(c, host, json=json)
     site = operation.site
-    ports = tuple(site.closed_ports.values())
+    ports = tuple(site.private_ports.values())
     facts = operation.survey(Wanted(firewall=True, ports=ports, edge=survey.edge_ref(site)))
     operation.checked(
         "open to the world", firewall.audit(site, facts), "inv firewall.close --dry shows what can be closed, and how."

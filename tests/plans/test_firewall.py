@@ -151,3 +151,9 @@ def test_every_port_of_the_inventory_that_is_nobodys_business_is_judged(site: Si
     facts = ruled(fresh, *(f"ufw allow {port}/tcp" for port in ports))
     assert set(found(site, facts)) >= set(OPEN)
     assert len(found(site, facts)) == len(ports)
+
+
+def test_ports_that_have_other_numbers_outside_are_judged_by_those_of_the_vps(site: Site, fresh: Facts) -> None:
+    forwarded = site.public.model_copy(update={"closed_ports": {"web": 22004}})
+    outside = site.model_copy(update={"public": forwarded})
+    assert found(outside, ruled(fresh, WORLD)) == found(site, ruled(fresh, WORLD)) != {}

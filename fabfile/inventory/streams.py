@@ -1,0 +1,31 @@
+"""The inventory's tables of what flows through the app: JetStream's streams, and where option prints come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fabfile.inventory import fields as f
+from fabfile.inventory.table import Table
+
+
+class Stream(Table):
+    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes."""
+
+    name: f.StreamName
+    max_age_env: f.EnvName
+    max_bytes: f.ByteCount
+
+
+class Adapter(Table):
+    """A source of option prints. Without `url_env` it asks nobody; `headers` name the key's variable in braces."""
+
+    name: f.Name
+    url_env: f.EnvName | None = None
+    headers: Mapping[f.Header, f.HeaderValue] = {}
+
+
+class Provider(Table):
+    """Where option prints come from: the variable that chooses the adapter, and how each one asks."""
+
+    adapter_env: f.EnvName
+    adapters: Mapping[str, Adapter]
