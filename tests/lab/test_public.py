@@ -33,7 +33,7 @@ def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_mends
     assert found["POST /lookup/options-support"]["text"] == "answers 200, served by docker"
     assert found["TLS of flow.deltaisland.io"]["text"].startswith("valid for ")
     ports = [check["text"] for name, check in found.items() if name.startswith("port ")]
-    assert len(ports) == 3 and set(ports) == {"hangs up: nothing behind it"}
+    assert len(ports) == 2 and set(ports) == {"hangs up: nothing behind it"}
     text = " ".join(vps.tool("edge", "check").stdout.split())
     assert "pinned to 127.0.0.1 alone: DNS was not asked" in text
 
