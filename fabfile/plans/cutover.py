@@ -16,14 +16,14 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
     lot = parking.lot(site, facts, leaving="docker", to="native")
     if scope == "full":
         steps = (
-            infra.install(site, facts) + infra.at_boot(site, facts)                              # felt by nobody
-            + app.install(site, facts) + app.at_boot(site, facts, "full") + firewall.allow(site, facts)
-            + data.backup(site, facts, to="native")
+            infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
+            + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
             + lot.park                                                                           # the hold begins
             + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
             + infra.start(site, facts) + app.start(site, facts, "full")
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close
+            + infra.at_boot(site, facts) + app.at_boot(site, facts, "full")  # before, a reboot would start half of it
         )  # fmt: skip
     else:
         steps = (
@@ -44,11 +44,10 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
 def bootstrap(site: Site, facts: Facts) -> Plan:
     """Native servers in place of Docker's, the app left down: the first half of a cutover, for `cutover` to end."""
     steps = (
-        infra.install(site, facts) + infra.at_boot(site, facts)
-        + data.backup(site, facts, to="native")
+        infra.install(site, facts) + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
         + parking.without(site, facts)
         + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
-        + infra.start(site, facts)
+        + infra.start(site, facts) + infra.at_boot(site, facts)
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")
     return Plan("infra.bootstrap", steps, workloads=servers)

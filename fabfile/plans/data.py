@@ -26,7 +26,9 @@ def hand_over(site: Site, facts: Facts, to: str) -> Steps:
 
     Where `to` owns already the files are its servers' own business: containers may write as several users.
     """
-    owned = Step(f"data: owner {to}", SetOwner(site.app.owner_file, to), Undo())
+    units, user_units = (tuple(one.unit for one in some) for some in (site.servers, site.scope("full")))
+    action = SetOwner(site.app.owner_file, to, units, site.app.user, user_units, site.timeouts.step)
+    owned = Step(f"data: owner {to}", action, Undo())
     if facts.owner == to:
         return (owned,)
     owners = tuple(server.user if to == "native" else server.image_user for server in site.servers)

@@ -30,14 +30,18 @@ def install(site: Site, facts: Facts) -> Steps:
     )
 
 
-def at_boot(site: Site, facts: Facts) -> Steps:
-    """Have the servers start at boot, where native owns; the packages' own would hold their ports."""
+def ports_freed(site: Site, facts: Facts) -> Steps:
+    """Keep the packages' own servers from holding our servers' ports, now and after a reboot."""
     packaged = tuple(server.distribution_unit for server in site.servers)
     return (
         Step("infra: packages' units off at boot", Disable(packaged), Undo()),
         Step("infra: packages' units stopped", Stop(packaged, timeout=site.timeouts.step), Undo()),
-        Step("infra: on at boot", Enable(_units(site)), Undo()),
     )
+
+
+def at_boot(site: Site, facts: Facts) -> Steps:
+    """Have the servers start at boot, where native owns."""
+    return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
 
 def start(site: Site, facts: Facts) -> Steps:

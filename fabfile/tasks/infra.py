@@ -33,7 +33,9 @@ def install(c: Any, host: str = "", dry: bool = False, wait: bool = False, json:
 def start(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("infra.start", infra.at_boot(site, facts) + infra.start(site, facts)),
+        lambda site, facts: Plan(
+            "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
+        ),
         judge=preflight.native_owns,
     )
 

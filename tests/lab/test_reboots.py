@@ -123,6 +123,8 @@ def test_without_a_readable_owner_file_nothing_native_starts_and_everything_says
     ("event", "step"), [("waiting", None), ("start", "infra: start")], ids=["unconfirmed", "half-way"]
 )
 def test_a_reboot_in_the_middle_of_a_cutover_ends_with_docker(vps: Vps, event: str, step: str | None) -> None:
+    # What starts at boot is started by the reboot, while the owner is native, and no step of the plan knows of it.
+    vps.good("app", "install", "--scope", "full")
     with under_way(vps, "cutover") as operator:
         until(f"{event} {step}", reached(vps, event, step))
         operator.kill()

@@ -30,6 +30,7 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "infra.restart", _plan("infra.restart", infra.restart)
     yield "infra.stop", _plan("infra.stop", infra.stop)
     yield "infra at boot", _plan("infra.start", infra.at_boot)
+    yield "infra ports freed", _plan("infra.start", infra.ports_freed)
     yield "infra not at boot", _plan("infra.stop", infra.not_at_boot)
     yield "docker.render", _plan("docker.render", docker.rendered)
     yield "firewall.allow", _plan("firewall.allow", firewall.allow)

@@ -41,13 +41,11 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "infra: users",
         "infra: folders",
         "infra: units and configuration",
-        "infra: packages' units off at boot",
-        "infra: packages' units stopped",
-        "infra: on at boot",
         "app: units and environment",
-        "app: on at boot",
         "firewall: 172.18.0.0/16 to web",
         "firewall: 172.18.0.0/16 to api",
+        "infra: packages' units off at boot",
+        "infra: packages' units stopped",
         "firewall: 172.18.0.0/16 to web's parking lot",
         "firewall: 172.18.0.0/16 to api's parking lot",
         "edge: parking lot opened",
@@ -62,6 +60,8 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "edge: parked requests to native",
         "edge: point to native",
         "edge: parking lot closed",
+        "infra: on at boot",
+        "app: on at boot",
     ]
     assert plan.confirm_within == site.timeouts.confirm
     assert [watch.domain for watch in plan.watch] == [site.edge.app_domain, site.edge.api_domain]

@@ -19,6 +19,7 @@ from fabfile.runner.facts import Facts, Tree
 from fabfile.runner.gather import gather
 from fabfile.runner.machine import Machine, Result, StepFailed
 
+from .recorder import Recorder
 from .worlds import new_world
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -251,6 +252,26 @@ def test_the_owner_is_set_and_set_back(machine: Machine, tmp_path: Path, former:
     for _ in range(2):
         action.restore(machine, before)
         assert (path.read_text().strip() if path.exists() else "") == former
+
+
+def test_native_units_are_stopped_before_the_owner_says_anything_but_native(tmp_path: Path) -> None:
+    """A reboot in the middle of a cutover starts what is enabled at boot, though no step has begun it yet."""
+    path = tmp_path / "owner"
+    machine = Recorder(tmp_path)
+    action = SetOwner(str(path), "native", ("nats.service",), "delta", ("api.service", "web.service"))
+    action.do(machine, {"owner": "docker"})
+    assert machine.calls == [], "natives may run under a native owner"
+    stopped = [("systemctl", "stop", "--", "nats.service")]
+    stopped.append(("systemctl", "--user", "stop", "--", "api.service", "web.service"))
+    for former in ("docker", ""):
+        machine.calls.clear()
+        action.restore(machine, {"owner": former})
+        assert machine.calls == stopped and machine.users[-1] == "delta"
+    machine.answers = {"systemctl --user stop": (1, "", "no bus")}
+    path.write_text("native\n")
+    with pytest.raises(StepFailed):
+        action.restore(machine, {"owner": "docker"})
+    assert path.read_text() == "native\n", "it is said only once they are down"
 
 
 @pytest.mark.parametrize("content", [b"both", b"\xff\xfe", b""])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from .. import paths
+from .. import paths, systemd
 from ..atomic import put, remove, sync_folder
 from ..codec import wire
 from ..facts import Facts, Wanted
@@ -18,10 +18,18 @@ from ..model import Action
 @wire
 @dataclass(frozen=True)
 class SetOwner(Action):
-    """Writes which runtime owns the app; native units refuse to start unless it says native."""
+    """Writes which runtime owns the app; native units refuse to start unless it says native.
+
+    They ask that only as they start. So before it says anything else those that run are stopped, whoever started
+    them: a reboot in the middle of a plan starts what is enabled, and no step of the plan knows of it.
+    """
 
     path: str
     runtime: str
+    units: Tuple[str, ...] = ()
+    user: str = ""
+    user_units: Tuple[str, ...] = ()
+    timeout: float = 60.0  # seconds until they have stopped
 
     def wants(self) -> Wanted:
         return Wanted(owner_file=self.path)
@@ -36,15 +44,20 @@ class SetOwner(Action):
         return {"owner": facts.owner}
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._write(self.runtime)
+        self._write(machine, self.runtime)
         return {"owner": self.runtime}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._write(before["owner"])
+        self._write(machine, before["owner"])
         return {"owner": before["owner"]}
 
-    def _write(self, runtime: str) -> None:
+    def _write(self, machine: Machine, runtime: str) -> None:
         path = Path(self.path)
+        if runtime != "native":
+            for user, units in (("", self.units), (self.user, self.user_units)):
+                if units:
+                    argv = [*systemd.systemctl(user), "stop", "--", *units]
+                    machine.run(argv, user=user or None, timeout=self.timeout, ok=(0, 5))  # 5: not installed
         if runtime:
             # Readable by all: the app user's units ask it too.
             put(path, f"{runtime}\n".encode(), 0o644, "root", "root")
