@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from fabfile.inventory import Site, load
+from fabfile.lab.demo import Quiet, public
 from fabfile.lab.machine import Lab
+from fabfile.runner.watch import Watcher
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -89,6 +92,21 @@ class Vps:
         health = {f"{line['runtime']}/{line['name']}": line["ok"] for line in lines if line["kind"] == "health"}
         (line,) = [line for line in lines if line["kind"] == "status"]
         return {"owner": line["owner"], "edge": line["edge"], "health": health}
+
+    @contextmanager
+    def nobody_turned_away(self) -> Iterator[None]:
+        """The public asks all the while, from outside, and every request is answered."""
+        watcher = Watcher(public(self.site), Quiet())
+        with watcher:
+            yield
+        for name, felt in watcher.felt().items():
+            assert felt["requests"] > 20, (name, felt)
+            assert felt["failures"] == 0, (name, felt)
+
+    def no_lot_left(self) -> None:
+        """No parking lot is open, and no unit of one listens."""
+        assert self.lab.run("ls /run/islandflow | grep park", check=False).stdout == ""
+        assert "islandflow-park" not in self.lab.run("systemctl list-units --all --type=socket").stdout
 
     def edge_files(self) -> dict[str, str]:
         """The edge's generated files and rows, each host's for itself: name → contents."""

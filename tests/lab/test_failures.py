@@ -14,10 +14,12 @@ def test_a_native_unit_that_fails_to_start_puts_docker_back(vps: Vps) -> None:
     )
     before = vps.edge_files()
 
-    done = vps.tool("cutover")
+    with vps.nobody_turned_away():
+        done = vps.tool("cutover")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "was taken back" in done.stderr and "api" in done.stderr
+    vps.no_lot_left()
     assert vps.served_by() == ("docker", "docker", "docker")
     status = vps.status()
     assert (status["owner"], status["edge"]) == ("docker", "docker")
@@ -121,7 +123,9 @@ def test_no_public_side_no_confirmation(vps: Vps) -> None:
     inventory = vps.lab.inventory.read_text()
     broken = vps.lab.folder / "broken.toml"
     broken.write_text(inventory.replace("confirm = 120", "confirm = 6").replace('"/ws/live"', '"/ws/nowhere"'))
-    done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(broken))
+    with vps.nobody_turned_away():
+        done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(broken))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "asked to revert" in done.stderr
     assert vps.served_by() == ("docker", "docker", "docker")
+    vps.no_lot_left()

@@ -12,7 +12,7 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
     edge = vps.edge_files()
     before = vps.counts()
 
-    vps.good("cutover")
+    _hand_over(vps, "cutover")
     assert vps.served_by() == ("native", "native", "native")
     status = vps.status()
     assert (status["owner"], status["edge"]) == ("native", "native")
@@ -20,7 +20,7 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
 
     assert "nothing to do, all" in vps.good("cutover")
 
-    vps.good("rollback", "--full")
+    _hand_over(vps, "rollback", "--full")
     assert vps.served_by() == ("docker", "docker", "docker")
     status = vps.status()
     assert (status["owner"], status["edge"]) == ("docker", "docker")
@@ -31,6 +31,16 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
     after = vps.edge_files()
     assert {key: after[key] for key in ("3", "row 3")} == {key: edge[key] for key in ("3", "row 3")}
     _nothing_lost(vps, before)
+
+
+def _hand_over(vps: Vps, *words: str) -> None:
+    """No request fails, and the runner's own record says the same."""
+    with vps.nobody_turned_away():
+        events = [json.loads(line) for line in vps.good(*words, "--json").splitlines()]
+    (ending,) = [event["evidence"] for event in events if event.get("event") == "finished"]
+    assert all(felt["failures"] == 0 for felt in ending["felt"].values()), ending
+    assert ending["held_ms"] > 0
+    vps.no_lot_left()
 
 
 def _nothing_lost(vps: Vps, before: dict[str, dict[str, int]]) -> None:
