@@ -25,7 +25,7 @@ def steps(*names: str) -> tuple[Step, ...]:
 
 def test_an_identifier_sorts_by_time_and_names_the_plan() -> None:
     plan = plans.identified(Plan("infra.bootstrap", steps("a")))
-    assert re.fullmatch(r"\d{8}T\d{6}-infra-bootstrap-[0-9a-f]{4}", plan.id)
+    assert re.fullmatch(r"\d{8}T\d{6}-infra-bootstrap-[0-9a-f]{6}", plan.id)
     assert dataclasses.replace(plan, id="", who="") == Plan("infra.bootstrap", steps("a"))
 
 
