@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -89,11 +90,15 @@ def _holders(inodes: "set[int]") -> Dict[int, int]:
     return found
 
 
-def _links(folder: Path) -> List[str]:
+def _links(folder: Path) -> Iterator[str]:
+    """What the open files of a process are; one that is closed meanwhile, as databases do all the time, is left out."""
     try:
-        return [os.readlink(entry.path) for entry in os.scandir(folder)]
+        names = os.listdir(folder)
     except OSError:  # the process ended meanwhile
-        return []
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"{folder}/{name}")
 
 
 def _read(path: str) -> str:

@@ -62,3 +62,22 @@ def test_connections_are_no_listeners() -> None:
 
 def test_a_process_that_is_gone_has_no_control_group() -> None:
     assert cgroup_of(2**22 + 1) == ""
+
+
+def test_a_listener_whose_process_opens_and_closes_files_all_the_while() -> None:
+    """A database does so: a file that is closed while we look must not hide the socket beside it."""
+    script = (
+        "import os, socket, threading\n"
+        "busy = lambda: [os.close(os.open('/dev/null', os.O_RDONLY)) for _ in iter(int, 1)]\n"
+        "[threading.Thread(target=busy, daemon=True).start() for _ in range(4)]\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "print(server.getsockname()[1], flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        port = int(other.stdout.readline())
+        assert {found.pid for _ in range(60) for found in listeners([port])} == {other.pid}
+        other.communicate("\n")

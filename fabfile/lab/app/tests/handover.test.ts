@@ -106,7 +106,7 @@ test("streams and durables are configured as the original's", async () => {
   }
   for (const durable of DURABLES) {
     const config = await watch.consumer(...durable);
-    expect(config.ack_wait).toBe(30e9);
+    expect(config.ack_wait).toBe(10e9);
     expect(String(config.ack_policy)).toBe("explicit");
     expect(config.deliver_group).toBeUndefined();
   }

@@ -15,7 +15,7 @@ import { isMissing } from "./streams";
 
 const ACK = "+ACK";
 const TERM = "+TERM";
-const ACK_WAIT_MS = 30_000;
+const ACK_WAIT_MS = 10_000;
 
 // JetStream's error code for moving a durable that somebody is subscribed to.
 const HELD = 10013;
