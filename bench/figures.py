@@ -14,9 +14,6 @@ from bench.client import Sample
 Event = Mapping[str, Any]
 Window = tuple[float, float]  # from, to, in seconds
 
-# How the names of the first and of the last step in the hold begin.
-BEGINS, ENDS = "edge: point to the parking lot", "edge: parked requests to"
-
 
 @dataclass(frozen=True)
 class Tally:
@@ -123,8 +120,8 @@ def hold(events: Sequence[Event]) -> Hold | None:
     It begins as the edge is pointed to the parking lot, which may park the first requests at once, and ends when
     those parked are let go.
     """
-    begin = _first(events, "start", BEGINS)
-    end = _first(events, "done", ENDS)
+    begin = _first(events, "start", "begins")
+    end = _first(events, "done", "ends")
     if begin is None or end is None:
         return None
     return Hold(_at(events[end]) - _at(events[begin]), tuple(stages(events[begin : end + 1])))
@@ -146,8 +143,8 @@ def agrees(record: Mapping[str, int], seen: Tally, slack: float = 0.5) -> bool:
     return abs(record["outage_ms"] / 1000 - seen.away) <= slack + 0.1 * seen.away
 
 
-def _first(events: Sequence[Event], kind: str, step: str) -> int | None:
-    return next((n for n, e in enumerate(events) if e["event"] == kind and (e["step"] or "").startswith(step)), None)
+def _first(events: Sequence[Event], kind: str, hold: str) -> int | None:
+    return next((n for n, e in enumerate(events) if e["event"] == kind and e["evidence"].get("hold") == hold), None)
 
 
 def _at(event: Event) -> float:

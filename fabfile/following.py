@@ -2,47 +2,62 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 
-from fabfile import public, report
+from fabfile import public, recording, report
 from fabfile.errors import Interrupted, Unreachable
 from fabfile.host import Host
 from fabfile.inventory import Site
+from fabfile.public import Check
 from fabfile.report import Event, Report
 
 
-def follow(site: Site, host: Host, told: Report, plan_id: str, events: Iterator[Event]) -> None:
+@dataclass
+class _Seen:
+    """All events of a plan so far, and the checks that were made before its word was given."""
+
+    events: list[Event] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        found: dict[str, str] = self.events[0]["evidence"].get("settings", {})
+        return found
+
+
+def follow(
+    site: Site, host: Host, told: Report, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()
+) -> None:
     """Show events to their end; where the runner waits for it, check the public side and confirm or revert.
 
-    Ctrl-C asks whether to leave the plan running or to revert it. Raises CutoverError as the plan ended.
+    `earlier` are the plan's events before those, for its record. Ctrl-C asks whether to leave the plan running or to
+    revert it. Raises CutoverError as the plan ended.
     """
-    last: Event = {}
+    seen = _Seen(list(earlier))
     try:
-        last = _to_the_end(site, host, told, events)
+        _to_the_end(site, host, told, events, seen)
     except KeyboardInterrupt:
         if not _asked_to_revert(plan_id):
             raise _left(plan_id) from None
         host.say(plan_id, "revert")
-        last = _to_the_end(site, host, told, host.follow(plan_id))
-    _end(told, plan_id, last)
+        seen = _Seen()  # it is followed from its first event again
+        _to_the_end(site, host, told, host.follow(plan_id), seen)
+    _end(site, told, plan_id, seen)
 
 
-def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event]) -> Event:
-    last: Event = {}
-    settings: dict[str, str] = {}
+def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], seen: _Seen) -> None:
     with told.following():
-        for last in events:
-            told.event(last)
-            if last["event"] == "start" and not last["step"]:
-                settings = last["evidence"].get("settings", {})
-            if last["event"] == "waiting":
-                _give_word(site, host, told, last, settings)
-    return last
+        for event in events:
+            seen.events.append(event)
+            told.event(event)
+            if event["event"] == "waiting":
+                seen.checks = _give_word(site, host, told, event, seen.settings)
 
 
-def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> None:
+def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
     intended = _intended(site, settings)
     checks = public.until_good(intended, settings.get("to", ""), waiting["evidence"]["seconds"] / 2)
@@ -59,6 +74,7 @@ def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: d
     for check in checks:
         if not check.ok or check.warning:
             told.say(f"  {public.mark(check)} {check.name}: {check.text}")
+    return checks
 
 
 def _intended(site: Site, settings: dict[str, str]) -> Site:
@@ -98,13 +114,15 @@ def _left(plan_id: str) -> Interrupted:
     )
 
 
-def _end(told: Report, plan_id: str, last: Event) -> None:
+def _end(site: Site, told: Report, plan_id: str, seen: _Seen) -> None:
+    last = seen.events[-1] if seen.events else {}
     if last.get("event") != "finished":
         raise Unreachable(
             f"the events of {plan_id} ended before the plan did",
             state="The runner on the VPS goes on, or was killed; the journal there knows.",
             next_step=f"inv attach --plan {plan_id}, or inv status",
         )
+    recording.leave(site, told, seen.events, seen.checks, os.environ)
     felt = report.felt(last)
     if felt:
         told.table("", report.FELT_COLUMNS, felt)

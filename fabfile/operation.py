@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fabfile import following, inventory, plan, preview, status, survey
+from fabfile import following, inventory, plan, preview, recording, status, survey
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
 from fabfile.inventory import Site
@@ -74,8 +74,8 @@ class Operation:
     ) -> None:
         facts = self.survey(merge(survey.wanted(self.site, versions=versions), also))
         self._refuse_held(facts)
-        self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
-        built = plan.identified(edge.heeded(self.site, facts, build(self.site, facts)))
+        warnings = self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
+        built = plan.identified(edge.heeded(self.site, facts, build(self.site, facts)), facts.versions, warnings)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self.report.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
@@ -128,6 +128,10 @@ class Operation:
         else:
             status.past(self.report, told)
 
+    def open_record(self, plan_id: str) -> None:
+        """Open the record of a plan, or the last one on this machine. Raises CutoverError."""
+        recording.open_one(self.site, self.report, plan_id, self._host.history, os.environ)
+
     def attach(self, plan_id: str) -> None:
         """Follow a plan from its first event. Raises CutoverError as it ends."""
         wanted = plan_id or self._latest()
@@ -148,7 +152,8 @@ class Operation:
         if self._dry:
             self._show_back(wanted)
             return
-        following.follow(self.site, self._host, self.report, wanted, self._host.resume(wanted))
+        earlier = self._host.history(wanted)
+        following.follow(self.site, self._host, self.report, wanted, self._host.resume(wanted), earlier)
 
     def _when_free(self, act: Callable[[], None]) -> None:
         """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""
@@ -174,12 +179,14 @@ class Operation:
             raise held
         self.report.warn(f"{held.message}; what it will leave may differ from what is shown here")
 
-    def _refuse(self, findings: list[Finding]) -> None:
-        for finding in findings:
-            if finding.warning:
-                self.report.warn(str(finding))
-        if any(not finding.warning for finding in findings):
+    def _refuse(self, findings: list[Finding]) -> tuple[str, ...]:
+        """Tell the warnings and return them. Raises PreflightRefused with everything that is more than one."""
+        warnings = tuple(str(finding) for finding in findings if finding.warning)
+        for warning in warnings:
+            self.report.warn(warning)
+        if len(warnings) < len(findings):
             raise PreflightRefused([str(finding) for finding in findings if not finding.warning])
+        return warnings
 
     def _show(self, built: Plan, facts: Facts) -> None:
         for line in preview.lines(built, facts):

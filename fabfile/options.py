@@ -37,6 +37,7 @@ HELP: Final[Mapping[str, str]] = {
     "way": "who changes rows and files; auto: NPM's API where NPM_IDENTITY and NPM_SECRET are set",
     "raw_api": "whether the public has the API's own hostname",
     "backup": "a backup's identifier, as `inv npm.restore` lists them",
+    "last": "open the last one",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 

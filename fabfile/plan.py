@@ -7,7 +7,7 @@ import datetime
 import getpass
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fabfile.runner.actions.files import File
@@ -20,8 +20,10 @@ __all__ = ["Action", "NoUndo", "Plan", "Probe", "Step", "Steps", "Undo", "Watch"
 Steps = tuple[Step, ...]
 
 
-def identified(plan: Plan) -> Plan:
-    """The plan with an identifier of its own (sortable by time) and the name of who asks for it.
+def identified(plan: Plan, versions: Mapping[str, str] | None = None, warnings: Sequence[str] = ()) -> Plan:
+    """The plan with an identifier of its own (sortable by time), who asks for it, and what its record must know.
+
+    `versions` are the servers' by program, those that could not be told left empty; `warnings` are preflight's.
 
     Raises ValueError when two steps share a name: the journal could not tell them apart.
     """
@@ -31,7 +33,13 @@ def identified(plan: Plan) -> Plan:
         raise ValueError(f"plan {plan.name} names these steps twice: {', '.join(twice)}")
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
     who = f"{getpass.getuser()}@{socket.gethostname()}"
-    return dataclasses.replace(plan, id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(3)}", who=who)
+    return dataclasses.replace(
+        plan,
+        id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(3)}",
+        who=who,
+        versions={name: version for name, version in (versions or {}).items() if version},
+        warnings=tuple(warnings),
+    )
 
 
 def settled(plan: Plan, facts: Facts) -> dict[str, str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-from .health import healthy
+from .health import once_settled
 from .journal import Journal
 from .machine import POLL, Evidence, Machine, StepFailed, said
 from .model import NoUndo, Plan, Probe, Step, Undo
 from .watch import Watcher
 
+SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
 AGAIN = 0.5  # seconds until a way back that failed is tried again
 
 Taken = Tuple[Step, Dict[str, Any]]  # a step that was begun, and what its action found before
@@ -36,7 +38,7 @@ class Engine:
         Raises JournalFailed when nothing could be begun, or the end could not be journaled.
         """
         self.journal.set_aside()
-        self.journal.write("start", None, name=self.plan.name, who=self.plan.who, settings=self.plan.settings)
+        self.journal.write("start", None, **self._heading())
         taken: List[Taken] = []
         with Watcher(self.plan.watch, self.journal) as watcher:
             ending: Dict[str, Any] = {}
@@ -52,9 +54,15 @@ class Engine:
     def resume(self, events: List[Dict[str, Any]]) -> str:
         """Take back what an interrupted plan had begun, as its journal tells."""
         self.journal.release()
-        self.journal.write("start", None, name=self.plan.name, who=self.plan.who, resumed=True)
+        self.journal.write("start", None, **self._heading(), resumed=True)
         outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
         return self._finish(outcome, **ending)
+
+    def _heading(self) -> Dict[str, Any]:
+        """What the record of a plan begins with."""
+        plan = self.plan
+        about = {"versions": plan.versions, "warnings": list(plan.warnings), "host": platform.node()}
+        return {"name": plan.name, "who": plan.who, "settings": plan.settings, **about}
 
     def _forward(self, taken: List[Taken]) -> None:
         for step in self.plan.steps:
@@ -69,7 +77,8 @@ class Engine:
             self._verify(step.verify, step.deadline)
             self.journal.write("noop", step.name, why=look.settled)
             return
-        self.journal.write("start", step.name, what=step.action.describe(), before=look.before)
+        hold = {"hold": step.hold} if step.hold else {}
+        self.journal.write("start", step.name, what=step.action.describe(), before=look.before, **hold)
         taken.append((step, look.before))
         if step.hold == "begins":
             self.machine.ends = time.monotonic() + self.plan.hold_limit
@@ -77,7 +86,7 @@ class Engine:
         if step.hold == "ends":
             self._let_go()
         evidence["verified"] = self._verify(step.verify, step.deadline)
-        self.journal.write("done", step.name, **evidence)
+        self.journal.write("done", step.name, **evidence, **hold)
 
     def _let_go(self) -> None:
         """Nobody waits any more, or the way back must not be hurried: then its own deadlines hold."""
@@ -171,13 +180,17 @@ class Engine:
 
     def _finish(self, outcome: str, **evidence: Any) -> str:
         self.journal.release()
-        self.journal.write("finished", None, outcome=outcome, health=self._account(), **evidence)
+        self.journal.write("finished", None, outcome=outcome, health=self._account(outcome), **evidence)
         return outcome
 
-    def _account(self) -> Dict[str, str]:
-        """What is up and what is down in the end; a look that fails says so instead."""
+    def _account(self, outcome: str) -> Dict[str, str]:
+        """What is up and what is down in the end; a look that fails says so instead.
+
+        What was taken back after a reboot may still be coming up: then a look at once would tell of an outage.
+        """
+        patience = SETTLED if outcome == "reverted" else 0.0
         try:
-            verdicts = healthy(self.machine, self.plan.workloads) if self.plan.workloads else {}
+            verdicts = once_settled(self.machine, self.plan.workloads, patience)
         except (StepFailed, OSError, ValueError, LookupError) as error:
             return {"unknown": f"{type(error).__name__}: {error}"}
         return {key: verdict.text for key, verdict in verdicts.items()}

@@ -61,6 +61,18 @@ def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -
     return last
 
 
+def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+    """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
+    last: Dict[str, Health] = {}
+
+    def look() -> Seen:
+        last.update(healthy(machine, workloads))
+        return Seen(all(verdict.ok or verdict.hopeless for verdict in last.values()), "")
+
+    machine.wait(look, seconds)
+    return last
+
+
 def seen_of(verdicts: Dict[str, Health]) -> Seen:
     """All verdicts as one look."""
     sick = [verdict for verdict in verdicts.values() if not verdict.ok]

@@ -142,4 +142,7 @@ class Plan:
     workloads: Tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
     id: str = ""
     who: str = ""
-    settings: Dict[str, str] = field(default_factory=dict)  # what was asked for, for the record
+    # For the record: what was asked for, what runs there, and what preflight found but did not refuse.
+    settings: Dict[str, str] = field(default_factory=dict)
+    versions: Dict[str, str] = field(default_factory=dict)
+    warnings: Tuple[str, ...] = ()

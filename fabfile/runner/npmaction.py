@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from . import atomic, npmapi, npmbackup, npmproof, npmrows, npmserver
+from . import atomic, diffs, npmapi, npmbackup, npmproof, npmrows, npmserver
 from .edge import HostFact, host_facts, read_at
 from .facts import EdgeRef, Facts, Wanted
 from .gather import gather
@@ -109,6 +109,8 @@ class EdgeAction(Action):
         npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
         npmbackup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]
+        # Without the lines around: those are an operator's own, who may have put secrets there.
+        shown = [diffs.told(*texts, context=0) for change in differing for texts in change.diffs()]
         if differing and self.way == API:
             told = self._ask_npm(machine, box, folder, differing)
             changes = self._as_npm_wrote(machine, box)
@@ -118,7 +120,8 @@ class EdgeAction(Action):
             npmbackup.mark(folder, RELOADED)
             told = npmserver.reload(machine, box, self.seconds)
         served = npmproof.prove_served(machine, box.addresses[self.edge.network], changes, self.seconds)
-        return {"hosts": before["hosts"], "backup": str(folder), "probed": probed, "served": served, **told}
+        found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
+        return {"hosts": before["hosts"], **found}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         folder = Path(before["backup"])

@@ -28,6 +28,7 @@ class Sink(Protocol):
 Answer = Tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
 
 EVERY = 0.05  # seconds between two requests
+SLICE = 0.5  # seconds of a plan that share one count in `over_time`
 _AT_ONCE = 64  # requests under way: more than hang within a timeout
 
 
@@ -66,7 +67,10 @@ class Watcher:
             thread.join()
 
     def felt(self) -> Dict[str, Any]:
-        """Per watched address: requests, failures, longest wait (ms), outage (ms), last runtime seen."""
+        """Per watched address: requests, failures, longest wait (ms), outage (ms), and the first three over time.
+
+        `over_time` has a triple for each SLICE since the watch began, by when the requests were sent.
+        """
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
     def _loop(self, tally: "_Tally") -> None:
@@ -116,6 +120,8 @@ class _Tally:
         self._requests = 0
         self._failures = 0
         self._longest = 0.0
+        self._began = time.monotonic()
+        self._slices: List[Tuple[int, int, int]] = []  # requests, failures, longest wait (ms)
         self._outages: List[float] = []
         self._since: Optional[float] = None
         self._errors: Dict[str, int] = {}
@@ -125,6 +131,7 @@ class _Tally:
         error, seconds = answer
         self._requests += 1
         self._longest = max(self._longest, seconds)
+        self._slice(started, bool(error), round(seconds * 1000))
         if error:
             self._failures += 1
             self._since = started if self._since is None else self._since
@@ -143,7 +150,15 @@ class _Tally:
             "longest_wait_ms": round(self._longest * 1000),
             "outage_ms": round(sum(self._outages) * 1000),
             "longest_outage_ms": round(max(self._outages, default=0.0) * 1000),
+            "slice_ms": round(SLICE * 1000),
+            "over_time": self._slices,
         }
+
+    def _slice(self, started: float, failed: bool, ms: int) -> None:
+        at = int((started - self._began) / SLICE)
+        self._slices += [(0, 0, 0)] * (at + 1 - len(self._slices))
+        requests, failures, longest = self._slices[at]
+        self._slices[at] = (requests + 1, failures + failed, max(longest, ms))
 
     def _end(self, now: float, over: bool = True) -> None:
         assert self._since is not None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from fabfile import recording
 from fabfile.errors import UsageError
 from fabfile.operation import Operation
 from fabfile.options import task
 from fabfile.plans import cutover as handing
 from fabfile.plans import preflight
 from fabfile.plans import rollback as back
+from fabfile.report import Report
 
 
 @task
@@ -79,6 +82,23 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
 def history(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
     """List past plans and how they ended, or with --plan every event of one."""
     Operation(c, host, json=json).history(plan)
+
+
+@task
+def record(c: Any, plan: str = "", last: bool = False, host: str = "", json: bool = False) -> None:
+    """List the records of plans on this machine; --last opens the last one, --plan any other."""
+    if plan and last:
+        raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
+    if plan or last:
+        Operation(c, host, json=json).open_record(plan)
+    else:
+        recording.list_all(Report(json=json), os.environ)
+
+
+@task
+def followup(c: Any, plan: str = "", dry: bool = False, json: bool = False) -> None:
+    """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
+    recording.follow_up(Report(json=json), plan, dry, os.environ)
 
 
 @task

@@ -214,10 +214,30 @@ def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, m
     def broken(*_: Any) -> Any:
         raise ValueError("no JSON")
 
-    monkeypatch.setattr(engine, "healthy", broken)
+    monkeypatch.setattr(engine, "once_settled", broken)
     plan = Plan("test", (world.step("a"),), workloads=(Workload("api", "native"),), id="p1")
     assert world.execute(plan)[0] == "done"
     assert "no JSON" in world.events(plan)[-1]["evidence"]["health"]["unknown"]
+
+
+@pytest.mark.parametrize(("fault", "patient"), [((), False), (("after do",), True)], ids=["done", "taken back"])
+def test_what_was_taken_back_gets_time_to_come_up_before_it_is_told_of(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: tuple[str, ...], patient: bool
+) -> None:
+    from fabfile.runner import engine
+
+    given: list[float] = []
+    monkeypatch.setattr(engine, "once_settled", lambda machine, workloads, seconds: given.append(seconds) or {})
+    world.execute(Plan("test", (world.step("a"), world.step("b", *fault)), id="p1"))
+    assert [seconds > 0 for seconds in given] == [patient]
+
+
+def test_the_journal_tells_what_the_record_begins_with(world: World) -> None:
+    plan = Plan("test", (world.step("a"),), id="p1", who="ana", versions={"native/redis": "8"}, warnings=("a second",))
+    world.execute(plan)
+    heading = world.events(plan)[0]["evidence"]
+    assert (heading["who"], heading["versions"], heading["warnings"]) == ("ana", {"native/redis": "8"}, ["a second"])
+    assert heading["host"]
 
 
 # ── The hold ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ import pytest
 from fabfile.runner import answers, health
 from fabfile.runner.answers import bound_durables, unbound
 from fabfile.runner.facts import Health, Workload
-from fabfile.runner.health import healthy, patiently, seen_of
+from fabfile.runner.health import healthy, once_settled, patiently, seen_of
 from fabfile.runner.probes import Answers, Healthy, PortsFree
 from fabfile.runner.sockets import cgroup_of
 
@@ -281,6 +281,27 @@ def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypat
     assert time.monotonic() - started < 2
     shows(machine)
     assert patiently(machine, (native(),), 30)["native/api"].ok
+
+
+@pytest.mark.parametrize(
+    ("later", "looks"),
+    [({}, 3), ({"active": "inactive", "sub": "dead"}, 3)],
+    ids=["comes up", "is over"],
+)
+def test_what_is_on_its_way_is_waited_for_and_what_is_over_is_not(
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch, later: dict[str, str], looks: int
+) -> None:
+    shows(machine, active="activating", sub="start")
+    seen: list[float] = []
+
+    def nap(seconds: float) -> None:
+        seen.append(seconds)
+        if len(seen) == looks - 1:
+            shows(machine, **later)
+
+    monkeypatch.setattr(time, "sleep", nap)
+    (found,) = once_settled(machine, (native(),), 60).values()
+    assert found.ok is not bool(later) and len(seen) == looks - 1
 
 
 def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from .. import paths, systemd
+from .. import diffs, paths, systemd
 from ..atomic import put, remove
 from ..codec import wire
 from ..facts import Facts, FileFact, Wanted
@@ -76,15 +76,18 @@ class Files(Action):
         by_path = {file.path: file for file in self.files}
         for former in before["files"]:
             _keep(machine, former)
+        changes = []
         for former in before["files"]:
             file = by_path[former["path"]]
             content = machine.content(file.sha256)
             if hashlib.sha256(content).hexdigest() != file.sha256:
                 raise StepFailed(f"the shipped contents of {file.path} are damaged", sha256=file.sha256)
             _make_parents(file)
+            changes.append(diffs.told(file.path, _text_before(machine, former), content.decode(errors="replace")))
             put(Path(file.path), content, file.mode, file.owner, file.group)
         self._reload(machine)
-        return {"written": [former["path"] for former in before["files"]], "folders": before["folders"]}
+        written = [former["path"] for former in before["files"]]
+        return {"written": written, "folders": before["folders"], "diffs": changes}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         for former in before["files"]:
@@ -202,6 +205,14 @@ def _keep(machine: Machine, former: Dict[str, Any]) -> None:
     backup = machine.backups / former["sha256"]
     if not backup.exists():
         put(backup, Path(former["path"]).read_bytes(), 0o600, "root", "root")
+
+
+def _text_before(machine: Machine, former: Dict[str, Any]) -> str:
+    """What a file held that is about to be written, from its backup."""
+    if former["kind"] == "missing":
+        return ""
+    backup: Path = machine.backups / former["sha256"]
+    return backup.read_text(errors="replace")
 
 
 def _put_back(machine: Machine, former: Dict[str, Any]) -> None:

@@ -1,0 +1,71 @@
+"""A record for people: one page that needs nothing else, and the same as Markdown."""
+
+from __future__ import annotations
+
+import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fabfile.record import charts
+from fabfile.record.document import Document
+
+_TEMPLATES: Final = Path(__file__).parent.parent.parent / "templates/record"
+
+ENDED: Final = {
+    "done": "This plan was carried out.",
+    "nothing": "This plan found nothing to do.",
+    "reverted": "This plan was taken back: everything is as it was before it.",
+    "stuck": "This plan stopped half-way: hands were needed.",
+    "locked": "This plan did not begin: another one held the lock.",
+    "unfinished": "This plan has not come to its end.",
+}
+
+
+def html(made: Document) -> str:
+    """The page, self-contained."""
+    return _jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=ENDED[made.outcome])
+
+
+def markdown(made: Document) -> str:
+    """The same as Markdown."""
+    return _jinja(False).get_template("record.md.j2").render(doc=made, ended=ENDED[made.outcome])
+
+
+@cache
+def _jinja(escaping: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=escaping,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(seconds=_seconds, when=_when, cell=_cell, fence=_fence)
+    return environment
+
+
+def _seconds(value: float) -> str:
+    """As people say it: 0.06 s, 14.1 s, 3 min 20 s."""
+    if value < 1:
+        return f"{value:.2f} s"
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value // 60:.0f} min {value % 60:.0f} s"
+
+
+def _when(iso: str) -> str:
+    return datetime.datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _fence(lines: tuple[str, ...]) -> str:
+    """A fence that no line among `lines` ends."""
+    longest = max((len(line) - len(line.lstrip("`")) for line in (one.lstrip("+- ") for one in lines)), default=0)
+    return "`" * max(3, longest + 1)

@@ -1,0 +1,28 @@
+"""What a change makes of a text, as a unified diff that anybody may read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Dict, List, Union
+
+LIMIT = 400  # lines of one diff; a record is read by people
+
+Diff = Dict[str, Union[str, List[str]]]
+
+# Our own files hold no secret, but what stood there before may.
+_NAMES = r"secret|token|passw|credential|authorization|api[-_]?key|private"
+_SECRET = re.compile(rf"^(?P<name>[-+ ].*?(?:{_NAMES})[\w-]*[\"']?\s*[=: ]\s*)\S.*$", re.IGNORECASE)
+
+
+def told(path: str, before: str, after: str, context: int = 2) -> Diff:
+    """The difference by its path and lines: secrets masked, and no longer than people read."""
+    pair = before.splitlines(), after.splitlines()
+    lines = [masked(line) for line in difflib.unified_diff(*pair, n=context, lineterm="")][2:]
+    left_out = len(lines) - LIMIT
+    return {"path": path, "lines": [*lines[:LIMIT], f"… {left_out} more lines"] if left_out > 0 else lines}
+
+
+def masked(line: str) -> str:
+    """A line of a diff without the value of what its name says is a secret."""
+    return _SECRET.sub(r"\g<name>•••", line)

@@ -1,0 +1,44 @@
+"""What all tests share: none talks to anybody but this machine, none leaves a record among the operator's own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which this test's records are kept."""
+    folder = tmp_path / "records"
+    monkeypatch.setenv("ISLANDFLOW_RECORDS", str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example inventory names a VPS that is not ours: nobody connects to it, and no resolver is asked for it."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            assert ipaddress.ip_address(address[0]).is_loopback, f"a test connects to {address}"
+        connect(self, address)
+
+    def looked_up(host: Any, *rest: Any, **named: Any) -> Any:
+        if not _is_here(host):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *rest, **named)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+
+def _is_here(host: Any) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in (None, "", "localhost")
