@@ -5,7 +5,7 @@ from invoke.collection import Collection
 from fabfile.tasks import app, check, dns, docker, edge, firewall, infra, lab, npm, provider, streams, top
 
 namespace = Collection(
-    *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
+    *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume, top.soak),
     *(
         Collection.from_module(module)
         for module in (infra, app, docker, npm, firewall, edge, dns, streams, provider, check, lab)

@@ -125,6 +125,19 @@ class LockHeld(CutoverError):
         )
 
 
+class SoakRuns(CutoverError):
+    """A soak runs on the VPS already, and there is one at a time: `who` started `what`, `since` a time as text."""
+
+    exit_code = 4
+
+    def __init__(self, who: str, what: str, since: str) -> None:
+        super().__init__(
+            f"{who} runs {what} since {since}, and there is one at a time",
+            state="This command changed nothing; the soak goes on.",
+            next_step="Look at it with inv soak, or end it with inv soak --stop.",
+        )
+
+
 class HandsNeeded(CutoverError):
     """A plan failed and its undo failed too. `up` and `down` name what runs and what does not."""
 

@@ -29,9 +29,18 @@ def identified(plan: Plan) -> Plan:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"plan {plan.name} names these steps twice: {', '.join(twice)}")
+    return dataclasses.replace(plan, id=identifier(plan.name), who=operator())
+
+
+def identifier(name: str) -> str:
+    """A new name for what is started on a VPS: it begins with its time, and two of a second don't share it."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
-    return dataclasses.replace(plan, id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(3)}", who=who)
+    return f"{stamp}-{name.replace('.', '-')}-{secrets.token_hex(3)}"
+
+
+def operator() -> str:
+    """Who starts it, as user@machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def settled(plan: Plan, facts: Facts) -> dict[str, str]:
