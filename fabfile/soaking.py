@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,6 +22,8 @@ EVERY = 60.0  # seconds between two samples
 AT_LEAST = 20  # samples of a short soak: then they come closer together
 ANSWER = 10.0  # seconds; nobody waits in a parking lot while a soak looks, so a longer wait is a failure
 _LOOKED = "A soak only looks; it changed nothing."
+_AGAIN = "Mend or wait for what is named, and soak again: inv soak --hours 24"
+_CUT_OFF = "Where the VPS has just started it goes on by itself, as inv soak tells. Else anew: inv soak --hours 24"
 
 
 def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> None:
@@ -75,7 +77,8 @@ def _stop(report: Report, host: Host) -> None:
         report.say("soak: nothing to stop, none runs.")
         report.data("nothing", plan="soak")
         return
-    _samples(report, lines)
+    for line in lines:
+        _data(report, line)
     _end(report, judging.story(lines, running=False))
 
 
@@ -86,7 +89,8 @@ def _show(report: Report, host: Host) -> None:
         report.data("nothing", plan="soak")
         return
     told = judging.story(lines, running=first["holder"].get("soak") == lines[0]["plan"])
-    _samples(report, lines)
+    for line in lines:
+        _data(report, line)
     if told.ended:
         _end(report, told)
         return
@@ -96,27 +100,29 @@ def _show(report: Report, host: Host) -> None:
 
 def _tell(report: Report, line: Event) -> None:
     """One line of a soak's file, as it comes."""
+    _data(report, line)
     evidence = line["evidence"]
     if line["event"] == "start":
         wanted: Soak = decode(evidence["soak"])
         report.say(f"▸ soak of {wanted.seconds / 3600:.2g} h, a sample every {wanted.every:.2g} s: {wanted.id}")
         report.say("  Ctrl-C only stops watching.")
-        report.data("soak", id=wanted.id, who=wanted.who, seconds=wanted.seconds, every=wanted.every)
     elif line["event"] == "sample":
-        sample: Sample = decode(evidence["sample"])
-        report.say(f"{line['time'][11:19]}  {_summed(sample)}")
-        report.data("sample", time=line["time"], **asdict(sample))
+        report.say(f"{line['time'][11:19]}  {_summed(decode(evidence['sample']))}")
     elif line["event"] == "outage":
         errors = ", ".join(f"{count} × {error}" for error, count in evidence["errors"].items())
         report.say(f"! {evidence['watch']} was away for {evidence['lasted_ms'] / 1000:.2f} s ({errors})")
+
+
+def _data(report: Report, line: Event) -> None:
+    """The same for programs."""
+    evidence = line["evidence"]
+    if line["event"] == "start":
+        wanted: Soak = decode(evidence["soak"])
+        report.data("soak", id=wanted.id, who=wanted.who, seconds=wanted.seconds, every=wanted.every)
+    elif line["event"] == "sample":
+        report.data("sample", time=line["time"], **asdict(decode(evidence["sample"])))
+    elif line["event"] == "outage":
         report.data("outage", time=line["time"], **evidence)
-
-
-def _samples(report: Report, lines: Iterable[Event]) -> None:
-    """For programs, everything that was seen."""
-    for line in lines:
-        if line["event"] == "sample":
-            report.data("sample", time=line["time"], **asdict(decode(line["evidence"]["sample"])))
 
 
 def _summed(sample: Sample) -> str:
@@ -149,7 +155,7 @@ def _end(report: Report, told: Story) -> None:
     raise Failed(
         f"the soak says {said.sentence}",
         state=_LOOKED,
-        next_step=said.command or "Mend or wait for what is named, and soak again: inv soak --hours 24",
+        next_step=said.command or (_CUT_OFF if told.ended == "cut off" else _AGAIN),
     )
 
 

@@ -134,6 +134,7 @@ def test_json_has_a_line_for_each_sample_and_one_recommendation(
     for start in (lambda: soaked(1200.0, json_lines=True), lambda: soaked(json_lines=True)):
         start()
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert told[0] == {"kind": "soak", "id": ID, "who": "ana@laptop", "seconds": 1200.0, "every": 60.0}
         seen = [line for line in told if line["kind"] == "sample"]
         assert len(seen) == 21 and seen[3]["workloads"]["api"]["memory"]["held"] == 200_000_000
         assert seen[3]["durables"]["api-alerts"] == {"pending": 2, "unacknowledged": 1, "redelivered": 0}
