@@ -23,7 +23,10 @@ AT_LEAST = 20  # samples of a short soak: then they come closer together
 ANSWER = 10.0  # seconds; nobody waits in a parking lot while a soak looks, so a longer wait is a failure
 _LOOKED = "A soak only looks; it changed nothing."
 _AGAIN = "Mend or wait for what is named, and soak again: inv soak --hours 24"
-_CUT_OFF = "Where the VPS has just started it goes on by itself, as inv soak tells. Else anew: inv soak --hours 24"
+_NEXT = {
+    "cut off": "Where the VPS has just started it goes on by itself, as inv soak tells. Else anew: inv soak --hours 24",
+    "owner": "inv history tells which plan that was; a soak of what runs now: inv soak --hours 24",
+}
 
 
 def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> None:
@@ -155,7 +158,7 @@ def _end(report: Report, told: Story) -> None:
     raise Failed(
         f"the soak says {said.sentence}",
         state=_LOOKED,
-        next_step=said.command or (_CUT_OFF if told.ended == "cut off" else _AGAIN),
+        next_step=said.command or _NEXT.get(told.ended, _AGAIN),
     )
 
 

@@ -164,6 +164,15 @@ def test_one_that_is_cut_off_is_never_told_as_running(host: FakeHost) -> None:
         assert "look first: it was cut off" in caught.value.message and caught.value.exit_code == 1
 
 
+def test_once_the_owner_changed_it_says_where_to_look(host: FakeHost) -> None:
+    rolled = event("sample", sample=encode(replace(sample(21), owner="docker")))
+    host.soak = [*lines(why=""), rolled, event("finished", why="owner")]
+    with pytest.raises(Failed) as caught:
+        soaked(1200.0)
+    assert "look first: the owner changed from native to docker" in caught.value.message
+    assert "inv history" in caught.value.next_step
+
+
 # ── Showing and ending ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
