@@ -6,7 +6,7 @@ from fabfile.tasks import app, check, dns, docker, edge, firewall, infra, lab, n
 
 namespace = Collection(
     *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
-    *(top.record, top.followup),
+    *(top.record, top.followup, top.soak),
     *(
         Collection.from_module(module)
         for module in (infra, app, docker, npm, firewall, edge, dns, streams, provider, check, lab)

@@ -5,7 +5,7 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
     1    failed, and everything is as before
     2    bad usage or inventory
     3    refused by preflight, nothing touched
-    4    somebody else holds the lock
+    4    somebody else holds the lock, or runs a soak
     5    failed and could not be undone: hands needed
     6    the VPS, or Cloudflare's API, can't be reached
     130  interrupted
@@ -122,6 +122,19 @@ class LockHeld(CutoverError):
             f"{who} holds the lock: {what}, since {since}",
             state="This command changed nothing; the other one goes on.",
             next_step="Run the same command with --wait, or look at the other plan: inv attach",
+        )
+
+
+class SoakRuns(CutoverError):
+    """A soak runs on the VPS already, and there is one at a time: `who` started `what`, `since` a time as text."""
+
+    exit_code = 4
+
+    def __init__(self, who: str, what: str, since: str) -> None:
+        super().__init__(
+            f"{who} runs {what} since {since}, and there is one at a time",
+            state="This command changed nothing; the soak goes on.",
+            next_step="Look at it with inv soak, or end it with inv soak --stop.",
         )
 
 

@@ -5,23 +5,24 @@ Every verb is one round trip on one connection: the runner travels with the requ
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import SSHException
 
-from fabfile import inventory, login, shipment
+from fabfile import inventory, login, refusals, shipment
 from fabfile.errors import HandsNeeded, Unreachable
 from fabfile.plan import Plan
+from fabfile.refusals import Refused
 from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.codec import decode
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.soakdata import Soak
 
 Event = dict[str, Any]
 
@@ -34,8 +35,14 @@ class ConnectionLost(Exception):
     """The connection ended in the middle of an answer; what runs on the VPS goes on."""
 
 
-class _Refused(Unreachable):
-    """The VPS was reached and said no; asking again would not help."""
+@dataclass(frozen=True)
+class _Lasting:
+    """What goes on on the VPS without us: the verb that follows it, its identifier, and words for when it is lost."""
+
+    verb: str
+    id: str
+    goes_on: str
+    again: str
 
 
 class Host:
@@ -94,6 +101,23 @@ class Host:
         """One line for each past plan, or every event of one. Raises Unreachable."""
         return self._ask("history", [plan_id] if plan_id else [])
 
+    def soak_start(self, soak: Soak) -> Iterator[Event]:
+        """Have a soak started and yield its lines until it has ended, or one that names the `holder` of another.
+
+        A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable.
+        """
+        patience = PATIENCE + soak.every
+        lasting = _Lasting("soak_follow", soak.id, "The soak goes on there.", "inv soak")
+        yield from self._reconnecting(lasting, self._call("soak_start", [], shipment.soak(soak), patience), 0, patience)
+
+    def soak_stop(self) -> list[Event]:
+        """Have the running soak end; all its lines, none when no soak runs. Raises Unreachable."""
+        return self._ask("soak_stop", [])
+
+    def soak_show(self) -> list[Event]:
+        """One line with the `holder` of the running soak, then all lines of the newest one. Raises Unreachable."""
+        return self._ask("soak_show", [])
+
     def say(self, plan_id: str, word: str) -> None:
         """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.
 
@@ -113,6 +137,19 @@ class Host:
         self._connection.client.close()
 
     def _persistent(self, plan_id: str, events: Iterator[Event], told: int = 0) -> Iterator[Event]:
+        state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
+        lasting = _Lasting("follow", plan_id, state, f"inv attach --plan {plan_id}")
+        try:
+            for event in self._reconnecting(lasting, events, told):
+                told += 1
+                yield event
+        except Refused as refused:
+            raise _abandoned(plan_id, refused) if told else refused from None
+
+    def _reconnecting(
+        self, what: _Lasting, events: Iterator[Event], told: int, patience: float = PATIENCE
+    ) -> Iterator[Event]:
+        """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
         give_up, last = 0.0, ""
         while True:
             try:
@@ -120,8 +157,8 @@ class Host:
                     told, give_up, last = told + 1, 0.0, event["event"]
                     yield event
                 return
-            except _Refused as refused:
-                raise _abandoned(plan_id, refused) if told else refused from None
+            except Refused:
+                raise
             except (ConnectionLost, Unreachable) as error:
                 if last == "finished":
                     return
@@ -131,13 +168,13 @@ class Host:
                 if time.monotonic() > give_up:
                     raise Unreachable(
                         f"the connection to {self._host.address} was lost and could not be made again",
-                        state=f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself.",
-                        next_step=f"Once the VPS can be reached: inv attach --plan {plan_id}",
+                        state=what.goes_on,
+                        next_step=f"Once the VPS can be reached: {what.again}",
                     ) from None
             time.sleep(PAUSE)
             self.close()
             self._connection = self._new()
-            events = self._call("follow", [plan_id, str(told)])
+            events = self._call(what.verb, [what.id, str(told)], patience=patience)
 
     def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Event]:
         """The whole answer of a verb that comes to its end by itself."""
@@ -194,25 +231,13 @@ class Host:
     def _lines(self, channel: paramiko.Channel) -> Iterator[Event]:
         with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
             for line in out:
-                yield _answer(line)
+                yield refusals.answer(line)
             said = err.read().decode(errors="replace")
         code = channel.recv_exit_status()
         if code == -1:
             raise ConnectionLost("the connection closed without an exit status")
         if code != 0:
-            raise self._boot_error(code, said)
-
-    def _boot_error(self, code: int, said: str) -> Unreachable:
-        """Why the runner did not even begin."""
-        user, address = self._connection.user, self._host.address
-        old = re.search(r"python3 is too old: (\S+)", said)
-        if old:
-            return _Refused.no_python(address, old[1])
-        if "python3" in said and _NO_PROGRAM.search(said):
-            return _Refused.no_python(address, None)
-        if _NO_SUDO.search(said) or ("sudo" in said and _NO_PROGRAM.search(said)):
-            return _Refused.no_sudo(user, address)
-        return _refusal(said.strip().splitlines()[-1] if said.strip() else f"nothing, and ended with {code}")
+            raise refusals.of_boot(code, said, self._connection.user, self._host.address)
 
     def _new(self) -> Connection:
         host = self._host
@@ -231,35 +256,7 @@ class Host:
         )
 
 
-_NO_PROGRAM = re.compile(r"not found|No such file or directory")
-_NO_SUDO = re.compile(
-    r"password is required|not in the sudoers|not allowed to execute|may not run sudo|no askpass|must have a tty"
-    r"|no new privileges|effective uid is not 0"
-)
-
-
-def _answer(line: bytes) -> Event:
-    """One line of the runner's. Raises _Refused for an error, and for what the runner never wrote."""
-    try:
-        answer: Event = json.loads(line)
-    except ValueError:
-        raise _refusal(
-            f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
-        ) from None
-    if "error" in answer and "event" not in answer:
-        raise _refusal(answer["error"])
-    return answer
-
-
-def _refusal(error: str) -> _Refused:
-    return _Refused(
-        f"the runner on the VPS says: {error}",
-        state="Nothing was started by this command.",
-        next_step="Mend what it names; `inv status` shows what runs.",
-    )
-
-
-def _abandoned(plan_id: str, refused: _Refused) -> HandsNeeded:
+def _abandoned(plan_id: str, refused: Refused) -> HandsNeeded:
     return HandsNeeded(
         f"plan {plan_id} stopped half-way: {refused.message}",
         up=["`inv status` shows it"],

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fabfile import following, inventory, plan, preview, recording, status, survey
+from fabfile import following, inventory, plan, preview, recording, soaking, status, survey
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
 from fabfile.inventory import Site
@@ -110,6 +110,10 @@ class Operation:
                     self.report.say(f"{at:6.1f} s  {text}")
                     self.report.data("moment", at=at, text=text)
         self.checked("positions", seen.rows())
+
+    def soak(self, seconds: float, stop: bool) -> None:
+        """Start a soak and follow it, end the one that runs, or show the last. Raises CutoverError by what it says."""
+        soaking.soak(self.site, self._host, self.report, seconds, stop)
 
     def status(self) -> None:
         """Show who owns, where the edge points, what is healthy."""

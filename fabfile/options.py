@@ -34,6 +34,8 @@ HELP: Final[Mapping[str, str]] = {
     "no_confirm": "don't wait for the public checks; gives up the automatic revert if they would fail",
     "accept_downgrade": "let older servers open data of newer ones; gives up the certainty that nothing of it is lost",
     "seconds": "for how long; until Ctrl-C if left out",
+    "hours": "start one for so many hours, 0.5 as well; if left out, show the one that runs, or the last",
+    "stop": "end the one that runs, with what it has seen",
     "way": "who changes rows and files; auto: NPM's API where NPM_IDENTITY and NPM_SECRET are set",
     "raw_api": "whether the public has the API's own hostname",
     "backup": "a backup's identifier, as `inv npm.restore` lists them",
@@ -70,13 +72,26 @@ def task(function: Callable[..., None]) -> Any:
 
 def duration(text: str) -> float:
     """The value of --seconds; 0, for no end, when it is left out. Raises UsageError."""
-    try:
-        seconds = float(text or "inf")
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise UsageError(f"--seconds {text} is no duration", next_step="Give seconds above 0, as in --seconds 30.")
+    seconds = _positive(text or "inf", "seconds", "--seconds 30")
     return 0.0 if math.isinf(seconds) else seconds
+
+
+def hours(text: str) -> float:
+    """The value of --hours in seconds; 0 when it is left out. Raises UsageError."""
+    given = _positive(text, "hours", "--hours 24") if text else 0.0
+    if math.isinf(given):
+        raise UsageError(f"--hours {text} has no end", next_step="Give hours, as in --hours 24.")
+    return given * 3600
+
+
+def _positive(text: str, unit: str, example: str) -> float:
+    try:
+        given = float(text)
+    except ValueError:
+        given = 0.0
+    if not given > 0:
+        raise UsageError(f"--{unit} {text} is no duration", next_step=f"Give {unit} above 0, as in {example}.")
+    return given
 
 
 def choices(**named: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -31,15 +31,24 @@ def identified(plan: Plan, versions: Mapping[str, str] | None = None, warnings: 
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"plan {plan.name} names these steps twice: {', '.join(twice)}")
-    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
     return dataclasses.replace(
         plan,
-        id=f"{stamp}-{plan.name.replace('.', '-')}-{secrets.token_hex(3)}",
-        who=who,
+        id=identifier(plan.name),
+        who=operator(),
         versions={name: version for name, version in (versions or {}).items() if version},
         warnings=tuple(warnings),
     )
+
+
+def identifier(name: str) -> str:
+    """A new name for what is started on a VPS: it begins with its time, and two of a second don't share it."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{stamp}-{name.replace('.', '-')}-{secrets.token_hex(3)}"
+
+
+def operator() -> str:
+    """Who starts it, as user@machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def settled(plan: Plan, facts: Facts) -> dict[str, str]:

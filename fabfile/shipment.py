@@ -16,6 +16,7 @@ from fabfile.plan import Plan
 from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.codec import encode
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.soakdata import Soak
 
 _RUNNER = Path(__file__).parent / "runner"
 _MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
@@ -71,6 +72,11 @@ def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None)
         "secrets": dict(secrets or {}),
     }
     return _line(header) + b"".join(lacking.values())
+
+
+def soak(wanted: Soak) -> bytes:
+    """A soak, to be carried out by the runner that comes with it."""
+    return _line({"soak": encode(wanted), "runner": runner_name()})
 
 
 def framed(payload: bytes) -> bytes:

@@ -12,6 +12,7 @@ from fabfile.errors import Unreachable
 from fabfile.plan import Plan
 from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.soakdata import Soak
 
 GOOD_HOST = {"name": "vps"}
 
@@ -27,6 +28,8 @@ class FakeHost:
         self.past: list[dict[str, Any]] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
         self.deaf = False  # it can't be told a word
+        self.soak: list[dict[str, Any]] = []  # the lines of the newest one
+        self.soaker: dict[str, Any] = {}  # who runs one
         self.calls: list[tuple[Any, ...]] = []
         self.shipped: list[Plan] = []
         self.secrets: dict[str, str] = {}  # what came beside the last one
@@ -69,6 +72,22 @@ class FakeHost:
         self.calls.append(("say", word))
         if self.deaf:
             raise Unreachable.timed_out("vps.example", 22, 10)
+
+    def soak_start(self, soak: Soak) -> Iterator[dict[str, Any]]:
+        self.calls.append(("soak_start", soak))
+        lines = [{"event": "held", "holder": self.soaker}] if self.soaker else self.soak
+        for number, line in enumerate(lines):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield line
+
+    def soak_stop(self) -> list[dict[str, Any]]:
+        self.calls.append(("soak_stop",))
+        return self.soak if self.soaker else []
+
+    def soak_show(self) -> list[dict[str, Any]]:
+        self.calls.append(("soak_show",))
+        return [{"event": "running", "holder": self.soaker}, *self.soak]
 
     def _told(self, verb: str, plan_id: str) -> Iterator[dict[str, Any]]:
         self.calls.append((verb,) if verb == "ship" else (verb, plan_id))

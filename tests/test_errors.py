@@ -17,6 +17,7 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (errors.InventoryError("inventory.toml", ["app.user: is missing", "edge: is missing"]), 2),
     (errors.PreflightRefused(["lingering is off", "port 3000 is held by node"]), 3),
     (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
+    (errors.SoakRuns("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
     (errors.HandsNeeded("the undo failed", up=["nats"], down=[], next_step="Run `resume`."), 5),
     (Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
     (Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -22,10 +23,13 @@ from fabfile import host as hosts
 from fabfile import inventory, shipment
 from fabfile.errors import CutoverError, HandsNeeded, Unreachable
 from fabfile.host import Host, opened
+from fabfile.runner import ops as runner_ops
+from fabfile.runner import soak
 from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.facts import Wanted
 from tests import inventories, ssh_server
 from tests.ssh_server import Server
+from tests.test_soak import DAY
 
 TIMEOUT = 20.0  # seconds; the machine may be busy
 
@@ -438,6 +442,24 @@ def test_the_word_is_given_over_a_connection_of_its_own(server: Server, ops: Ops
         wait_for(lambda: server.connections() == first)
         ops.write("finished", outcome="done")
         assert numbers(list(events)) == [1]
+
+
+def test_a_soak_is_shown_stopped_and_refused_while_another_runs(server: Server, ops: Ops) -> None:
+    holder = {"who": "ana@laptop", "what": "a soak of 24 h", "soak": DAY.id, "since": "now"}
+    soaks = ops.folder.parent.parent / "soaks"
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
+        assert host.soak_show() == [{"event": "running", "holder": {}}]
+        assert host.soak_stop() == []
+        soak.begin(soaks.parent, DAY)
+        with runner_ops.lock(soaks, holder):
+            (line,) = host.soak_start(dataclasses.replace(DAY, id="20270101T000000-soak-abcd"))
+            assert line == {"event": "held", "holder": holder}
+            first, start = host.soak_show()
+            assert first == {"event": "running", "holder": holder} and start["evidence"]["soak"]["id"] == DAY.id
+            with (soaks / f"{DAY.id}.jsonl").open("a") as file:
+                file.write(json.dumps({"event": "finished", "evidence": {"why": "stopped"}}) + "\n")
+            assert [line["event"] for line in host.soak_stop()] == ["start", "finished"]
+    assert (soaks / f"{DAY.id}.stop").exists()
 
 
 def test_history_is_read_line_by_line(server: Server, ops: Ops) -> None:

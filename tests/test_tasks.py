@@ -18,7 +18,8 @@ from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
 # Tasks called so, in whatever group, change nothing.
-LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "watch", "verify-token", "record"}
+LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "watch", "verify-token"}
+LOOKS_ONLY |= {"record", "soak"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 ON_THIS_MACHINE = {"record", "followup"}  # they need no inventory, unless a record has to be made
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")} | {"followup"}  # DNS is one for all
@@ -79,7 +80,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
         *("streams.check", "streams.watch", "provider.check", "check.static"),
-        *("cutover", "rollback", "status", "record", "followup"),
+        *("cutover", "rollback", "status", "record", "followup", "soak"),
     }
 
 
@@ -239,6 +240,20 @@ def test_what_is_no_duration_is_refused(given: str, door: Callable[..., Run], op
     run = door("streams.watch", f"--seconds={given}")
     assert run.code == 2 and opened == []
     assert "--seconds" in run.err
+
+
+@pytest.mark.parametrize("given", ["long", "0", "-3", "nan", "inf"])
+@both_doors
+def test_a_soak_takes_hours_that_end(given: str, door: Callable[..., Run], opened: list[Any]) -> None:
+    run = door("soak", f"--hours={given}")
+    assert run.code == 2 and opened == []
+    assert "--hours" in run.err
+
+
+@both_doors
+def test_a_soak_is_started_or_stopped(door: Callable[..., Run], opened: list[Any]) -> None:
+    run = door("soak", "--hours", "1", "--stop")
+    assert run.code == 2 and opened == []
 
 
 @both_doors

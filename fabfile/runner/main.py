@@ -6,7 +6,6 @@ Input comes on standard input, output is JSON lines. Codes: 0 said and done; 1 a
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import sys
 import time
@@ -14,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, List, Optional, Sequence
 
-from . import npm, npmlogin, ops, parking, probes, recovery, secret  # noqa: F401  plans name their types
+from . import npm, npmlogin, ops, parking, probes, recovery, secret, soakverbs  # noqa: F401  plans name their types
 from .actions import backup, command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
 from .atomic import put
 from .codec import decode, encode
@@ -24,6 +23,7 @@ from .journal import Journal
 from .machine import POLL, Machine, StepFailed
 from .model import Plan
 from .streamwatch import looks
+from .talk import keep, keep_runner, tell
 
 Events = List[Dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
@@ -35,7 +35,7 @@ _QUIET = 5.0  # seconds after which one that held the lock no more is
 def survey(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Facts about the VPS, as the request on standard input wants them; changes nothing."""
     wanted = decode(json.loads(stdin.readline()))
-    _tell({"facts": encode(gather(Machine(root), wanted))})
+    tell({"facts": encode(gather(Machine(root), wanted))})
     return 0
 
 
@@ -43,13 +43,13 @@ def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
     ref = decode(json.loads(stdin.readline()))
     for at, look in looks(Machine(root), ref, float(words[0])):
-        _tell({"at": round(at, 3), "look": encode(look)})
+        tell({"at": round(at, 3), "look": encode(look)})
     return 0
 
 
 def log_in(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
-    _tell(npmlogin.answer(Machine(root), decode(json.loads(stdin.readline()))))
+    tell(npmlogin.answer(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
 
@@ -58,10 +58,8 @@ def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     header = json.loads(stdin.readline())
     ops.prepare(root)
     for sha256, size in header["files"].items():
-        _keep(root / "files" / sha256, stdin.read(size), sha256)
-    runner = root / header["runner"]
-    if not runner.exists():
-        _keep(runner, Path(sys.path[0]).read_bytes(), runner.stem.partition("-")[2])
+        keep(root / "files" / sha256, stdin.read(size), sha256)
+    runner = keep_runner(root, header["runner"])
     recovery.install(root, runner, Machine(root))
     plan = header["plan"]
     folder = ops.plan_folder(root, plan["id"])
@@ -113,10 +111,11 @@ def revert(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 
 
 def recover(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
-    """After a boot or a crash: take back every plan whose runner was cut off."""
+    """After a boot or a crash: take back every plan whose runner was cut off, and carry on with a soak."""
     recovery.await_boot(Machine(root))
     for plan in ops.interrupted(root):
         revert(root, [plan], stdin)
+    soakverbs.go_on(root)
     return 0
 
 
@@ -136,7 +135,7 @@ def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Every plan in one line each, or with an identifier every event of that one."""
     told = ops.read_journal(ops.known_plan(root, words[0])) if words else ops.history(root)
     for line in told:
-        _tell(line)
+        tell(line)
     return 0
 
 
@@ -146,7 +145,8 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-_VERBS = (survey, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park)
+_SOAK = (soakverbs.soak_start, soakverbs.soak_run, soakverbs.soak_follow, soakverbs.soak_stop, soakverbs.soak_show)
+_VERBS = (survey, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 
@@ -155,17 +155,10 @@ def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = ops.ROOT) -> int:
     try:
         return VERBS[argv[0]](root, argv[1:], stdin)
     except (StepFailed, OSError, ValueError) as error:
-        _tell({"error": f"{argv[0]}: {error}"})
+        tell({"error": f"{argv[0]}: {error}"})
     except LookupError as error:  # whose text alone says too little
-        _tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}"})
+        tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}"})
     return 1
-
-
-def _keep(path: Path, content: bytes, sha256: str) -> None:
-    """Store what was shipped, if it is what its name says: a connection may break off in the middle."""
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ValueError(f"{path.name[:19]} arrived damaged; nothing was started")
-    put(path, content, 0o600, "root", "root")
 
 
 def _to_take_back(plan_id: str, events: Events) -> None:
@@ -183,7 +176,7 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
     while True:
         events = reader.more()
         for event in events[max(0, told - seen) :]:
-            _tell(event)
+            tell(event)
         seen += len(events)
         ended = events[-1]["event"] == "finished" if events else ended
         if ended and (seen > told or not resumed):
@@ -194,7 +187,7 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
             if recovery.under_way(Machine(root)):
                 quiet_since = time.monotonic()
                 continue
-            _tell({"error": "the runner is gone and the plan is not finished"})
+            tell({"error": "the runner is gone and the plan is not finished"})
             return 1
         time.sleep(POLL)
 
@@ -235,7 +228,3 @@ def _detach(root: Path, runner: Path, verb: str, plan_id: str) -> None:
         + [f"--property=OnFailure={recovery.UNIT.name}"]
         + [sys.executable, "-I", str(runner), verb, plan_id]
     )
-
-
-def _tell(line: Dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)

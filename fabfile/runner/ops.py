@@ -10,6 +10,9 @@ Everything is below one folder (root, 0700):
     plans/<id>/backups/      what the plan overwrote
     plans/<id>/say           the operator's word: confirm or revert
     plans/<id>/reserve       space for taking it back on a full disk, while it runs
+    soaks/<id>.jsonl         what a soak saw: a journal as well
+    soaks/lock               held while a soak runs
+    soaks/<id>.stop          the operator's word that it shall end
 """
 
 from __future__ import annotations
@@ -108,8 +111,8 @@ def read_journal(folder: Path) -> List[Dict[str, Any]]:
 class Reader:
     """Reads a plan's journal as it grows."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "journal.jsonl"
+    def __init__(self, folder: Path, name: str = "journal.jsonl") -> None:
+        self._path = folder / name
         self._at = 0  # bytes
 
     def more(self) -> List[Dict[str, Any]]:

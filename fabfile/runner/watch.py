@@ -46,7 +46,8 @@ _ANY_CERTIFICATE = _any_certificate()
 class Watcher:
     """Requests every watched address until it is left; each outage is journaled as it ends."""
 
-    def __init__(self, watches: Tuple[Watch, ...], journal: Sink) -> None:
+    def __init__(self, watches: Tuple[Watch, ...], journal: Sink, every: float = EVERY) -> None:
+        self._every = every  # seconds between two requests to one address
         self._tallies = [_Tally(watch, journal) for watch in watches]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop, args=(tally,)) for tally in self._tallies]
@@ -82,7 +83,7 @@ class Watcher:
                 under_way.append((time.monotonic(), pool.submit(_timed, tally.watch)))
             while under_way and under_way[0][1].done():
                 tally.count(under_way[0][0], under_way.popleft()[1].result())
-            self._stop.wait(EVERY)
+            self._stop.wait(self._every)
         pool.shutdown(wait=True)
         for started, answer in under_way:
             tally.count(started, answer.result())

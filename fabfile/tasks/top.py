@@ -8,6 +8,7 @@ from typing import Any
 from fabfile import recording
 from fabfile.errors import UsageError
 from fabfile.operation import Operation
+from fabfile.options import hours as as_seconds
 from fabfile.options import task
 from fabfile.plans import cutover as handing
 from fabfile.plans import preflight
@@ -111,3 +112,19 @@ def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
 def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Take back a plan that was interrupted or got stuck, from its journal."""
     Operation(c, host, dry=dry, wait=wait, json=json).resume(plan)
+
+
+@task
+def soak(c: Any, hours: str = "", stop: bool = False, host: str = "", json: bool = False) -> None:
+    """Watch the owner's runtime for hours, from the VPS, and recommend: keep native, or go back.
+
+    It samples health, restarts, memory, stream lag and the edge's errors, and goes on without you. Ctrl-C only stops
+    watching; without --hours it shows the figures so far. It ends with 0 only where it recommends to keep what runs.
+    """
+    seconds = as_seconds(hours)
+    if seconds and stop:
+        raise UsageError(
+            "soak takes one of --hours and --stop",
+            next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
+        )
+    Operation(c, host, json=json).soak(seconds, stop)

@@ -1,0 +1,53 @@
+"""What the runner, or whatever stands before it on the VPS, says instead of an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from fabfile.errors import Unreachable
+
+
+class Refused(Unreachable):
+    """The VPS was reached and said no; asking again would not help."""
+
+
+_NO_PROGRAM = re.compile(r"not found|No such file or directory")
+_NO_SUDO = re.compile(
+    r"password is required|not in the sudoers|not allowed to execute|may not run sudo|no askpass|must have a tty"
+    r"|no new privileges|effective uid is not 0"
+)
+
+
+def answer(line: bytes) -> dict[str, Any]:
+    """One line of the runner's. Raises Refused for an error, and for what the runner never wrote."""
+    try:
+        told: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise _refusal(
+            f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
+        ) from None
+    if "error" in told and "event" not in told:
+        raise _refusal(told["error"])
+    return told
+
+
+def of_boot(code: int, said: str, user: str, address: str) -> Unreachable:
+    """Why the runner did not even begin: its command ended with `code` and said this."""
+    old = re.search(r"python3 is too old: (\S+)", said)
+    if old:
+        return Refused.no_python(address, old[1])
+    if "python3" in said and _NO_PROGRAM.search(said):
+        return Refused.no_python(address, None)
+    if _NO_SUDO.search(said) or ("sudo" in said and _NO_PROGRAM.search(said)):
+        return Refused.no_sudo(user, address)
+    return _refusal(said.strip().splitlines()[-1] if said.strip() else f"nothing, and ended with {code}")
+
+
+def _refusal(error: str) -> Refused:
+    return Refused(
+        f"the runner on the VPS says: {error}",
+        state="Nothing was started by this command.",
+        next_step="Mend what it names; `inv status` shows what runs.",
+    )
