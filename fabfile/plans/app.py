@@ -38,8 +38,8 @@ def at_boot(site: Site, facts: Facts, scope: str) -> Steps:
     return (Step("app: on at boot", Enable(_units(site.scope(scope)), site.app.user), Undo()),)
 
 
-def start(site: Site, facts: Facts, scope: str) -> Steps:
-    """Start the scope's services and wait until they are healthy."""
+def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = ()) -> Steps:
+    """Start the scope's services and wait until they are healthy, and so is what was started just before."""
     services = site.scope(scope)
     units, user = _units(services), site.app.user
     return (
@@ -47,7 +47,7 @@ def start(site: Site, facts: Facts, scope: str) -> Steps:
             "app: start",
             Start(units, user, timeout=site.timeouts.step),
             Undo(verify=(UnitsDown(units, user),), deadline=site.timeouts.step),
-            verify=(Healthy(_native(site, services)),),
+            verify=(Healthy(beside + _native(site, services)),),
             deadline=site.timeouts.health,
         ),
     )

@@ -14,13 +14,14 @@ from fabfile.runner.facts import Facts
 def cutover(site: Site, facts: Facts, scope: str) -> Plan:
     """Hand the scope to native. Anything but the whole app is for a VPS where native owns already."""
     lot = parking.lot(site, facts, leaving="docker", to="native")
+    servers = workloads.of_servers(site, "native")
     if scope == "full":
         steps = (
             infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
             + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
             + lot.park                                                                           # the hold begins
             + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
-            + infra.start(site, facts) + app.start(site, facts, "full")
+            + infra.start(site, facts, settle=0.0) + app.start(site, facts, "full", servers)     # settle together
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close
             + infra.at_boot(site, facts) + app.at_boot(site, facts, "full")  # before, a reboot would start half of it

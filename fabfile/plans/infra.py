@@ -11,6 +11,7 @@ from fabfile.plans.parts import as_healthy, valid, written
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts
+from fabfile.runner.health import SETTLE
 from fabfile.runner.probes import Healthy, PortsFree, UnitsDown
 
 _ADOPTED = "a system user without a process changes nothing, and files may be its own already"
@@ -44,15 +45,15 @@ def at_boot(site: Site, facts: Facts) -> Steps:
     return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
 
-def start(site: Site, facts: Facts) -> Steps:
-    """Start the servers and wait until they are healthy."""
+def start(site: Site, facts: Facts, settle: float = SETTLE) -> Steps:
+    """Start the servers and wait until they are healthy, and still are after `settle` seconds."""
     units = _units(site)
     return (
         Step(
             "infra: start",
             Start(units, timeout=site.timeouts.step),
             Undo(verify=(UnitsDown(units),), deadline=site.timeouts.step),
-            verify=(Healthy(workloads.of_servers(site, "native")),),
+            verify=(Healthy(workloads.of_servers(site, "native"), settle),),
             deadline=site.timeouts.health,
         ),
     )
