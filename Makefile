@@ -5,7 +5,7 @@
 # make check  ruff, mypy --strict and the architecture test
 # Each sets up what it needs: a virtual environment from requirements.lock, and Debian packages when root.
 
-.PHONY: demo test faults test-unit check setup packages root lock clean
+.PHONY: demo test faults test-unit check setup packages browser root lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -18,14 +18,14 @@ NEEDS := mmdebstrap:mmdebstrap systemd-nspawn:systemd-container nsenter:util-lin
 demo: root setup
 	$(BIN)/python -m fabfile.lab.demo
 
-test: root check
-	$(BIN)/pytest
+test: root check browser
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 40
 
 # One fault, step or direction alone: make faults ONLY='--fault reboot --direction rollback'
 faults: root setup
 	$(BIN)/python -m tests.lab.faults $(ONLY)
 
-test-unit: setup
+test-unit: setup browser
 	$(BIN)/pytest --ignore tests/lab
 
 check: setup
@@ -41,6 +41,14 @@ $(VENV)/ready: requirements.lock pyproject.toml | packages
 	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
+
+# Tests look at the record's page in it. Ubuntu has it under another name, and as a snap.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && { DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null || apt-get install -y -qq chromium-browser; }; \
+	else echo "Not installed: chromium (as root: apt-get install chromium)" >&2; fi
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "This needs root: it boots a VPS in a box. Try: sudo make $(MAKECMDGOALS), or make test-unit" >&2; exit 1; }

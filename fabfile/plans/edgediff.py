@@ -11,7 +11,7 @@ from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts
 from fabfile.runner.machine import StepFailed
 from fabfile.runner.nginx import ParseError, parse
-from fabfile.runner.npmchange import EdgeHost
+from fabfile.runner.npmchange import CLOSED, OPEN, EdgeHost
 from fabfile.runner.npmfile import Upstream
 from fabfile.runner.npmrows import ProxyHost
 
@@ -30,6 +30,8 @@ def rows(site: Site, facts: Facts, to: str) -> Iterator[Row]:
         else:
             for key, agree, text in _keys(host, fact, fact.row):
                 yield f"{host.domain}: {key}", agree, text
+            if host.domain == site.edge.api_domain:
+                yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
@@ -43,6 +45,14 @@ def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
     yield "file", bool(fact.text) == row.enabled, f"{there}, {enabled} in the database"
     nginx = "older than the file: a reload is needed" if fact.stale else "as the file" if fact.text else "closed"
     yield "nginx", not fact.stale, nginx
+
+
+def _exposed(row: ProxyHost, wanted: str, to: str) -> tuple[bool, str]:
+    """Whether the public has the API's own hostname, as was decided."""
+    now = OPEN if row.enabled else CLOSED
+    if now == wanted:
+        return True, now
+    return False, f"{now}, public.raw_api says {wanted}: inv npm.switch --to {to} --raw-api {wanted}"
 
 
 def _compared(key: str, database: str, file: str, wanted: str, fact: HostFact) -> Row:

@@ -8,8 +8,10 @@ owner took its consumers an API still says ok while it receives nothing.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from . import docker, sockets, systemd
@@ -33,13 +35,14 @@ class _Scene:
 def healthy(machine: Machine, workloads: Sequence[Workload], settle: float = 0.0) -> Dict[str, Health]:
     """One verdict for each workload, keyed "runtime/name".
 
-    With `settle` (seconds) a workload that looks healthy is looked at again after that time and must be the
-    same process still: one look cannot tell a crash loop from a start.
+    With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one look
+    cannot tell a crash loop from a start. What is younger is looked at again at that age, since requests may wait.
     """
     first = _scene(machine, workloads)
     verdicts = {f"{w.runtime}/{w.name}": _verdict(first, w) for w in workloads}
-    if settle and all(verdict.ok for verdict in verdicts.values()):
-        time.sleep(settle)
+    missing = settle - min((_age(_identity(first, workload)[0]) for workload in workloads), default=settle)
+    if missing > 0 and all(verdict.ok for verdict in verdicts.values()):
+        time.sleep(missing)
         second = _scene(machine, workloads)
         for workload in workloads:
             change = _restarted(_identity(first, workload), _identity(second, workload))
@@ -101,6 +104,16 @@ def _identity(scene: _Scene, workload: Workload) -> Tuple[int, int]:
         return unit.pid, unit.restarts
     container = scene.containers.get((workload.project, workload.name))
     return (container.pid, container.restarts) if container else (0, 0)
+
+
+def _age(pid: int) -> float:
+    """For how long a process has run, in seconds, proc_pid_stat(5) and proc_uptime(5); 0 when it is gone."""
+    try:
+        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return up - started / os.sysconf("SC_CLK_TCK")
 
 
 def _restarted(first: Tuple[int, int], second: Tuple[int, int]) -> str:

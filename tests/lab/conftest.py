@@ -1,4 +1,4 @@
-"""One lab for the whole session, put back to the Docker baseline for each test that changes it."""
+"""One lab for the whole session of a worker, put back to the Docker baseline for each test that changes it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ from fabfile.lab.demo import Quiet, public
 from fabfile.lab.machine import Lab
 from fabfile.runner.watch import Watcher
 
+# Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
+SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("lab")
+            item.add_marker(pytest.mark.xdist_group("second lab" if item.path.stem in SECOND_LAB else "first lab"))
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,20 @@ class Vps:
     def tool(self, *words: str, door: str = "islandflow", **env: str) -> subprocess.CompletedProcess[str]:
         """Run the tool from this machine, by any of its doors; never raises for its exit code."""
         command = [str(Path(sys.executable).with_name(door)), *words]
-        variables = {**os.environ, "ISLANDFLOW_INVENTORY": str(self.lab.inventory), "COLUMNS": "200", **env}
+        variables = self.environment(**env)
         return subprocess.run(
             command, capture_output=True, text=True, env=variables, timeout=400, stdin=subprocess.DEVNULL
         )
+
+    def environment(self, **env: str) -> dict[str, str]:
+        """What the tool finds in its environment on the operator's machine."""
+        own = {"ISLANDFLOW_INVENTORY": str(self.lab.inventory), "ISLANDFLOW_RECORDS": str(self.records)}
+        return {**os.environ, **own, "COLUMNS": "200", **env}
+
+    @property
+    def records(self) -> Path:
+        """Where the tool keeps its records of plans on this lab."""
+        return self.lab.folder / "records"
 
     def good(self, *words: str, **env: str) -> str:
         """Run the tool and have it succeed; its output."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
+from fabfile.lab.site import NPM_SECRET
 from tests.lab.conftest import Vps
 
 
@@ -31,6 +33,7 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
     after = vps.edge_files()
     assert {key: after[key] for key in ("3", "row 3")} == {key: edge[key] for key in ("3", "row 3")}
     _nothing_lost(vps, before)
+    _recorded(vps)
 
 
 def _hand_over(vps: Vps, *words: str) -> None:
@@ -41,6 +44,22 @@ def _hand_over(vps: Vps, *words: str) -> None:
     assert all(felt["failures"] == 0 for felt in ending["felt"].values()), ending
     assert ending["held_ms"] > 0
     vps.no_lot_left()
+
+
+def _recorded(vps: Vps) -> None:
+    """Both plans left a record that tells what users felt and what was changed, and no secret."""
+    lines = [json.loads(line) for line in vps.good("record", "--json").splitlines()]
+    there, back = [Path(line["html"]) for line in lines][-2:]
+    for page in (there, back):
+        made = json.loads(page.with_suffix(".json").read_text())
+        assert (made["outcome"], made["host"]) == ("done", "islandflow-lab")
+        assert made["moments"] and made["held_seconds"] > 0 and made["versions"] and len(made["checks"]) > 20
+        assert any("proxy_host row 1" in diff["path"] for diff in made["diffs"]), made["diffs"]
+        text = page.read_text() + page.with_suffix(".md").read_text()
+        assert NPM_SECRET not in text and "OPTIONS_PROVIDER_KEY=" not in text
+    units = [diff["path"] for diff in json.loads(there.with_suffix(".json").read_text())["diffs"]]
+    assert "/etc/systemd/system/islandflow-nats.service" in units
+    assert "Keep native as the default runtime" in vps.good("followup", "--plan", there.stem)
 
 
 def _nothing_lost(vps: Vps, before: dict[str, dict[str, int]]) -> None:

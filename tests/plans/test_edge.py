@@ -84,7 +84,18 @@ def test_status_says_that_it_is_closed_and_where_it_would_lead(site: Site, docke
 def test_where_all_agree_there_is_none(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     assert diff(site, docker_serves, "docker") == {}
     assert diff(site, native_serves, "native") == {}
-    assert diff(site, closed(docker_serves), "docker") == {}
+    decided = site.model_copy(update={"public": site.public.model_copy(update={"raw_api": "closed"})})
+    assert diff(decided, closed(docker_serves), "docker") == {}
+
+
+@pytest.mark.parametrize(("now", "decided"), [("open", "closed"), ("closed", "open")])
+def test_the_raw_api_is_as_was_decided_or_the_command_is_named(
+    site: Site, docker_serves: Facts, now: str, decided: str
+) -> None:
+    facts = docker_serves if now == "open" else closed(docker_serves)
+    site = site.model_copy(update={"public": site.public.model_copy(update={"raw_api": decided})})
+    told = f"{now}, public.raw_api says {decided}: inv npm.switch --to docker --raw-api {decided}"
+    assert diff(site, facts, "docker") == {f"{API}: raw API": told}
 
 
 def test_the_other_runtime_differs_by_host_and_by_our_block(site: Site, docker_serves: Facts) -> None:

@@ -23,6 +23,7 @@ from .recorder import Recorder
 from .servers import jetstream, page, says, serving, trickle
 
 OURS = cgroup_of(os.getpid())
+GONE = 1 << 23  # no process has such an identifier: the kernel's limit is 1 << 22
 
 
 @pytest.fixture
@@ -104,9 +105,9 @@ def test_an_error_page_is_no_health(machine: Recorder) -> None:
 
 
 def test_one_look_cannot_tell_a_crash_loop_from_a_start(machine: Recorder) -> None:
-    shows(machine)
+    shows(machine, MainPID=GONE)
     assert verdict(machine, native(), settle=0.01).ok
-    looks: Iterator[int] = iter((7, 8))
+    looks: Iterator[int] = iter((GONE, GONE + 1))
     run = machine.run
 
     def restarting(*args: Any, **more: Any) -> Any:
@@ -115,7 +116,18 @@ def test_one_look_cannot_tell_a_crash_loop_from_a_start(machine: Recorder) -> No
 
     machine.run = restarting  # type: ignore[method-assign]  # a unit that restarts between the two looks
     found = verdict(machine, native(), settle=0.01)
-    assert not found.ok and "process 7 became 8" in found.text
+    assert not found.ok and f"process {GONE} became {GONE + 1}" in found.text
+
+
+@pytest.mark.parametrize(("settle", "looks"), [(0.001, 1), (3600, 2)], ids=["old enough", "too young"])
+def test_who_has_run_for_long_enough_is_not_looked_at_again(
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch, settle: float, looks: int
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(time, "sleep", naps.append)
+    shows(machine, MainPID=os.getpid())
+    assert verdict(machine, native(), settle).ok
+    assert len(naps) == looks - 1 and all(0 < nap < settle for nap in naps)
 
 
 # ── Durables ────────────────────────────────────────────────────────────────────────────────────────────────────────

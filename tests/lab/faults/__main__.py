@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--direction", choices=COMMANDS, help="only this one")
     parser.add_argument("--step", default="", help="only steps with this in their name")
     parser.add_argument("--fault", default="", help="only faults with this in their name")
+    parser.add_argument("--part", type=_part, default=(0, 1), help="K/N: this lab's share of N, as in 1/2")
     parser.add_argument("--journals", type=Path, help="a folder for the journals of cells that were not survived")
     asked = parser.parse_args()
     lab = Lab(asked.lab)
@@ -27,12 +28,22 @@ def main() -> int:
     try:
         campaign = Campaign(Bench(Vps(lab)), lambda verdict: told(verdict, asked.journals))
         directions = [asked.direction] if asked.direction else list(COMMANDS)
-        verdicts = campaign.matrix(directions, lambda cell: asked.step in cell.step and asked.fault in cell.fault)
+        verdicts = campaign.matrix(
+            directions, lambda cell: asked.step in cell.step and asked.fault in cell.fault, *asked.part
+        )
     finally:
         if not kept:
             lab.down()
     print(table(verdicts))
     return int(any(verdict.problems for verdict in verdicts))
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Number, counted from 0, and how many there are. Raises ValueError."""
+    part, parts = map(int, text.split("/"))
+    if not 1 <= part <= parts:
+        raise ValueError(text)
+    return part - 1, parts
 
 
 def told(verdict: Verdict, journals: Path | None) -> None:

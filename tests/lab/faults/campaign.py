@@ -61,15 +61,21 @@ class Campaign:
         named = [turned[i % len(steps)] for i in range(len(FAULTS))] if number < len(steps) else []
         return [Cell(direction, step, fault.name) for step, fault in zip(named, FAULTS, strict=False)]
 
-    def matrix(self, directions: Collection[str], chosen: Callable[[Cell], bool]) -> list[Verdict]:
-        """Run every cell of these directions that is chosen; the verdicts, in the order of the portions."""
+    def matrix(
+        self, directions: Collection[str], chosen: Callable[[Cell], bool], part: int = 0, parts: int = 1
+    ) -> list[Verdict]:
+        """Run every cell of these directions that is chosen; the verdicts, in the order of the portions.
+
+        Of `parts` labs that share the work this one does `part`. The directions of a portion are run together: each
+        plan that comes to its end brings the VPS to where the other direction begins.
+        """
         verdicts: list[Verdict] = []
-        for number in itertools.count():
-            for direction in directions:
-                verdicts += self.run(filter(chosen, self.portion(direction, number)))
-            if all(number >= len(steps) for steps in self._active.values()):
-                break
-        return verdicts
+        for number in itertools.count(part, parts):
+            cells = [cell for direction in directions for cell in self.portion(direction, number)]
+            if not cells:
+                return verdicts
+            verdicts += self.run(filter(chosen, cells))
+        raise AssertionError("portions have an end")
 
     def run(self, cells: Iterable[Cell]) -> list[Verdict]:
         """Run all of them, each in a state in which its step has something to do; the verdicts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -21,8 +20,9 @@ from tests.lab.faults.kinds import Fault, Scene
 COMMANDS = {"cutover": ("cutover",), "rollback": ("rollback", "--full")}
 # Shorter than an operator's, so that what hangs is given up soon; long enough for a busy machine, as is the hold.
 TIMEOUTS = {
-    "step = 120": "step = 30",
-    "confirm = 120": "confirm = 30",
+    "step = 120": "step = 20",
+    "health = 60": "health = 25",
+    "confirm = 120": "confirm = 15",
     "hold_limit = 45": "hold_limit = 60",
 }
 PATIENCE = 240.0  # seconds for a plan to come to its end
@@ -68,7 +68,7 @@ class Bench:
     def start(self, direction: str) -> subprocess.Popen[str]:
         """The operator's process, as its own session: it can be killed with all that belongs to it."""
         command = [str(Path(sys.executable).with_name("islandflow")), *COMMANDS[direction]]
-        environment = {**os.environ, "ISLANDFLOW_INVENTORY": str(self.inventory), "COLUMNS": "200"}
+        environment = self.vps.environment(ISLANDFLOW_INVENTORY=str(self.inventory))
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
 

@@ -3,7 +3,8 @@ import { log, reason } from "@islandflow/service";
 import type { Cache, ClickHouse, Row } from "@islandflow/store";
 import { tableOf } from "./feeds";
 
-const FLUSH_MS = 200;
+// ClickHouse asks for no more than about one insert a second into a table: each makes a part, of a dozen files.
+const FLUSH_MS = 1_000;
 
 type Batch = Map<number, Delivery>;
 
