@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Event = Mapping[str, Any]
+
+_FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its start tells two apart
 
 # Of a step's evidence: what is told elsewhere, or only a program can use.
 _APART = ("diffs", "verified", "what", "before", "error", "hold")
@@ -141,7 +144,7 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_plain(item) for item in value)
-    return str(value)
+    return _FINGERPRINT.sub(r"\1…", str(value))
 
 
 def _at(event: Event) -> float:

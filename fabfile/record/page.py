@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from fabfile.record import charts
 from fabfile.record.document import Document
@@ -43,7 +44,7 @@ def _jinja(escaping: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(seconds=_seconds, when=_when, cell=_cell, fence=_fence)
+    environment.filters.update(seconds=_seconds, when=_when, cell=_cell, fence=_fence, code=_code)
     return environment
 
 
@@ -58,6 +59,12 @@ def _seconds(value: float) -> str:
 
 def _when(iso: str) -> str:
     return datetime.datetime.fromisoformat(iso).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _code(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(p) if n % 2 else p for n, p in enumerate(parts))
 
 
 def _cell(text: str) -> str:

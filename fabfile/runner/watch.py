@@ -29,6 +29,7 @@ Answer = Tuple[str, float]  # what went wrong (empty when nothing did), and how 
 
 EVERY = 0.05  # seconds between two requests
 SLICE = 0.5  # seconds of a plan that share one count in `over_time`
+MOST = 7200  # slices that are kept: an hour, longer than any plan takes; a soak has its own samples
 _AT_ONCE = 64  # requests under way: more than hang within a timeout
 
 
@@ -157,6 +158,8 @@ class _Tally:
 
     def _slice(self, started: float, failed: bool, ms: int) -> None:
         at = int((started - self._began) / SLICE)
+        if at >= MOST:
+            return
         self._slices += [(0, 0, 0)] * (at + 1 - len(self._slices))
         requests, failures, longest = self._slices[at]
         self._slices[at] = (requests + 1, failures + failed, max(longest, ms))

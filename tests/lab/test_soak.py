@@ -24,16 +24,7 @@ def told(text: str, kind: str) -> list[dict[str, Any]]:
 
 def started(vps: Vps, hours: str, samples: int) -> subprocess.Popen[str]:
     """A soak that is being followed, and has taken so many samples."""
-    # A shell that runs the tests in the background has Ctrl-C ignored, which is inherited.
-    command = [
-        "env",
-        "--default-signal=INT",
-        str(Path(sys.executable).with_name("islandflow")),
-        "soak",
-        "--hours",
-        hours,
-        "--json",
-    ]
+    command = [str(Path(sys.executable).with_name("islandflow")), "soak", "--hours", hours, "--json"]
     following = subprocess.Popen(
         command,
         env={**os.environ, "ISLANDFLOW_INVENTORY": str(vps.lab.inventory)},

@@ -36,6 +36,7 @@ def test_the_page_needs_nothing_but_itself_and_runs_nothing() -> None:
     text = page.html(made("done"))
     assert "<script" not in text and "&lt;script&gt;" in text, "evidence is text, whatever it holds"
     assert not re.search(r"(?:src|href)=|url\(|@import", text)
+    assert "<code>inv soak --hours 24</code>" in text
 
 
 def test_markdown_stands_what_evidence_holds() -> None:

@@ -32,7 +32,7 @@ def test_what_stood_there_before_may_be_secret(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["+ExecStart=/usr/bin/bun src/index.ts", "-proxy_pass http://web:3000;", "@@ -1 +1 @@"]
+    "line", ["+ExecStart=/usr/bin/bun src/index.ts", "-proxy_pass http://web:3000;", "+PrivateTmp=yes", "@@ -1 +1 @@"]
 )
 def test_everything_else_is_shown(line: str) -> None:
     assert masked(line) == line

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fabfile.runner import watch as watching
 from fabfile.runner.journal import Journal, JournalFailed
 from fabfile.runner.model import Watch
 from fabfile.runner.ops import read_journal
@@ -72,6 +73,20 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     assert felt["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
     assert felt["outage_ms"] == outage["evidence"]["lasted_ms"]
     assert any("refused" in error for error in outage["evidence"]["errors"])
+    for number, key in enumerate(("requests", "failures")):
+        assert sum(part[number] for part in felt["over_time"]) == felt[key], "over time it is the same"
+    assert max(part[2] for part in felt["over_time"]) == felt["longest_wait_ms"]
+    assert felt["over_time"][0][1] < felt["failures"], "those of its first half second are not all"
+
+
+def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "MOST", 1)
+    with serving(says(page()), context=tls) as port:
+        with Watcher((watch(port),), journal) as watcher:
+            time.sleep(watching.SLICE + 0.3)
+        felt = watcher.felt()["app"]
+    ((counted, _, _),) = felt["over_time"]
+    assert 0 < counted < felt["requests"]
 
 
 def test_an_outage_that_did_not_end_is_told_as_such(tls: Any, journal: Journal, tmp_path: Path) -> None:
