@@ -80,12 +80,12 @@ def course(events: Sequence[Event]) -> Course:
 
 class _Clock:
     def __init__(self, events: Sequence[Event]) -> None:
-        self._began = _at(events[0])
+        self._began = epoch(events[0])
         self.end = self(events[-1])
 
     def __call__(self, event: Event) -> float:
         """Seconds since the course began."""
-        return round(_at(event) - self._began, 3)
+        return round(epoch(event) - self._began, 3)
 
 
 def _stage(name: str, events: Sequence[Event], clock: _Clock) -> Stage:
@@ -147,5 +147,6 @@ def _plain(value: Any) -> str:
     return _FINGERPRINT.sub(r"\1…", str(value))
 
 
-def _at(event: Event) -> float:
+def epoch(event: Event) -> float:
+    """When an event was written, in seconds since 1970."""
     return datetime.datetime.fromisoformat(event["time"]).timestamp()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fabfile.public import Check, mark
-from fabfile.record.course import Course, course
+from fabfile.record.course import Course, course, epoch
 from fabfile.record.decisions import Decision
 
 Event = Mapping[str, Any]
@@ -141,7 +140,7 @@ def document(
         who=heading.get("who", ""),
         host=heading.get("host", ""),
         began=first["time"],
-        seconds=round(_at(last) - _at(first), 3),
+        seconds=round(epoch(last) - epoch(first), 3),
         why=ending.get("why", ""),
         stuck_at=f"{ending['stuck_at']}: {ending['error']}" if "stuck_at" in ending else "",
         settings=dict(heading.get("settings", {})),
@@ -154,7 +153,7 @@ def document(
         ),
         slice_seconds=_slice(measured),
         moments=tuple(_moments(measured)),
-        outages=tuple(_outage(e, _at(first)) for e in events if e["event"] == "outage"),
+        outages=tuple(_outage(e, epoch(first)) for e in events if e["event"] == "outage"),
         checks=tuple(told),
         health=dict(ending.get("health", {})),
         diffs=tuple(_diffs(events)),
@@ -194,7 +193,7 @@ def _outage(event: Event, began: float) -> Outage:
     """An outage is journaled as it ends."""
     told, seconds = event["evidence"], event["evidence"]["lasted_ms"] / 1000
     errors = ", ".join(f"{count} × {error}" for error, count in told["errors"].items())
-    return Outage(told["watch"], round(_at(event) - began - seconds, 3), seconds, errors)
+    return Outage(told["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
 
 
 def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
@@ -206,7 +205,3 @@ def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
             for diff in event["evidence"].get("diffs", ()):
                 found[diff["path"]] = Diff(diff["path"], tuple(diff["lines"]))
     return found.values()
-
-
-def _at(event: Event) -> float:
-    return datetime.datetime.fromisoformat(event["time"]).timestamp()
