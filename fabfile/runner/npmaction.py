@@ -116,7 +116,7 @@ class EdgeAction(Action):
             changes = self._as_npm_wrote(machine, box)
         else:
             if differing:
-                self._write(machine, folder, differing)
+                self._write(machine, box, folder, differing)
             npmbackup.mark(folder, RELOADED)
             told = npmserver.reload(machine, box, self.seconds)
         served = npmproof.prove_served(machine, box.addresses[self.edge.network], changes, self.seconds)
@@ -154,7 +154,7 @@ class EdgeAction(Action):
                 raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
         return changes
 
-    def _write(self, machine: Machine, folder: Path, changes: List[HostChange]) -> None:
+    def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: List[HostChange]) -> None:
         """Rows and files, then nginx's own test; what it refuses is put back and never loaded."""
         try:
             npmrows.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
@@ -169,6 +169,9 @@ class EdgeAction(Action):
         tested = npmserver.config_test(machine, self.edge.container)
         if tested.code != 0:
             npmbackup.put_back(folder)
+            if npmserver.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
+                npmbackup.mark(folder, RELOADED)
+                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=tested.said)
             npmbackup.unmark(folder)
             raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
 

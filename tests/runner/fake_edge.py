@@ -62,6 +62,7 @@ class FakeEdge(Machine):
             (DOMAIN, API_DOMAIN),
         )
         self.running = True
+        self.pid = 7
         self.docker = True
         self.networks = {NETWORK: {"IPAddress": "172.18.0.9"}}
         self.refuses: Callable[[str], bool] = lambda text: False  # which files `nginx -t` refuses
@@ -153,7 +154,7 @@ class FakeEdge(Machine):
             return 1, "", "Cannot connect to the Docker daemon"
         name = self.ref.container
         if words == f"docker inspect --type container {name}":
-            state = {"Running": self.running, "Status": "running" if self.running else "exited", "Pid": 7}
+            state = {"Running": self.running, "Status": "running" if self.running else "exited", "Pid": self.pid}
             return 0, json.dumps([{"State": state, "NetworkSettings": {"Networks": self.networks}}]), ""
         if words == f"docker network inspect {NETWORK}":
             config = [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]
@@ -170,6 +171,11 @@ class FakeEdge(Machine):
         """The container's nginx, as NPM in the same container runs it."""
         code, _, err = self._answer(" ".join(("docker exec", self.ref.container, "nginx", *words)))
         return code == 0, err
+
+    def restart(self) -> None:
+        """Have the container restart, as with Docker's daemon: its nginx reads the files as they are."""
+        self.pid += 1
+        self.load()
 
     def load(self) -> None:
         """Have nginx read the files as they are."""

@@ -356,6 +356,26 @@ def test_what_nginx_refuses_is_put_back_and_never_loaded(edge: FakeEdge) -> None
     assert not any(call.endswith("reload") for call in edge.calls), "the running nginx never noticed"
 
 
+def test_an_edge_that_restarts_amid_the_test_has_read_the_new_files_and_is_told_the_old_ones(edge: FakeEdge) -> None:
+    """Docker's daemon restarts: the test's command is lost, and nginx starts with files that are then put back."""
+    before, rows = edge.leads(DOMAIN), edge.rows()
+    action = point(edge)
+    look = action.look(edge)
+
+    def lost(text: str) -> bool:
+        if edge.pid == 7:
+            edge.restart()
+        return str(WEB.host) in text
+
+    edge.refuses = lost
+    with pytest.raises(StepFailed, match="restarted meanwhile"):
+        action.do(edge, look.before)
+    assert edge.rows() == rows and edge.leads(DOMAIN) != before
+    edge.refuses = lambda text: False
+    action.restore(edge, look.before)
+    assert edge.leads(DOMAIN) == before
+
+
 def test_a_locked_database_ends_the_switch_in_bounded_time(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npmrows, "BUSY", 0.2)
     rows, files = edge.rows(), edge.files()
