@@ -44,7 +44,8 @@ def list_all(told: Report, environ: Mapping[str, str]) -> None:
         failed = f"{made.failures} of {made.requests}" if made.felt else ""
         rows.append((made.id, made.name, made.who, made.began[:19], f"{made.seconds:.1f} s", made.outcome, failed))
         told.data("record", id=made.id, outcome=made.outcome, html=str(shelf.page_of(made.id)))
-    told.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
+    if rows:
+        told.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
     told.say(f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}")
 
 
