@@ -106,11 +106,11 @@ def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) ->
 
 def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:
     plain = document.document(events, checks)
-    runtime = plain.settings.get("to", "") if plain.outcome == "done" else ""
+    led_to = plain.settings.get("to", "") if plain.outcome == "done" else ""
     return dataclasses.replace(
         plain,
-        limitations=(*plain.limitations, *limitations(site, runtime)),
-        decisions=tuple(open_decisions(site, plain.outcome, runtime, environ)),
+        limitations=(*plain.limitations, *limitations(site, plain.up)),
+        decisions=tuple(open_decisions(site, led_to, environ)),
     )
 
 

@@ -60,6 +60,8 @@ def test_following_a_plan_to_its_end_leaves_a_page_markdown_and_data(
     host: FakeHost, records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attach(host)
+    made = Shelf(records).get(journals.PLAN)
+    assert made and any("is overridden for native" in text for text in made.limitations)
     assert sorted(path.suffix for path in records.iterdir()) == [".html", ".json", ".md"]
     assert f"record: {records / journals.PLAN}.html" in capsys.readouterr().out
     assert all(path.stat().st_mode & 0o077 == 0 for path in (records, *records.iterdir()))
@@ -69,7 +71,8 @@ def test_a_plan_that_is_taken_back_leaves_one_too(host: FakeHost, records: Path)
     with pytest.raises(Failed):
         attach(host, journals.REVERTED)
     made = Shelf(records).get(journals.PLAN)
-    assert made and made.outcome == "reverted" and made.diffs == ()
+    assert made and made.outcome == "reverted" and made.diffs == () and made.decisions == ()
+    assert [text for text in made.limitations if "is overridden for docker" in text], "it is docker that is up again"
 
 
 def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: FakeHost, records: Path) -> None:

@@ -20,17 +20,19 @@ class Decision:
 
 
 def limitations(site: Site, runtime: str) -> Iterator[str]:
-    """What does not show while all is well, with `runtime` as the owner."""
-    chosen = site.runtimes.native if runtime == "native" else site.runtimes.docker
-    for key, value in chosen.overrides.items():
+    """What does not show while all is well, with `runtime` up; empty when nobody can tell which one is."""
+    overrides = {"native": site.runtimes.native.overrides, "docker": site.runtimes.docker.overrides}
+    for key, value in overrides.get(runtime, {}).items():
         yield f"{key} is overridden for {runtime}: it is {value}, whatever {site.app.env_file} says"
     for name in _dns_only(site):
         yield f"{name} is DNS-only: it tells everybody the VPS's address, and no CDN stands before it"
 
 
-def open_decisions(site: Site, outcome: str, runtime: str, environ: Mapping[str, str]) -> Iterator[Decision]:
-    """What is to be decided after a plan that ended so, with `runtime` as the owner."""
-    if outcome == "done" and runtime == "native":
+def open_decisions(site: Site, runtime: str, environ: Mapping[str, str]) -> Iterator[Decision]:
+    """What is to be decided after a plan that led to `runtime`; nothing where it is empty."""
+    if not runtime:
+        return
+    if runtime == "native":
         yield Decision(
             "Keep native as the default runtime, or go back",
             "`inv soak --hours 24` looks on from the VPS and ends in a recommendation; the way back is "

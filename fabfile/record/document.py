@@ -100,6 +100,12 @@ class Document:
     decisions: tuple[Decision, ...] = ()
 
     @property
+    def up(self) -> str:
+        """The one runtime of which something is healthy in the end; empty when that is not one."""
+        found = {name.partition("/")[0] for name, text in self.health.items() if text == "healthy"}
+        return found.pop() if len(found) == 1 else ""
+
+    @property
     def requests(self) -> int:
         """Requests of all hostnames."""
         return sum(one.requests for one in self.felt)
