@@ -25,12 +25,17 @@ _NOTHING = "Nothing was changed on the VPS."
 def leave(
     site: Site, told: Report, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]
 ) -> None:
-    """Keep a record of a plan that has ended. What goes wrong with that is a warning: the plan went as it went."""
+    """Keep a record of a plan that has ended; one that never began has none.
+
+    What goes wrong with that is a warning: the plan went as it went.
+    """
+    if events[0]["event"] != "start":
+        return
     shelf = Shelf.of(environ)
     try:
         page = shelf.put(_made(site, events, checks, environ))
-    except OSError as error:
-        told.warn(f"the record could not be kept in {shelf.folder}: {error}")
+    except Exception as error:  # noqa: BLE001  a fault of ours in the record must not hide how the plan ended
+        told.warn(f"the record could not be kept in {shelf.folder}: {type(error).__name__}: {error}")
     else:
         told.say(f"record: {page}")
         told.data("record", html=str(page), markdown=str(page.with_suffix(".md")))

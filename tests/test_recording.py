@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabfile import public, recording
-from fabfile.errors import Failed, UsageError
+from fabfile.errors import Failed, LockHeld, UsageError
 from fabfile.operation import Operation
 from fabfile.record import Shelf
 from fabfile.report import Report
@@ -90,6 +90,20 @@ def test_a_record_that_cannot_be_kept_changes_nothing_about_the_plan(
     records.write_text("a file in its place")
     attach(host)
     assert "the record could not be kept" in capsys.readouterr().out
+
+
+def test_a_journal_that_cannot_be_understood_hides_nothing_about_the_plan(
+    host: FakeHost, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attach(host, [journals.DONE[0], {**journals.DONE[2], "time": "at noon"}, journals.DONE[-1]])
+    out = capsys.readouterr().out
+    assert "the record could not be kept" in out and "done in" in out
+
+
+def test_a_plan_that_never_began_has_no_record(host: FakeHost, records: Path) -> None:
+    with pytest.raises(LockHeld):
+        attach(host, [journals.at(0, "finished", outcome="locked", holder={"who": "bo"})])
+    assert not records.exists()
 
 
 def test_no_secret_of_the_environment_reaches_a_record(
