@@ -81,8 +81,7 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
         found.append(facts.owner_error)
     if facts.user_manager:
         found.append(facts.user_manager)
-    if facts.compose_error:
-        found.append(facts.compose_error)
+    found += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
     holder = facts.ops.get("lock")
     if holder:
         found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")

@@ -47,6 +47,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         trees=tuple(server.data for server in site.servers),
         accounts=tuple(dict.fromkeys(server.user for server in site.servers)),
         ports=(*ports, site.infra.nats.monitor_port, *site.private_ports.values()),
+        project=site.runtimes.docker.project,
         compose=workloads.project(site),
         projects=bool(site.runtimes.docker.foreign_projects),
         owner_file=site.app.owner_file,

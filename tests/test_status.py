@@ -99,7 +99,8 @@ def test_only_the_owners_failures_are_marked(site: Site, capsys: pytest.CaptureF
     [
         ({"owner_error": "the owner file holds 'both'"}, "the owner file holds 'both'"),
         ({"user_manager": "delta has no manager"}, "delta has no manager"),
-        ({"compose_error": "Docker does not answer"}, "Docker does not answer"),
+        ({"docker_error": "Docker does not answer"}, "Docker does not answer"),
+        ({"compose_error": "services.web: unknown key"}, "services.web: unknown key"),
         ({"ops": {"unfinished": ["some-plan"]}}, "inv resume --plan some-plan"),
         (
             {"ops": {"lock": {"who": "bo", "what": "rollback", "since": "noon"}}},

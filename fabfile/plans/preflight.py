@@ -199,9 +199,11 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
         )
         for name in foreign
     ]
-    # Cutover stops Docker by it and comes back by it; rollback writes it first, so only Docker must answer.
-    if facts.compose_error and (to == "native" or facts.docker_error):
-        found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, or mend Docker; then try again"))
+    # Cutover comes back by the Compose file; rollback writes it first.
+    if facts.docker_error:
+        found.append(Finding(facts.docker_error, "mend Docker, then try again"))
+    if facts.compose_error and to == "native":
+        found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, then try again"))
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Sequence, Set
+from typing import Any, Dict, List, NamedTuple, Sequence, Set
 
 from .facts import Compose, Container
 from .machine import CommandFailed, Machine, Result
 
 _SERVICE = "com.docker.compose.service"
+_STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
 def compose(ref: Compose) -> List[str]:
@@ -25,6 +26,26 @@ def containers(machine: Machine, project: str) -> Dict[str, Container]:
     return {item.service: item for item in found}
 
 
+class Standing(NamedTuple):
+    """A container by its service, its name, and the state it is in, in Docker's word."""
+
+    service: str
+    name: str
+    state: str
+
+
+def standing(machine: Machine, project: str) -> List[Standing]:
+    """The project's containers, stopped ones included, as one call tells them: for when requests wait.
+
+    Raises CommandFailed when the Docker daemon does not answer, or not as it should.
+    """
+    result = machine.run([*_listing(project), "--format", _STANDING], timeout=15)
+    found = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
+    if any(len(words) != len(Standing._fields) for words in found):
+        raise CommandFailed("docker ps answered something else than it was asked", said=result.said)
+    return [Standing(*words) for words in found]
+
+
 def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[str]:
     """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
     items = [item for item in _inspected(machine, project) if _labels(item).get(_SERVICE) in services]
@@ -33,8 +54,7 @@ def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[st
 
 
 def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
-    argv = ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=com.docker.compose.project={project}"]
-    ids = machine.run([*argv, "--filter", "label=com.docker.compose.oneoff=False"], timeout=15).out.split()
+    ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=15).out.split()
     if not ids:
         return []
     result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=15, ok=None)
@@ -65,6 +85,11 @@ def network(machine: Machine, name: str) -> Dict[str, str]:
     if len(usable) != 1:
         raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
     return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
+
+
+def _listing(project: str) -> List[str]:
+    labels = (f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False")
+    return ["docker", "ps", "-a", *(word for label in labels for word in ("--filter", f"label={label}"))]
 
 
 def _json(result: Result) -> List[Dict[str, Any]]:

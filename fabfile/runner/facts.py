@@ -87,7 +87,8 @@ class Wanted:
     accounts: Tuple[str, ...] = ()
     ports: Tuple[int, ...] = ()
     programs: Tuple[Program, ...] = ()
-    compose: Optional[Compose] = None
+    project: str = ""  # the Compose project whose containers are wanted
+    compose: Optional[Compose] = None  # whose file is checked
     projects: bool = False
     owner_file: str = ""
     env_file: str = ""

@@ -80,26 +80,28 @@ def _programs(machine: Machine, wanted: Wanted) -> Found:
     return versions.ask_all(machine, wanted.programs)
 
 
+def _containers(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"containers": docker.containers(machine, wanted.project)}
+    except CommandFailed as error:
+        return {"docker_error": f"Docker does not answer: {said(error)}"}
+
+
 def _compose(machine: Machine, wanted: Wanted) -> Found:
     assert wanted.compose is not None
-    try:
-        found: Found = {"containers": docker.containers(machine, wanted.compose.project)}
-    except CommandFailed as error:
-        told = f"Docker does not answer: {said(error)}"
-        return {"docker_error": told, "compose_error": told}
     if not Path(wanted.compose.file).exists():
-        return {**found, "compose_error": f"there is no Compose file at {wanted.compose.file}"}
+        return {"compose_error": f"there is no Compose file at {wanted.compose.file}"}
     try:
-        return {**found, "compose_error": docker.config_error(machine, wanted.compose)}
+        return {"compose_error": docker.config_error(machine, wanted.compose)}
     except CommandFailed as error:
-        return {**found, "compose_error": said(error)}
+        return {"compose_error": said(error)}
 
 
 def _projects(machine: Machine, wanted: Wanted) -> Found:
     try:
         return {"projects": docker.projects(machine)}
     except CommandFailed:
-        return {}  # `_compose` tells that Docker does not answer
+        return {}  # `_containers` tells that Docker does not answer
 
 
 def _owner(machine: Machine, wanted: Wanted) -> Found:
@@ -224,6 +226,7 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.accounts, _accounts),
     (lambda w: w.ports, _ports),
     (lambda w: w.programs, _programs),
+    (lambda w: w.project, _containers),
     (lambda w: w.compose, _compose),
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),

@@ -81,13 +81,13 @@ class ContainersDown(Probe):
 
     def look(self, machine: Machine) -> Seen:
         try:
-            found = docker.containers(machine, self.project)
+            found = docker.standing(machine, self.project)
         except StepFailed as error:
             return Seen(False, str(error), error.evidence)
         alive = [
-            f"{name} is {found[name].state}"
-            for name in self.services
-            if name in found and found[name].state not in ("exited", "created", "dead")
+            f"{box.service} is {box.state}"
+            for box in found
+            if box.service in self.services and box.state not in ("exited", "created", "dead")
         ]
         return Seen(not alive, "; ".join(alive) or "all down")
 

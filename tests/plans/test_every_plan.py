@@ -158,7 +158,6 @@ def test_what_cannot_be_asked_is_never_taken_for_done(
         user_manager="the user manager of delta does not answer",
         user_units={},
         docker_error="Docker does not answer",
-        compose_error="Docker does not answer",
         containers={},
     )
     assert not plans.changes_nothing(PLANS[name](site, mute), mute)

@@ -174,8 +174,8 @@ CASES = {
         _with(compose_error="services.web: unknown key"), "Compose: services.web", "inv docker.render"
     ),
     "Docker does not answer": Case(
-        _with(docker_error="Docker does not answer: no", compose_error="Docker does not answer: no"),
-        "Compose: Docker does not answer",
+        _with(docker_error="Docker does not answer: no"),
+        "Docker does not answer: no",
         "mend Docker",
         to="docker",
     ),

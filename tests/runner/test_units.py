@@ -148,17 +148,7 @@ def docker(*found: Container, **more: Any) -> Facts:
 
 def made(*services: str) -> dict[str, Any]:
     """Answers of a Docker that has a container for each of these services."""
-    items = [
-        {
-            "Name": f"/x-{service}-1",
-            "Id": service,
-            "Config": {"Labels": {"com.docker.compose.service": service}},
-            "NetworkSettings": {},
-            "State": {"Status": "created"},
-        }
-        for service in services
-    ]
-    return {"docker ps": "\n".join(services), "docker inspect": json.dumps(items)}
+    return {"docker ps": "".join(f"{service}\tx-{service}-1\tcreated\n" for service in services)}
 
 
 def changes(machine: Recorder) -> list[tuple[str, ...]]:
@@ -219,7 +209,21 @@ def test_a_daemon_that_vanishes_between_two_questions_has_not_stopped_anything(t
     machine = Recorder(tmp_path, {"docker ps": "abc\n", "docker inspect": answer})
     with pytest.raises(StepFailed, match="Docker does not answer"):
         Down(PROJECT, ("web",)).look(machine)
+
+
+@pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), "half an ans"])
+def test_what_docker_cannot_tell_is_not_down(tmp_path: Path, answer: Any) -> None:
+    machine = Recorder(tmp_path, {"docker ps": answer})
     assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "paused", "removing"])
+def test_containers_are_down_when_none_is_left_in_any_other_state(tmp_path: Path, state: str) -> None:
+    probe = ContainersDown("islandflow-vps", ("web",))
+    down = "web\tx-web-1\texited\nweb\tx-web-2\tcreated\napi\tx-api-1\trunning\n"
+    assert probe.look(Recorder(tmp_path, {"docker ps": down})).ok
+    seen = probe.look(Recorder(tmp_path, {"docker ps": f"web\tx-web-2\t{state}\n{down}"}))
+    assert (seen.ok, seen.text) == (False, f"web is {state}")
 
 
 def inspected(**state: Any) -> str:
@@ -231,10 +235,7 @@ def inspected(**state: Any) -> str:
 def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
     inspect = (1, inspected(Status="exited"), "Error response from daemon: No such container: def")
     machine = Recorder(tmp_path, {"docker ps": "abc\ndef\n", "docker inspect": inspect})
-    assert ContainersDown("islandflow-vps", ("web",)).look(machine).ok
-    for state in ("running", "restarting", "paused", "removing"):
-        machine.answers["docker inspect"] = inspected(Status=state)
-        assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+    assert Down(PROJECT, ("web",)).look(machine).settled
 
 
 # ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,7 +22,7 @@ class _OnServices(Action):
     timeout: float = 120.0
 
     def wants(self) -> Wanted:
-        return Wanted(compose=self.project)
+        return Wanted(project=self.project.project)
 
     def unknown(self, facts: Facts) -> str:
         return facts.docker_error
@@ -42,25 +42,28 @@ class _OnServices(Action):
         Not by `up`: that waits for Docker's slow health checks of what a service depends on, which the plan
         awaits by itself, and with `--no-deps` it gives every container another configuration hash.
         """
-        found = docker.containers(machine, self.project.project)
-        missing = [name for name in services if name not in found]
+        names = self._names(machine, services)
+        missing = [service for service in services if service not in names]
         if missing:
             self._make(machine, missing, "--no-recreate")
-            found = docker.containers(machine, self.project.project)
-        missing = [name for name in services if name not in found]
+            names = self._names(machine, services)
+        missing = [service for service in services if service not in names]
         if missing:
             raise StepFailed(f"Compose made no container for {', '.join(missing)}")
-        names = [found[service].name for service in services]
         # One call for all would start one after the other.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names))
+            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names.values()))
 
     def _stop(self, machine: Machine, services: Sequence[str]) -> None:
         """Stop the services' containers side by side, each in the time that the Compose file gives it."""
-        found = docker.containers(machine, self.project.project)
-        names = [found[service].name for service in services if service in found]
+        names = self._names(machine, services)
         if names:
-            machine.run(["docker", "stop", *names], timeout=self.timeout)
+            machine.run(["docker", "stop", *names.values()], timeout=self.timeout)
+
+    def _names(self, machine: Machine, services: Sequence[str]) -> Dict[str, str]:
+        """The services' containers, by service."""
+        found = docker.standing(machine, self.project.project)
+        return {box.service: box.name for box in found if box.service in services}
 
 
 @wire
