@@ -16,7 +16,7 @@ from fabric import Connection
 from paramiko.ssh_exception import SSHException
 
 from fabfile import inventory, login, refusals, shipment
-from fabfile.errors import HandsNeeded, Unreachable
+from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
 from fabfile.plan import Plan
 from fabfile.refusals import Refused
 from fabfile.runner.appfacts import JetStream, StreamsRef
@@ -98,7 +98,7 @@ class Host:
         yield from self._persistent(plan_id, self._call("resume", [plan_id]), told)
 
     def history(self, plan_id: str | None = None) -> list[Event]:
-        """One line for each past plan, or every event of one. Raises Unreachable."""
+        """One line for each past plan, or every event of one. Raises Unreachable, UsageError when there is none."""
         return self._ask("history", [plan_id] if plan_id else [])
 
     def soak_start(self, soak: Soak) -> Iterator[Event]:
@@ -143,7 +143,7 @@ class Host:
             for event in self._reconnecting(lasting, events, told):
                 told += 1
                 yield event
-        except Refused as refused:
+        except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
             raise _abandoned(plan_id, refused) if told else refused from None
 
     def _reconnecting(
@@ -256,7 +256,7 @@ class Host:
         )
 
 
-def _abandoned(plan_id: str, refused: Refused) -> HandsNeeded:
+def _abandoned(plan_id: str, refused: CutoverError) -> HandsNeeded:
     return HandsNeeded(
         f"plan {plan_id} stopped half-way: {refused.message}",
         up=["`inv status` shows it"],

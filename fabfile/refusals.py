@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from fabfile.errors import Unreachable
+from fabfile.errors import Unreachable, UsageError
 
 
 class Refused(Unreachable):
@@ -21,7 +21,11 @@ _NO_SUDO = re.compile(
 
 
 def answer(line: bytes) -> dict[str, Any]:
-    """One line of the runner's. Raises Refused for an error, and for what the runner never wrote."""
+    """One line of the runner's.
+
+    Raises UsageError for a plan that the VPS does not know, Refused for any other error, and for what the runner never
+    wrote.
+    """
     try:
         told: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -29,6 +33,8 @@ def answer(line: bytes) -> dict[str, Any]:
             f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
         ) from None
     if "error" in told and "event" not in told:
+        if "unknown" in told:
+            raise UsageError(told["error"], next_step="inv history lists those on the VPS.")
         raise _refusal(told["error"])
     return told
 

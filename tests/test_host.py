@@ -21,7 +21,7 @@ from fabric import Connection
 
 from fabfile import host as hosts
 from fabfile import inventory, shipment
-from fabfile.errors import CutoverError, HandsNeeded, Unreachable
+from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
 from fabfile.host import Host, opened
 from fabfile.runner import ops as runner_ops
 from fabfile.runner import soak
@@ -412,7 +412,7 @@ def test_a_vps_that_was_never_reached_is_not_tried_again(server: Server, ops: Op
 
 def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
     started = time.monotonic()
-    with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(UsageError) as caught:
         list(host.follow("../outside"))
     assert "is not a plan's identifier" in caught.value.message
     assert time.monotonic() - started < hosts.PATIENCE / 4
@@ -427,9 +427,9 @@ def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:
             lambda: host.say("nope", "confirm"),
         ]
         for ask in asks:
-            with pytest.raises(Unreachable) as caught:
+            with pytest.raises(UsageError, match="there is no plan nope") as caught:
                 ask()
-            assert "there is no plan nope" in caught.value.message
+            assert "inv history" in caught.value.next_step
 
 
 def test_the_word_is_given_over_a_connection_of_its_own(server: Server, ops: Ops) -> None:

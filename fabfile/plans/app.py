@@ -85,7 +85,7 @@ def restart(site: Site, facts: Facts, scope: str) -> Steps:
         deadline=site.timeouts.health,
     )
     back = edge.point(site, facts, to="native") if lot.services else ()
-    return (*lot.park, step, *lot.release, *back, *lot.close)
+    return (*lot.open, *lot.park, step, *lot.release, *back, *lot.close)
 
 
 def _native(site: Site, services: tuple[Service, ...]) -> tuple[Workload, ...]:

@@ -19,8 +19,9 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
         steps = (
             infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
             + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
+            + lot.open + docker.stop_workers(site, facts)                                        # nobody asks them
             + lot.park                                                                           # the hold begins
-            + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
+            + docker.stop_served(site, facts) + data.hand_over(site, facts, to="native")
             + infra.start(site, facts, settle=0.0) + app.start(site, facts, "full", servers)     # settle together
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close

@@ -36,6 +36,17 @@ def stop(site: Site, facts: Facts, scope: str) -> Steps:
     return steps + (_stop(site, facts, "servers", workloads.of_servers(site, "docker")) if scope == "full" else ())
 
 
+def stop_workers(site: Site, facts: Facts) -> Steps:
+    """Stop whom the public asks nothing, before anybody has to wait: Docker takes its time for each container."""
+    return _stop(site, facts, "workers", tuple(w for w in _app(site, "full") if not w.port))
+
+
+def stop_served(site: Site, facts: Facts) -> Steps:
+    """Stop what `stop_workers` has left: whom the public asks, then the servers."""
+    asked = tuple(w for w in _app(site, "full") if w.port)
+    return _stop(site, facts, "app", asked) + _stop(site, facts, "servers", workloads.of_servers(site, "docker"))
+
+
 def _up(site: Site, what: str, chosen: tuple[Workload, ...]) -> Steps:
     names = _names(chosen)
     return (

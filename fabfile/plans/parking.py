@@ -29,16 +29,24 @@ class Lot:
     services: tuple[Service, ...]
 
     @property
+    def open(self) -> Steps:
+        """Open it; nobody is sent there yet."""
+        if not self.services:
+            return ()
+        return (
+            *firewall.park(self.site, self.facts, self.services),
+            Step("edge: parking lot opened", OpenLot(*self._at, self._upstreams(self.leaving)), Undo()),
+        )
+
+    @property
     def park(self) -> Steps:
-        """Open it, send the public there, and let what was asked before be answered: then the runtime may stop."""
+        """Send the public there, and let what was asked before be answered: then the runtime may stop."""
         site, leaving = self.site, self.leaving
         if not self.services:
             return without(site, self.facts) if leaving == "docker" else ()
         places = {service.name: (self._address, self._port(service)) for service in self.services}
         hosts = edge.hosts(site, self.facts, leaving, places)
         return (
-            *firewall.park(site, self.facts, self.services),
-            Step("edge: parking lot opened", OpenLot(*self._at, self._upstreams(leaving)), Undo()),
             Step(
                 "edge: point to the parking lot",
                 PointEdge(survey.edge_ref(site), hosts, seconds=site.timeouts.edge),

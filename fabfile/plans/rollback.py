@@ -19,7 +19,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
     steps = (
         docker.rendered(site, facts) + docker.made(site, facts, "full")                          # felt by nobody
         + data.backup(site, facts, to="docker")
-        + lot.park                                                                               # the hold begins
+        + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + infra.stop(site, facts)
         + data.hand_over(site, facts, to="docker")
         + docker.up(site, facts, "full")

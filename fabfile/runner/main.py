@@ -154,6 +154,8 @@ def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = ops.ROOT) -> int:
     """Run one verb; an error becomes one JSON line and code 1."""
     try:
         return VERBS[argv[0]](root, argv[1:], stdin)
+    except ops.UnknownPlan as unknown:  # whoever asked made a mistake, not the VPS
+        tell({"error": str(unknown), "unknown": "plan"})
     except (StepFailed, OSError, ValueError) as error:
         tell({"error": f"{argv[0]}: {error}"})
     except LookupError as error:  # whose text alone says too little

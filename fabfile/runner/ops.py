@@ -40,6 +40,10 @@ class Locked(Exception):
         self.holder = holder
 
 
+class UnknownPlan(ValueError):
+    """A plan that was asked for by a name that none has."""
+
+
 def prepare(root: Path) -> None:
     """Make the runner's folder, for root's eyes only."""
     for folder in (root, root / "files", root / "plans"):
@@ -50,17 +54,17 @@ def prepare(root: Path) -> None:
 
 
 def plan_folder(root: Path, plan_id: str) -> Path:
-    """The folder of a plan. Raises ValueError for an identifier that is no plain name."""
+    """The folder of a plan. Raises UnknownPlan for an identifier that is no plain name."""
     if not plan_id or "/" in plan_id or plan_id.startswith("."):
-        raise ValueError(f"{plan_id!r} is not a plan's identifier")
+        raise UnknownPlan(f"{plan_id!r} is not a plan's identifier")
     return root / "plans" / plan_id
 
 
 def known_plan(root: Path, plan_id: str) -> Path:
-    """The folder of a plan that was shipped. Raises ValueError when none of that name was."""
+    """The folder of a plan that was shipped. Raises UnknownPlan when none of that name was."""
     folder = plan_folder(root, plan_id)
     if not folder.is_dir():
-        raise ValueError(f"there is no plan {plan_id}")
+        raise UnknownPlan(f"there is no plan {plan_id}")
     return folder
 
 

@@ -49,6 +49,7 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "firewall: 172.18.0.0/16 to web's parking lot",
         "firewall: 172.18.0.0/16 to api's parking lot",
         "edge: parking lot opened",
+        "docker: workers stopped",
         "edge: point to the parking lot",
         "edge: docker drained",
         "docker: app stopped",
@@ -105,8 +106,9 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
     handing, owner = kinds.index(Handing), kinds.index(SetOwner)
     assert max(stops) < handing < owner < min(starts), "stopped, handed over, owned, started"
     to_lot, to_runtime = (n for n, kind in enumerate(kinds) if kind is PointEdge)
-    assert to_lot < min(stops) and max(starts) < to_runtime, "the edge never leads to what is down"
-    app_stop, server_stop = stops
+    *workers_stop, app_stop, server_stop = stops
+    assert to_lot < app_stop and max(starts) < to_runtime, "the edge never leads to what is down"
+    assert ["workers" in plan.steps[n].name for n in workers_stop] == ([True] if to == "native" else [])
     assert "app" in plan.steps[app_stop].name and "server" in plan.steps[server_stop].name + "server"
     server_start, app_start = starts
     assert server_start < app_start
@@ -149,7 +151,7 @@ def backed(site: Site, **values: str) -> Site:
 def test_the_backup_runs_before_anything_is_stopped(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     own = backed(site)
     for plan, stop, former, to in (
-        (cutover.cutover(own, docker_serves, "full"), "docker: app stopped", "docker", "native"),
+        (cutover.cutover(own, docker_serves, "full"), "docker: workers stopped", "docker", "native"),
         (cutover.bootstrap(own, docker_serves), "docker: app stopped", "docker", "native"),
         (rollback.rollback(own, native_serves), "app: off at boot", "native", "docker"),
     ):
@@ -188,14 +190,31 @@ def test_docker_comes_back_as_healthy_as_it_was(site: Site, docker_serves: Facts
     """A service that crash-looped before must not keep the way back from ending well."""
     ill = {"docker/ingest-options": Health("ingest-options", "docker", False, "container is restarting")}
     facts = dataclasses.replace(docker_serves, health={**docker_serves.health, **ill})
-    undo = step_of(cutover.cutover(site, facts, "full"), "docker: app stopped").undo
-    assert isinstance(undo, Undo)
-    (probe,) = undo.verify
-    assert isinstance(probe, Healthy)
-    assert {workload.name for workload in probe.workloads} == set(site.services) - {"ingest-options"}
-    whole = step_of(cutover.cutover(site, docker_serves, "full"), "docker: app stopped").undo
-    assert isinstance(whole, Undo) and isinstance(whole.verify[0], Healthy)
-    assert len(whole.verify[0].workloads) == len(site.services)
+    assert demanded_back(cutover.cutover(site, facts, "full")) == set(site.services) - {"ingest-options"}
+    assert demanded_back(cutover.cutover(site, docker_serves, "full")) == set(site.services)
+
+
+def demanded_back(plan: Plan) -> set[str]:
+    """Who must be healthy again when the stops of Docker's app are taken back."""
+    undos = [step_of(plan, f"docker: {what} stopped").undo for what in ("workers", "app")]
+    probes = [probe for undo in undos if isinstance(undo, Undo) for probe in undo.verify]
+    assert len(probes) == 2
+    return {workload.name for probe in probes if isinstance(probe, Healthy) for workload in probe.workloads}
+
+
+def test_nobody_waits_while_workers_stop(site: Site, docker_serves: Facts) -> None:
+    plan = cutover.cutover(site, docker_serves, "full")
+    workers, rest = (step_of(plan, f"docker: {what} stopped").action for what in ("workers", "app"))
+    assert isinstance(workers, Down) and isinstance(rest, Down)
+    assert set(rest.services) == {"web", "api"} and set(workers.services) == set(site.services) - {"web", "api"}
+    assert in_order(
+        plan,
+        "edge: parking lot opened",  # which may take its time to tell websockets from requests
+        "docker: workers stopped",
+        "edge: point to the parking lot",
+        "docker: app stopped",
+        "docker: servers stopped",
+    )
 
 
 def test_nothing_healthy_before_demands_nothing_of_the_way_back(site: Site, native_serves: Facts) -> None:

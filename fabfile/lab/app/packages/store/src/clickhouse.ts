@@ -65,8 +65,10 @@ export class ClickHouse {
   }
 }
 
+// Here a server may live for seconds only, and by its defaults it clears up merged parts after minutes.
 function definition(table: string): string {
   return `CREATE TABLE IF NOT EXISTS ${DATABASE}.${table}
     (seq UInt64, at String, runtime LowCardinality(String), body String)
-    ENGINE = MergeTree ORDER BY seq`;
+    ENGINE = MergeTree ORDER BY seq
+    SETTINGS old_parts_lifetime = 10, cleanup_delay_period = 5, cleanup_delay_period_random_add = 0`;
 }
