@@ -309,10 +309,10 @@ def test_text_of_the_login_shell_is_not_taken_for_an_answer(server: Server) -> N
     assert "Welcome to the VPS" in refused(server.host()).message
 
 
-def test_an_error_of_the_runner_is_passed_on(server: Server) -> None:
+def test_an_error_of_the_runner_is_passed_on(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
-        host.say("../outside", "confirm")
-    assert "'../outside' is not a plan's identifier" in caught.value.message
+        host.say(ops.plan, "perhaps")
+    assert "'perhaps' is neither confirm nor revert" in caught.value.message
 
 
 def test_a_connection_that_ends_during_a_survey_is_no_traceback(server: Server) -> None:
