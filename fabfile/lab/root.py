@@ -20,6 +20,7 @@ HOST_PACKAGES = [
     "systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "openssh-server", "sudo", "python3",
     "curl", "git", "ca-certificates", "iproute2", "iptables", "ufw", "sqlite3", "redis-server", "redis-tools",
     "nats-server", "docker.io", "docker-cli", "docker-compose", "procps", "iputils-ping", "netcat-openbsd",
+    "e2fsprogs",
 ]  # fmt: skip
 IMAGE_PACKAGES = [
     "ca-certificates", "curl", "wget", "nats-server", "redis-server", "redis-tools", "nginx", "python3", "sqlite3",
