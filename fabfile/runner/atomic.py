@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from pathlib import Path
+
+_HALF = ".islandflow-"  # between a file's name and the process that writes it, in the name of what is not whole yet
 
 
 def put(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
@@ -12,9 +15,11 @@ def put(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
 
     Numeric owners are taken as such. Not being root, the owner stays who it is.
     """
-    beside = path.with_name(f".{path.name}.islandflow-{os.getpid()}")
+    beside = path.with_name(f".{path.name}{_HALF}{os.getpid()}")
+    beside.unlink(missing_ok=True)
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        # Whoever owns the folder must not have it lead somewhere else.
+        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             if os.geteuid() == 0:
                 shutil.chown(beside, _id(owner), _id(group))
@@ -33,6 +38,18 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     if path.parent.exists():
         sync_folder(path.parent)
+
+
+def clear(path: Path) -> None:
+    """Delete what a process that was killed while it wrote this file has left beside it."""
+    for half in path.parent.glob(f".{glob.escape(path.name)}{_HALF}*"):
+        half.unlink(missing_ok=True)
+
+
+def clear_all(folder: Path) -> None:
+    """The same for every file in a folder and below."""
+    for half in folder.rglob(f".*{_HALF}*"):
+        half.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
+from .atomic import clear_all
 from .health import once_settled
 from .journal import Journal
 from .machine import POLL, Evidence, Machine, StepFailed, said
@@ -54,6 +55,7 @@ class Engine:
     def resume(self, events: List[Dict[str, Any]]) -> str:
         """Take back what an interrupted plan had begun, as its journal tells."""
         self.journal.release()
+        clear_all(self.machine.backups)
         self.journal.write("start", None, **self._heading(), resumed=True)
         outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
         return self._finish(outcome, **ending)

@@ -190,6 +190,7 @@ def _former(host: SavedHost, now: ProxyHost) -> ProxyHost:
 
 def _put_file_back(folder: Path, host: SavedHost, now: ProxyHost, enabled: bool) -> bool:
     path = Path(host.path)
+    atomic.clear(path)
     if not host.modified:  # it had none, so one that is there now is the change's
         if not host.enabled or not path.exists():
             return False

@@ -19,6 +19,7 @@ from fabfile.runner.facts import Facts, Tree
 from fabfile.runner.gather import gather
 from fabfile.runner.machine import Machine, Result, StepFailed
 
+from .killed import killed_writing
 from .recorder import Recorder
 from .worlds import new_world
 
@@ -252,6 +253,15 @@ def test_the_owner_is_set_and_set_back(machine: Machine, tmp_path: Path, former:
     for _ in range(2):
         action.restore(machine, before)
         assert (path.read_text().strip() if path.exists() else "") == former
+
+
+def test_an_owner_that_a_killed_runner_had_half_written_is_cleared(machine: Machine, tmp_path: Path) -> None:
+    action = SetOwner(str(tmp_path / "var/owner"), "native")
+    (tmp_path / "var").mkdir()
+    before = begin(machine, action)
+    killed_writing(tmp_path / "var/owner")
+    action.restore(machine, before)
+    assert list((tmp_path / "var").iterdir()) == []
 
 
 def test_native_units_are_stopped_before_the_owner_says_anything_but_native(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fabfile.runner.engine import word_of
 from fabfile.runner.model import NoUndo, Plan, Step, Undo
 
 from .bricks import PLACES, Brick, Holds
+from .killed import killed_writing
 from .worlds import World, new_world, plan_of
 
 KINDS = ("StepFailed", "OSError", "KeyError", "ValueError")
@@ -105,6 +106,17 @@ def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_
     outcome, story = world.resume(plan)
     assert (outcome, story.begun, story.runs) == ("reverted", [], 3)
     assert world.state() == {}
+
+
+def test_what_a_killed_runner_had_half_written_into_its_backups_is_cleared(world: World) -> None:
+    """As a mark of how far a change came: whether it was made or not, nobody looks at half of it."""
+    plan = plan_of(world, world.step("a"), world.step("b", "undo"), world.step("c", "after do"))
+    world.execute(plan)
+    kept = ops.plan_folder(world.ops, plan.id) / "backups/edge-1"
+    kept.mkdir(parents=True)
+    killed_writing(kept / "began")
+    world.resume(plan)
+    assert list(kept.iterdir()) == []
 
 
 def test_commands_and_their_undoing_commands(world: World) -> None:

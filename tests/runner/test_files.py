@@ -20,6 +20,7 @@ from fabfile.runner.machine import CommandFailed, Machine, StepFailed
 from fabfile.runner.model import Action
 from fabfile.runner.paths import file_fact
 
+from .killed import killed_writing
 from .recorder import Recorder
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -134,6 +135,20 @@ def test_cut_off_anywhere_it_is_put_back(machine: Recorder, tmp_path: Path, cut:
         monkeypatch.setattr("fabfile.runner.actions.files.put", some)
         with pytest.raises(KeyboardInterrupt):  # 2 backups, 3 files
             action.do(machine, before)
+    action.restore(machine, before)
+    assert snapshot(etc) == before_all
+
+
+@pytest.mark.parametrize("name", ["a", "sub/b"])
+def test_what_a_killed_runner_had_half_written_is_cleared_too(machine: Recorder, tmp_path: Path, name: str) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "a").write_text("old a")
+    before_all = snapshot(etc)
+    action = Files(tuple(shipped(machine, etc / name, name.encode()) for name in ("a", "sub/b")))
+    before = begin(machine, action)
+    (etc / "sub").mkdir()
+    killed_writing(etc / name)
     action.restore(machine, before)
     assert snapshot(etc) == before_all
 

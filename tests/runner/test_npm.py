@@ -21,6 +21,7 @@ from fabfile.runner.npmchange import EdgeHost
 from fabfile.runner.npmfile import Upstream, managed_block
 
 from .fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
+from .killed import killed_writing
 from .npm_shape import DOMAIN, HostShape
 
 ROUTES = ("ws", "replay", "prints", "flow", "quotes")
@@ -489,6 +490,24 @@ def test_a_switch_cut_off_anywhere_is_taken_back_whole(
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
     assert point(edge).restore(edge, look.before) == {"why": "nothing had been changed"}
+
+
+def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
+    edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action = point(edge)
+    look = action.look(edge)
+
+    def cut(path: Path, *args: Any) -> None:
+        killed_writing(path)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(npmbackup, "write_file", cut)
+        with pytest.raises(Killed):
+            action.do(edge, look.before)
+    action.restore(edge, look.before)
+    assert not list(edge.root.rglob(".*.islandflow-*"))
 
 
 @pytest.mark.parametrize(

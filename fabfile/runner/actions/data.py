@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from .. import paths, systemd
-from ..atomic import put, remove, sync_folder
+from ..atomic import clear, put, remove, sync_folder
 from ..codec import wire
 from ..facts import Facts, Wanted
 from ..machine import Evidence, Machine, StepFailed
@@ -48,6 +48,7 @@ class SetOwner(Action):
         return {"owner": self.runtime}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        clear(Path(self.path))
         self._write(machine, before["owner"])
         return {"owner": before["owner"]}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from .. import diffs, paths, systemd
-from ..atomic import put, remove
+from ..atomic import clear, put, remove
 from ..codec import wire
 from ..facts import Facts, FileFact, Wanted
 from ..machine import Evidence, Machine, StepFailed
@@ -216,6 +216,7 @@ def _text_before(machine: Machine, former: Dict[str, Any]) -> str:
 
 
 def _put_back(machine: Machine, former: Dict[str, Any]) -> None:
+    clear(Path(former["path"]))
     if former["kind"] == "missing":
         remove(Path(former["path"]))
         return
