@@ -1,8 +1,9 @@
 """Stands inside the VPS beside a plan. Run there as a script, standard library only.
 
 It reads the plan's journal as it grows and stops the runner's process (SIGSTOP) as the chosen step begins, so that a
-fault is in place before the step acts however fast it is; and again at the event after it, where the fault is to be
-lifted before anything is taken back. All the while it looks who runs: both runtimes at once are told at once.
+fault is in place before the step acts; and again at the event after it, where the fault is to be lifted before anything
+is taken back. A command is on its way sooner than a process is stopped: that it shall fail is said in the same moment.
+All the while it looks who runs: both runtimes at once are told at once.
 
 One JSON object as the argument says what to watch for; lines of JSON on standard output say what was seen; a line on
 standard input lets the runner go on; its end ends this.
@@ -23,6 +24,7 @@ from typing import Any
 PLANS = Path("/var/lib/islandflow/ops/plans")
 CGROUPS = Path("/sys/fs/cgroup")
 CONTAINERS = Path("/var/lib/docker/containers")
+ARMED = Path("/run/faults/armed")  # while it is there, commands that change something fail
 POLL, LOOK = 0.001, 0.05  # seconds between two looks at the journal, and at who runs
 PASSING = ("grep", "(grep)")  # a unit that is not the owner's runs its condition, and nothing else
 
@@ -131,6 +133,8 @@ class Watch:
         own, kind = event["step"] == self._step, event["event"]
         begun = self._due < float("inf")
         if not begun and own and kind == "start":
+            if len(self._awaited) > 1:  # a fault of this step alone: its first command is on its way already
+                ARMED.touch()
             self._due = time.monotonic() + self._delay
         elif not begun and (kind == "finished" or (own and kind == "noop")):
             tell(at="missed", plan=self._story.plan, event=event)

@@ -21,10 +21,11 @@ HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start
 ANY = ("done", "reverted", "stuck")
 WITHOUT_COMMAND = ("SetOwner", "Handing", "Folders")  # actions that write by themselves
 
+# The agent arms it as the step begins; a step's first command may be as quick.
 SHIM = """#!/bin/sh
 case " $* " in
 {looks}) ;;
-*) [ ! -e /run/faults/armed ] || {{ : >/run/faults/fired; {act}; }} ;;
+*) sleep 0.05; [ ! -e /run/faults/armed ] || {{ : >/run/faults/fired; {act}; }} ;;
 esac
 exec {real} "$@"
 """
