@@ -18,11 +18,15 @@ _APART = ("diffs", "verified", "what", "before", "error", "hold")
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took time, in seconds since the course began. `kind`: done, failed, undone, stuck or cut off."""
+    """Something that took time, in seconds since the course began. `kind`: done, failed, undone, stuck or cut off.
+
+    `text` is what went wrong in it, or what was seen in its end.
+    """
 
     kind: str
     began: float
     seconds: float
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,15 @@ def _spans(events: Sequence[Event], clock: _Clock) -> Iterator[Span]:
             begun = clock(event)
         else:
             at = clock(event)
-            yield Span(event["event"], at if begun is None else begun, 0.0 if begun is None else round(at - begun, 3))
+            took = 0.0 if begun is None else round(at - begun, 3)
+            yield Span(event["event"], at if begun is None else begun, took, _words(event["evidence"]))
             begun = None
     if begun is not None:
         yield Span("cut off", begun, round(clock.end - begun, 3))
+
+
+def _words(evidence: Mapping[str, Any]) -> str:
+    return str(evidence.get("error", "")) or "; ".join(evidence.get("verified", ()))
 
 
 def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:

@@ -100,10 +100,8 @@ class Engine:
         ends = time.monotonic() + deadline
         seen: List[str] = []
         for probe in probes:
-            found = self.machine.wait(functools.partial(probe.look, self.machine), ends - time.monotonic())
-            if not found.ok:
-                raise StepFailed(f"{found.text} (waited {deadline:g} s)", **found.data)
-            seen.append(found.text)
+            look = functools.partial(probe.look, self.machine)
+            seen.append(self.machine.until(look, ends - time.monotonic()).text)
         return seen
 
     def _await_word(self) -> None:

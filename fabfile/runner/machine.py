@@ -140,6 +140,14 @@ class Machine:
                 return seen
             time.sleep(every)
 
+    def until(self, probe: Callable[[], Seen], seconds: float, every: float = POLL) -> Seen:
+        """As `wait`, for what must hold. Raises StepFailed, with the last look's words and how long it really took."""
+        began = time.monotonic()
+        seen = self.wait(probe, seconds, every)
+        if not seen.ok:
+            raise StepFailed(f"{seen.text} (waited {time.monotonic() - began:.1f} s)", **seen.data)
+        return seen
+
     def _left(self, seconds: float) -> float:
         """As much of `seconds` as there is before the requests that wait have waited long enough."""
         if self.ends is None:

@@ -56,9 +56,7 @@ def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], 
                 served.append(seen.text)
         return Seen(True, "all answer")
 
-    seen = machine.wait(all_serve, seconds)
-    if not seen.ok:
-        raise StepFailed(f"{seen.text} (waited {seconds:g} s)")
+    machine.until(all_serve, seconds)
     return served
 
 

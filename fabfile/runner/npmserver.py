@@ -89,12 +89,11 @@ def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: 
 
     def replaced() -> Seen:
         now = set(workers(box.pid))
-        return Seen(bool(now) and not now & old, f"{len(now - old)} new workers, {len(now & old)} old ones")
+        found = f"{len(now - old)} new workers, {len(now & old)} old ones"
+        taken = bool(now) and not now & old
+        return Seen(taken, found if taken else f"nginx did not take the reload: {found}")
 
-    seen = machine.wait(replaced, seconds, every=0.02)
-    if not seen.ok:
-        raise StepFailed(f"nginx did not take the reload within {seconds:g} s: {seen.text}")
-    return seen.text
+    return machine.until(replaced, seconds, every=0.02).text
 
 
 def probe_upstreams(

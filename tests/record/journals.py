@@ -61,7 +61,7 @@ REVERTED = [
     at(4, "failed", "docker: app stopped", error="exit 1: " + "no such container " * 9),
     at(4, "undo", "docker: app stopped"),
     at(4.5, "outage", watch="flow.test", lasted_ms=400, errors={"answered 502": 7}, over=True),
-    at(5, "undone", "docker: app stopped"),
+    at(5, "undone", "docker: app stopped", verified=["web and api are up again"]),
     at(5, "undo", "edge: point to the parking lot"),
     at(6, "undone", "edge: point to the parking lot"),
     at(6, "undo", "app: units"),

@@ -45,6 +45,16 @@ def test_markdown_stands_what_evidence_holds() -> None:
     assert line.endswith(r"| app: units | failed: a \| b c |")
 
 
+def test_a_failed_step_that_was_taken_back_says_of_each_what_it_was() -> None:
+    text = page.markdown(made("reverted"))
+    failed, undone = (line for line in text.splitlines() if "| docker: app stopped |" in line)
+    assert "| failed: exit 1: no such container" in failed
+    assert undone.endswith("| undone: web and api are up again |")
+    stuck = page.markdown(made("stuck")).splitlines()
+    failed, again = (line for line in stuck if "| docker: app stopped |" in line)
+    assert "failed: exit 1" in failed and again.endswith("| stuck: port 4000 is held by a stranger |")
+
+
 @given(st.lists(st.text(alphabet="`+- ax", max_size=12), max_size=6).map(tuple))
 def test_no_line_of_a_diff_ends_its_fence(lines: tuple[str, ...]) -> None:
     fence = page._fence(lines)

@@ -62,10 +62,12 @@ class Holds(Probe):
     path: str
     text: str | None
     broken: bool = False
+    final: bool = False  # what does not hold will not
 
     def look(self, machine: Machine) -> Seen:
         good = not self.broken and _read(self.path) == self.text
-        return Seen(good, "as wanted" if good else "not as wanted", {"message": "a key", "event": "that collides"})
+        data = {"message": "a key", "event": "that collides"}
+        return Seen(good, "as wanted" if good else "not as wanted", data, self.final)
 
     def describe(self) -> str:
         return f"{self.path} holds its text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,14 @@ def test_what_a_killed_runner_had_half_written_into_its_backups_is_cleared(world
     killed_writing(kept / "began")
     world.resume(plan)
     assert list(kept.iterdir()) == []
+
+
+def test_how_long_was_waited_is_what_was_waited_not_what_might_have_been(world: World) -> None:
+    lost = replace(world.step("a"), verify=(Holds(world.path("a"), "other", final=True),), deadline=600.0)
+    outcome, _ = world.execute(plan_of(world, lost))
+    why = world.events(plan_of(world, lost))[-1]["evidence"]["why"]
+    said = re.fullmatch(r"not as wanted \(waited ([\d.]+) s\)", why)
+    assert outcome == "reverted" and said and float(said[1]) < 300
 
 
 def test_commands_and_their_undoing_commands(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -298,11 +299,19 @@ def test_a_command_runs_as_it_was_given_and_has_no_way_back_of_its_own(tmp_path:
 def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemctl show": "ActiveState=active\nSubState=running\n"})
     action = Await(UnitsDown((A,)), 0.1)
-    with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited 0\.1 s\)"):
+    with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited [\d.]+ s\)"):
         action.do(machine, {})
     machine.answers["systemctl show"] = "ActiveState=inactive\n"
     assert action.do(machine, {})["seen"] == "all down"
     assert action.restore(machine, {}) == {}
+
+
+def test_what_will_not_come_is_not_said_to_have_been_waited_for(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemd-analyze": "a.service: bad"})
+    with pytest.raises(StepFailed) as caught:
+        Await(UnitsValid(("/etc/systemd/system/a.service",)), 600.0).do(machine, {})
+    said = re.search(r"\(waited ([\d.]+) s\)", str(caught.value))
+    assert said and float(said[1]) < 300
 
 
 OURS, THEIRS = "/etc/systemd/system/a.service", "/etc/systemd/system/other.service"

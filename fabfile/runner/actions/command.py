@@ -40,9 +40,7 @@ class Await(Action):
     seconds: float
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        seen = machine.wait(lambda: self.probe.look(machine), self.seconds)
-        if not seen.ok:
-            raise StepFailed(f"{seen.text} (waited {self.seconds:g} s)", **seen.data)
+        seen = machine.until(lambda: self.probe.look(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
