@@ -124,7 +124,7 @@ def _door(lab: Lab) -> Door:
 
 def _questions(site: Site) -> tuple[Question, ...]:
     """What the lab's app answers in both runtimes; POST it takes at one path, which its first edge did not know."""
-    app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header
+    app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header or ""
     return (
         Question("page", app, site.web.health or "/", header=header),
         Question("API", api, site.api.health or "/", header=header),
@@ -134,7 +134,7 @@ def _questions(site: Site) -> tuple[Question, ...]:
 
 
 def _socket(site: Site) -> Question:
-    return Question("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header)
+    return Question("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header or "")
 
 
 def _options() -> argparse.Namespace:

@@ -195,7 +195,7 @@ class Edge(Table):
     """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
 
     `api_port` is where its own page and API listen in its container. With `hold` requests wait during a hand-over,
-    for at most `hold_limit` seconds.
+    for at most `hold_limit` seconds. `served_by_header` is the header in which the app's answers name their runtime.
     """
 
     root: f.RemotePath
@@ -208,7 +208,7 @@ class Edge(Table):
     app_domain: f.Domain
     api_domain: f.Domain
     api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
-    served_by_header: f.Header
+    served_by_header: f.Header | None = None
     hold: bool = True
     hold_limit: f.HoldLimit = 45.0
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from fabfile import survey
 from fabfile.inventory import Site
-from fabfile.plan import NoUndo, Plan, Step, Steps, Undo
+from fabfile.plan import NoUndo, Plan, Probe, Step, Steps, Undo
 from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts
 from fabfile.runner.npm import KeepEdge, PointEdge, RestoreEdge
 from fabfile.runner.npmaction import FILES, EdgeAction
 from fabfile.runner.npmchange import CLOSED, KEEP, OPEN, EdgeHost
+from fabfile.runner.probes import ContainersDown, UnitsDown
 
 Place = tuple[str, int]  # host and port
 
@@ -25,7 +26,7 @@ def point(site: Site, facts: Facts, to: str, *, way: str = FILES, raw_api: str =
     """
     chosen = hosts(site, facts, to, raw_api=raw_api)
     action = PointEdge(survey.edge_ref(site), chosen, seconds=site.timeouts.edge, way=way)
-    return (Step(f"edge: point to {to}", action, Undo()),)
+    return (Step(f"edge: point to {to}", action, Undo(), _alone(site, facts, to), site.timeouts.edge),)
 
 
 def keep(site: Site, facts: Facts) -> Steps:
@@ -52,7 +53,7 @@ def hosts(
     elsewhere = places or {}
     web_at = elsewhere.get(web.name, (web_host, web.port or 0))
     api_at = elsewhere.get(api.name, (api_host, api.port or 0))
-    header, paths = f"{edge.served_by_header}: {to}", _paths(site)
+    header, paths = f"{edge.served_by_header}: {to}" if edge.served_by_header else "", _paths(site)
     app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, paths[edge.app_domain], header)
     raw = EdgeHost(edge.api_domain, *api_at, probe_path=paths[edge.api_domain], expect_header=header, exposure=raw_api)
     parked = {app: {web.name, api.name}, raw: {api.name}}
@@ -60,6 +61,16 @@ def hosts(
         replace(host, probe_path="", expect_header="") if parked[host].intersection(elsewhere) else host
         for host in (app, raw)
     )
+
+
+def _alone(site: Site, facts: Facts, to: str) -> tuple[Probe, ...]:
+    """That the other runtime's services are down, so that the answers can be nobody else's."""
+    services = site.scope("full")
+    if to == "native":
+        return (ContainersDown(site.runtimes.docker.project, tuple(service.name for service in services)),)
+    if facts.user_manager:  # nobody has started a unit where no manager can be reached
+        return ()
+    return (UnitsDown(tuple(service.unit for service in services), site.app.user),)
 
 
 def _paths(site: Site) -> dict[str, str]:

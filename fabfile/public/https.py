@@ -89,7 +89,7 @@ def kind(code: int, headers: Mapping[str, str]) -> str:
 
 def by(site: Site, headers: Mapping[str, str], runtime: str) -> str:
     """Who served it, where the answer says so. Raises Refused when that is not `runtime`."""
-    served = headers.get(site.edge.served_by_header, "")
+    served = headers.get(site.edge.served_by_header, "") if site.edge.served_by_header else ""
     if runtime and served and served != runtime:
         raise Refused(f"served by {served} instead of {runtime}")
     return f", served by {served}" if served else ""

@@ -24,13 +24,13 @@ def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_mends
     assert code == 1
     html = {name for name, check in found.items() if not check["ok"] and "sent it to the web app" in check["text"]}
     assert {"/quotes is the API's", "/news is the API's", "POST /lookup/options-support"} <= html
-    assert found["/ws/live is live"]["text"] == "upgrades and delivers, served by docker"
+    assert found["/ws/live is live"]["text"] == "upgrades and delivers"
 
     vps.good("npm", "switch", "--to", "docker")
     code, found = told(vps)
     assert [check["text"] for check in found.values() if not check["ok"]] == []
     assert code == 0
-    assert found["POST /lookup/options-support"]["text"] == "answers 200, served by docker"
+    assert found["POST /lookup/options-support"]["text"] == "answers 200"
     assert found["TLS of flow.deltaisland.io"]["text"].startswith("valid for ")
     ports = [check["text"] for name, check in found.items() if name.startswith("port ")]
     assert len(ports) == 2 and set(ports) == {"hangs up: nothing behind it"}

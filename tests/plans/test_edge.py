@@ -15,6 +15,7 @@ from fabfile.plans import cutover, edge, edgediff
 from fabfile.plans.parts import watches
 from fabfile.runner.edge import edge_facts
 from fabfile.runner.facts import Facts
+from fabfile.runner.probes import ContainersDown, UnitsDown
 from tests.facts import changed
 from tests.runner.fake_edge import FakeEdge, stand_in
 
@@ -36,6 +37,35 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEdge]:
 
 def facts_of(fake: FakeEdge) -> Facts:
     return Facts(edge=edge_facts(fake, fake.ref))
+
+
+# ── Who serves ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("header", "expected"), [(None, {""}), ("x-by", {"x-by: native"})])
+def test_a_header_is_expected_only_where_the_app_sends_one(
+    site: Site, docker_serves: Facts, header: str | None, expected: set[str]
+) -> None:
+    site = site.model_copy(update={"edge": site.edge.model_copy(update={"served_by_header": header})})
+    assert {host.expect_header for host in edge.hosts(site, docker_serves, "native")} == expected
+
+
+@pytest.mark.parametrize(("to", "probe"), [("native", ContainersDown), ("docker", UnitsDown)])
+def test_the_edge_leads_to_a_runtime_only_while_the_other_is_down(
+    site: Site, docker_serves: Facts, to: str, probe: type
+) -> None:
+    """Without a header no answer says who gave it."""
+    ((step,), services) = edge.point(site, docker_serves, to), site.scope("full")
+    (found,) = step.verify
+    assert isinstance(found, probe) and isinstance(found, (ContainersDown, UnitsDown))
+    down = found.services if isinstance(found, ContainersDown) else found.units
+    assert down == tuple(service.name if to == "native" else service.unit for service in services)
+
+
+def test_no_unit_is_looked_for_where_nobody_can_have_started_one(site: Site, docker_serves: Facts) -> None:
+    facts = changed(docker_serves, user_manager="no lingering")
+    (step,) = edge.point(site, facts, "docker")
+    assert step.verify == ()
 
 
 # ── A closed name ───────────────────────────────────────────────────────────────────────────────────────────────────

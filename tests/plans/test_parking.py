@@ -88,7 +88,7 @@ def test_the_way_back_ends_with_the_public_served_as_before(site: Site, docker_s
     plan = cutover.cutover(site, docker_serves, "full")
     step = next(step for step in plan.steps if step.hold == "begins")
     assert isinstance(step.undo, Undo) and isinstance(step.undo.verify[0], EdgeServes)
-    assert {host.expect_header for host in step.undo.verify[0].hosts} == {"x-islandflow-runtime: docker"}
+    assert {host.domain for host in step.undo.verify[0].hosts} == {site.edge.app_domain, site.edge.api_domain}
     ill = dataclasses.replace(docker_serves.health["docker/web"], ok=False)
     facts = surveys.changed(docker_serves, health={"docker/web": ill})
     step = next(step for step in cutover.cutover(site, facts, "full").steps if step.hold == "begins")

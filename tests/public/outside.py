@@ -32,7 +32,13 @@ def site_of(tmp_path: Path, port: int, **table: Any) -> Site:
         **table,
     }
     changes = {f"public.{key}": value for key, value in public_table.items()}
-    return inventories.site(tmp_path, {"edge.api_prefixes": PREFIXES, **changes})
+    edge = {"edge.api_prefixes": PREFIXES, "edge.served_by_header": "x-islandflow-runtime"}
+    return inventories.site(tmp_path, {**edge, **changes})
+
+
+def without_header(site: Site) -> Site:
+    """The same for an app whose answers do not name their runtime."""
+    return site.model_copy(update={"edge": site.edge.model_copy(update={"served_by_header": None})})
 
 
 def asked(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> Outcome:

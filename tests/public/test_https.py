@@ -11,7 +11,20 @@ import pytest
 from fabfile.inventory import Site
 from fabfile.public import door
 from tests.https_server import Answer, Authority, Behaviour
-from tests.public.outside import API, APP, ASKED, HEALTH, LOOKUP, PAGE, PRINTS, SOCKET, asked, bad, site_of
+from tests.public.outside import (
+    API,
+    APP,
+    ASKED,
+    HEALTH,
+    LOOKUP,
+    PAGE,
+    PRINTS,
+    SOCKET,
+    asked,
+    bad,
+    site_of,
+    without_header,
+)
 
 WEB_APP = "the edge sent it to the web app"
 ROUTE = "/prints/options?limit=1"
@@ -103,6 +116,12 @@ def test_the_wrong_runtime_is_named(site: Site, behaviour: Behaviour) -> None:
 def test_any_runtime_will_do_where_none_is_asked_for(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/"].runtime = "docker"
     assert bad(asked(site)) == {}
+
+
+def test_where_no_header_names_the_runtime_none_is_read(site: Site) -> None:
+    outcome = asked(without_header(site), "docker")
+    assert bad(outcome) == {} and outcome[PRINTS] == (True, "answers 200")
+    assert outcome[SOCKET] == (True, "upgrades and delivers")
 
 
 def test_an_answer_that_does_not_say_who_served_it_will_do(site: Site, behaviour: Behaviour) -> None:
