@@ -223,7 +223,7 @@ def test_a_port_that_never_answers_times_out(server: Server, banner: bytes) -> N
         started = time.monotonic()
         error = refused(changed(server, port=listener.getsockname()[1]), timeout=1.0)
         assert "did not answer within 1 s" in error.message
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30, "else it is a minute or without end"
         for connection in accepted:
             connection.close()
 
@@ -407,7 +407,7 @@ def test_a_vps_that_was_never_reached_is_not_tried_again(server: Server, ops: Op
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
         list(host.follow(ops.plan))
     assert "no connection" in caught.value.message
-    assert time.monotonic() - started < hosts.PATIENCE / 4
+    assert time.monotonic() - started < hosts.PATIENCE / 2
 
 
 def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
@@ -415,7 +415,7 @@ def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(UsageError) as caught:
         list(host.follow("../outside"))
     assert "is not a plan's identifier" in caught.value.message
-    assert time.monotonic() - started < hosts.PATIENCE / 4
+    assert time.monotonic() - started < hosts.PATIENCE / 2
 
 
 def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:

@@ -47,7 +47,7 @@ class Vps:
         command = [str(Path(sys.executable).with_name(door)), *words]
         variables = self.environment(**env)
         return subprocess.run(
-            command, capture_output=True, text=True, env=variables, timeout=400, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, env=variables, timeout=900, stdin=subprocess.DEVNULL
         )
 
     def environment(self, **env: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ class Vps:
         """Status, headers and body of a request as the public sends it."""
         done = subprocess.run(
             [
-                *("curl", "-si", "--http1.1", "--max-time", "10", "--cacert", str(self.lab.ca)),
+                *("curl", "-si", "--http1.1", "--max-time", "30", "--cacert", str(self.lab.ca)),
                 *("--connect-to", f"::127.0.0.1:{self.lab.ports['https']}", f"https://{name}{path}"),
             ],
             capture_output=True,
@@ -91,7 +91,7 @@ class Vps:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows in ClickHouse by table, as the API tells them once it has some of each."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             status, _, body = self.get("api.flow.deltaisland.io", "/history/counts")
             found: dict[str, dict[str, int]] = json.loads(body) if status == 200 else {}

@@ -123,7 +123,7 @@ ASK = """
 import http.client, json, socket, ssl, sys, time
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-count, prefixes, ends = int(sys.argv[1]), sys.argv[2:], time.monotonic() + 20
+count, prefixes, ends = int(sys.argv[1]), sys.argv[2:], time.monotonic() + 120
 def connection(name):
     while True:
         try:

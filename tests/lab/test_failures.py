@@ -122,7 +122,7 @@ def test_no_public_side_no_confirmation(vps: Vps) -> None:
     """The native side is healthy, but the public is not served: the plan is taken back."""
     inventory = vps.lab.inventory.read_text()
     broken = vps.lab.folder / "broken.toml"
-    broken.write_text(inventory.replace("confirm = 120", "confirm = 6").replace('"/ws/live"', '"/ws/nowhere"'))
+    broken.write_text(inventory.replace("confirm = 120", "confirm = 60").replace('"/ws/live"', '"/ws/nowhere"'))
     with vps.nobody_turned_away():
         done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(broken))
     assert done.returncode == 1, done.stdout + done.stderr

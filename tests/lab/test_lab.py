@@ -35,8 +35,8 @@ def site(lab: Lab) -> Site:
 
 def connects(port: int) -> bool:
     """Whether a server of the VPS says something to a stranger on this forwarded port."""
-    with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
-        connection.settimeout(2)
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.settimeout(30)
         try:
             connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
             return bool(connection.recv(1))
@@ -77,7 +77,7 @@ def test_a_stranger_reaches_3000_but_not_4000_though_both_are_listened_on(lab: L
         for port in (3000, 4000):
             unit = f"--unit=stranger-{port}"
             lab.run(["systemd-run", "--quiet", unit, "python3", "-c", serve.format(port)])
-            lab.run(f"timeout 10 sh -c 'until curl -so /dev/null 203.0.113.10:{port}; do sleep 0.1; done'")
+            lab.run(f"timeout 60 sh -c 'until curl -so /dev/null 203.0.113.10:{port}; do sleep 0.1; done'")
         assert connects(lab.ports["web"])
         assert not connects(lab.ports["api"])
     finally:
@@ -87,14 +87,14 @@ def test_a_stranger_reaches_3000_but_not_4000_though_both_are_listened_on(lab: L
 def test_a_container_gets_no_answer_from_the_host_until_a_rule_allows_it(lab: Lab) -> None:
     """The original outage: curl on the host said all was well."""
     serve = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=4000, bind='172.18.0.1')"
-    from_the_edge = "docker exec nginx-proxy-manager curl -so /dev/null -m 2 -w '%{http_code}' 172.18.0.1:4000"
+    from_the_edge = "docker exec nginx-proxy-manager curl -so /dev/null -w '%{http_code}' 172.18.0.1:4000 -m "
     rule = "proto tcp from 172.18.0.0/16 to any port 4000"
     try:
         lab.run(["systemd-run", "--quiet", "--unit=native", "python3", "-c", serve])
-        lab.run("timeout 10 sh -c 'until curl -so /dev/null 172.18.0.1:4000; do sleep 0.1; done'")
-        assert lab.run(from_the_edge, check=False).stdout == "000"
+        lab.run("timeout 60 sh -c 'until curl -so /dev/null 172.18.0.1:4000; do sleep 0.1; done'")
+        assert lab.run(f"{from_the_edge} 2", check=False).stdout == "000"
         lab.run(f"ufw allow {rule}")
-        assert lab.run(from_the_edge).stdout == "200"
+        assert lab.run(f"{from_the_edge} 60").stdout == "200"
     finally:
         lab.run(f"systemctl stop native; ufw delete allow {rule}")
 
@@ -143,7 +143,7 @@ def test_the_login_user_can_read_the_edges_files_and_not_write_them(lab: Lab) ->
 
 def test_every_durable_is_bound(lab: Lab, site: Site) -> None:
     expected = {durable for service in site.scope("full") for durable in service.durables}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (bound := {name for name, durable in jetstream(lab).items() if durable.get("push_bound")}) >= expected:
         assert time.monotonic() < deadline, f"not bound: {expected - bound}"
         time.sleep(0.2)
@@ -151,7 +151,7 @@ def test_every_durable_is_bound(lab: Lab, site: Site) -> None:
 
 def test_the_websocket_upgrades_on_the_apps_name_and_brings_live_events(lab: Lab) -> None:
     context = ssl.create_default_context(cafile=str(lab.ca))
-    raw = socket.create_connection(("127.0.0.1", lab.ports["https"]), timeout=10)
+    raw = socket.create_connection(("127.0.0.1", lab.ports["https"]), timeout=60)
     with context.wrap_socket(raw, server_hostname=APP) as connection:
         key = base64.b64encode(os.urandom(16)).decode()
         connection.sendall(
@@ -170,7 +170,7 @@ def test_the_websocket_upgrades_on_the_apps_name_and_brings_live_events(lab: Lab
 
 def test_ingest_options_dies_of_the_providers_401_unless_the_adapter_is_synthetic(lab: Lab) -> None:
     compose = "cd /home/delta/islandflow/deployment/docker && docker compose run --rm --no-deps"
-    done = lab.run(f"{compose} -e OPTIONS_INGEST_ADAPTER=alpaca ingest-options", check=False, timeout=60)
+    done = lab.run(f"{compose} -e OPTIONS_INGEST_ADAPTER=alpaca ingest-options", check=False, timeout=300)
     assert done.returncode not in (0, 124)
     assert "401" in done.stdout + done.stderr
 
@@ -191,7 +191,7 @@ def test_the_distributions_own_servers_are_disabled(lab: Lab) -> None:
 def test_clickhouse_refuses_data_of_another_user(lab: Lab) -> None:
     config = "<clickhouse><path>/tmp/stranger</path><http_port>18123</http_port></clickhouse>"
     lab.run("mkdir /tmp/stranger && chown nobody /tmp/stranger && cat >/tmp/stranger.xml", stdin=config)
-    done = lab.run("timeout 10 clickhouse-server --config-file=/tmp/stranger.xml", check=False)
+    done = lab.run("timeout 60 clickhouse-server --config-file=/tmp/stranger.xml", check=False)
     lab.run("rm -rf /tmp/stranger /tmp/stranger.xml")
     assert done.returncode not in (0, 124)
     assert "does not match the owner" in done.stderr

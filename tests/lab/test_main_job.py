@@ -64,7 +64,7 @@ def _recorded(vps: Vps) -> None:
 
 def _nothing_lost(vps: Vps, before: dict[str, dict[str, int]]) -> None:
     """The app numbers its messages: every number from 1 on has its row, and they go on from where they were."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         counts = vps.counts()
         missing = {table: c for table, c in counts.items() if c["distinct"] != c["max"] or c["min"] != 1}

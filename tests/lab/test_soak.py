@@ -45,7 +45,7 @@ def test_a_clean_one_says_keep_and_a_killed_worker_is_seen(vps: Vps) -> None:
     (said,) = told(out, "recommendation")
     assert (said["verdict"], said["ended"]) == ("keep native", "time"), said
     samples = told(out, "sample")
-    assert len(samples) > 12 and all(pulse["ok"] for sample in samples for pulse in sample["workloads"].values())
+    assert len(samples) > 3 and all(pulse["ok"] for sample in samples for pulse in sample["workloads"].values())
     last = samples[-1]
     assert len(last["workloads"]) == 9 and all(pulse["memory"]["held"] > 0 for pulse in last["workloads"].values())
     assert {"api-option-prints", "compute-option-prints", "candles-equity-prints"} <= set(last["durables"])
@@ -53,7 +53,7 @@ def test_a_clean_one_says_keep_and_a_killed_worker_is_seen(vps: Vps) -> None:
 
     following = started(vps, "0.01", samples=3)
     vps.lab.run(KILL)
-    rest, _ = following.communicate(timeout=120)
+    rest, _ = following.communicate(timeout=300)
     (said,) = told(rest, "recommendation")
     assert following.returncode == 1 and said["verdict"] == "go back" and said["command"] == "inv rollback --full", said
     assert "compute was restarted once" in said["reasons"], said
@@ -65,7 +65,7 @@ def test_it_goes_on_without_anybody_and_through_a_reboot_and_ends_when_told_to(v
     vps.good("cutover")
     following = started(vps, "0.2", samples=1)
     following.send_signal(signal.SIGINT)
-    following.communicate(timeout=30)
+    following.communicate(timeout=120)
     assert following.returncode == 130
     second = vps.tool("soak", "--hours", "1")
     assert second.returncode == 4 and "a soak of 0.2 h" in second.stderr, second.stderr

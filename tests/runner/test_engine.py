@@ -264,16 +264,16 @@ def test_the_journal_tells_what_the_record_begins_with(world: World) -> None:
 # ── The hold ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def held_plan(world: World, *inside: Step, limit: float) -> Plan:
-    """A plan in which requests wait while the inner steps run."""
+def held_plan(world: World, *inside: Step, limit: float, rest: float = 0.0) -> Plan:
+    """A plan in which requests wait while the inner steps run; `rest` is how long its last step takes (seconds)."""
     begins, ends = (replace(world.step(name), hold=name) for name in ("begins", "ends"))
-    after = Step("after", Run(("sleep", "0.4")), NoUndo("sleeping changes nothing"))
+    after = Step("after", Run(("sleep", str(rest))), NoUndo("sleeping changes nothing"))
     return Plan("test", (begins, *inside, ends, after), hold_limit=limit, id="p1", who="tester")
 
 
 def test_a_hold_that_lasts_too_long_takes_the_plan_back_in_time(world: World) -> None:
     endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
-    plan = held_plan(world, endless, limit=0.3)
+    plan = held_plan(world, endless, limit=2)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["endless", "begins"])
     assert world.state() == {}
@@ -287,13 +287,13 @@ def test_waiting_ends_with_the_hold_too(world: World) -> None:
 
 def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: World) -> None:
     nap = Step("nap", Run(("sleep", "0.1")), NoUndo("sleeping changes nothing"))
-    plan = held_plan(world, nap, limit=0.3)
+    plan = held_plan(world, nap, limit=4, rest=5)
     assert world.execute(plan)[0] == "done", "the sleep behind the hold is longer than its limit"
-    assert 100 <= world.events(plan)[-1]["evidence"]["held_ms"] < 300
+    assert 100 <= world.events(plan)[-1]["evidence"]["held_ms"] < 4000
 
 
 def test_the_way_back_is_not_hurried_by_the_hold(world: World) -> None:
-    slow = Step("slow", Brick(world.path("slow"), "new"), Undo(Run(("sleep", "0.5"))))
+    slow = Step("slow", Brick(world.path("slow"), "new"), Undo(Run(("sleep", "3"))))
     endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
-    outcome, story = world.execute(held_plan(world, slow, endless, limit=0.3))
+    outcome, story = world.execute(held_plan(world, slow, endless, limit=2))
     assert (outcome, story.undone) == ("reverted", ["endless", "slow", "begins"])

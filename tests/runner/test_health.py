@@ -266,12 +266,12 @@ def test_each_protocol_answers_in_its_own_way(machine: Recorder, protocol: str, 
 
 def test_who_never_answers_or_never_ends_is_left_in_time(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "TIMEOUT", 0.3)
-    with serving(lambda line: time.sleep(3)) as mute, serving(trickle) as endless:
+    with serving(lambda line: time.sleep(60)) as mute, serving(trickle) as endless:
         for protocol in ("http", "redis", "nats", "clickhouse"):
             for port in (mute, endless):
                 started = time.monotonic()
                 assert not Answers(protocol, "127.0.0.1", port).look(machine).ok
-                assert time.monotonic() - started < 1.5
+                assert time.monotonic() - started < 15, "else it is a minute, or without end"
 
 
 def test_ports_are_free_or_it_is_told_who_holds_them(machine: Recorder) -> None:
@@ -289,8 +289,8 @@ def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypat
     monkeypatch.setattr(health, "SETTLE", 0.01)
     shows(machine, "failed", "failed")
     started = time.monotonic()
-    assert not patiently(machine, (native(),), 30)["native/api"].ok
-    assert time.monotonic() - started < 2
+    assert not patiently(machine, (native(),), 60)["native/api"].ok
+    assert time.monotonic() - started < 30
     shows(machine)
     assert patiently(machine, (native(),), 30)["native/api"].ok
 

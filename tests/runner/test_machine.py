@@ -56,20 +56,22 @@ def test_past_the_deadline_the_whole_group_is_killed(machine: Machine, tmp_path:
     pids = tmp_path / "pids"
     script = f"sleep 60 & echo $! $$ > {pids}; wait"
     started = time.monotonic()
-    with pytest.raises(CommandFailed, match=r"longer than 0\.3 s"):
-        machine.run(["sh", "-c", script], timeout=0.3)
-    assert time.monotonic() - started < 1.5
-    time.sleep(0.05)
-    assert [alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
+    with pytest.raises(CommandFailed, match="longer than 3 s"):
+        machine.run(["sh", "-c", script], timeout=3)
+    assert time.monotonic() - started < 30
+    ends = time.monotonic() + 10
+    while any(alive(int(pid)) for pid in pids.read_text().split()):
+        assert time.monotonic() < ends, "they outlive their group"
+        time.sleep(0.02)
 
 
 def test_a_child_that_left_the_group_and_keeps_the_pipe_does_not_hold_us(machine: Machine, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    script = f"setsid sh -c 'echo $$ > {pid}; exec sleep 20' & sleep 20"
+    script = f"setsid sh -c 'echo $$ > {pid}; exec sleep 60' & sleep 60"
     started = time.monotonic()
     with pytest.raises(CommandFailed, match="longer than"):
-        machine.run(["sh", "-c", script], timeout=0.5)
-    assert time.monotonic() - started < 4
+        machine.run(["sh", "-c", script], timeout=3)
+    assert time.monotonic() - started < 30
     os.kill(int(pid.read_text()), 9)
 
 
@@ -119,7 +121,7 @@ def test_waiting_ends_when_it_holds_or_is_lost_or_time_is_up(machine: Machine) -
     assert not machine.wait(lambda: Seen(False, "", final=True), 60).ok
     started = time.monotonic()
     assert not machine.wait(lambda: Seen(False, ""), 0.2).ok
-    assert 0.15 < time.monotonic() - started < 1
+    assert 0.15 < time.monotonic() - started < 30
     assert machine.wait(lambda: Seen(True, ""), -1).ok, "however late, it is looked once"
 
 

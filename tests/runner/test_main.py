@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ def test_the_word_reaches_the_runner_from_another_process(world: World, word: st
     assert ran(world, "revert", "p1") == 1, "it is under way and has the lock"
     assert ran(world, "say", "p1", "maybe") == 1
     assert ran(world, "say", "p1", word) == 0
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert story(world, plan).outcome == outcome
 
 
@@ -237,15 +238,16 @@ def test_following_tells_every_event_once_as_they_come(
 
 
 def test_following_again_after_the_last_event_ends_at_once(
-    world: World, capsys: pytest.CaptureFixture[str], root: None
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """A connection may be lost between the last line and the exit code."""
+    monkeypatch.setattr(verbs, "_QUIET", 60.0)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1")
     started = time.monotonic()
     assert verbs.main(["follow", "p1", str(len(world.events(plan)))], io.BytesIO(), world.ops) == 0
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 30
     assert lines(capsys) == []
 
 
@@ -281,7 +283,9 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
     assert lines(capsys)[-1]["evidence"]["outcome"] == "reverted"
 
 
-def test_a_large_journal_is_read_but_once(world: World) -> None:
+def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[bytes] = []
+    monkeypatch.setattr(ops, "json", SimpleNamespace(loads=lambda line: read.append(line) or json.loads(line)))
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
     line = json.dumps({"event": "outage", "evidence": "x" * 200}) + "\n"
@@ -289,7 +293,6 @@ def test_a_large_journal_is_read_but_once(world: World) -> None:
     reader = ops.Reader(path.parent)
     assert len(reader.more()) == 20_000
     with path.open("a") as file:
-        started = time.monotonic()
         for _ in range(200):
             file.write(line[:100])
             file.flush()
@@ -297,7 +300,7 @@ def test_a_large_journal_is_read_but_once(world: World) -> None:
             file.write(line[100:])
             file.flush()
             assert len(reader.more()) == 1
-    assert time.monotonic() - started < 5
+    assert len(read) == 20_200
 
 
 def test_resume_follows_past_a_former_end(

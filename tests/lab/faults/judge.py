@@ -13,8 +13,8 @@ from tests.lab.faults.beside import Event
 NEW = {"cutover": "native", "rollback": "docker"}
 FORMER = {"cutover": "docker", "rollback": "native"}
 CODES = {"done": 0, "nothing": 0, "reverted": 1, "stuck": 5}
-SERVED = 5.0  # seconds until the app must be served, for a busy machine: the plan has seen it before it ended
-COUNTED = 30.0  # seconds until each message must have its row: what was in flight is delivered again after ten
+SERVED = 30.0  # seconds until the app must be served, for a busy machine: the plan has seen it before it ended
+COUNTED = 120.0  # seconds until each message must have its row: what was in flight is delivered again after ten
 Counts = dict[str, dict[str, int]]
 
 
