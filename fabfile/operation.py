@@ -24,8 +24,9 @@ from fabfile.runner.facts import Facts, Health, Wanted, merge
 Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
 Secrets = Callable[[Host], Mapping[str, str]]
-Row = tuple[str, bool, str]  # what, good or not, evidence
+Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), evidence
 
+_MARKS = {True: "✓", False: "✗", None: "!"}
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
 _DEFAULT = Path(__file__).parent.parent / "inventory.toml"
 _LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
@@ -220,10 +221,10 @@ class Operation:
 def report_checks(report: Report, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
     """Show rows (what, good or not, evidence). Raises Failed, with what to do next, when one is not good."""
     told = list(rows)
-    report.table(title, ("", "what", "evidence"), [("✓" if ok else "✗", what, text) for what, ok, text in told])
+    report.table(title, ("", "what", "evidence"), [(_MARKS[ok], what, text) for what, ok, text in told])
     for what, ok, text in told:
         report.data("check", what=what, ok=ok, text=text)
-    bad = [what for what, ok, _ in told if not ok]
+    bad = [what for what, ok, _ in told if ok is False]
     if bad:
         raise Failed(
             f"{title}: {len(bad)} of {len(told)} not good: {', '.join(bad)}",

@@ -462,6 +462,12 @@ def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.Captur
     assert lines[0]["text"] == "not bound" and "could not be asked" in lines[1]["text"]
 
 
+def test_what_cannot_be_told_is_neither_good_nor_a_failure(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    operation().checked("provider", [("adapter", True, "ibkr"), ("provider", None, "can't be checked")])
+    out = capsys.readouterr().out
+    assert "✓ adapter" in " ".join(out.split()) and "! provider can't be checked" in " ".join(out.split())
+
+
 # ── Watching the streams ────────────────────────────────────────────────────────────────────────────────────────────
 
 

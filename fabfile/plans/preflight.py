@@ -213,11 +213,12 @@ def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
     if said is None:
         return []
     found = provider.verdict(site, said)
-    if found.ok:
+    if found.ok is not False:
         return []
     fix = f'correct it on the VPS, or set runtimes.{to}.overrides.{site.provider.adapter_env} = "…" to another adapter'
-    text = f"the adapter {said.adapter} would not work in {to}: {found.text}"
-    return [Finding(text if said.adapter else f"provider: {found.text}", fix, warning=not found.refused)]
+    known = f"would not work in {to}" if found.refused else f"may not work in {to}"
+    text = f"the adapter {said.adapter} {known}: {found.text}" if said.adapter else f"provider: {found.text}"
+    return [Finding(text, fix, warning=not found.refused)]
 
 
 def native_owns(site: Site, facts: Facts) -> list[Finding]:

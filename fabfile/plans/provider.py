@@ -14,14 +14,17 @@ _REFUSALS = (401, 403)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an answer of the provider means; `refused`: it is certain that the key is not accepted."""
+    """What an answer of the provider means; `refused`: it is certain that the key is not accepted.
 
-    ok: bool
+    `ok` is None where nobody can be asked.
+    """
+
+    ok: bool | None
     text: str
     refused: bool = False
 
 
-def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool | None, str]]:
     """Rows (what, good or not, evidence): the adapter that the owner's environment chooses, and its provider.
 
     Before the first hand-over there is no owner file, and Docker owns.
@@ -44,6 +47,8 @@ def verdict(site: Site, said: Provided) -> Verdict:
         return Verdict(False, f"{said.asked + ': ' if said.asked else ''}{said.problem}")
     if not said.adapter:
         return Verdict(True, f"nobody was asked: {site.provider.adapter_env} is not set")
+    if said.unchecked:
+        return Verdict(None, f"the adapter {said.adapter} can't be checked: {said.unchecked}")
     if not said.asked:
         return Verdict(True, f"the adapter {said.adapter} asks nobody")
     if said.status in _REFUSALS:

@@ -92,7 +92,10 @@ class AdapterRef:
 
     name: str
     url_env: str = ""  # empty: it asks nobody
-    headers: Dict[str, str] = field(default_factory=dict)  # name → value with the variable in braces
+    headers: Dict[str, str] = field(default_factory=dict)  # name → value with the variable, or alternatives, in braces
+    path: str = ""  # what is asked for there; empty: what the address says
+    url: str = ""  # the app's own address where the variable is not set
+    unchecked: str = ""  # why it can't be asked by HTTP; empty: it can, or it asks nobody
 
 
 @wire
@@ -116,6 +119,7 @@ class Provided:
     keys: Dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
     status: int = 0
     problem: str = ""  # why there was no answer
+    unchecked: str = ""  # why nobody can be asked
 
 
 @wire

@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 import re
 from dataclasses import replace
-from typing import Dict
-from urllib.parse import SplitResult, urlsplit
+from typing import Dict, Sequence
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from .appfacts import AdapterRef, Provided, ProviderRef, Setting
 from .environment import in_force
 
 TIMEOUT = 5.0  # seconds for the connection, and again for the answer
-_VARIABLE = re.compile(r"\{(\w+)\}")
+_VARIABLES = re.compile(r"\{(\w+(?:\|\w+)*)\}")  # {NEW|OLD}: the first one that is set
 
 Found = Dict[str, Setting]
 
@@ -35,15 +35,18 @@ def provided(ref: ProviderRef) -> Provided:
     if adapter is None:
         known = ", ".join(adapter.name for adapter in ref.adapters)
         return replace(told, problem=f"the inventory knows no such adapter, only: {known}")
+    if adapter.unchecked:
+        return replace(told, unchecked=adapter.unchecked)
     return _asked(told, adapter, found) if adapter.url_env else told
 
 
 def _asked(told: Provided, adapter: AdapterRef, found: Found) -> Provided:
-    names = [name for template in adapter.headers.values() for name in _VARIABLE.findall(template)]
-    keys = {name: found[name].origin for name in names if name in found}
+    choices = [names.split("|") for template in adapter.headers.values() for names in _VARIABLES.findall(template)]
+    chosen = [_first(names, found) for names in choices]
+    keys = {name: found[name].origin for name in chosen if name}
     place = ""
     try:
-        url = _address(adapter.url_env, found)
+        url = _address(adapter, found)
         place = f"{url.hostname}:{url.port or _port(url)}"
         headers = {header: _filled(template, found) for header, template in adapter.headers.items()}
         return replace(told, asked=place, keys=keys, status=_status(url, headers))
@@ -51,25 +54,34 @@ def _asked(told: Provided, adapter: AdapterRef, found: Found) -> Provided:
         return replace(told, asked=place, keys=keys, problem=str(why))
 
 
-def _address(name: str, found: Found) -> SplitResult:
-    """The provider's address; it may hold a key as well, so that it is never told as a whole."""
+def _address(adapter: AdapterRef, found: Found) -> SplitResult:
+    """What is asked; the provider's address may hold a key as well, so that it is never told as a whole."""
+    names = [adapter.url_env]
+    given = adapter.url if adapter.url and not _first(names, found) else _value(names, found)
     try:
-        url = urlsplit(_value(name, found))
+        url = urlsplit(urljoin(given, adapter.path))
         if url.scheme in ("http", "https") and url.hostname and url.port != 0:
             return url
     except ValueError:
         pass
-    raise _Unasked(f"{name} holds no http:// or https:// address")
+    raise _Unasked(f"{adapter.url_env} holds no http:// or https:// address")
 
 
-def _value(name: str, found: Found) -> str:
-    if name not in found or not found[name].value:
-        raise _Unasked(f"{name} is not set")
+def _first(names: Sequence[str], found: Found) -> str:
+    """The first of the variables that is set and not empty; empty where none is."""
+    return next((name for name in names if name in found and found[name].value.strip()), "")
+
+
+def _value(names: Sequence[str], found: Found) -> str:
+    name = _first(names, found)
+    if not name:
+        one = len(names) == 1
+        raise _Unasked(f"{names[0]} is not set" if one else f"none of {', '.join(names)} is set")
     return found[name].value
 
 
 def _filled(template: str, found: Found) -> str:
-    return _VARIABLE.sub(lambda match: _value(match[1], found), template)
+    return _VARIABLES.sub(lambda match: _value(match[1].split("|"), found), template)
 
 
 def _port(url: SplitResult) -> int:

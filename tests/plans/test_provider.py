@@ -26,6 +26,11 @@ CASES = {
     "moved": (answered(302), False, "answers 302, which tells nothing of the key"),
     "away": (answered(problem="no answer: timed out"), False, "provider.test:443: no answer: timed out"),
     "no address": (answered(problem="OPTIONS_PROVIDER_URL is not set", asked=""), False, "OPTIONS_PROVIDER_URL is not"),
+    "dark": (
+        Provided("ibkr", ENV, unchecked="it speaks no HTTP"),
+        None,
+        "the adapter ibkr can't be checked: it speaks no",
+    ),
     "synthetic": (Provided("synthetic", "/etc/islandflow/native.env"), True, "the adapter synthetic asks nobody"),
     "no adapter": (Provided(), True, "nobody was asked: OPTIONS_INGEST_ADAPTER is not set"),
 }
@@ -33,7 +38,7 @@ every_case = pytest.mark.parametrize(("said", "ok", "text"), CASES.values(), ids
 
 
 @every_case
-def test_an_answer_in_words(site: Site, said: Provided, ok: bool, text: str) -> None:
+def test_an_answer_in_words(site: Site, said: Provided, ok: bool | None, text: str) -> None:
     found = provider.verdict(site, said)
     assert found.ok == ok and text in found.text
     assert found.refused == (said.status in (401, 403))
@@ -41,12 +46,14 @@ def test_an_answer_in_words(site: Site, said: Provided, ok: bool, text: str) -> 
 
 @every_case
 def test_preflight_refuses_only_what_is_certain(
-    site: Site, docker_serves: Facts, said: Provided, ok: bool, text: str
+    site: Site, docker_serves: Facts, said: Provided, ok: bool | None, text: str
 ) -> None:
     facts = changed(docker_serves, providers={"native": said, "docker": Provided()})
     found = preflight.findings(site, facts, "native")
-    assert len(found) == (0 if ok else 1)
+    assert len(found) == (1 if ok is False else 0)
     for finding in found:
+        claims = f"the adapter {said.adapter} would not work in native" in finding.text
+        assert claims == (said.status in (401, 403)), "what was not seen is not claimed"
         assert text in finding.text and finding.warning == (said.status not in (401, 403))
         assert 'runtimes.native.overrides.OPTIONS_INGEST_ADAPTER = "…"' in finding.fix
     assert preflight.findings(site, changed(facts, owner="native"), "docker") == [], "the other one's is not its own"

@@ -19,6 +19,9 @@ ADAPTERS = (
     AdapterRef("synthetic"),
     AdapterRef("alpaca", "PROVIDER_URL", {"authorization": "Bearer {PROVIDER_KEY}"}),
     AdapterRef("open", "PROVIDER_URL"),
+    AdapterRef("pair", "PROVIDER_URL", {"x-id": "{NEW_ID|OLD_ID|ID}", "x-key": "{PROVIDER_KEY}"}, "/v2/quotes?feed=x"),
+    AdapterRef("usual", "PROVIDER_URL", url="http://127.0.0.1:1"),
+    AdapterRef("dark", unchecked="it speaks a protocol of its own"),
 )
 
 
@@ -63,6 +66,32 @@ def test_the_answer_to_the_apps_own_key_is_told(vps: Vps, status: int) -> None:
     assert found.keys == {"PROVIDER_KEY": str(vps.env)} and found.adapter_origin == str(vps.env)
 
 
+@pytest.mark.parametrize("below", ["", "/", "/v1/?who=me"])
+def test_the_path_that_the_provider_has_is_asked_with_the_first_variables_that_are_set(vps: Vps, below: str) -> None:
+    asked: list[bytes] = []
+
+    def talk(line: socket.socket) -> None:
+        asked.append(line.recv(4096))
+        line.sendall(page(200))
+
+    with serving(talk) as port:
+        url = f"PROVIDER_URL=http://127.0.0.1:{port}{below}"
+        found = vps.ask("ADAPTER=pair", url, "NEW_ID=", "OLD_ID=mine", "ID=other", f"PROVIDER_KEY={KEY}")
+    head = asked[0].decode().lower()
+    assert head.startswith("get /v2/quotes?feed=x http/1.1") and "x-id: mine\r\n" in head and "other" not in head
+    assert found.status == 200 and list(found.keys) == ["OLD_ID", "PROVIDER_KEY"]
+
+
+def test_where_no_variable_has_the_address_the_apps_own_is_asked(vps: Vps) -> None:
+    assert vps.ask("ADAPTER=usual").asked == "127.0.0.1:1"
+    assert vps.ask("ADAPTER=usual", "PROVIDER_URL=http://127.0.0.2:1").asked == "127.0.0.2:1"
+
+
+def test_an_adapter_that_cannot_be_asked_says_so(vps: Vps) -> None:
+    found = vps.ask("ADAPTER=dark")
+    assert (found.unchecked, found.asked, found.problem) == ("it speaks a protocol of its own", "", "")
+
+
 def test_the_overrides_win_and_are_named(vps: Vps) -> None:
     found = vps.ask("ADAPTER=alpaca", overrides="ADAPTER=synthetic\n")
     assert (found.adapter, found.adapter_origin, found.asked) == ("synthetic", str(vps.overrides), "")
@@ -81,13 +110,17 @@ def test_without_a_choice_nobody_is_asked(vps: Vps, line: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "problem"),
     [
-        (["ADAPTER=other"], "the inventory knows no such adapter, only: synthetic, alpaca, open"),
+        (["ADAPTER=other"], "the inventory knows no such adapter, only: synthetic, alpaca, open, pair, usual, dark"),
         (["ADAPTER=open"], "PROVIDER_URL is not set"),
         (["ADAPTER=alpaca", "PROVIDER_URL=http://127.0.0.1:1/"], "PROVIDER_KEY is not set"),
         (["ADAPTER=open", f"PROVIDER_URL=ftp://{KEY}@x/"], "PROVIDER_URL holds no http:// or https:// address"),
         (["ADAPTER=open", f"PROVIDER_URL=http://x:{KEY}/"], "PROVIDER_URL holds no http:// or https:// address"),
         (["ADAPTER=open", f"PROVIDER_URL=http://[{KEY}/"], "PROVIDER_URL holds no http:// or https:// address"),
         (["ADAPTER=open", f"PROVIDER_URL=http://127.0.0.1:1/{KEY} x"], "not HTTP: InvalidURL"),
+        (
+            ["ADAPTER=pair", "PROVIDER_URL=http://127.0.0.1:1", "NEW_ID= ", "OLD_ID="],
+            "none of NEW_ID, OLD_ID, ID is set",
+        ),
         (["ADAPTER=alpaca", "PROVIDER_URL=http://127.0.0.1:1/", f"PROVIDER_KEY={KEY}€"], "not HTTP: Unicode"),
     ],
 )
