@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Dict, List, Sequence, Set
+from typing import Dict, List, Sequence, Set, Tuple
 
 from .facts import Unit
 from .machine import Machine, StepFailed
@@ -29,6 +29,37 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> Dict[str, Un
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.said)
     return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
+
+
+def stop(
+    machine: Machine, units: Sequence[str], user: str = "", timeout: float = 60.0, ok: Tuple[int, ...] = (0,)
+) -> Dict[str, str]:
+    """Stop units and leave none failed: an app may end with 1 on its stop signal, or be killed for not ending in time.
+
+    Returns those, with systemd's word for it. They are stopped in any case, so that only what stops them may fail:
+    `ok` are systemctl's good codes. Raises CommandFailed.
+    """
+    if not units:
+        return {}
+    machine.run([*systemctl(user), "stop", "--", *units], user=user or None, timeout=timeout, ok=ok)
+    bad = _failed(machine, units, user)
+    if bad:
+        machine.run([*systemctl(user), "reset-failed", "--", *bad], user=user or None, timeout=10, ok=None)
+        left = _failed(machine, list(bad), user)
+        bad = {
+            name: f"{result}, and systemd goes on calling it failed" if name in left else result
+            for name, result in bad.items()
+        }
+    return bad
+
+
+def _failed(machine: Machine, units: Sequence[str], user: str) -> Dict[str, str]:
+    """Those of the units that systemd calls failed, and why; none where it cannot be asked."""
+    try:
+        found = show(machine, units, user)
+    except StepFailed:
+        return {}
+    return {name: unit.result for name, unit in found.items() if unit.active == "failed"}
 
 
 def manager_error(machine: Machine, user: str) -> str:

@@ -60,7 +60,7 @@ def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemctl reset-failed": (1, "", "not loaded")})
     action.do(machine, before)
     action.restore(machine, before)
-    assert machine.calls == [
+    assert changing(machine) == [
         ("systemctl", "reset-failed", "--", B),
         ("systemctl", "start", "--", B),
         ("systemctl", "stop", "--", B),
@@ -77,8 +77,51 @@ def test_stop_acts_on_whatever_may_run(tmp_path: Path, active: str) -> None:
     machine = Recorder(tmp_path)
     action.do(machine, before)
     action.restore(machine, before)
-    assert machine.calls == [("systemctl", "--user", "stop", "--", A), ("systemctl", "--user", "start", "--", A)]
+    assert changing(machine) == [("systemctl", "--user", "stop", "--", A), ("systemctl", "--user", "start", "--", A)]
     assert set(machine.users) == {"delta"}
+
+
+class Failing(Recorder):
+    """A systemd whose unit is left failed by every stop, until somebody resets it."""
+
+    mends = True
+
+    def run(self, argv: Any, **more: Any) -> Any:
+        if "stop" in argv:
+            self.answers["systemctl show"] = "ActiveState=failed\nSubState=failed\nResult=exit-code\n"
+        elif "reset-failed" in argv and self.mends:
+            self.answers["systemctl show"] = "ActiveState=inactive\nSubState=dead\n"
+        return super().run(argv, **more)
+
+
+@pytest.mark.parametrize(
+    "put_down",
+    [
+        lambda machine: Stop((A,)).do(machine, {"up": [A]}),
+        lambda machine: Start((A,)).restore(machine, {"down": [A]}),
+        lambda machine: Restart((A,)).restore(machine, {"down": [A]}),
+    ],
+    ids=["stop", "undo of a start", "undo of a restart"],
+)
+def test_a_unit_that_ends_badly_on_its_stop_signal_is_not_left_failed(
+    tmp_path: Path, put_down: Callable[[Recorder], dict[str, Any]]
+) -> None:
+    """An app may well end with 1 then: what was asked for is no failure, but it is told."""
+    machine = Failing(tmp_path)
+    assert put_down(machine) == {"stopped": [A], "ended_badly": {A: "exit-code"}}
+    assert changing(machine) == [("systemctl", "stop", "--", A), ("systemctl", "reset-failed", "--", A)]
+
+
+def test_a_unit_that_stays_failed_is_told(tmp_path: Path) -> None:
+    machine = Failing(tmp_path)
+    machine.mends = False
+    ended = Stop((A,)).do(machine, {"up": [A]})["ended_badly"]
+    assert ended == {A: "exit-code, and systemd goes on calling it failed"}
+
+
+def changing(machine: Recorder) -> list[tuple[str, ...]]:
+    """The calls that are not only questions."""
+    return [call for call in machine.calls if "show" not in call]
 
 
 def test_enable_and_disable_change_only_what_differs(tmp_path: Path) -> None:
@@ -105,7 +148,7 @@ def test_restart_always_acts_and_stops_again_what_was_down(tmp_path: Path) -> No
     assert not action.settled(facts)
     action.do(machine, action.before(facts))
     action.restore(machine, action.before(facts))
-    assert [call[1:] for call in machine.calls] == [("restart", "--", A, B), ("stop", "--", B)]
+    assert [call[1:] for call in changing(machine)] == [("restart", "--", A, B), ("stop", "--", B)]
 
 
 @pytest.mark.parametrize("key", ["down", "up", "off", "on"])

@@ -56,9 +56,7 @@ class SetOwner(Action):
         path = Path(self.path)
         if runtime != "native":
             for user, units in (("", self.units), (self.user, self.user_units)):
-                if units:
-                    argv = [*systemd.systemctl(user), "stop", "--", *units]
-                    machine.run(argv, user=user or None, timeout=self.timeout, ok=(0, 5))  # 5: not installed
+                systemd.stop(machine, units, user, self.timeout, ok=(0, 5))  # 5: not installed
         if runtime:
             # Readable by all: the app user's units ask it too.
             put(path, f"{runtime}\n".encode(), 0o644, "root", "root")

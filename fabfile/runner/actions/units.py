@@ -40,6 +40,10 @@ class _OnUnits(Action):
             argv = [*systemd.systemctl(self.user), verb, "--", *units]
             machine.run(argv, user=self.user or None, timeout=self.timeout)
 
+    def _put_down(self, machine: Machine, units: Sequence[str]) -> Evidence:
+        bad = systemd.stop(machine, units, self.user, self.timeout)
+        return {"stopped": list(units), **({"ended_badly": bad} if bad else {})}
+
     @property
     def _list(self) -> str:
         return ", ".join(self.units) + (f" (user {self.user})" if self.user else "")
@@ -65,8 +69,7 @@ class Start(_OnUnits):
         return {"started": before["down"]}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._ctl(machine, "stop", before["down"])
-        return {"stopped": before["down"]}
+        return self._put_down(machine, before["down"])
 
     def describe(self) -> str:
         return f"start {self._list}"
@@ -84,8 +87,7 @@ class Stop(_OnUnits):
         return {"up": self._chosen(facts, active=True)}
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._ctl(machine, "stop", before["up"])
-        return {"stopped": before["up"]}
+        return self._put_down(machine, before["up"])
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         self._ctl(machine, "start", before["up"])
@@ -108,8 +110,7 @@ class Restart(_OnUnits):
         return {"restarted": list(self.units)}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._ctl(machine, "stop", before["down"])
-        return {"stopped": before["down"]}
+        return self._put_down(machine, before["down"])
 
     def describe(self) -> str:
         return f"restart {self._list}"
