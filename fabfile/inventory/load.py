@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fabfile.errors import InventoryError
-from fabfile.inventory import checks, defaults, problems, tree, variables
+from fabfile.inventory import checks, defaults, problems, questions, tree, variables
 from fabfile.inventory.model import Site
 from fabfile.inventory.problems import MISSING, Problem
 
@@ -20,9 +20,25 @@ def load(path: Path, env: Mapping[str, str]) -> Site:
     """The inventory at `path`, with the variables of `env` that override it.
 
     Raises InventoryError naming every problem with its path in the file, the file's own (missing, unreadable,
-    not TOML) included.
+    not TOML) and questions that nobody has answered yet included.
     """
-    written = _read(path)
+    site, found, derived, origin = _examined(_read(path), env)
+    if site is None:
+        raise InventoryError(str(path), _spelled(found, derived, origin))
+    return site
+
+
+def open_problems(written: dict[str, Any]) -> list[Problem]:
+    """What is wrong with the tables of a file besides the questions in them, where no variable overrides anything."""
+    _, found, derived, _ = _examined(copy.deepcopy(written), {})
+    plain = [problem for problem in found if problem.path not in derived] or found
+    return [problem for problem in plain if not questions.asks(problem)]
+
+
+def _examined(
+    written: dict[str, Any], env: Mapping[str, str]
+) -> tuple[Site | None, list[Problem], set[tree.Path], dict[tree.Path, str]]:
+    """The inventory, or its problems, the paths of derived values, and the variables that some values came from."""
     named = [
         problems.unknown_key((*at, "name"), problems.known_keys(at))
         for table in defaults.NAMED
@@ -30,6 +46,7 @@ def load(path: Path, env: Mapping[str, str]) -> Site:
         if isinstance(entry, dict) and "name" in entry
     ]
     origin = variables.override(written, env)
+    asked = questions.take(written)
     raw = copy.deepcopy(written)
     derived = defaults.fill(raw)
     found = [*named, *checks.check(raw)]
@@ -38,9 +55,9 @@ def load(path: Path, env: Mapping[str, str]) -> Site:
     except ValidationError as error:
         found += [_at_entry(problem, raw) for problem in problems.from_model(error, written)]
     else:
-        if not found:
-            return site
-    raise InventoryError(str(path), _spelled(found, derived, origin))
+        if not found and not asked:
+            return site, [], derived, origin
+    return None, [*asked, *questions.unexplained(found, asked)], derived, origin
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,0 +1,63 @@
+"""Questions in an inventory: values that `init` could not find, and that somebody has to answer.
+
+A question is the text "?" or a text that begins with "?: ", the reason behind it. It may stand for any value, and the
+file is valid TOML with it. Loading the file lists all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fabfile.inventory import tree
+from fabfile.inventory.problems import Problem
+
+_MARK = "?"
+_SAID = "not answered yet"
+
+
+def question(why: str) -> str:
+    """The value that asks; `why` says what is needed, and why it could not be found."""
+    return f"{_MARK}: {' '.join(why.split())}"
+
+
+def is_question(value: object) -> bool:
+    """Whether a value still asks."""
+    return isinstance(value, str) and (value.strip() == _MARK or value.startswith(f"{_MARK}:"))
+
+
+def take(raw: dict[str, Any]) -> list[Problem]:
+    """Take every question out of the tables and return them as problems, in the file's order."""
+    found = list(_found(raw, ()))
+    for problem in reversed(found):
+        del tree.get(raw, problem.path[:-1])[problem.path[-1]]
+    return found
+
+
+def asks(problem: Problem) -> bool:
+    """Whether a problem is a question."""
+    return problem.text.startswith(_SAID)
+
+
+def unexplained(problems: Iterable[Problem], asked: Iterable[Problem]) -> list[Problem]:
+    """The problems that no question explains: those that lie neither at one, nor above nor below it."""
+    paths = [question.path for question in asked]
+    return [problem for problem in problems if not any(_related(problem.path, path) for path in paths)]
+
+
+def _found(value: Any, at: tree.Path) -> Iterable[Problem]:
+    if isinstance(value, dict):
+        entries: Iterable[tuple[str | int, Any]] = value.items()
+    else:
+        entries = enumerate(value)
+    for key, item in entries:
+        if is_question(item):
+            why = item.strip()[len(_MARK) :].lstrip(":").strip()
+            yield Problem((*at, key), f"{_SAID}: {why}" if why else _SAID)
+        elif isinstance(item, (dict, list)):
+            yield from _found(item, (*at, key))
+
+
+def _related(one: tree.Path, other: tree.Path) -> bool:
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
