@@ -19,6 +19,7 @@ from fabfile import inventory, login, refusals, shipment
 from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
 from fabfile.plan import Plan
 from fabfile.refusals import Refused
+from fabfile.runner.adoption.found import Adoption, AdoptionWanted
 from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.codec import decode
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
@@ -61,6 +62,14 @@ class Host:
             raise self._stopped("the survey ended without an answer")
         facts: Facts = decode(answers[0]["facts"])
         return facts
+
+    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+        """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
+        answers = self._ask("adopt", [], shipment.request(wanted), PATIENCE)
+        if not answers:
+            raise self._stopped("the look at the VPS ended without an answer")
+        found: Adoption = decode(answers[0]["adoption"])
+        return found
 
     def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
         """Looks at the owner's JetStream, each with the seconds since the first, over one connection.

@@ -13,6 +13,7 @@ from typing import Any
 
 from fabfile import plan as plans
 from fabfile.plan import Plan
+from fabfile.runner.adoption.found import AdoptionWanted
 from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.codec import encode
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
@@ -56,7 +57,7 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def request(asked: Wanted | StreamsRef | EdgeLogin) -> bytes:
+def request(asked: Wanted | AdoptionWanted | StreamsRef | EdgeLogin) -> bytes:
     """What a verb that only answers is sent."""
     return _line(encode(asked))
 

@@ -15,6 +15,7 @@ from typing import IO, Any, Callable, Dict, List, Optional, Sequence
 
 from . import npm, npmlogin, ops, parking, probes, recovery, secret, soakverbs  # noqa: F401  plans name their types
 from .actions import backup, command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
+from .adoption.gather import adoption
 from .atomic import put
 from .codec import decode, encode
 from .engine import Engine, word_of
@@ -36,6 +37,13 @@ def survey(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Facts about the VPS, as the request on standard input wants them; changes nothing."""
     wanted = decode(json.loads(stdin.readline()))
     tell({"facts": encode(gather(Machine(root), wanted))})
+    return 0
+
+
+def adopt(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+    """What is on the VPS that an inventory would say, as the request on standard input wants it; changes nothing."""
+    wanted = decode(json.loads(stdin.readline()))
+    tell({"adoption": encode(adoption(Machine(root), wanted))})
     return 0
 
 
@@ -146,7 +154,7 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 
 
 _SOAK = (soakverbs.soak_start, soakverbs.soak_run, soakverbs.soak_follow, soakverbs.soak_stop, soakverbs.soak_show)
-_VERBS = (survey, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
+_VERBS = (survey, adopt, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 

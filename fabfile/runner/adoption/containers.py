@@ -1,0 +1,110 @@
+"""Docker's containers as they are: what runs, what it is called on which network, what of the host it sees."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from typing import Any, Dict, List, Tuple
+
+from .. import sockets
+from ..machine import CommandFailed, Machine
+from .found import Box, Mount
+
+_LABEL = "com.docker.compose."
+_ASKED = ("/health", "/healthz", "/")  # paths that a service is asked for
+_PATIENCE = 3.0  # seconds for an answer: nobody depends on it
+
+
+def inspected(machine: Machine) -> List[Dict[str, Any]]:
+    """Every container of the host, stopped ones included, one-off ones left out. Raises CommandFailed."""
+    ids = machine.run(["docker", "ps", "-a", "-q", "--no-trunc"], timeout=20).out.split()
+    if not ids:
+        return []
+    result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
+    try:
+        found = json.loads(result.out or "[]")
+    except ValueError as error:
+        raise CommandFailed(f"docker inspect answered no JSON: {error}", said=result.said) from error
+    if result.code != 0 and not found:
+        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
+    return [item for item in found if label(item, "oneoff").lower() != "true"]
+
+
+def label(item: Dict[str, Any], name: str) -> str:
+    """A label of Compose's; empty where the container has none."""
+    return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
+
+
+def box(item: Dict[str, Any]) -> Box:
+    """A container, without the values of its variables and without its arguments: both may be secret."""
+    state, config, host = item["State"], item["Config"], item["HostConfig"]
+    networks = item["NetworkSettings"].get("Networks") or {}
+    name = item["Name"].lstrip("/")
+    pid = int(state.get("Pid") or 0)
+    return Box(
+        service=label(item, "service") or name,
+        name=name,
+        image=str(config.get("Image") or ""),
+        state=str(state.get("Status") or ""),
+        restart=str((host.get("RestartPolicy") or {}).get("Name") or ""),
+        networks={key: str((value or {}).get("IPAddress") or "") for key, value in networks.items()},
+        aliases={key: _aliases(item, value or {}, name) for key, value in networks.items()},
+        mounts=tuple(_mount(mount) for mount in item.get("Mounts") or ()),
+        published=_published(host.get("PortBindings") or {}),
+        exposed=tuple(sorted(_port(key) for key in config.get("ExposedPorts") or {} if key.endswith("/tcp"))),
+        listens=tuple(sockets.listening_ports(pid)) if pid else (),
+        variables=tuple(sorted(entry.partition("=")[0] for entry in config.get("Env") or ())),
+        stop_signal=str(config.get("StopSignal") or ""),
+        stop_timeout=int(config.get("StopTimeout") or 0),
+    )
+
+
+def asked(address: str, port: int) -> Dict[str, str]:
+    """What GET answers on a service's own paths: status and kind of content, by path; silence is left out."""
+    found: Dict[str, str] = {}
+    for path in _ASKED:
+        connection = http.client.HTTPConnection(address, port, timeout=_PATIENCE)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            kind = (answer.getheader("content-type") or "").partition(";")[0].strip()
+            found[path] = f"{answer.status} {kind}".strip()
+        except (OSError, http.client.HTTPException):
+            return found  # whoever is silent once would only cost the same time again
+        finally:
+            connection.close()
+    return found
+
+
+def _aliases(item: Dict[str, Any], network: Dict[str, Any], name: str) -> Tuple[str, ...]:
+    """The names that others on the network find it by; its short identifier, which changes, is none."""
+    short = str(item.get("Id", ""))[:12]
+    names = [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), name]
+    return tuple(dict.fromkeys(str(entry) for entry in names if entry and entry != short))
+
+
+def _mount(mount: Dict[str, Any]) -> Mount:
+    source = str(mount.get("Source") or "")
+    return Mount(source, str(mount.get("Destination") or ""), str(mount.get("Type") or "bind"), _owner(source))
+
+
+def _owner(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_uid}:{status.st_gid}"
+
+
+def _published(bindings: Dict[str, Any]) -> Dict[str, str]:
+    """As the container was made: a stopped one publishes nothing, and would again."""
+    return {
+        port: f"{places[0].get('HostIp') or '0.0.0.0'}:{places[0].get('HostPort')}"
+        for port, places in bindings.items()
+        if places
+    }
+
+
+def _port(text: str) -> int:
+    return int(text.partition("/")[0])
