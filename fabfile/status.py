@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fabfile import survey, workloads
 from fabfile.inventory import RUNTIMES, Site
+from fabfile.plans import boot
 from fabfile.report import Event, Report
 from fabfile.runner.facts import Facts
 
@@ -20,6 +21,9 @@ def show(report: Report, site: Site, facts: Facts) -> None:
     closed = bool(api and api.closed)
     report.say(f"edge   {edge or 'neither runtime: see npm.status'}" + (f"; {api.domain} is closed" if closed else ""))
     report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api="closed" if closed else "open")
+    coming = boot.after_reboot(site, facts)
+    if coming:
+        report.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
         row = [workload.name]
@@ -31,7 +35,9 @@ def show(report: Report, site: Site, facts: Facts) -> None:
             report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
         rows.append(row)
     report.table("", ("", *RUNTIMES), rows)
-    for text in _warnings(site, facts, owner, edge):
+    for runtime, names in coming.items():
+        report.data("reboot", runtime=runtime, names=list(names))
+    for text in _warnings(site, facts, owner, edge) + [str(finding) for finding in boot.findings(site, facts)]:
         report.warn(text)
 
 
@@ -65,6 +71,11 @@ def past(report: Report, told: Sequence[Event]) -> None:
         )
         report.data("past", **line)
     report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
+
+
+def _coming(site: Site, runtime: str, names: Sequence[str]) -> str:
+    """What a reboot would bring up of a runtime."""
+    return runtime if len(names) == len(workloads.everything(site, runtime)) else f"{runtime}'s {', '.join(names)}"
 
 
 def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:

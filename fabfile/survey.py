@@ -12,6 +12,7 @@ from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, Stream
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
 __all__ = [
+    "DAEMON",
     "Facts",
     "address",
     "edge_ref",
@@ -25,6 +26,7 @@ __all__ = [
     "wanted",
 ]
 
+DAEMON = "docker.service"  # Docker's own unit, as its packages have it
 _ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
 
 
@@ -40,7 +42,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
     return Wanted(
         host=True,
         ops=True,
-        units=tuple(unit for server in site.servers for unit in (server.unit, server.distribution_unit)),
+        units=(*(unit for server in site.servers for unit in (server.unit, server.distribution_unit)), DAEMON),
         user=site.app.user,
         user_units=tuple(service.unit for service in services),
         files=_files(site),

@@ -144,7 +144,8 @@ def container(workload: Workload, running: bool, port: int | None = None) -> Con
     """A container of the project, up or stopped by hand; its port is published while it runs."""
     state = "running" if running else "exited"
     published = {f"{port}/tcp": f"127.0.0.1:{port}"} if running and port else {}
-    return Container(workload.name, f"x-{workload.name}-1", "id", state, "", 0, 7, "", "image", "172.20.0.5", published)
+    name, policy = f"x-{workload.name}-1", "unless-stopped"
+    return Container(workload.name, name, "id", state, "", 0, 7, "", "image", "172.20.0.5", published, policy)
 
 
 def listener(port: int, command: str, cgroup: str = "/system.slice/other.service") -> Listener:

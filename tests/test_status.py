@@ -17,6 +17,7 @@ from fabfile.runner.facts import Facts, Health
 from fabfile.runner.npmbackup import EdgeBackup, SavedHost
 from fabfile.runner.npmfile import Upstream
 from fabfile.runner.npmrows import ProxyHost
+from tests import facts as surveys
 from tests import inventories
 from tests.fake_host import GOOD_HOST
 
@@ -77,7 +78,7 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
     }
     told = lines(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), health=health), capsys)
     assert told[0] == {"kind": "status", "host": "vps", "owner": "docker", "edge": "docker", "raw_api": "open"}
-    rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told[1:]}
+    rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told if line["kind"] == "health"}
     assert len(rows) == 2 * (len(site.services) + len(site.servers))
     assert rows["docker", "api"] == (True, "healthy") and rows["native", "api"] == (False, "inactive")
     assert rows["native", "nats"] == (False, "could not be asked")
@@ -127,6 +128,20 @@ def test_an_edge_that_does_not_follow_the_owner_is_a_warning(site: Site, capsys:
 
 def test_all_is_well_without_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert "warning" not in shown(site, Facts(host=GOOD_HOST, owner="native", edge=native(site)), capsys)
+
+
+def test_what_a_reboot_brings_up_is_shown_and_a_mismatch_is_a_warning(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    units = {s.unit: surveys.unit(s.unit, True) for s in site.servers}
+    services = {s.unit: surveys.unit(s.unit, True) for s in site.scope("full")}
+    found = Facts(host=GOOD_HOST, owner="native", edge=native(site), units=units, user_units=services)
+    assert "reboot native\n" in shown(site, found, capsys)
+    assert {"kind": "reboot", "runtime": "docker", "names": []} in lines(site, found, capsys)
+    off = dataclasses.replace(found, user_units={name: surveys.unit(name, False) for name in services})
+    out = shown(site, off, capsys)
+    assert "reboot native's nats, redis, clickhouse\n" in out
+    assert "warning: native owns, and a reboot would not bring up web, api" in out and "→ inv app.start" in out
 
 
 def test_before_the_first_hand_over_there_is_no_owner_file(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,25 +12,14 @@ from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import Healthy, UnitsDown
 
 
-def install(site: Site, facts: Facts) -> Steps:
-    """Units and environment of every service; nothing is enabled or started."""
+def install(site: Site, facts: Facts, scope: str = "none") -> Steps:
+    """Units and environment of every service, and the scope's start at boot; what else runs or starts stays so."""
     bind = survey.address(facts, site.runtimes.native.bind)
     files = render.app(site, bind=bind)
     user = site.app.user
     action = written(files, reload=True, user=user)
-    return (Step("app: units and environment", action, Undo(), verify=valid(files, user=user)),)
-
-
-def enable(site: Site, facts: Facts, scope: str) -> Steps:
-    """The scope's services start at boot, the others do not."""
-    chosen = site.scope(scope) if scope != "none" else ()
-    rest = tuple(service for service in site.scope("full") if service not in chosen)
-    steps: Steps = ()
-    if rest:
-        steps += (Step("app: others off at boot", Disable(_units(rest), site.app.user), Undo()),)
-    if chosen:
-        steps += (Step("app: on at boot", Enable(_units(chosen), site.app.user), Undo()),)
-    return steps
+    boot = at_boot(site, facts, scope) if scope != "none" else ()
+    return (Step("app: units and environment", action, Undo(), verify=valid(files, user=user)), *boot)
 
 
 def at_boot(site: Site, facts: Facts, scope: str) -> Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plan import Steps
-from fabfile.plans import data, edge, infra, provider, versions
+from fabfile.plans import boot, data, edge, infra, provider, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npmaction import EdgeAction
@@ -202,6 +202,8 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     # Cutover comes back by the Compose file; rollback writes it first.
     if facts.docker_error:
         found.append(Finding(facts.docker_error, "mend Docker, then try again"))
+    if to == "native":
+        found += boot.stubborn(facts)
     if facts.compose_error and to == "native":
         found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, then try again"))
     return found

@@ -116,6 +116,7 @@ def _container(item: Dict[str, Any]) -> Container:
         image=item["Config"].get("Image", ""),
         address=addresses[0] if addresses else "",
         published=_published(item),
+        policy=((item.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
     )
 
 

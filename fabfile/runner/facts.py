@@ -175,6 +175,7 @@ class Container:
     image: str
     address: str
     published: Dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
+    policy: str = ""  # when Docker starts it by itself: no, on-failure, unless-stopped, always
 
     @property
     def running(self) -> bool:

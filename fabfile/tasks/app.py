@@ -18,9 +18,9 @@ from fabfile.plans.parts import watches
 def install(
     c: Any, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
-    """Install the app's user units and environment, and enable only the scope at boot; starts nothing."""
+    """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("app.install", app.install(site, facts) + app.enable(site, facts, scope)),
+        lambda site, facts: Plan("app.install", app.install(site, facts, scope)),
         judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
     )
 

@@ -54,7 +54,7 @@ def _named() -> Iterator[tuple[str, Build]]:
 
 
 def _install(scope: str) -> Build:
-    return lambda site, facts: Plan("app.install", app.install(site, facts) + app.enable(site, facts, scope))
+    return lambda site, facts: Plan("app.install", app.install(site, facts, scope))
 
 
 PLANS = dict(_named())

@@ -9,13 +9,13 @@ import pytest
 from fabfile import plan as plans
 from fabfile.inventory import Backup, Site
 from fabfile.plan import Plan, Step, Undo
-from fabfile.plans import app, cutover, docker, preflight, rollback
+from fabfile.plans import cutover, docker, preflight, rollback
 from fabfile.runner.actions import backup as runner_backup
 from fabfile.runner.actions.compose import Down, Up
 from fabfile.runner.actions.data import Handing, SetOwner
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.firewall import Allow
-from fabfile.runner.actions.units import Disable, Enable, Start, Stop
+from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.facts import Facts, Health
 from fabfile.runner.npm import PointEdge
 from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, UnitsDown
@@ -287,13 +287,3 @@ def test_moving_the_code_installs_builds_restarts_and_is_undone_by_the_same(site
     assert isinstance(probe, Healthy) and [w.name for w in probe.workloads] == ["api"]
     assert isinstance(step.undo, Undo) and step.undo.verify == step.verify
     assert "v1.2" in step.action.describe()
-
-
-def test_installing_enables_only_the_scope(site: Site, docker_serves: Facts) -> None:
-    off, on = app.enable(site, docker_serves, "web")
-    assert isinstance(off.action, Disable) and "islandflow-web.service" not in off.action.units
-    assert isinstance(on.action, Enable) and on.action.units == ("islandflow-web.service",)
-    (off,) = app.enable(site, docker_serves, "none")
-    assert isinstance(off.action, Disable) and len(off.action.units) == len(site.services)
-    (on,) = app.enable(site, docker_serves, "full")
-    assert isinstance(on.action, Enable)
