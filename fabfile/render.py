@@ -11,12 +11,12 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fabfile import quoting
-from fabfile.inventory import BRIDGE, Server, Service, Site
+from fabfile.inventory import BRIDGE, Server, Service, Site, placeholders
 
 TEMPLATES: Final = Path(__file__).parent.parent / "templates"
 SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
-
-_EVERY_ADDRESS: Final = "0.0.0.0"
+SERVER_STOP: Final = 30
+"""Seconds that systemd gives a server to end."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def app(site: Site, *, bind: str, services: Sequence[Service] | None = None) -> 
     native = site.runtimes.native
     chosen = site.scope("full") if services is None else services
     return (
-        *(_user_unit(site, service) for service in chosen),
+        *(_user_unit(site, service, bind) for service in chosen),
         _environment(site, "native", native.overrides_file, bind=bind),
     )
 
@@ -60,8 +60,15 @@ def compose(site: Site) -> tuple[File, ...]:
     docker = site.runtimes.docker
     return (
         _app_file(site, docker.file, "compose/docker-compose.yml.j2"),
-        _environment(site, "docker", docker.overrides_file, bind=_EVERY_ADDRESS),
+        _environment(site, "docker", docker.overrides_file, bind=placeholders.EVERY_ADDRESS),
     )
+
+
+def overrides(site: Site, runtime: str, *, bind: str) -> dict[str, str]:
+    """The variables that a runtime's overrides set, placeholders filled; its web and API listen on `bind`."""
+    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    values = placeholders.values(site, runtime, bind=bind)
+    return {name: placeholders.fill(value, values) for name, value in side.overrides.items()}
 
 
 def image_directory(site: Site, directory: str) -> str:
@@ -72,12 +79,14 @@ def image_directory(site: Site, directory: str) -> str:
 
 def _system_unit(site: Site, server: Server) -> File:
     path = str(SYSTEM_UNITS / server.unit)
-    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", server=server)
+    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", server=server, stop=SERVER_STOP)
 
 
-def _user_unit(site: Site, service: Service) -> File:
+def _user_unit(site: Site, service: Service, bind: str) -> File:
     path = f"{site.app.unit_directory}/{service.unit}"
-    return _app_file(site, path, "systemd/user/service.j2", service=service)
+    values = placeholders.values(site, "native", bind=bind, service=service)
+    argv = [site.app.bun, *(placeholders.fill(word, values) for word in service.argv)]
+    return _app_file(site, path, "systemd/user/service.j2", service=service, argv=argv)
 
 
 def _environment(site: Site, runtime: str, path: str, *, bind: str) -> File:
@@ -86,12 +95,7 @@ def _environment(site: Site, runtime: str, path: str, *, bind: str) -> File:
         site,
         path,
         "config/environment.env.j2",
-        runtime=runtime,
-        bind=bind,
-        urls={server.name: server.url if native else server.image_url for server in site.servers},
-        web=site.web,
-        api=site.api,
-        overrides=site.runtimes.native.overrides if native else site.runtimes.docker.overrides,
+        overrides=overrides(site, runtime, bind=bind),
         quote=quoting.systemd_env if native else quoting.compose_env,
     )
 

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from fabfile import render, workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Site
+from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.runner import ops
 from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
@@ -27,7 +28,6 @@ __all__ = [
 ]
 
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
-_ENV_KEYS = ("OPTIONS_INGEST_ADAPTER", "API_CONSUMER_RESET")
 
 
 def wanted(site: Site, *, versions: bool = False) -> Wanted:
@@ -55,7 +55,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         owner_file=site.app.owner_file,
         checkout=site.app.checkout,
         env_file=site.app.env_file,
-        env_keys=_ENV_KEYS,
+        env_keys=site.app.any_text_is_true,
         firewall=True,
         edge=edge_ref(site),
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
@@ -98,7 +98,9 @@ def provider(site: Site) -> Wanted:
 def static(site: Site) -> Wanted:
     """What can be checked without starting anything. The units are verified as they would be installed."""
     user = site.app.user
-    units = [(file, "") for file in render.infra(site)] + [(file, user) for file in render.app(site, bind="0.0.0.0")]
+    units = [(file, "") for file in render.infra(site)] + [
+        (file, user) for file in render.app(site, bind=EVERY_ADDRESS)
+    ]
     return Wanted(
         files=_files(site),
         compose=workloads.project(site),
@@ -144,7 +146,7 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
 
 def _files(site: Site) -> tuple[str, ...]:
-    rendered = (*render.infra(site), *render.app(site, bind="0.0.0.0"), *render.compose(site))
+    rendered = (*render.infra(site), *render.app(site, bind=EVERY_ADDRESS), *render.compose(site))
     folders = (site.app.data_root, *(server.data for server in site.servers))
     snapshot = site.runtimes.docker.snapshot
     pairs = [(f"{snapshot}/{name}", f"{site.app.checkout}/{name}") for name in site.runtimes.docker.snapshot_files]
@@ -161,12 +163,16 @@ def _files(site: Site) -> tuple[str, ...]:
 def _environment(site: Site, runtime: str, *, planned: bool = False) -> Environment:
     """A runtime's environment as it is, or as a plan that hands over to it will make it."""
     side = site.runtimes.native if runtime == "native" else site.runtimes.docker
-    return Environment(runtime, site.app.env_file, side.overrides_file, dict(side.overrides) if planned else None)
+    overrides = render.overrides(site, runtime, bind=EVERY_ADDRESS) if planned else None
+    return Environment(runtime, site.app.env_file, side.overrides_file, overrides)
 
 
 def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
     source = site.provider
-    adapters = tuple(AdapterRef(a.name, a.url_env or "", dict(a.headers)) for a in source.adapters.values())
+    adapters = tuple(
+        AdapterRef(a.name, a.url_env or "", dict(a.headers), a.path or "", a.url or "", a.unchecked or "")
+        for a in source.adapters.values()
+    )
     return tuple(
         ProviderRef(_environment(site, runtime, planned=planned), source.adapter_env, adapters) for runtime in RUNTIMES
     )

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.inventories import INVENTORY
+
 
 def pytest_configure() -> None:
     """Have Ctrl-C heard: a shell that runs the tests in the background has it ignored, which all processes inherit."""
@@ -23,6 +25,12 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "records"
     monkeypatch.setenv("ISLANDFLOW_RECORDS", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own inventory is the one that tasks read, unless a test chooses another."""
+    monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(INVENTORY))
 
 
 @pytest.fixture(autouse=True)

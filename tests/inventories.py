@@ -1,4 +1,4 @@
-"""Inventories for tests: the project's own, changed key by key."""
+"""Inventories for tests: the tests' own, changed key by key, and the one that the project ships."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from fabfile.errors import InventoryError
 from fabfile.inventory import Site, load, tree
 
 REPOSITORY = Path(__file__).parent.parent
-INVENTORY = REPOSITORY / "inventory.toml"
+INVENTORY = REPOSITORY / "tests" / "site.toml"
+SHIPPED = REPOSITORY / "inventory.toml"
 WRITTEN: dict[str, Any] = tomllib.loads(INVENTORY.read_text())
 REMOVED = object()
 """In place of a value: take the key out."""
 
 
 def changed(changes: Mapping[str, Any] | Mapping[tree.Path, Any]) -> dict[str, Any]:
-    """The project's inventory with the values at some paths ("services.api.port") replaced."""
+    """The tests' inventory with the values at some paths ("services.api.port") replaced."""
     raw = copy.deepcopy(WRITTEN)
     for key, value in changes.items():
         path = tree.split(key) if isinstance(key, str) else key

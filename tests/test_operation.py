@@ -31,7 +31,6 @@ DONE = [begun(), event("start", "files", 0, what="write", before={}), event("don
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    monkeypatch.delenv("ISLANDFLOW_INVENTORY", raising=False)
     made = FakeHost()
     made.events["ship"] = DONE
     made.stand_in(monkeypatch)

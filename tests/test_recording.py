@@ -20,7 +20,6 @@ from tests.record import journals
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    monkeypatch.delenv("ISLANDFLOW_INVENTORY", raising=False)
     monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds: journals.CHECKS[:2])
     made = FakeHost()
     made.stand_in(monkeypatch)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabfile import render
-from fabfile.inventory import Site, load
+from fabfile.inventory import Site, load, placeholders
 from fabfile.render import File
 from tests.inventories import INVENTORY, site
 
@@ -103,6 +103,31 @@ def test_a_user_unit_reads_the_overrides_after_the_app_s_own_environment(project
         "EnvironmentFile=/etc/islandflow/native.env",
         "ExecStart=/home/delta/.bun/bin/bun run src/index.ts",
     ]
+
+
+def test_a_unit_runs_in_the_checkout_listens_where_it_is_told_and_stops_as_it_wants(tmp_path: Path) -> None:
+    made = site(
+        tmp_path,
+        {
+            "services.api.directory": ".",
+            "services.api.stop_signal": "SIGINT",
+            "services.api.stop_timeout": 20.5,
+            "services.web.argv": ["x", "next", "start", "-H", "{bind}", "-p", "{port}", "--api={api_url}"],
+        },
+    )
+    units = by_name(render.app(made, bind=GATEWAY))
+    api, web, compute = (units[f"islandflow-{name}.service"].splitlines() for name in ("api", "web", "compute"))
+    assert "WorkingDirectory=/home/delta/islandflow" in api
+    assert {"KillSignal=SIGINT", "TimeoutStopSec=20.5"} <= set(api)
+    assert {"KillSignal=SIGTERM", "TimeoutStopSec=10"} <= set(compute)
+    argv = f"x next start -H {GATEWAY} -p 3000 --api=http://{GATEWAY}:4000"
+    assert f"ExecStart=/home/delta/.bun/bin/bun {argv}" in web
+
+
+def test_what_fills_a_placeholder_is_quoted_with_the_word_it_stands_in(tmp_path: Path) -> None:
+    made = site(tmp_path, {"services.api.argv": ["100% {bind}", "$HOME/{port}"]})
+    files = by_name(render.app(made, bind=GATEWAY))
+    assert f'ExecStart=/home/delta/.bun/bin/bun "100%% {GATEWAY}" "$$HOME/4000"' in files["islandflow-api.service"]
 
 
 def test_no_unit_sets_a_state_directory(project: Site) -> None:
@@ -218,6 +243,8 @@ def test_an_override_is_written_for_its_reader(tmp_path: Path) -> None:
 # Whatever the inventory holds
 
 LINES = st.text(st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1).filter(str.strip)
+# What means nothing in an inventory but itself: neither a question nor a placeholder.
+LINES = LINES.filter(lambda text: not text.startswith("?") and not placeholders.held(text))
 PATHS = LINES.map(lambda text: "/srv/x" + text.translate(dict.fromkeys(map(ord, "/*?[]{}\"'\\$`"))).rstrip())
 
 

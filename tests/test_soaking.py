@@ -42,7 +42,6 @@ def ill(one: Sample) -> Sample:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    monkeypatch.delenv("ISLANDFLOW_INVENTORY", raising=False)
     made = FakeHost()
     made.soak = lines()
     made.stand_in(monkeypatch)

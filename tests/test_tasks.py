@@ -13,7 +13,7 @@ from invoke.context import Context
 from invoke.tasks import Task
 
 from fabfile import namespace, operation, options
-from fabfile.inventory import POSTURES, RUNTIMES, SCOPES
+from fabfile.inventory import POSTURES, RUNTIMES, SCOPES, load
 from tests import inventories
 from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
@@ -329,7 +329,7 @@ def test_without_a_choice_it_is_the_repositorys_own(
     monkeypatch.delenv("ISLANDFLOW_INVENTORY", raising=False)
     monkeypatch.chdir(tmp_path)
     door("status")
-    assert [host.address for host in opened] == [inventories.WRITTEN["hosts"]["vps"]["address"]]
+    assert [host.address for host in opened] == [load(inventories.SHIPPED, {}).host().address]
 
 
 def test_a_task_can_be_called_as_a_function(opened: list[Any]) -> None:

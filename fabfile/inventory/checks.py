@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fabfile.inventory import defaults, tree
+from fabfile.inventory import defaults, placeholders, tree
 from fabfile.inventory.problems import Problem
 
 _UNIQUE: Final = (
@@ -44,6 +44,8 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _kinds(raw)
     yield from _service_names(raw)
     yield from _below_checkout(raw)
+    yield from _placeholders(raw)
+    yield from _stops_in_time(raw)
     yield from _dns(raw)
     yield from _adapters(raw)
     yield from _routes(raw)
@@ -117,8 +119,33 @@ def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
     for pattern in ("services.*.directory", "runtimes.docker.tools.*.directory"):
         for path, value in tree.find(raw, pattern):
             absolute = isinstance(value, str) and value.startswith("/")
-            if absolute and not value.startswith(checkout + "/"):
-                yield Problem(path, f"{tree.quote(value)} is not below the checkout, {checkout}")
+            if absolute and not f"{value}/".startswith(f"{checkout}/"):
+                yield Problem(path, f"{tree.quote(value)} is not in the checkout, {checkout}")
+
+
+def _placeholders(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Only those that will have a value: a worker has no port, and neither have overrides."""
+    for path, value in _with_placeholders(raw):
+        own = path[0] == "services" and tree.get(raw, (*path[:2], "port")) is not None
+        known = placeholders.OWN if own else placeholders.SHARED
+        for name in placeholders.unknown(value, known):
+            names = ", ".join(f"{{{known_name}}}" for known_name in known)
+            yield Problem(path, f"{{{name}}} is no placeholder here; known: {names}")
+
+
+def _with_placeholders(raw: dict[str, Any]) -> Iterator[tuple[tree.Path, str]]:
+    for pattern in ("services.*.argv.*", "runtimes.*.overrides.*"):
+        yield from ((path, value) for path, value in tree.find(raw, pattern) if isinstance(value, str))
+
+
+def _stops_in_time(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Requests wait while the services stop, and they may wait only so long."""
+    limit = tree.get(raw, ("edge", "hold_limit")) or 45
+    if tree.get(raw, ("edge", "hold")) is False or isinstance(limit, bool) or not isinstance(limit, (int, float)):
+        return
+    for path, value in tree.find(raw, "services.*.stop_timeout"):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and limit <= value:
+            yield Problem(path, f"{value:g} is not below edge.hold_limit, {limit:g}: requests wait while it stops")
 
 
 def _dns(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -151,10 +178,13 @@ def _kind_of(content: str) -> str:
 
 
 def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
-    """A key needs somebody to show it to."""
+    """A key and a path need somebody to be shown to."""
     for path, adapter in tree.find(raw, "provider.adapters.*"):
-        if isinstance(adapter, dict) and adapter.get("headers") and "url_env" not in adapter:
-            yield Problem((*path, "url_env"), "is missing: the headers are for a request to the address it holds")
+        if not isinstance(adapter, dict) or "url_env" in adapter:
+            continue
+        for key, are in (("headers", "headers are"), ("path", "path is"), ("url", "url is")):
+            if adapter.get(key):
+                yield Problem((*path, "url_env"), f"is missing: the {are} for a request to the address it holds")
 
 
 def _routes(raw: dict[str, Any]) -> Iterator[Problem]:

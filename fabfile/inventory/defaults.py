@@ -45,7 +45,7 @@ def fill(raw: dict[str, Any]) -> set[tree.Path]:
     for pattern, base in RELATIVE_TO:
         for path, value in tree.find(raw, pattern):
             if isinstance(value, str) and value and not value.startswith("/"):
-                tree.put(raw, path, directory(raw, base) + "/" + value)
+                tree.put(raw, path, _below(directory(raw, base), value, pattern))
     for table in NAMED:
         for path, entry in tree.find(raw, f"{table}.*"):
             if isinstance(entry, dict):
@@ -53,6 +53,11 @@ def fill(raw: dict[str, Any]) -> set[tree.Path]:
     derived = {**_default_host(raw), **_units(raw), **_public_addresses(raw)}
     missing = {path: value for path, value in derived.items() if tree.get(raw, path) is None}
     return {path for path, value in missing.items() if tree.put(raw, path, value)}
+
+
+def _below(base: str, value: str, pattern: str) -> str:
+    """A relative path made absolute. A directory may be the very one that it is relative to."""
+    return base if value == "." and pattern.endswith(".directory") else f"{base}/{value}"
 
 
 def directory(raw: dict[str, Any], key: str) -> str:

@@ -23,6 +23,7 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _ALL_DIGITS = re.compile(r"[0-9.]+")
+_VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
 _UNSAFE_IN_PATH = re.compile(r"""[*?\[\]{}"'\\$`]""")
 
 
@@ -182,8 +183,8 @@ def _byte_count(value: int) -> int:
 
 
 def _header_value(value: str) -> str:
-    if len(re.findall(r"\{[A-Za-z_][A-Za-z0-9_]*\}", value, re.ASCII)) != 1:
-        raise ValueError('must name one environment variable in braces, as in "Bearer {PROVIDER_KEY}"')
+    if len(re.findall(rf"\{{{_VARIABLE}(?:\|{_VARIABLE})*\}}", value, re.ASCII)) != 1:
+        raise ValueError('must name one environment variable in braces, or alternatives, as in "Bearer {KEY|OLD_KEY}"')
     return _text(value)
 
 
@@ -194,7 +195,7 @@ def _some(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
-    bad = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII)]
+    bad = [name for name in value if not re.fullmatch(_VARIABLE, name, re.ASCII)]
     if bad:
         raise ValueError(f"holds {', '.join(map(repr, bad))}: not a name of an environment variable")
     return value
@@ -268,8 +269,16 @@ Durable = Annotated[
 ]
 EnvName = Annotated[
     str,
-    AfterValidator(_matching(r"[A-Za-z_][A-Za-z0-9_]*", "is not a name of an environment variable")),
+    AfterValidator(_matching(_VARIABLE, "is not a name of an environment variable")),
 ]
+EnvNames = Annotated[tuple[EnvName, ...], BeforeValidator(listed)]
+EnvPattern = Annotated[
+    str,
+    AfterValidator(
+        _matching(rf"{_VARIABLE}\*?", "is not a name of an environment variable, nor the beginning of one and a *")
+    ),
+]
+EnvPatterns = Annotated[tuple[EnvPattern, ...], BeforeValidator(listed)]
 StreamName = Annotated[
     str,
     AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
@@ -283,6 +292,7 @@ ScriptPath = Annotated[
         )
     ),
 ]
+CheckoutPaths = Annotated[tuple[ScriptPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
     str,
     AfterValidator(

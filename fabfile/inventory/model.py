@@ -32,7 +32,10 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class App(Table):
-    """The app on the VPS, whichever runtime runs it."""
+    """The app on the VPS, whichever runtime runs it.
+
+    This version of the app takes any text in the variables of `any_text_is_true` for true, even "false".
+    """
 
     name: f.Name
     user: f.User
@@ -41,10 +44,12 @@ class App(Table):
     env_file: f.RemotePath
     bun: f.RemotePath
     install_argv: f.Words
+    install_timeout: f.Seconds = 600.0
+    any_text_is_true: f.EnvNames = ()
     unit_directory: f.RemotePath
     data_root: f.RemotePath
     owner_file: f.RemotePath
-    shell_scripts: Annotated[tuple[f.ScriptPath, ...], BeforeValidator(f.listed)] = ()
+    shell_scripts: f.CheckoutPaths = ()
 
     @property
     def scripts(self) -> tuple[str, ...]:
@@ -109,13 +114,22 @@ class Runtimes(Table):
 
 
 class Service(Table):
-    """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path."""
+    """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path.
+
+    `argv` may hold placeholders. `<bun> <build_argv>` builds it, with the variables of the env file that `build_env`
+    names; `build_rewrites` are files tracked by git that the build writes anew.
+    """
 
     name: f.Name
     kind: Literal["web", "api", "worker"]
     directory: f.RemotePath
     argv: f.SomeWords
     build_argv: f.Words = ()
+    build_timeout: f.Seconds = 900.0
+    build_env: f.EnvPatterns = ()
+    build_rewrites: f.CheckoutPaths = ()
+    stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
+    stop_timeout: f.Seconds = 10.0
     port: f.Port | None = None
     parking_port: f.Port | None = None
     health: f.UrlPath | None = None

@@ -17,11 +17,19 @@ class Stream(Table):
 
 
 class Adapter(Table):
-    """A source of option prints. Without `url_env` it asks nobody; `headers` name the key's variable in braces."""
+    """A source of option prints. Without `url_env` it asks nobody.
+
+    `url_env` is the variable with the address, `url` the app's own where that is not set, and `path`, if there is one,
+    what is asked for there. `headers` name in braces the variable with the key, or several: {NEW|OLD} is the first one
+    that is set and not empty. `unchecked` says why it can't be asked by HTTP.
+    """
 
     name: f.Name
     url_env: f.EnvName | None = None
+    url: f.Url | None = None
+    path: f.Route | None = None
     headers: Mapping[f.Header, f.HeaderValue] = {}
+    unchecked: f.Text | None = None
 
 
 class Provider(Table):

@@ -6,7 +6,7 @@ from fabfile import render, survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plan import Step, Steps, Undo
 from fabfile.plans import edge, parking
-from fabfile.plans.parts import as_healthy, valid, written
+from fabfile.plans.parts import as_healthy, stopping, valid, written
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import Healthy, UnitsDown
@@ -30,12 +30,12 @@ def at_boot(site: Site, facts: Facts, scope: str) -> Steps:
 def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = ()) -> Steps:
     """Start the scope's services and wait until they are healthy, and so is what was started just before."""
     services = site.scope(scope)
-    units, user = _units(services), site.app.user
+    units, user, limit = _units(services), site.app.user, stopping(site, services)
     return (
         Step(
             "app: start",
-            Start(units, user, timeout=site.timeouts.step),
-            Undo(verify=(UnitsDown(units, user),), deadline=site.timeouts.step),
+            Start(units, user, timeout=limit),
+            Undo(verify=(UnitsDown(units, user),), deadline=limit),
             verify=(Healthy(beside + _native(site, services)),),
             deadline=site.timeouts.health,
         ),
@@ -45,14 +45,14 @@ def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = (
 def stop(site: Site, facts: Facts, scope: str) -> Steps:
     """Stop the scope's services."""
     services = site.scope(scope)
-    units, user = _units(services), site.app.user
+    units, user, limit = _units(services), site.app.user, stopping(site, services)
     return (
         Step(
             "app: stop",
-            Stop(units, user, timeout=site.timeouts.step),
+            Stop(units, user, timeout=limit),
             Undo(verify=as_healthy(facts, _native(site, services)), deadline=site.timeouts.health),
             verify=(UnitsDown(units, user),),
-            deadline=site.timeouts.step,
+            deadline=limit,
         ),
     )
 
@@ -68,7 +68,7 @@ def restart(site: Site, facts: Facts, scope: str) -> Steps:
     lot = parking.lot(site, facts, leaving="native", to="native", scope=scope)
     step = Step(
         "app: restart",
-        Restart(_units(services), site.app.user, timeout=site.timeouts.step),
+        Restart(_units(services), site.app.user, timeout=stopping(site, services)),
         Undo(),
         verify=(Healthy(_native(site, services)),),
         deadline=site.timeouts.health,

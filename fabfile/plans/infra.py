@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from fabfile import render, workloads
 from fabfile.inventory import Site
 from fabfile.plan import NoUndo, Step, Steps, Undo
-from fabfile.plans.parts import as_healthy, valid, written
+from fabfile.plans.parts import KILLED_WITHIN, as_healthy, valid, written
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts
@@ -36,7 +36,7 @@ def ports_freed(site: Site, facts: Facts) -> Steps:
     packaged = tuple(server.distribution_unit for server in site.servers)
     return (
         Step("infra: packages' units off at boot", Disable(packaged), Undo()),
-        Step("infra: packages' units stopped", Stop(packaged, timeout=site.timeouts.step), Undo()),
+        Step("infra: packages' units stopped", Stop(packaged, timeout=_stopping(site)), Undo()),
     )
 
 
@@ -51,8 +51,8 @@ def start(site: Site, facts: Facts, settle: float = SETTLE) -> Steps:
     return (
         Step(
             "infra: start",
-            Start(units, timeout=site.timeouts.step),
-            Undo(verify=(UnitsDown(units),), deadline=site.timeouts.step),
+            Start(units, timeout=_stopping(site)),
+            Undo(verify=(UnitsDown(units),), deadline=_stopping(site)),
             verify=(Healthy(workloads.of_servers(site, "native"), settle),),
             deadline=site.timeouts.health,
         ),
@@ -64,7 +64,7 @@ def restart(site: Site, facts: Facts) -> Steps:
     return (
         Step(
             "infra: restart",
-            Restart(_units(site), timeout=site.timeouts.step),
+            Restart(_units(site), timeout=_stopping(site)),
             Undo(),
             verify=(Healthy(workloads.of_servers(site, "native")),),
             deadline=site.timeouts.health,
@@ -78,10 +78,10 @@ def stop(site: Site, facts: Facts) -> Steps:
     return (
         Step(
             "infra: stop",
-            Stop(units, timeout=site.timeouts.step),
+            Stop(units, timeout=_stopping(site)),
             Undo(verify=as_healthy(facts, workloads.of_servers(site, "native")), deadline=site.timeouts.health),
             verify=(UnitsDown(units), PortsFree(tuple(server.port for server in site.servers))),
-            deadline=site.timeouts.step,
+            deadline=_stopping(site),
         ),
     )
 
@@ -96,6 +96,11 @@ def missing_programs(site: Site, facts: Facts) -> tuple[str, ...]:
     return tuple(
         PurePosixPath(server.binary).name for server in site.servers if not facts.versions.get(f"native/{server.name}")
     )
+
+
+def _stopping(site: Site) -> float:
+    """Seconds for stopping the servers: never less than systemd gives them before it kills them."""
+    return max(site.timeouts.step, render.SERVER_STOP + KILLED_WITHIN)
 
 
 def _units(site: Site) -> tuple[str, ...]:

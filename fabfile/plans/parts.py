@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterable
 
 from fabfile import render
-from fabfile.inventory import Site
+from fabfile.inventory import Service, Site
 from fabfile.plan import Probe, Watch
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import Healthy, UnitsValid
+
+KILLED_WITHIN = 10.0  # seconds that systemd may need to kill what did not end in its own time
 
 
 def written(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
@@ -31,6 +33,11 @@ def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
     ill = {key for key, health in facts.health.items() if not health.ok}
     well = tuple(workload for workload in chosen if f"{workload.runtime}/{workload.name}" not in ill)
     return (Healthy(well),) if well else ()
+
+
+def stopping(site: Site, services: Iterable[Service]) -> float:
+    """Seconds for stopping services: never less than systemd gives them before it kills them."""
+    return max(site.timeouts.step, *(service.stop_timeout + KILLED_WITHIN for service in services))
 
 
 def watches(site: Site) -> tuple[Watch, ...]:

@@ -102,15 +102,15 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
 def _environment(site: Site, facts: Facts) -> list[Finding]:
     if facts.env_error:
         return [Finding(f"env file: {facts.env_error}", "make it readable, or correct app.env_file")]
-    if "API_CONSUMER_RESET" not in facts.env:
-        return []
     return [
         Finding(
-            "API_CONSUMER_RESET is set in the env file; the app takes any text, even false, for true, and then "
-            "recreates the API's durables at every start: what is published meanwhile is never delivered",
-            f"remove the line from {site.app.env_file}",
+            f"{name} is set in the env file, and this version of the app takes any text in it, even false, for true "
+            "(app.any_text_is_true)",
+            f"remove the line from {site.app.env_file}, unless true is what is meant",
             warning=True,
         )
+        for name in site.app.any_text_is_true
+        if facts.env.get(name)
     ]
 
 

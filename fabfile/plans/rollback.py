@@ -7,7 +7,7 @@ from fabfile.inventory import Site
 from fabfile.plan import Plan, Step, Undo
 from fabfile.plans import app, data, docker, edge, infra, parking
 from fabfile.plans.findings import Finding
-from fabfile.plans.parts import as_healthy, watches
+from fabfile.plans.parts import as_healthy, stopping, watches
 from fabfile.runner.actions.release import Command, Release
 from fabfile.runner.facts import Facts
 from fabfile.runner.probes import Healthy
@@ -41,12 +41,21 @@ def rollback(site: Site, facts: Facts) -> Plan:
 def release(site: Site, facts: Facts, ref: str, scope: str) -> Plan:
     """Take the native app's code back to a commit, and restart the scope on it."""
     services = site.scope(scope)
-    install = Command(site.app.checkout, (site.app.bun, *site.app.install_argv))
-    builds = tuple(Command(s.directory, (site.app.bun, *s.build_argv)) for s in services if s.build_argv)
+    app = site.app
+    install = Command(app.checkout, (app.bun, *app.install_argv), app.install_timeout)
+    builds = tuple(
+        Command(
+            s.directory, (app.bun, *s.build_argv), s.build_timeout, app.env_file if s.build_env else "", s.build_env
+        )
+        for s in services
+        if s.build_argv
+    )
     running = workloads.of_services(site, "native", services)
     units = tuple(service.unit for service in services)
     limit = site.timeouts.health
-    action = Release(site.app.checkout, site.app.user, ref, (install, *builds), units, site.timeouts.step)
+    action = Release(
+        app.checkout, app.user, ref, (install, *builds), units, stopping(site, services), built_files(site)
+    )
     step = Step(
         "app: release", action, Undo(verify=as_healthy(facts, running), deadline=limit), (Healthy(running),), limit
     )
@@ -66,7 +75,13 @@ def dirty(site: Site, facts: Facts) -> list[Finding]:
     changed = facts.checkout.changed if facts.checkout else ()
     # What this tool writes into the checkout is no change of somebody's.
     own = {site.runtimes.docker.file, site.runtimes.docker.overrides_file}
-    foreign = [name for name in changed if f"{site.app.checkout}/{name}" not in own]
+    built = built_files(site)
+    foreign = [name for name in changed if f"{site.app.checkout}/{name}" not in own and name not in built]
     if not foreign:
         return []
     return [Finding(f"the checkout has changes of its own: {', '.join(foreign)}", "commit or stash them on the VPS")]
+
+
+def built_files(site: Site) -> tuple[str, ...]:
+    """Files tracked by git that builds write anew, relative to the checkout: no change of somebody's."""
+    return tuple(dict.fromkeys(path for service in site.scope("full") for path in service.build_rewrites))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fabfile.inventory import Site
+from fabfile.inventory import Site, placeholders
 
 TOKEN = "CLOUDFLARE_API_TOKEN"
 
@@ -23,6 +23,8 @@ def limitations(site: Site, runtime: str) -> Iterator[str]:
     """What does not show while all is well, with `runtime` up; empty when nobody can tell which one is."""
     overrides = {"native": site.runtimes.native.overrides, "docker": site.runtimes.docker.overrides}
     for key, value in overrides.get(runtime, {}).items():
+        if placeholders.held(value):
+            continue  # it follows the runtime, and limits nothing
         yield f"{key} is overridden for {runtime}: it is {value}, whatever {site.app.env_file} says"
     for name in _dns_only(site):
         yield f"{name} is DNS-only: it tells everybody the VPS's address, and no CDN stands before it"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from .facts import Checkout
 from .machine import Machine
 
@@ -12,6 +14,14 @@ def checkout(machine: Machine, path: str, user: str) -> Checkout:
     branch = run(machine, path, user, "branch", "--show-current").strip()
     changed = run(machine, path, user, "status", "--porcelain", "--untracked-files=no").splitlines()
     return Checkout(head, branch, tuple(line[3:] for line in changed))
+
+
+def discard(machine: Machine, path: str, user: str, files: Sequence[str]) -> None:
+    """Put tracked files back as the commit has them; those that it has not are left alone. Raises CommandFailed."""
+    tracked = run(machine, path, user, "ls-files", "-z", "--", *files).split("\0") if files else []
+    present = [name for name in tracked if name]
+    if present:
+        run(machine, path, user, "checkout", "--quiet", "--", *present)
 
 
 def run(machine: Machine, path: str, user: str, *words: str, timeout: float = 60.0) -> str:

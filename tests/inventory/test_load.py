@@ -11,7 +11,7 @@ from fabfile.inventory import RUNTIMES, SCOPES, load
 from tests.inventories import INVENTORY, REMOVED, problems, site
 
 
-def test_the_project_s_own_inventory_is_valid() -> None:
+def test_an_inventory_yields_a_typed_site() -> None:
     loaded = load(INVENTORY, {})
     assert (loaded.web.port, loaded.api.port, loaded.api.health) == (3000, 4000, "/health")
     assert loaded.host().address == "203.0.113.10"
@@ -59,6 +59,17 @@ def test_relative_paths_follow_what_they_are_relative_to(tmp_path: Path) -> None
     assert loaded.runtimes.docker.tools["replay"].directory == "/srv/flow/services/replay"
     assert loaded.infra.redis.data == "/data/redis"
     assert loaded.edge.database == "/srv/npm/data/database.sqlite"
+
+
+def test_a_directory_may_be_the_checkout_itself(tmp_path: Path) -> None:
+    loaded = site(tmp_path, {"services.api.directory": ".", "services.web.directory": "/home/delta/islandflow"})
+    assert loaded.api.directory == loaded.web.directory == loaded.app.checkout
+
+
+def test_how_a_service_is_built_and_stopped_may_be_left_out(tmp_path: Path) -> None:
+    api = site(tmp_path).api
+    assert (api.build_argv, api.build_timeout, api.build_env) == ((), 900, ())
+    assert (api.stop_signal, api.stop_timeout) == ("SIGTERM", 10)
 
 
 def test_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.inventory import tree, variables
-from tests.inventories import INVENTORY, problems, site
+from tests.inventories import SHIPPED, problems, site
 
 VARIABLES = [
     ("NPM_ROOT", "/srv/npm", "edge.root"),
@@ -38,7 +38,7 @@ def test_every_variable_is_tried_above() -> None:
 
 
 def test_every_variable_is_explained_in_the_inventory() -> None:
-    assert all(f"#   {name} " in INVENTORY.read_text() for name in variables.NAMES)
+    assert all(f"#   {name} " in SHIPPED.read_text() for name in variables.NAMES)
 
 
 def test_the_npm_database_follows_the_npm_root(tmp_path: Path) -> None:

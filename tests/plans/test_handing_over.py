@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from fabfile import plan as plans
 from fabfile.inventory import Backup, Site
 from fabfile.plan import Plan, Step, Undo
-from fabfile.plans import cutover, docker, preflight, rollback
+from fabfile.plans import app, cutover, docker, infra, preflight, rollback
 from fabfile.runner.actions import backup as runner_backup
 from fabfile.runner.actions.compose import Down, Up
 from fabfile.runner.actions.data import Handing, SetOwner
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.facts import Facts, Health
 from fabfile.runner.npm import PointEdge
 from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, UnitsDown
+from tests import inventories
 
 
 def names(plan: Plan) -> list[str]:
@@ -287,3 +290,36 @@ def test_moving_the_code_installs_builds_restarts_and_is_undone_by_the_same(site
     assert isinstance(probe, Healthy) and [w.name for w in probe.workloads] == ["api"]
     assert isinstance(step.undo, Undo) and step.undo.verify == step.verify
     assert "v1.2" in step.action.describe()
+
+
+def test_a_build_has_its_own_deadline_and_gets_variables_of_the_env_file(site: Site, native_serves: Facts) -> None:
+    (step,) = rollback.release(site, native_serves, "v1.2", "full").steps
+    assert isinstance(step.action, Release)
+    install, build = step.action.commands
+    assert (install.timeout, install.env_file, install.env) == (500, "", ())
+    assert (build.cwd, build.argv) == (site.web.directory, (site.app.bun, "run", "build"))
+    assert (build.timeout, build.env_file, build.env) == (800, site.app.env_file, ("NEXT_PUBLIC_*", "NODE_ENV"))
+    assert step.action.rewritten == ("apps/web/next-env.d.ts",)
+
+
+def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_serves: Facts) -> None:
+    assert native_serves.checkout
+    for changed, found in (("apps/web/next-env.d.ts", False), ("apps/web/next.config.ts", True)):
+        checkout = dataclasses.replace(native_serves.checkout, changed=(changed,))
+        facts = dataclasses.replace(native_serves, checkout=checkout)
+        assert bool(rollback.dirty(site, facts)) == found
+
+
+def test_no_step_that_stops_services_gives_up_before_systemd_does(tmp_path: Path, native_serves: Facts) -> None:
+    slow = inventories.site(
+        tmp_path, {"timeouts.step": 5, "services.candles.stop_timeout": 40, "services.web.stop_timeout": 30}
+    )
+    (stop,) = app.stop(slow, native_serves, "full")
+    (start,) = app.start(slow, native_serves, "full")
+    (release,) = rollback.release(slow, native_serves, "v1", "full").steps
+    (servers,) = infra.stop(slow, native_serves)
+    restart = next(step for step in app.restart(slow, native_serves, "web") if step.name == "app: restart")
+    assert isinstance(start.undo, Undo)
+    limits = {"stop": stop.action.timeout, "stopped": stop.deadline, "started": start.undo.deadline}  # type: ignore[attr-defined]
+    assert {**limits, "release": release.action.timeout} == dict.fromkeys((*limits, "release"), 50)  # type: ignore[attr-defined]
+    assert restart.action.timeout == 40 and servers.action.timeout == servers.deadline == 40  # type: ignore[attr-defined]

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from .. import git, systemd
 from ..codec import wire
+from ..envfile import read_env
 from ..facts import Facts, Wanted
-from ..machine import Evidence, Machine
+from ..machine import Evidence, Machine, StepFailed
 from ..model import Action
 
 
 @wire
 @dataclass(frozen=True)
 class Command:
-    """A command in a folder."""
+    """A command in a folder, with its own deadline (seconds), and variables of an env file.
+
+    `env` names them, all that begin so with a * at the end. Their values are read when the command starts, on the VPS,
+    so that none travels in a plan.
+    """
 
     cwd: str
     argv: Tuple[str, ...]
+    timeout: float = 600.0
+    env_file: str = ""
+    env: Tuple[str, ...] = ()
+
+    def variables(self) -> Dict[str, str]:
+        """The variables and their values. Raises StepFailed where the env file can't be read."""
+        if not self.env_file:
+            return {}
+        try:
+            found = read_env(Path(self.env_file))
+        except (OSError, ValueError) as error:
+            raise StepFailed(f"{self.env_file}, which the build's variables come from: {error}") from error
+        return {name: value for name, value in found.items() if any(_matches(name, pattern) for pattern in self.env)}
 
 
 @wire
@@ -26,7 +45,8 @@ class Command:
 class Release(Action):
     """Moves the checkout to `ref`, runs the commands that install and build, and restarts the user units.
 
-    The way back is the same way with the former commit, so that a failed build leaves nothing moved.
+    The way back is the same way with the former commit, so that a failed build leaves nothing moved. Of the tracked
+    files, builds may write those in `rewritten`: they are put back after each build, so that git sees no change.
     """
 
     checkout: str
@@ -34,7 +54,8 @@ class Release(Action):
     ref: str
     commands: Tuple[Command, ...]
     units: Tuple[str, ...]
-    timeout: float = 300.0  # seconds, for each command
+    timeout: float = 300.0  # seconds, for each command of git and systemctl
+    rewritten: Tuple[str, ...] = ()  # relative to the checkout
 
     def wants(self) -> Wanted:
         return Wanted(checkout=self.checkout, user=self.user)
@@ -49,6 +70,7 @@ class Release(Action):
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
+        git.discard(machine, self.checkout, self.user, self.rewritten)
         git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", self.ref, "--")
         self._build(machine)
         return {
@@ -64,9 +86,15 @@ class Release(Action):
 
     def _build(self, machine: Machine) -> None:
         for command in self.commands:
-            machine.run(command.argv, user=self.user, cwd=command.cwd, timeout=self.timeout)
+            env = command.variables()
+            machine.run(command.argv, user=self.user, cwd=command.cwd, timeout=command.timeout, env=env)
+        git.discard(machine, self.checkout, self.user, self.rewritten)
         argv = [*systemd.systemctl(self.user), "restart", "--", *self.units]
         machine.run(argv, user=self.user, timeout=self.timeout)
 
     def describe(self) -> str:
         return f"move {self.checkout} to {self.ref}, install, build and restart {', '.join(self.units)}"
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
