@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fabfile import survey, workloads
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import boot
 from fabfile.report import Event, Report
+from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts
 
 
@@ -88,6 +89,10 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
         )
     if owner and edge and owner != edge:
         found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
+    hosts: Iterable[HostFact] = facts.edge.get("hosts", {}).values()
+    found += [
+        f"edge: {text}; inv npm.diff shows more" for host in hosts for text in (host.problem, *host.drift) if text
+    ]
     if facts.owner_error:
         found.append(facts.owner_error)
     if facts.user_manager:

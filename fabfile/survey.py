@@ -10,6 +10,7 @@ from fabfile.inventory import BRIDGE, RUNTIMES, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.runner import ops
 from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
+from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
 
 __all__ = [
@@ -133,14 +134,20 @@ def owner(facts: Facts) -> str:
 
 
 def edge_runtime(site: Site, facts: Facts) -> str:
-    """Which runtime the edge sends the app's requests to, by the generated files; empty when neither."""
-    docker = site.runtimes.docker
+    """Which runtime the edge sends the app's requests to, by the generated files; empty when neither.
+
+    The pages, the API's prefixes on the app's own hostname, and the API's hostname, unless that is closed.
+    """
+    docker, edge, hosts = site.runtimes.docker, site.edge, facts.edge.get("hosts", {})
     native = address(facts, site.runtimes.native.upstream)
-    hosts = facts.edge.get("hosts", {})
-    places = [str(getattr(hosts.get(d), "upstream", None) or "") for d in (site.edge.app_domain, site.edge.api_domain)]
-    ports = (site.web.port, site.api.port)
-    for runtime, names in (("docker", (docker.web_host, docker.api_host)), ("native", (native, native))):
-        if all(place.endswith(f"{name}:{port}") for place, name, port in zip(places, names, ports, strict=True)):
+    app: HostFact | None = hosts.get(edge.app_domain)
+    raw: HostFact | None = hosts.get(edge.api_domain)
+    to_api = [app.route_upstream] if app and set(app.routes).intersection(edge.api_prefixes) else []
+    to_api += [raw.upstream if raw else None] if not (raw and raw.closed) else []
+    for runtime, (web, api) in {"docker": (docker.web_host, docker.api_host), "native": (native, native)}.items():
+        wanted = [(app.upstream if app else None, web, site.web.port)]
+        wanted += [(place, api, site.api.port) for place in to_api]
+        if all(place and (place.host, place.port) == (host, port) for place, host, port in wanted):
             return runtime
     return ""
 

@@ -71,6 +71,38 @@ def test_an_edge_that_sends_the_names_apart_is_neithers(site: Site, capsys: pyte
     assert "neither runtime" in shown(site, Facts(host=GOOD_HOST, owner="native", edge=apart), capsys)
 
 
+def closed(site: Site, app: HostFact) -> dict[str, Any]:
+    """An edge whose API's own hostname is closed, and leads nowhere, as the app's script does it."""
+    name = site.edge.api_domain
+    row = ProxyHost(2, (name,), False, "http", "127.0.0.1", 9, "", "", "{}", websocket=False)
+    hosts = {site.edge.app_domain: app, name: HostFact(name, row=row, upstream=row.upstream)}
+    return {"network": {"gateway": GATEWAY}, "hosts": hosts}
+
+
+def test_a_closed_hostname_of_the_apis_own_does_not_say_where_the_edge_leads(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = HostFact(site.edge.app_domain, upstream=Upstream(GATEWAY, 3000))
+    routed = dataclasses.replace(app, routes=("ws", "flow"), route_upstream=Upstream(GATEWAY, 4000))
+    for one in (app, routed):
+        out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=closed(site, one)), capsys)
+        assert f"edge   native; {site.edge.api_domain} is closed\n" in out and "warning" not in out
+    stale = dataclasses.replace(routed, route_upstream=Upstream("api", 4000))
+    out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=closed(site, stale)), capsys)
+    assert "neither runtime" in out, "pages from one runtime, data from the other"
+    own = dataclasses.replace(routed, routes=("metrics",), route_upstream=Upstream("monitor", 9090))
+    out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=closed(site, own)), capsys)
+    assert "edge   native" in out, "a route of the operator's own says nothing of the app"
+
+
+def test_an_edge_whose_database_and_files_disagree_is_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    found = native(site)
+    drifted = dataclasses.replace(found["hosts"][site.edge.api_domain], drift=("its file is missing",))
+    found["hosts"][site.edge.api_domain] = drifted
+    out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=found), capsys)
+    assert "warning: edge: its file is missing; inv npm.diff" in out
+
+
 def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     health = {
         "docker/api": Health("api", "docker", True, "healthy"),

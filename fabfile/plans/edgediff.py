@@ -35,6 +35,9 @@ def rows(site: Site, facts: Facts, to: str) -> Iterator[Row]:
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
+    if row.sealed and not fact.text:
+        yield "place", True, f"{row.place}: closed, it leads nowhere"
+        return
     file = fact.upstream if fact.text else None
     yield _compared("host", row.host, file.host if file else "", host.upstream_host, fact)
     yield _compared("port", str(row.port), str(file.port) if file else "", str(host.upstream_port), fact)

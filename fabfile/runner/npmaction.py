@@ -105,7 +105,8 @@ class EdgeAction(Action):
         folder = Path(before["backup"])
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
-        probed = npmproof.prove_upstreams(machine, box, self.edge.network, [change.host for change in changes])
+        hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
+        probed = npmproof.prove_upstreams(machine, box, self.edge.network, hosts)
         npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
         npmbackup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]
@@ -234,7 +235,8 @@ def saved(change: HostChange) -> SavedHost:
     path = change.fact.path
     modified = Path(path).stat().st_mtime_ns if change.fact.text else 0
     written = change.summary()["file_becomes"]
-    return SavedHost(change.host.domain, change.row, path, modified, written, change.values.enabled)
+    values = change.values
+    return SavedHost(change.host.domain, change.row, path, modified, written, values.enabled, values.websocket)
 
 
 def unchanged(fact: HostFact) -> SavedHost:

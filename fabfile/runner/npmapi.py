@@ -18,6 +18,7 @@ _COLUMNS = {
     "forward_host": "host",
     "forward_port": "port",
     "advanced_config": "advanced",
+    "allow_websocket_upgrade": "websocket",
 }
 
 

@@ -38,6 +38,7 @@ class SavedHost:
     modified: int  # of the file, in ns: a file put back is not newer than what nginx has read
     written: str  # SHA-256 of the file that the change puts in its place; empty when that cannot be told
     enabled: bool  # what the change makes of it
+    websocket: Optional[bool] = None  # and of that
 
 
 @wire
@@ -93,7 +94,13 @@ def find(ops: Path, database: str, number: str) -> List[EdgeBackup]:
     """The backup of that identifier, if there is one, with the files that its rows of today would still get."""
     for backup in listed(ops):
         if backup.id == number:
-            usable = [host for host in backup.hosts.values() if not _outdated(ops, database, backup, host.row.id)]
+            rows = {row.id: row for row in npmrows.live_rows(database)}
+            usable = [
+                host
+                for host in backup.hosts.values()
+                if host.row.id in rows
+                and not _outdated(ops, database, backup, brought_back(rows[host.row.id], host.row))
+            ]
             folder = _folder(ops, backup)
             return [replace(backup, texts={host.domain: _text(folder, host) for host in usable})]
     return []
@@ -108,7 +115,7 @@ def kept_file(ops: Path, database: str, row: ProxyHost, domain: str) -> str:
         host = backup.hosts.get(domain)
         if not host or host.row.id != row.id or not host.modified:
             continue
-        changed = _outdated(ops, database, backup, row.id)
+        changed = _outdated(ops, database, backup, opened(row))
         if changed:
             raise Drift(f"{domain}: {', '.join(changed)} changed since its file was last kept (backup {backup.id})")
         if row.upstream is None:
@@ -118,10 +125,24 @@ def kept_file(ops: Path, database: str, row: ProxyHost, domain: str) -> str:
     raise Drift(f"{domain}: it has no file, and no backup here has one")
 
 
-def _outdated(ops: Path, database: str, backup: EdgeBackup, number: int) -> List[str]:
-    """The columns of a row, our own apart, that are not what they were: its file would be another one today."""
-    then = npmrows.whole_row(str(_folder(ops, backup) / "database.sqlite"), number)
-    now = npmrows.whole_row(database, number)
+def opened(row: ProxyHost) -> ProxyHost:
+    """A row as it is once the public has the host: one that led nowhere let no websocket through either."""
+    return replace(row, websocket=True) if row.sealed else row
+
+
+def brought_back(now: ProxyHost, former: ProxyHost) -> ProxyHost:
+    """A former row: whether websockets pass is ours only where one of both leads nowhere."""
+    ours = (now.sealed or former.sealed) and former.websocket is not None
+    return former if ours else replace(former, websocket=now.websocket)
+
+
+def _outdated(ops: Path, database: str, backup: EdgeBackup, wanted: ProxyHost) -> List[str]:
+    """The columns of a row, our own apart, that are not what they were: its file would be another one today.
+
+    Of those that are ours only in some cases, `wanted` says what the row will have.
+    """
+    then = npmrows.whole_row(str(_folder(ops, backup) / "database.sqlite"), wanted.id)
+    now = {**npmrows.whole_row(database, wanted.id), npmrows.WEBSOCKET: int(bool(wanted.websocket))}
     return sorted(key for key in now if key not in npmrows.OURS and now[key] != then.get(key))
 
 
@@ -184,8 +205,10 @@ def write_file(path: Path, text: str, modified: int = 0) -> None:
 
 
 def _former(host: SavedHost, now: ProxyHost) -> ProxyHost:
-    """The row to go back to: whether it is enabled is ours only where the change is about it."""
-    return host.row if host.enabled != host.row.enabled else replace(host.row, enabled=now.enabled)
+    """The row to go back to: whether it is enabled, or lets websockets through, is ours only where changed."""
+    enabled = host.row.enabled if host.enabled != host.row.enabled else now.enabled
+    websocket = host.row.websocket if host.websocket not in (None, host.row.websocket) else now.websocket
+    return replace(host.row, enabled=enabled, websocket=websocket)
 
 
 def _put_file_back(folder: Path, host: SavedHost, now: ProxyHost, enabled: bool) -> bool:

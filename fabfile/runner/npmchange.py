@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import npmfile
+from . import npmbackup, npmfile
 from .codec import wire
 from .edge import HostFact
 from .machine import StepFailed
@@ -102,9 +102,12 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
     row = fact.row
     try:
         advanced = npmfile.managed_config(row.advanced, host.block) if host.routes else row.advanced
-        upstream = host.upstream
-        values = Values(upstream.scheme, upstream.host, upstream.port, advanced, _exposed(host, fact, row))
-        return HostChange(host, fact, row, values, _text(fact, row, values, by_npm))
+        upstream, enabled = host.upstream, _exposed(host, fact, row)
+        websocket = npmbackup.opened(row).websocket if enabled else row.websocket
+        values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
+        if row.sealed and not enabled:  # on purpose it leads nowhere
+            values = row.values
+        return HostChange(host, fact, row, values, _text(fact, row, values, by_npm, closable=host.exposure == KEEP))
     except ParseError as error:
         raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
 
@@ -128,14 +131,15 @@ def change_to(host: EdgeHost, fact: HostFact, former: ProxyHost, text: str) -> H
     """
     if fact.row is None:
         raise StepFailed(fact.problem)
+    values = npmbackup.brought_back(fact.row, former).values
     try:
         if fact.problem:  # of the file alone
             raise Drift(fact.problem)
-        return HostChange(host, fact, fact.row, former.values, _text(fact, fact.row, former.values, by_npm=False))
+        return HostChange(host, fact, fact.row, values, _text(fact, fact.row, values, by_npm=False))
     except Drift:
         if not text:
             raise
-        return HostChange(host, fact, fact.row, former.values, text)
+        return HostChange(host, fact, fact.row, values, text)
 
 
 def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
@@ -149,14 +153,15 @@ def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
     return row.enabled
 
 
-def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool) -> Optional[str]:
+def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable: bool = False) -> Optional[str]:
     """The file for a row of these values. Raises Drift where it cannot be told and NPM will not write it."""
     if not values.enabled:
         return ""
     upstream = Upstream(values.host, values.port, values.scheme)
     try:
         if not (fact.text or fact.kept):
-            raise Drift(f"{fact.unkept}: with `--way api` NPM makes the file itself")
+            close = "; `npm.switch --raw-api closed` does without" if closable else ""
+            raise Drift(f"{fact.unkept}: with `--way api` NPM makes the file itself{close}")
         try:
             return npmfile.updated_file(fact.text or fact.kept, fact.domain, upstream, row.advanced, values.advanced)
         except Drift:
@@ -171,4 +176,5 @@ def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool) -> Optio
 
 def _columns(values: Values) -> str:
     place = f"forward_scheme: {values.scheme}\nforward_host: {values.host}\nforward_port: {values.port}\n"
-    return f"{place}enabled: {int(values.enabled)}\nadvanced_config:\n{values.advanced}\n"
+    websocket = "" if values.websocket is None else f"allow_websocket_upgrade: {int(values.websocket)}\n"
+    return f"{place}enabled: {int(values.enabled)}\n{websocket}advanced_config:\n{values.advanced}\n"

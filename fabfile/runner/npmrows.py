@@ -21,12 +21,14 @@ PATIENCE = 30.0  # seconds to wait for one when former values are put back
 
 _COLUMNS = (
     "id, domain_names, enabled, forward_scheme, forward_host, forward_port, advanced_config, modified_on,"
-    " meta, locations"
+    " meta, locations, allow_websocket_upgrade"
 )
 # What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
 OURS = frozenset(
     ("enabled", "forward_scheme", "forward_host", "forward_port", "advanced_config", "modified_on", "meta")
 )
+WEBSOCKET = "allow_websocket_upgrade"  # ours where the public gets a host back that led nowhere
+_NOWHERE = ("http", "127.0.0.1", 9)  # where a script of the app's leads a host that it closes
 
 
 class Values(NamedTuple):
@@ -37,6 +39,7 @@ class Values(NamedTuple):
     port: int
     advanced: str
     enabled: bool
+    websocket: Optional[bool] = None  # None: as it is
 
     @property
     def place(self) -> str:
@@ -59,10 +62,16 @@ class ProxyHost:
     modified_on: str
     meta: str  # NPM's own note on whether nginx took the host's file, as JSON
     custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
+    websocket: Optional[bool] = None  # whether it lets websockets through; None: an older backup does not say
 
     @property
     def values(self) -> Values:
-        return Values(self.scheme, self.host, self.port, self.advanced, self.enabled)
+        return Values(self.scheme, self.host, self.port, self.advanced, self.enabled, self.websocket)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is closed and leads nowhere, as the app's own script closes one: it lets no websocket through."""
+        return not self.enabled and (self.scheme, self.host, self.port) == _NOWHERE
 
     @property
     def place(self) -> str:
@@ -130,9 +139,11 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
         for change in changes:
             done = connection.execute(
                 "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
-                " enabled = ?, modified_on = datetime('now', 'localtime')"
+                " enabled = ?, allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade),"
+                " modified_on = datetime('now', 'localtime')"
                 " WHERE id = ? AND is_deleted = 0 AND forward_scheme = ?"
-                " AND forward_host = ? AND forward_port = ? AND advanced_config = ? AND enabled = ?",
+                " AND forward_host = ? AND forward_port = ? AND advanced_config = ? AND enabled = ?"
+                " AND allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade)",
                 (*change.values, change.row.id, *change.row.values),
             ).rowcount
             if done != 1:
@@ -147,8 +158,10 @@ def restore_rows(database: str, rows: Sequence[ProxyHost]) -> List[int]:
             values = (*row.values, row.meta)
             done = connection.execute(
                 "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
-                " enabled = ?, meta = ?, modified_on = ? WHERE id = ? AND NOT (forward_scheme = ? AND forward_host = ?"
-                " AND forward_port = ? AND advanced_config = ? AND enabled = ? AND meta = ?)",
+                " enabled = ?, allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade), meta = ?,"
+                " modified_on = ? WHERE id = ? AND NOT (forward_scheme = ? AND forward_host = ? AND forward_port = ?"
+                " AND advanced_config = ? AND enabled = ?"
+                " AND allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade) AND meta = ?)",
                 (*values, row.modified_on, row.id, *values),
             ).rowcount
             if done:
@@ -202,7 +215,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _row(values: Sequence[object]) -> ProxyHost:
-    number, names, enabled, scheme, host, port, advanced, modified_on, meta, locations = values
+    number, names, enabled, scheme, host, port, advanced, modified_on, meta, locations, websocket = values
     return ProxyHost(
         id=int(str(number)),
         names=_names(str(names)),
@@ -214,6 +227,7 @@ def _row(values: Sequence[object]) -> ProxyHost:
         modified_on=str(modified_on),
         meta=str(meta),
         custom=str(locations or "[]").strip() not in ("[]", "null", ""),
+        websocket=bool(websocket),
     )
 
 

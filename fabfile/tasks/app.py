@@ -59,7 +59,11 @@ def restart(
             hold_limit=site.edge.hold_limit,
             watch=watches(site),
         ),
-        judge=lambda site, facts: preflight.app_may_run(site, facts) + preflight.parking_lot(site, facts),
+        judge=lambda site, facts: (
+            preflight.app_may_run(site, facts)
+            + preflight.parking_lot(site, facts)
+            + preflight.edge_problems(app.restart(site, facts, scope), facts)
+        ),
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fabfile import survey
 from fabfile.inventory import Site
 from fabfile.plan import Plan
-from fabfile.plans import cutover, edge, edgediff
+from fabfile.plans import app, cutover, edge, edgediff
 from fabfile.plans.parts import watches
+from fabfile.plans.preflight import edge_problems
 from fabfile.runner.edge import edge_facts
 from fabfile.runner.facts import Facts
 from fabfile.runner.probes import ContainersDown, UnitsDown
@@ -77,6 +79,31 @@ def closed(facts: Facts) -> Facts:
     row = replace(hosts[API].row, enabled=False)
     hosts[API] = replace(hosts[API], row=row, text="", upstream=row.upstream, tls=True)
     return changed(facts, edge={"hosts": hosts})
+
+
+def sealed(facts: Facts) -> Facts:
+    """The same with the API's own name closed as the app's script does it: its row leads nowhere."""
+    shut = closed(facts)
+    fact = shut.edge["hosts"][API]
+    row = replace(fact.row, host="127.0.0.1", port=9, websocket=False)
+    return changed(shut, edge={"hosts": {**shut.edge["hosts"], API: replace(fact, row=row, upstream=row.upstream)}})
+
+
+@pytest.mark.parametrize("shut", [closed, sealed])
+def test_a_closed_name_keeps_nobody_from_holding_requests(
+    site: Site, docker_serves: Facts, native_serves: Facts, shut: Callable[[Facts], Facts]
+) -> None:
+    facts = shut(native_serves)
+    assert survey.edge_runtime(site, facts) == "native"
+    assert len(app.restart(site, facts, "full")) > 1, "requests wait meanwhile"
+    facts = shut(docker_serves)
+    assert edge_problems(cutover.cutover(site, facts, "full").steps, facts) == []
+
+
+def test_a_name_that_leads_nowhere_on_purpose_differs_from_nothing(site: Site, native_serves: Facts) -> None:
+    decided = site.model_copy(update={"public": site.public.model_copy(update={"raw_api": "closed"})})
+    assert diff(decided, sealed(native_serves), "native") == {}
+    assert list(diff(site, sealed(native_serves), "native")) == [f"{API}: raw API"]
 
 
 def test_where_nothing_is_closed_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:

@@ -42,7 +42,8 @@ CREATE TABLE proxy_host (
 """
 _INSERT = (
     "INSERT INTO proxy_host (created_on, modified_on, owner_user_id, is_deleted, domain_names, forward_host,"
-    " forward_port, advanced_config, meta, enabled) VALUES (?, ?, 1, ?, ?, ?, ?, ?, '{}', ?)"
+    " forward_port, advanced_config, meta, enabled, allow_websocket_upgrade)"
+    " VALUES (?, ?, 1, ?, ?, ?, ?, ?, '{}', ?, 1)"
 )
 
 
@@ -106,6 +107,27 @@ class FakeEdge(Machine):
             connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = ?", (number,))
         (self.conf / f"{number}.conf").unlink()
         self.load()
+
+    def seal(self, number: int) -> None:
+        """Close a host as the app's own script does: it leads nowhere, and its file is deleted."""
+        with self.database() as connection:
+            connection.execute(
+                "UPDATE proxy_host SET forward_scheme = 'http', forward_host = '127.0.0.1', forward_port = 9,"
+                " allow_websocket_upgrade = 0, advanced_config = '', enabled = 0 WHERE id = ?",
+                (number,),
+            )
+        (self.conf / f"{number}.conf").unlink()
+        self.restart()
+
+    def unseal(self, number: int, upstream: Upstream) -> None:
+        """Open it again as that script does: in the database, since there is no file that it could change."""
+        with self.database() as connection:
+            connection.execute(
+                "UPDATE proxy_host SET forward_host = ?, forward_port = ?, allow_websocket_upgrade = 1, enabled = 1"
+                " WHERE id = ?",
+                (upstream.host, upstream.port, number),
+            )
+        self.restart()
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Everything in the table."""

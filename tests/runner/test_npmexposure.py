@@ -123,3 +123,49 @@ def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
     edge.close(2)
     fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
     assert (fact.closed, str(fact.upstream), fact.text, fact.drift) == (True, "api:4000", "", ())
+
+
+# ── As the app's own script closes and opens it ─────────────────────────────────────────────────────────────────────
+
+
+def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
+    edge.seal(2)
+    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    assert fact.closed and fact.row.sealed and fact.drift == ()
+    sealed = edge.rows()[1]
+    carry_out(edge, exposed(edge, KEEP))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert exposed(edge, CLOSED).look(edge).settled
+    assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
+
+
+def test_it_is_opened_to_the_right_place_with_websockets_from_what_was_kept(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    rows, files = edge.rows(), edge.files()
+    edge.seal(2)
+    sealed, loaded = edge.rows(), dict(edge.loaded)
+    before = carry_out(edge, exposed(edge, OPEN))
+    assert edge.leads(API_DOMAIN) == (str(API), "")
+    assert edge.files()["2.conf"][0] == files["2.conf"][0]
+    assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
+    exposed(edge, OPEN).restore(edge, before)
+    assert (edge.rows(), edge.loaded) == (sealed, loaded)
+
+
+def test_one_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    files = edge.files()
+    edge.seal(2)
+    edge.unseal(2, API)
+    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    assert not fact.closed and "its file is missing" in fact.drift[0]
+    carry_out(edge, exposed(edge, KEEP))
+    assert edge.files()["2.conf"][0] == files["2.conf"][0]
+
+
+def test_whether_websockets_pass_stays_somebody_elses_where_we_do_not_change_it(edge: FakeEdge) -> None:
+    before = carry_out(edge, point(edge))
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET allow_websocket_upgrade = 0 WHERE id = 1")
+    point(edge).restore(edge, before)
+    assert npmrows.live_rows(edge.ref.database)[0].websocket is False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner import npmbackup
+from fabfile.runner import npmbackup, npmrows
 from fabfile.runner.codec import decode, encode
 from fabfile.runner.facts import Wanted
 from fabfile.runner.gather import gather
@@ -168,3 +168,16 @@ def test_without_a_row_of_the_name_there_is_nothing_to_keep(edge: FakeEdge) -> N
     edge.ref = dataclasses.replace(edge.ref, domains=(DOMAIN, "nobody.example.test"))
     with pytest.raises(StepFailed, match=f"no live proxy host has the name nobody.* {OTHER}"):
         KeepEdge(edge.ref).look(edge)
+
+
+def test_a_backup_from_before_brings_it_back_open_and_one_from_after_closed(edge: FakeEdge) -> None:
+    def row() -> npmrows.ProxyHost:
+        return npmrows.live_rows(edge.ref.database)[1]
+
+    first = kept(edge)
+    edge.seal(2)
+    last = kept(edge)
+    bring_back(edge, first)
+    assert row().enabled and row().websocket and "2.conf" in edge.files()
+    bring_back(edge, last)
+    assert row().sealed and row().websocket is False and "2.conf" not in edge.files()
