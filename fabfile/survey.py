@@ -29,13 +29,14 @@ __all__ = [
 ]
 
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
+_APART = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
 
 
 def wanted(site: Site, *, versions: bool = False) -> Wanted:
     """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
-    Those are the servers' versions on both sides and the provider's answer to each side's key. They are apart because
-    a container has to be started for each version, and because the provider is somebody else's.
+    Those are the servers' versions on both sides, the provider's answer to each side's key, and the owner's JetStream.
+    They are apart because a container has to be started for each version, and because the provider is somebody else's.
     """
     services = site.scope("full")
     ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
@@ -49,7 +50,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         files=_files(site),
         trees=tuple(server.data for server in site.servers),
         accounts=tuple(dict.fromkeys(server.user for server in site.servers)),
-        ports=(*ports, site.infra.nats.monitor_port, *site.private_ports.values()),
+        ports=(*ports, *site.private_ports.values()),
         project=site.runtimes.docker.project,
         compose=workloads.project(site),
         projects=bool(site.runtimes.docker.foreign_projects),
@@ -62,6 +63,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
         programs=_programs(site) if versions else (),
         providers=_providers(site, planned=True) if versions else (),
+        streams=streams_ref(site) if versions else None,
         redis_data=(site.infra.redis.data,),
         disks=(str(ops.ROOT), site.app.data_root),
     )
@@ -79,8 +81,8 @@ def streams(site: Site) -> Wanted:
     """
     services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
     return Wanted(
-        streams=streams_ref(site),
-        environments=tuple(_environment(site, runtime) for runtime in RUNTIMES),
+        streams=dataclasses.replace(streams_ref(site), apart=_APART),
+        environments=tuple(workloads.environment(site, runtime) for runtime in RUNTIMES),
         env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
         workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
     )
@@ -88,7 +90,12 @@ def streams(site: Site) -> Wanted:
 
 def streams_ref(site: Site) -> StreamsRef:
     """Where the owner's JetStream is asked."""
-    return StreamsRef(site.infra.nats.monitor_port, site.runtimes.docker.project, site.app.owner_file)
+    return StreamsRef(
+        site.runtimes.docker.project,
+        site.app.owner_file,
+        nats={runtime: workloads.nats(site, runtime) for runtime in RUNTIMES},
+        durables=tuple(name for service in site.scope("full") for name in service.durables),
+    )
 
 
 def provider(site: Site) -> Wanted:
@@ -167,11 +174,10 @@ def _files(site: Site) -> tuple[str, ...]:
     )
 
 
-def _environment(site: Site, runtime: str, *, planned: bool = False) -> Environment:
-    """A runtime's environment as it is, or as a plan that hands over to it will make it."""
-    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
-    overrides = render.overrides(site, runtime, bind=EVERY_ADDRESS) if planned else None
-    return Environment(runtime, site.app.env_file, side.overrides_file, overrides)
+def _planned(site: Site, runtime: str) -> Environment:
+    """A runtime's environment as a plan that hands over to it will make it."""
+    overrides = render.overrides(site, runtime, bind=EVERY_ADDRESS)
+    return dataclasses.replace(workloads.environment(site, runtime), planned=overrides)
 
 
 def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
@@ -181,7 +187,10 @@ def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
         for a in source.adapters.values()
     )
     return tuple(
-        ProviderRef(_environment(site, runtime, planned=planned), source.adapter_env, adapters) for runtime in RUNTIMES
+        ProviderRef(
+            _planned(site, runtime) if planned else workloads.environment(site, runtime), source.adapter_env, adapters
+        )
+        for runtime in RUNTIMES
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fabfile.inventory import Server, Service, Site
+from fabfile.runner.appfacts import Environment, NatsRef
 from fabfile.runner.facts import Compose, Workload
 
 
@@ -21,6 +22,19 @@ def of_servers(site: Site, runtime: str) -> tuple[Workload, ...]:
 def everything(site: Site, runtime: str) -> tuple[Workload, ...]:
     """Servers and services under a runtime."""
     return of_servers(site, runtime) + of_services(site, runtime, site.scope("full"))
+
+
+def environment(site: Site, runtime: str) -> Environment:
+    """Where a runtime's environment comes from, as it is."""
+    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    return Environment(runtime, site.app.env_file, side.overrides_file)
+
+
+def nats(site: Site, runtime: str) -> NatsRef:
+    """How a runtime's NATS is asked for streams and durables."""
+    server = site.infra.nats
+    port = server.port if runtime == "native" else server.image_port
+    return NatsRef(port, environment(site, runtime), server.monitor_port or 0)
 
 
 def project(site: Site) -> Compose:
@@ -41,7 +55,7 @@ def _service(site: Site, runtime: str, service: Service) -> Workload:
         protocol="http" if service.port else "",
         path=service.health or "",
         durables=service.durables,
-        monitor=site.infra.nats.monitor_port,
+        nats=nats(site, runtime) if service.durables else None,
     )
 
 

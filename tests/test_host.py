@@ -25,9 +25,9 @@ from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
 from fabfile.host import Host, opened
 from fabfile.runner import ops as runner_ops
 from fabfile.runner import soak
-from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.facts import Wanted
 from tests import inventories, ssh_server
+from tests.runner.nats_server import streams_ref
 from tests.ssh_server import Server
 from tests.test_soak import DAY
 
@@ -102,7 +102,7 @@ def test_several_surveys_share_a_connection(server: Server) -> None:
 def test_looks_at_the_streams_come_over_one_connection(server: Server, tmp_path: Path) -> None:
     (tmp_path / "owner").write_text("native")
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
-        looks = list(host.positions(StreamsRef(1, "islandflow-vps", str(tmp_path / "owner")), 0.1))
+        looks = list(host.positions(streams_ref(tmp_path / "owner"), 0.1))
     assert [look.runtime for _, look in looks] == ["native", "native"] and looks[0][0] < looks[1][0]
     assert "refused" in looks[0][1].problem.lower()
 

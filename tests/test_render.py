@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile import render
+from fabfile import render, survey
 from fabfile.inventory import Site, load, placeholders
 from fabfile.render import File
 from tests.inventories import INVENTORY, site
@@ -128,6 +128,19 @@ def test_what_fills_a_placeholder_is_quoted_with_the_word_it_stands_in(tmp_path:
     made = site(tmp_path, {"services.api.argv": ["100% {bind}", "$HOME/{port}"]})
     files = by_name(render.app(made, bind=GATEWAY))
     assert f'ExecStart=/home/delta/.bun/bin/bun "100%% {GATEWAY}" "$$HOME/4000"' in files["islandflow-api.service"]
+
+
+def test_without_a_port_for_it_nats_has_no_monitoring_and_nothing_else_knows_of_one(project: Site) -> None:
+    nats = project.infra.nats.model_copy(update={"monitor_port": None})
+    bare = project.model_copy(update={"infra": project.infra.model_copy(update={"nats": nats})})
+    (line,) = [
+        line
+        for line in by_name(render.infra(bare))["islandflow-nats.service"].splitlines()
+        if line.startswith("ExecStart=")
+    ]
+    assert line == "ExecStart=/usr/sbin/nats-server -js -sd /var/lib/islandflow/nats -a 127.0.0.1 -p 4222"
+    assert "nats monitor" not in bare.private_ports and 8222 not in survey.wanted(bare).ports
+    assert 8222 in survey.wanted(project).ports
 
 
 def test_no_unit_sets_a_state_directory(project: Site) -> None:

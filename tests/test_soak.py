@@ -20,7 +20,7 @@ from tests.events import event
 
 MB = 10**6
 ID = "20260101T120000-soak-abcdef"
-NOWHERE = (StreamsRef(1, "p", "/owner"), EdgeRef("/npm", "/npm/db", "npm", "net", ("flow",)), ())
+NOWHERE = (StreamsRef("p", "/owner", {}), EdgeRef("/npm", "/npm/db", "npm", "net", ("flow",)), ())
 DAY = Soak(ID, "ana@laptop", 86400.0, 60.0, (), *NOWHERE)
 EVERY = 60.0
 

@@ -176,10 +176,10 @@ class Server(Table):
 
 
 class Nats(Server):
-    """NATS with JetStream; its monitoring tells which durables are bound."""
+    """NATS with JetStream. Without `monitor_port` it has no monitoring, which is for who may not ask NATS itself."""
 
     scheme = "nats"
-    monitor_port: f.Port
+    monitor_port: f.Port | None = None
 
 
 class Redis(Server):
@@ -306,7 +306,8 @@ class Site(Table):
         """Ports of the VPS that nobody outside needs, by what listens there."""
         served = {service.name: service.port for service in (self.web, self.api) if service.port}
         servers = {server.name: server.port for server in self.servers}
-        monitor = {f"{self.infra.nats.name} monitor": self.infra.nats.monitor_port}
+        port = self.infra.nats.monitor_port
+        monitor = {f"{self.infra.nats.name} monitor": port} if port else {}
         return {**served, "NPM's admin page": self.edge.admin_port, **servers, **monitor}
 
     @property

@@ -22,7 +22,9 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
     found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
-    found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
+    found += (
+        _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to) + _jetstream(site, facts, to)
+    )
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -143,7 +145,8 @@ def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
     held = [listener for listener in facts.listeners if to == "native" or listener.address in _OVERLAPPING]
     if to == "native":
         units |= {server.port: (server.unit, server.distribution_unit) for server in site.servers}
-        units[site.infra.nats.monitor_port] = units[site.infra.nats.port]
+        if site.infra.nats.monitor_port:
+            units[site.infra.nats.monitor_port] = units[site.infra.nats.port]
     return [
         Finding(
             f"port {listener.port} is held by {listener.command or 'another process'} "
@@ -221,6 +224,29 @@ def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
     known = f"would not work in {to}" if found.refused else f"may not work in {to}"
     text = f"the adapter {said.adapter} {known}: {found.text}" if said.adapter else f"provider: {found.text}"
     return [Finding(text, fix, warning=not found.refused)]
+
+
+def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Whether the owner's JetStream can be asked: without it no way back could be seen to have brought the app back.
+
+    Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
+    """
+    found = facts.jetstream
+    if not found.problem or not _nats_runs(site, facts, found.runtime):
+        return []
+    return [
+        Finding(
+            f"whether {found.runtime}'s durables are bound can't be told: {found.problem}",
+            "do so and try again; `inv streams.check` shows whether it helped",
+            warning=not (found.runtime == "docker" and to == "native"),
+        )
+    ]
+
+
+def _nats_runs(site: Site, facts: Facts, runtime: str) -> bool:
+    nats = site.infra.nats
+    here = facts.units.get(nats.unit) if runtime == "native" else facts.containers.get(nats.name)
+    return here is not None and here.running
 
 
 def native_owns(site: Site, facts: Facts) -> list[Finding]:

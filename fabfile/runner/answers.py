@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
 import time
-from typing import Any, Dict, List, Set, Tuple
+from typing import Dict, List, Tuple
 
 from .machine import Seen
 
@@ -60,47 +59,6 @@ def body_of(response: http.client.HTTPResponse, seconds: float) -> bytes:
     if left:
         raise http.client.IncompleteRead(b"".join(parts), left)
     return b"".join(parts)
-
-
-def bound_durables(address: str, monitor: int) -> Dict[str, Dict[str, Any]]:
-    """Durable consumer → whether it is bound and how much it has pending, from JetStream's monitoring.
-
-    Raises OSError or ValueError when the monitoring does not answer, or not as NATS does. `push_bound` is
-    missing from an unbound consumer.
-    """
-    try:
-        return _durables(monitored(address, monitor))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
-
-
-def monitored(address: str, monitor: int) -> Any:
-    """What JetStream's monitoring says of streams and consumers, as JSON gives it. Raises OSError, ValueError."""
-    try:
-        status, _, body = get(address, monitor, "/jsz?streams=1&consumers=1&config=1")
-    except http.client.HTTPException as error:
-        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
-    if status != 200:
-        raise OSError(f"JetStream's monitoring answered {status}")
-    return json.loads(body)
-
-
-def _durables(told: Dict[str, Any]) -> Dict[str, Dict[str, Any]]:
-    found: Dict[str, Dict[str, Any]] = {}
-    for account in told.get("account_details") or []:
-        for stream in account.get("stream_detail") or []:
-            for consumer in stream.get("consumer_detail") or []:
-                found[consumer["name"]] = {
-                    "bound": bool(consumer.get("push_bound")),
-                    "pending": consumer.get("num_pending", 0),
-                    "stream": stream["name"],
-                }
-    return found
-
-
-def unbound(wanted: "Set[str]", found: Dict[str, Dict[str, Any]]) -> Tuple[str, ...]:
-    """The wanted durables that are missing or that nobody is bound to."""
-    return tuple(sorted(name for name in wanted if not found.get(name, {}).get("bound")))
 
 
 def _http(address: str, port: int, path: str) -> Seen:

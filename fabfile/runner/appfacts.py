@@ -39,20 +39,32 @@ class Settings:
 
 @wire
 @dataclass(frozen=True)
-class StreamsRef:
-    """Where the owner's JetStream is: the port of its monitoring in both runtimes, and what tells the owner."""
+class NatsRef:
+    """How a runtime's NATS is asked: its port, the environment whose NATS_URL logs in, its monitoring's port or 0."""
 
-    monitor: int
+    port: int
+    environment: Environment
+    monitor: int = 0
+
+
+@wire
+@dataclass(frozen=True)
+class StreamsRef:
+    """Where the owner's JetStream is: what tells the owner, and how each runtime's NATS is asked."""
+
     project: str
     owner_file: str
+    nats: Dict[str, NatsRef]  # by runtime
+    durables: Tuple[str, ...] = ()  # the app's own; one that is made for fetching is given time to be fetched from
+    apart: float = 0.0  # seconds between two looks that show whether pending messages grow; 0: one look will do
 
 
 @wire
 @dataclass(frozen=True)
 class Consumer:
-    """A durable consumer: how far it was delivered to and acknowledged, and whether somebody is subscribed."""
+    """A durable consumer: how far it was delivered to and acknowledged, and whether somebody receives."""
 
-    bound: bool
+    bound: bool  # somebody is subscribed, or fetches
     pending: int  # messages that were not delivered yet
     unacknowledged: int  # messages that were delivered and not acknowledged yet
     redelivered: int  # of these, the ones that were delivered more than once
@@ -61,6 +73,7 @@ class Consumer:
     floor: int  # stream sequence up to which all is acknowledged
     created: str
     grew: int = 0  # by how many messages `pending` grew between two looks
+    pull: bool = False  # it delivers to who fetches, not to who is subscribed
 
 
 @wire

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Dict, Optional, Tuple, TypeVar
 
-from .appfacts import Environment, JetStream, Provided, ProviderRef, Settings, StreamsRef, UnitFile
+from .appfacts import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Workload:
     protocol: str = ""  # how it answers: http, redis, nats, clickhouse
     path: str = ""  # what http asks for
     durables: Tuple[str, ...] = ()
-    monitor: int = 0  # port of JetStream's monitoring, for the durables
+    nats: Optional[NatsRef] = None  # of whom the durables are asked
 
 
 @wire

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from . import docker, sockets, systemd
-from .answers import answers, bound_durables, unbound
+from .answers import answers
+from .appfacts import Consumer, NatsRef
 from .facts import Container, Health, Listener, Unit, Workload
-from .machine import Machine, Seen
+from .jetstream import address_of, durables_of, read_streams
+from .machine import Machine, Seen, StepFailed
 
 SETTLE = 0.4  # seconds a healthy process must stay the same one
 _LOOP = 5  # restarts after which waiting for the next one is no use
@@ -30,6 +32,7 @@ class _Scene:
     units: Dict[Tuple[str, str], Unit]
     containers: Dict[Tuple[str, str], Container]
     listeners: Tuple[Listener, ...]
+    durables: Dict[str, Dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
 
 
 def healthy(machine: Machine, workloads: Sequence[Workload], settle: float = 0.0) -> Dict[str, Health]:
@@ -189,15 +192,29 @@ def _answer_problem(workload: Workload, address: str, data: Dict[str, Any]) -> s
 
 
 def _durables_problem(scene: _Scene, workload: Workload) -> str:
-    """Asks the JetStream of the workload's own runtime; the other one's would tell of other consumers."""
+    """By the JetStream of the workload's own runtime; the other one's would tell of other consumers."""
+    assert workload.nats is not None
+    try:
+        found = _durables(scene, workload, workload.nats)
+    except (OSError, ValueError, StepFailed) as error:
+        return f"whether its durables are bound can't be told: {error}"
+    known = {name: found[name] for name in sorted(workload.durables) if name in found}
+    loose = {
+        "there is no durable": [name for name in sorted(workload.durables) if name not in known],
+        "durables not bound": [name for name, durable in known.items() if not durable.bound and not durable.pull],
+        "nobody fetches from": [name for name, durable in known.items() if not durable.bound and durable.pull],
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in loose.items() if names)
+
+
+def _durables(scene: _Scene, workload: Workload, nats: NatsRef) -> Dict[str, Consumer]:
+    """All durables, read once for all workloads; once more where nobody waits to fetch. Raises as `read_streams`."""
     address = "127.0.0.1"
     if workload.runtime == "docker":
-        nats = scene.containers.get((workload.project, "nats"))
-        address = nats.address if nats else ""
-        if not address:  # an empty one would mean this host
-            return "the project's nats is on no network"
-    try:
-        loose = unbound(set(workload.durables), bound_durables(address, workload.monitor))
-    except (OSError, ValueError) as error:
-        return f"JetStream's monitoring does not answer: {error}"
-    return f"durables not bound: {', '.join(loose)}" if loose else ""
+        own = {service: found for (project, service), found in scene.containers.items() if project == workload.project}
+        address = address_of(own, workload.project)
+    if workload.runtime not in scene.durables:
+        scene.durables[workload.runtime] = durables_of(read_streams(address, nats))
+    found = scene.durables[workload.runtime]
+    idle = {name for name in workload.durables if name in found and found[name].pull and not found[name].bound}
+    return durables_of(read_streams(address, nats, idle)) if idle else found

@@ -189,8 +189,8 @@ class _Looker:
         """Of the app's own durables: somebody else's, or one that is left over, is nobody's lag."""
         ours = {durable for workload in self._soak.workloads for durable in workload.durables}
         try:
-            _, address = place(self._machine, self._soak.streams)
-            streams = read_streams(address, self._soak.streams.monitor)
+            runtime, address = place(self._machine, self._soak.streams)
+            streams = read_streams(address, self._soak.streams.nats[runtime])
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"JetStream: {said(error)}")
             return {}

@@ -45,7 +45,7 @@ class _Follower:
             if owner != self._runtime or not self._address:
                 self._runtime, self._address = owner, ""
                 self._runtime, self._address = place(self._machine, self._ref)
-            return JetStream(self._runtime, read_streams(self._address, self._ref.monitor))
+            return JetStream(self._runtime, read_streams(self._address, self._ref.nats[self._runtime]))
         except (OSError, ValueError, StepFailed) as error:
             self._address = ""
             return JetStream(self._runtime, problem=said(error))

@@ -134,7 +134,7 @@ def test_starting_means_healthy_with_durables_and_ports(site: Site, docker_serve
     assert set(workloads) == set(site.services) | servers, "that servers stay up is seen with the app, which waits less"
     assert (workloads["api"].port, workloads["api"].path) == (4000, "/health")
     assert len(workloads["api"].durables) == 5
-    assert workloads["compute"].durables and workloads["compute"].monitor == 8222
+    assert workloads["compute"].durables and workloads["compute"].nats
     assert {name for name, workload in workloads.items() if workload.user == "delta"} == set(site.services)
 
 

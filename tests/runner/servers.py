@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -76,16 +74,6 @@ def trickle(line: socket.socket) -> None:
     for _ in range(400):
         line.sendall(b".")
         threading.Event().wait(0.05)
-
-
-def jetstream(**bound: bool) -> bytes:
-    """NATS' monitoring with these durables (underscores for dashes), bound or not."""
-    consumers: list[dict[str, Any]] = [
-        {"name": name.replace("_", "-"), "num_pending": 3, **({"push_bound": True} if is_bound else {})}
-        for name, is_bound in bound.items()
-    ]
-    stream = {"name": "S", "consumer_detail": consumers}
-    return page(body=json.dumps({"account_details": [{"stream_detail": [stream]}]}).encode())
 
 
 def certificate(folder: Path, name: str) -> ssl.SSLContext:

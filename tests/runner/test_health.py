@@ -7,20 +7,21 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fabfile.runner import answers, health
-from fabfile.runner.answers import bound_durables, unbound
+from fabfile.runner import answers, health, jetstream
 from fabfile.runner.facts import Health, Workload
 from fabfile.runner.health import healthy, once_settled, patiently, seen_of
 from fabfile.runner.probes import Answers, Healthy, PortsFree
 from fabfile.runner.sockets import cgroup_of
 
+from .nats_server import Nats, consumer, nats_ref, running
 from .recorder import Recorder
-from .servers import jetstream, page, says, serving, trickle
+from .servers import page, says, serving, trickle
 
 OURS = cgroup_of(os.getpid())
 GONE = 1 << 23  # no process has such an identifier: the kernel's limit is 1 << 22
@@ -135,39 +136,44 @@ def test_who_has_run_for_long_enough_is_not_looked_at_again(
 
 def test_every_durable_must_be_bound(machine: Recorder) -> None:
     shows(machine)
-    with serving(says(jetstream(api_alerts=True, api_prints=False))) as monitor:
-        bound = native(durables=("api-alerts",), monitor=monitor)
+    server = Nats({"S": [consumer("api-alerts", push_bound=True), consumer("api-prints"), consumer("other")]})
+    with running(server) as nats:
+        bound = native(durables=("api-alerts",), nats=nats)
         assert verdict(machine, bound).ok
-        loose = native(durables=("api-alerts", "api-prints", "api-none"), monitor=monitor)
-        assert verdict(machine, loose).text == "durables not bound: api-none, api-prints"
-    assert "monitoring does not answer" in verdict(machine, bound).text
+        loose = native(durables=("api-alerts", "api-prints", "api-none"), nats=nats)
+        assert verdict(machine, loose).text == "there is no durable: api-none; durables not bound: api-prints"
+    text = verdict(machine, bound).text
+    assert text.startswith("whether its durables are bound can't be told: native's NATS at ") and "Errno" not in text
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"\r\n",
-        b"SSH-2.0-x\r\n",
-        page(503),
-        page(body=b"{"),
-        page(body=b"[]"),
-        page(body=b'{"account_details": 1}'),
-        page(body=b'{"account_details": [{"stream_detail": [{"consumer_detail": [{}]}]}]}'),
-        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{}",
-    ],
-)
-def test_a_monitoring_that_answers_nonsense_is_told_and_never_raises(machine: Recorder, answer: bytes) -> None:
+def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jetstream, "FETCH", 0.3)
     shows(machine)
-    with serving(says(answer)) as monitor:
-        found = verdict(machine, native(durables=("x",), monitor=monitor))
-    assert not found.ok and "monitoring does not answer" in found.text
+    pulls = {name: consumer(name, pull=True, num_waiting=int(name == "waits")) for name in ("waits", "polled", "left")}
+    server = Nats({"S": list(pulls.values())}, fetched=("S.polled",))
+    with running(server) as nats:
+        assert verdict(machine, native(durables=("waits",), nats=nats)).ok
+        assert server.connected == 1, "one look told"
+        assert verdict(machine, native(durables=("waits", "polled"), nats=nats)).ok
+        assert verdict(machine, native(durables=("polled", "left"), nats=nats)).text == "nobody fetches from: left"
 
 
-def test_an_account_without_streams_has_no_durables() -> None:
-    with serving(says(page(body=json.dumps({"account_details": None}).encode()))) as monitor:
-        assert bound_durables("127.0.0.1", monitor) == {}
-    assert unbound({"a"}, {"a": {"bound": False}}) == ("a",)
+def test_one_look_is_for_all_that_belong_to_a_runtime(machine: Recorder) -> None:
+    shows(machine)
+    machine.answers["systemctl"] = "\n".join([str(machine.answers["systemctl"])] * 3)
+    server = Nats({"S": [consumer(name, push_bound=True) for name in ("a", "b", "c")]})
+    with running(server) as nats:
+        many = [replace(native(durables=(name,), nats=nats), name=name) for name in ("a", "b", "c")]
+        assert all(found.ok for found in healthy(machine, many).values())
+    assert server.connected == 1
+
+
+@pytest.mark.parametrize("answer", [b"", b"\r\n", b"SSH-2.0-x\r\n", page(503)])
+def test_who_is_no_nats_is_told_and_never_raises(machine: Recorder, answer: bytes) -> None:
+    shows(machine)
+    with serving(says(answer, ask=False)) as port:
+        found = verdict(machine, native(durables=("x",), nats=nats_ref(port)))
+    assert not found.ok and "can't be told: " in found.text and f"127.0.0.1:{port}" in found.text
 
 
 # ── Docker ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,14 +233,16 @@ def test_no_container_at_all(machine: Recorder) -> None:
 
 
 def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> None:
-    with serving(says(jetstream(a=True))) as monitor:
-        workload = docker(durables=("a",), monitor=monitor)
+    with running(Nats({"S": [consumer("a", push_bound=True)]})) as nats:
+        workload = docker(durables=("a",), nats=nats)
         contains(machine, api={}, nats={})
         assert verdict(machine, workload).ok
         contains(machine, api={}, nats={"address": "", "Status": "exited"})
-        assert "nats is on no network" in verdict(machine, workload).text, "the native one's answer is not its"
+        assert "nats is exited" in verdict(machine, workload).text, "the native one's answer is not its"
+        contains(machine, api={}, nats={"address": ""})
+        assert "nats is on no network" in verdict(machine, workload).text
         contains(machine, api={})
-        assert not verdict(machine, workload).ok
+        assert "has no container nats" in verdict(machine, workload).text
 
 
 # ── Protocols ───────────────────────────────────────────────────────────────────────────────────────────────────────

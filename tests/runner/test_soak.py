@@ -19,7 +19,6 @@ import pytest
 from fabfile import shipment
 from fabfile.runner import main as verbs
 from fabfile.runner import ops, recovery, soak, soakverbs
-from fabfile.runner.appfacts import StreamsRef
 from fabfile.runner.codec import decode, encode
 from fabfile.runner.facts import Workload
 from fabfile.runner.machine import CommandFailed
@@ -27,11 +26,11 @@ from fabfile.runner.model import Watch
 from fabfile.runner.soakdata import Lag, Pulse, Sample, Served, Soak
 
 from .fake_edge import FakeEdge
+from .nats_server import Nats, consumer, running, streams_ref
 from .npm_shape import DOMAIN
 from .recorder import Recorder
 from .servers import certificate, page, says, serving
 from .test_edgelog import line as answered
-from .test_jetstream import consumer, told
 from .worlds import World
 
 ID = "20260101T120000-soak-abcdef"
@@ -57,9 +56,9 @@ def edge(tmp_path: Path) -> FakeEdge:
 @pytest.fixture
 def wanted(world: World, edge: FakeEdge, tmp_path: Path) -> Iterator[Soak]:
     """A short soak of a JetStream, an edge and its log; of no workloads, as this machine has no systemd."""
-    monitoring = told(consumer(pending=3), consumer("stranger", pending=900))
+    jetstream = Nats({"ALERTS": [consumer(pending=3), consumer("stranger", pending=900)]})
     with (
-        serving(says(page(body=json.dumps(monitoring).encode()))) as monitor,
+        running(jetstream) as nats,
         serving(says(page()), context=certificate(tmp_path, DOMAIN)) as port,
     ):
         yield Soak(
@@ -68,7 +67,7 @@ def wanted(world: World, edge: FakeEdge, tmp_path: Path) -> Iterator[Soak]:
             seconds=1.0,
             every=0.2,
             workloads=(Workload("api", "other", durables=("api-alerts",)),),
-            streams=StreamsRef(monitor, "p", str(tmp_path / "owner")),
+            streams=streams_ref(tmp_path / "owner", nats.port),
             edge=edge.ref,
             watch=(Watch(DOMAIN, "127.0.0.1", port, DOMAIN, "/"),),
         )
@@ -150,8 +149,7 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
 def test_a_workload_is_seen_with_its_process_its_counter_and_its_memory(world: World, wanted: Soak, root: None) -> None:
     machine = Recorder(world.root, {"systemctl": f"ActiveState=active\nSubState=running\nMainPID={os.getpid()}\n"})
     machine.answers["systemctl"] += "NRestarts=2\nLoadState=loaded\nResult=success\n"
-    monitor = wanted.streams.monitor
-    watched = replace(WORKLOADS[0], durables=(), monitor=monitor)
+    watched = replace(WORKLOADS[0], durables=())
     soak.begin(world.ops, replace(wanted, seconds=0.1, workloads=(watched, WORKLOADS[1])))
     soak.carry_out(world.ops, ID, machine)
     pulse = samples(world)[0].workloads["api"]
@@ -161,7 +159,7 @@ def test_a_workload_is_seen_with_its_process_its_counter_and_its_memory(world: W
 
 def test_what_cannot_be_looked_at_is_told_and_the_rest_is_seen(world: World, wanted: Soak, root: None) -> None:
     machine = Recorder(world.root, {"systemctl": (1, "", "Failed to connect to bus")})
-    nowhere = replace(wanted.streams, monitor=1)
+    nowhere = streams_ref(world.root / "owner")
     soak.begin(world.ops, replace(wanted, seconds=0.1, workloads=WORKLOADS, streams=nowhere))
     soak.carry_out(world.ops, ID, machine)
     found = samples(world)[0]

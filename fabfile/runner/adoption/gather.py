@@ -67,7 +67,7 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Di
         env_files=found,
         differing=envs.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
         copies=_copies(directory, root),
-        jetstream=streams_at(machine, boxes, wanted, root),
+        jetstream=streams_at(boxes, [file.path for file in found]),
     )
 
 
