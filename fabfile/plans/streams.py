@@ -87,11 +87,14 @@ def _durable(site: Site, facts: Facts, service: Service, consumer: Consumer | No
     waiting = f"{consumer.pending} pending{f' (+{consumer.grew} in a second)' if consumer.grew > 0 else ''}"
     counts = f"{waiting}, {consumer.unacknowledged} unacknowledged, {consumer.redelivered} redelivered"
     if consumer.bound:
-        return True, f"bound, {counts}"
+        return True, f"{'fetched from' if consumer.pull else 'bound'}, {counts}"
+    state = f"{'nobody fetches from it' if consumer.pull else 'not bound'}, {counts}"
     if not (health and health.ok):
-        return False, f"not bound, {counts}; {ill}"
+        return False, f"{state}; {ill}"
+    if consumer.pull:
+        return False, f"{state}, though {service.name} runs and looks well: {_cure(site, facts, service)}"
     return False, (
-        f"not bound, {counts}: stolen from {service.name}, which runs, looks well and receives nothing until it is "
+        f"{state}: stolen from {service.name}, which runs, looks well and receives nothing until it is "
         f"restarted: {_cure(site, facts, service)}"
     )
 

@@ -13,6 +13,7 @@ import pytest
 from fabfile.inventory import Backup, Site
 from fabfile.plans import preflight, rollback
 from fabfile.plans.findings import Finding
+from fabfile.runner.appfacts import JetStream
 from fabfile.runner.facts import Checkout, Facts, FileFact
 from tests.facts import changed, listener
 
@@ -103,6 +104,18 @@ CASES = {
     ),
     "somebody holds the port that Docker publishes": Case(
         _holder(4000), r"port 4000 is held by node \(pid 99", "stop that process", to="docker"
+    ),
+    "docker's JetStream can't be asked": Case(
+        _with(jetstream=JetStream("docker", problem="docker's NATS at 172.19.0.3:4222 wants a login")),
+        "whether docker's durables are bound can't be told: docker's NATS at 172.19.0.3:4222 wants a login",
+        "inv streams.check",
+    ),
+    "native's JetStream can't be asked": Case(
+        _with(jetstream=JetStream("native", problem="native's NATS at 127.0.0.1:4222 wants a login")),
+        "whether native's durables are bound can't be told",
+        "inv streams.check",
+        to="docker",
+        warning=True,
     ),
     "the app's user cannot read the env file": Case(
         _with(env_denied="delta cannot read /home/delta/islandflow/.env"),
@@ -323,6 +336,21 @@ def test_listening_everywhere_without_a_firewall_is_warned_about(
     facts = changed(docker_serves, firewall_present=present, firewall_active=active)
     found = preflight.findings(other, facts, "native")
     assert [f"UFW is {state}" in finding.text and finding.warning for finding in found] == [True] * bool(state)
+
+
+@pytest.mark.parametrize("to", ["native", "docker"])
+def test_a_nats_that_is_down_is_health_s_to_tell(
+    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+) -> None:
+    owner = "docker" if to == "native" else "native"
+    facts = start(to, docker_serves, native_serves)
+    down = changed(
+        facts,
+        jetstream=JetStream(owner, problem="can't be reached"),
+        containers={"nats": dataclasses.replace(facts.containers["nats"], state="exited")},
+        units={(unit := site.infra.nats.unit): dataclasses.replace(facts.units[unit], active="failed")},
+    )
+    assert not [finding for finding in preflight.findings(site, down, to) if "durables" in finding.text]
 
 
 def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts) -> None:

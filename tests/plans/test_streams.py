@@ -126,6 +126,14 @@ def test_a_stolen_durable_is_named_with_the_cure(site: Site, runtime: str, name:
     assert found[name].endswith(cure)
 
 
+def test_a_durable_made_for_fetching_is_told_in_its_own_words(site: Site) -> None:
+    rows = {what: text for what, _, text in streams.checks(site, durable(facts(site), "api-alerts", pull=True))}
+    assert rows["api-alerts"] == "fetched from, 0 pending, 2 unacknowledged, 0 redelivered"
+    text = bad(site, durable(facts(site), "api-alerts", pull=True, bound=False))["api-alerts"]
+    assert text.startswith("nobody fetches from it, 0 pending") and "stolen" not in text
+    assert text.endswith("though api runs and looks well: inv app.restart --scope api")
+
+
 def test_a_durable_whose_service_is_down_is_not_called_stolen(site: Site) -> None:
     found = durable(facts(site), "api-alerts", bound=False)
     health = {**found.health, "native/api": Health("api", "native", False, "unit is inactive/dead")}
