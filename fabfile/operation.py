@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fabfile import following, inventory, plan, preview, recording, soaking, status, survey
+from fabfile import following, inventory, plan, preview, recording, soaking, status, survey, workloads
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
-from fabfile.inventory import Site
+from fabfile.inventory import RUNTIMES, Site
 from fabfile.plan import Plan
 from fabfile.plans import edge, preflight
 from fabfile.plans.findings import Finding
@@ -77,6 +77,7 @@ class Operation:
         self._refuse_held(facts)
         warnings = self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
         built = plan.identified(edge.heeded(self.site, facts, build(self.site, facts)), facts.versions, warnings)
+        built = _accounted(self.site, built, facts)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self.report.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
@@ -216,6 +217,13 @@ class Operation:
         if not told:
             raise UsageError("no plan has run on this host yet", next_step="inv status shows what runs.")
         return str(told[-1]["id"])
+
+
+def _accounted(site: Site, built: Plan, facts: Facts) -> Plan:
+    """The plan, which tells in its end what runs, and whether that was so before."""
+    everything = tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
+    well = tuple(key for key, verdict in facts.health.items() if verdict.ok)
+    return replace(built, workloads=built.workloads or everything, well=well)
 
 
 def report_checks(report: Report, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -100,7 +100,7 @@ def ending(event: Event) -> CutoverError | None:
     if outcome == "reverted":
         return Failed(
             f"{event['plan']} was taken back: {evidence.get('why')}",
-            state=f"Everything is as before. Up: {', '.join(up) or 'nothing that the plan knows of'}.",
+            state=_as_before(evidence.get("health", {}), up, evidence.get("lost", ())),
             next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
         )
     return HandsNeeded(
@@ -109,6 +109,21 @@ def ending(event: Event) -> CutoverError | None:
         up=up,
         down=down,
         next_step=f"Mend the cause on the VPS, then: inv resume --plan {event['plan']}",
+    )
+
+
+def _as_before(health: Mapping[str, str], up: Sequence[str], lost: Sequence[str]) -> str:
+    """What stands after a plan was taken back: no more than was looked at."""
+    if not health:
+        return "Every step of it is undone. What runs was not looked at."
+    if "unknown" in health:
+        return f"Every step of it is undone. What runs could not be told: {health['unknown']}"
+    state = f"Up: {', '.join(up) or 'nothing'}."
+    if not lost:
+        return f"Everything is as before. {state}"
+    told = "; ".join(f"{key} ({health[key]})" for key in lost)
+    return (
+        f"Every step of it is undone, but not everything runs as before.\n{state}\nHealthy before, and not now: {told}"
     )
 
 

@@ -6,12 +6,13 @@ import dataclasses
 from pathlib import PurePosixPath
 
 from fabfile import render, workloads
-from fabfile.inventory import BRIDGE, RUNTIMES, Site
+from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.runner import ops
 from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.edge import HostFact
-from fabfile.runner.facts import EdgeRef, Facts, Program, Wanted, Workload
+from fabfile.runner.facts import EdgeRef, Facts, Need, Program, Wanted, Workload
+from fabfile.runner.needs import ENTER, READ, RUN
 
 __all__ = [
     "DAEMON",
@@ -20,14 +21,17 @@ __all__ = [
     "edge_ref",
     "edge_runtime",
     "health_of",
+    "needs",
     "owner",
     "provider",
+    "sources",
     "static",
     "streams",
     "streams_ref",
     "wanted",
 ]
 
+_SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
 _APART = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
 
@@ -66,7 +70,26 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         streams=streams_ref(site) if versions else None,
         redis_data=(site.infra.redis.data,),
         disks=(str(ops.ROOT), site.app.data_root),
+        needs=needs(site),
     )
+
+
+def needs(site: Site) -> tuple[Need, ...]:
+    """What native units cannot start without, besides the app's env file, which has facts of its own."""
+    user, app = site.app.user, site.app
+    found = [Need(app.bun, RUN, user), Need(site.runtimes.native.overrides_file, READ, user)]
+    for service in site.scope("full"):
+        found.append(Need(service.directory, ENTER, user))
+        found += [Need(path, READ, user) for path in sources(service)]
+    found += [Need(server.binary, RUN) for server in site.servers]
+    found += [Need(path, READ) for path in (site.infra.redis.config, site.infra.clickhouse.config)]
+    return tuple(dict.fromkeys(found))
+
+
+def sources(service: Service) -> tuple[str, ...]:
+    """The files of the checkout among the words that Bun gets to start a service."""
+    words = [word for word in service.argv if word.endswith(_SOURCES) and "{" not in word]
+    return tuple(str(PurePosixPath(service.directory, word)) for word in words)
 
 
 def health_of(chosen: tuple[Workload, ...], patience: float) -> Wanted:
@@ -167,7 +190,6 @@ def _files(site: Site) -> tuple[str, ...]:
     return (
         *(file.path for file in rendered),
         *folders,
-        site.app.bun,
         *([site.backup.hook] if site.backup.hook else []),
         *(path for pair in pairs if snapshot for path in pair),
         site.infra.clickhouse.config,

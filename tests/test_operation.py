@@ -61,6 +61,15 @@ def test_a_plan_is_surveyed_for_shipped_and_followed(host: FakeHost, capsys: pyt
     assert "✓ files 1.5 s" in capsys.readouterr().out
 
 
+def test_every_plan_tells_in_its_end_what_runs_and_what_did_before(host: FakeHost) -> None:
+    health = {"native/api": Health("api", "native", True, "healthy"), "native/web": Health("web", "native", False, "x")}
+    host.facts = Facts(host=GOOD_HOST, health=health)
+    operation().apply(build)
+    [plan] = host.shipped
+    assert {"native/api", "docker/redis"} <= {f"{w.runtime}/{w.name}" for w in plan.workloads}
+    assert plan.well == ("native/api",)
+
+
 def test_a_plan_whose_results_are_there_ships_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = Facts(host=GOOD_HOST, files={"/etc/x": THERE})
     operation().apply(build)

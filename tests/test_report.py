@@ -140,6 +140,25 @@ def test_a_reverted_plan_says_why_and_what_is_up() -> None:
     assert "as before" in error.state and "docker/api" in error.state and "native/api" not in error.state
 
 
+@pytest.mark.parametrize(
+    ("evidence", "state"),
+    [
+        ({"health": HEALTH}, "Everything is as before. Up: docker/api."),
+        ({"health": {"native/api": "unit is failed/failed"}}, "Everything is as before. Up: nothing."),
+        ({"health": {}}, "Every step of it is undone. What runs was not looked at."),
+        ({"health": {"unknown": "StepFailed: no bus"}}, "undone. What runs could not be told: StepFailed: no bus"),
+        (
+            {"health": HEALTH, "lost": ["native/api"]},
+            "not everything runs as before.\nUp: docker/api.\n"
+            "Healthy before, and not now: native/api (islandflow-api.service is inactive)",
+        ),
+    ],
+)
+def test_of_a_plan_that_was_taken_back_no_more_is_claimed_than_was_seen(evidence: dict[str, Any], state: str) -> None:
+    error = report.ending(finished("reverted", why="no", **evidence))
+    assert error is not None and error.state.endswith(state)
+
+
 def test_a_stuck_plan_says_what_is_up_and_what_is_down_and_how_to_go_on() -> None:
     error = report.ending(
         finished("stuck", why="api is down", stuck_at="docker: stop", error="Docker does not answer", health=HEALTH)

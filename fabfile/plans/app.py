@@ -69,7 +69,7 @@ def restart(site: Site, facts: Facts, scope: str) -> Steps:
     step = Step(
         "app: restart",
         Restart(_units(services), site.app.user, timeout=stopping(site, services)),
-        Undo(),
+        Undo(verify=as_healthy(facts, _native(site, services)), deadline=site.timeouts.health),
         verify=(Healthy(_native(site, services)),),
         deadline=site.timeouts.health,
     )

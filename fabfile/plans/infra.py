@@ -65,7 +65,7 @@ def restart(site: Site, facts: Facts) -> Steps:
         Step(
             "infra: restart",
             Restart(_units(site), timeout=_stopping(site)),
-            Undo(),
+            Undo(verify=as_healthy(facts, workloads.of_servers(site, "native")), deadline=site.timeouts.health),
             verify=(Healthy(workloads.of_servers(site, "native")),),
             deadline=site.timeouts.health,
         ),

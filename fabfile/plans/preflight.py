@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plan import Steps
-from fabfile.plans import boot, data, edge, infra, provider, versions
+from fabfile.plans import boot, data, edge, infra, provider, units, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npmaction import EdgeAction
@@ -102,8 +102,6 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
 
 
 def _environment(site: Site, facts: Facts) -> list[Finding]:
-    if facts.env_error:
-        return [Finding(f"env file: {facts.env_error}", "make it readable, or correct app.env_file")]
     return [
         Finding(
             f"{name} is set in the env file, and this version of the app takes any text in it, even false, for true "
@@ -131,11 +129,7 @@ def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
 def _native(site: Site, facts: Facts) -> list[Finding]:
     found = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
     found += _firewall(site, facts)
-    if facts.files[site.app.bun].kind not in ("file", "other"):
-        found.append(Finding(f"Bun is not at {site.app.bun}", "install it there, or correct app.bun"))
-    if facts.env_denied:
-        found.append(Finding(f"env file: {facts.env_denied}", f"on the VPS: chown it to {site.app.user}, mode 600"))
-    return found
+    return found + units.before_installing(site, facts, site.scope("full"))
 
 
 def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
@@ -258,9 +252,14 @@ def native_owns(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(f"{who}, so native units would not start", "inv cutover hands it over as a whole")]
 
 
-def app_may_run(site: Site, facts: Facts) -> list[Finding]:
-    """What stands against running native services."""
-    return native_owns(site, facts) + no_manager(site, facts)
+def app_may_run(site: Site, facts: Facts, scope: str) -> list[Finding]:
+    """What stands against starting the scope's units, running or not."""
+    return native_owns(site, facts) + no_manager(site, facts) + units.of_services(site, facts, scope)
+
+
+def servers_may_run(site: Site, facts: Facts) -> list[Finding]:
+    """What stands against starting the native servers."""
+    return native_owns(site, facts) + units.of_servers(site, facts)
 
 
 def docker_may_run(site: Site, facts: Facts) -> list[Finding]:

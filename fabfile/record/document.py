@@ -98,6 +98,7 @@ class Document:
     diffs: tuple[Diff, ...]
     limitations: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    lost: tuple[str, ...] = ()  # what was healthy before a plan that was taken back, and was not after it
 
     @property
     def up(self) -> str:
@@ -169,6 +170,7 @@ def document(
             *limitations,
         ),
         decisions=tuple(decisions),
+        lost=tuple(ending.get("lost", ())),
     )
 
 

@@ -18,7 +18,7 @@ _TEMPLATES: Final = Path(__file__).parent.parent.parent / "templates/record"
 ENDED: Final = {
     "done": "This plan was carried out.",
     "nothing": "This plan found nothing to do.",
-    "reverted": "This plan was taken back: everything is as it was before it.",
+    "reverted": "This plan was taken back: every step of it is undone.",
     "stuck": "This plan stopped half-way: hands were needed.",
     "locked": "This plan did not begin: another one held the lock.",
     "unfinished": "This plan has not come to its end.",
@@ -27,12 +27,17 @@ ENDED: Final = {
 
 def html(made: Document) -> str:
     """The page, self-contained."""
-    return _jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=ENDED[made.outcome])
+    return _jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=_ended(made))
 
 
 def markdown(made: Document) -> str:
     """The same as Markdown."""
-    return _jinja(False).get_template("record.md.j2").render(doc=made, ended=ENDED[made.outcome])
+    return _jinja(False).get_template("record.md.j2").render(doc=made, ended=_ended(made))
+
+
+def _ended(made: Document) -> str:
+    lost = f" Healthy before it, and not after it: {', '.join(made.lost)}." if made.lost else ""
+    return ENDED[made.outcome] + lost
 
 
 @cache

@@ -180,7 +180,10 @@ class Engine:
 
     def _finish(self, outcome: str, **evidence: Any) -> str:
         self.journal.release()
-        self.journal.write("finished", None, outcome=outcome, health=self._account(outcome), **evidence)
+        health = self._account(outcome)
+        if outcome == "reverted":
+            evidence["lost"] = [key for key in self.plan.well if health.get(key, "healthy") != "healthy"]
+        self.journal.write("finished", None, outcome=outcome, health=health, **evidence)
         return outcome
 
     def _account(self, outcome: str) -> Dict[str, str]:

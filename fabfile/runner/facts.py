@@ -76,6 +76,16 @@ class EdgeLogin:
 
 @wire
 @dataclass(frozen=True)
+class Need:
+    """What a unit cannot start without: a file to read, a program to run, a directory to enter."""
+
+    path: str
+    how: str  # read, run, enter
+    user: str = ""  # who must be able to; empty: root
+
+
+@wire
+@dataclass(frozen=True)
 class Wanted:
     """Which facts to gather. Every field left empty costs nothing."""
 
@@ -108,6 +118,7 @@ class Wanted:
     disks: Tuple[str, ...] = ()  # folders whose file systems' free space is wanted
     host: bool = False
     ops: bool = False
+    needs: Tuple[Need, ...] = ()
 
 
 @wire
@@ -273,6 +284,7 @@ class Facts:
     redis_formats: Dict[str, int] = field(default_factory=dict)
     disks: Dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: Dict[str, Any] = field(default_factory=dict)
+    lacking: Dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
 
     def unit(self, name: str, user: str = "") -> Optional[Unit]:
         """A unit's facts; None when nobody asked for it."""

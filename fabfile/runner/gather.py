@@ -11,7 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
-from . import docker, environment, git, health, jetstream, paths, provider, sockets, static, systemd, ufw, versions
+from . import (
+    docker,
+    environment,
+    git,
+    health,
+    jetstream,
+    needs,
+    paths,
+    provider,
+    sockets,
+    static,
+    systemd,
+    ufw,
+    versions,
+)
 from .envfile import read_env
 from .facts import Facts, Wanted
 from .machine import CommandFailed, Machine, StepFailed, said
@@ -217,6 +231,10 @@ def _ops(machine: Machine, wanted: Wanted) -> Found:
     return {"ops": stored(machine.ops)}
 
 
+def _needs(machine: Machine, wanted: Wanted) -> Found:
+    return {"lacking": needs.lacking(machine, wanted.needs)}
+
+
 _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
@@ -243,4 +261,5 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.redis_data, _redis),
     (lambda w: w.disks, _disks),
     (lambda w: w.ops, _ops),
+    (lambda w: w.needs, _needs),
 ]

@@ -140,6 +140,7 @@ class Plan:
     hold_limit: float = 0.0
     watch: Tuple[Watch, ...] = ()
     workloads: Tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
+    well: Tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
     id: str = ""
     who: str = ""
     # For the record: what was asked for, what runs there, and what preflight found but did not refuse.

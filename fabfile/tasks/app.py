@@ -32,7 +32,7 @@ def start(
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
-        judge=preflight.app_may_run,
+        judge=lambda site, facts: preflight.app_may_run(site, facts, scope),
     )
 
 
@@ -60,7 +60,7 @@ def restart(
             watch=watches(site),
         ),
         judge=lambda site, facts: (
-            preflight.app_may_run(site, facts)
+            preflight.app_may_run(site, facts, scope)
             + preflight.parking_lot(site, facts)
             + preflight.edge_problems(app.restart(site, facts, scope), facts)
         ),

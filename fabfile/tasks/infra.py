@@ -36,7 +36,7 @@ def start(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: b
         lambda site, facts: Plan(
             "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
         ),
-        judge=preflight.native_owns,
+        judge=preflight.servers_may_run,
     )
 
 

@@ -62,7 +62,7 @@ def rollback(
     if ref:
         operation.apply(
             lambda site, facts: back.release(site, facts, ref, scope),
-            judge=lambda site, facts: preflight.app_may_run(site, facts) + back.dirty(site, facts),
+            judge=lambda site, facts: preflight.app_may_run(site, facts, scope) + back.dirty(site, facts),
         )
     else:
         operation.apply(

@@ -92,9 +92,14 @@ CASES = {
         _with(versions={"native/redis": ""}), "not installed on the VPS: redis-server$", "install their packages"
     ),
     "Bun is not there": Case(
-        lambda site, facts: changed(facts, files={site.app.bun: FileFact(site.app.bun, "missing")}),
-        "Bun is not at /home/delta/.bun/bin/bun",
+        lambda site, facts: changed(facts, lacking={site.app.bun: f"there is no {site.app.bun}"}),
+        "there is no /home/delta/.bun/bin/bun: no service would start",
         "app.bun",
+    ),
+    "a service's directory is not there": Case(
+        lambda site, facts: changed(facts, lacking={site.api.directory: "delta cannot enter x"}),
+        "delta cannot enter x: api would not start",
+        "correct services.api",
     ),
     "somebody holds the API's port": Case(_holder(4000), r"port 4000 is held by node \(pid 99", "stop that process"),
     "somebody holds the monitoring's port": Case(_holder(8222), "port 8222 is held by node", "stop that process"),

@@ -55,6 +55,13 @@ def test_a_failed_step_that_was_taken_back_says_of_each_what_it_was() -> None:
     assert "failed: exit 1" in failed and again.endswith("| stuck: port 4000 is held by a stranger |")
 
 
+def test_what_was_lost_by_a_plan_that_was_taken_back_is_in_the_first_lines() -> None:
+    last = {**journals.REVERTED[-1], "evidence": {**journals.REVERTED[-1]["evidence"], "lost": ["docker/web"]}}
+    doc = document([*journals.REVERTED[:-1], last])
+    for text in (page.html(doc), page.markdown(doc)):
+        assert "every step of it is undone. Healthy before it, and not after it: docker/web." in text
+
+
 @given(st.lists(st.text(alphabet="`+- ax", max_size=12), max_size=6).map(tuple))
 def test_no_line_of_a_diff_ends_its_fence(lines: tuple[str, ...]) -> None:
     fence = page._fence(lines)

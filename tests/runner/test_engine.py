@@ -253,6 +253,22 @@ def test_what_was_taken_back_gets_time_to_come_up_before_it_is_told_of(
     assert [seconds > 0 for seconds in given] == [patient]
 
 
+def test_what_was_healthy_before_and_is_not_after_the_way_back_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fabfile.runner import engine
+    from fabfile.runner.facts import Health
+
+    found = {
+        f"native/{name}": Health(name, "native", name == "web", "healthy" if name == "web" else "x")
+        for name in ("api", "web", "nats")
+    }
+    monkeypatch.setattr(engine, "once_settled", lambda *_: found)
+    plan = Plan("test", (world.step("a", "after do"),), well=("native/api", "native/web", "docker/api"), id="p1")
+    assert world.execute(plan)[0] == "reverted"
+    assert world.events(plan)[-1]["evidence"]["lost"] == ["native/api"]
+
+
 def test_the_journal_tells_what_the_record_begins_with(world: World) -> None:
     plan = Plan("test", (world.step("a"),), id="p1", who="ana", versions={"native/redis": "8"}, warnings=("a second",))
     world.execute(plan)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fabfile.runner.facts import Wanted
+from fabfile.runner.facts import Need, Wanted
 from fabfile.runner.gather import gather
 from fabfile.runner.machine import Machine, Result
 
@@ -83,3 +83,40 @@ def test_a_firewall_may_be_absent(tmp_path: Path) -> None:
 
     found = gather(Bare(tmp_path), Wanted(firewall=True))
     assert (found.firewall_present, found.firewall_active, found.firewall_error) == (False, False, "")
+
+
+@pytest.fixture
+def place(root: None) -> Iterator[Path]:
+    """A folder that is not below one that is private to root."""
+    made = Path("/run") / f"islandflow-test-{os.getpid()}"
+    made.mkdir(mode=0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
+def test_what_a_unit_needs_is_looked_for_as_whom_it_runs(tmp_path: Path, place: Path) -> None:
+    open_folder, shut, program = place / "open folder", place / "shut", place / "program"
+    open_folder.mkdir(mode=0o755)
+    shut.mkdir(mode=0o700)
+    program.write_text("x")
+    (shut / "file").write_text("x")
+    wanted = (
+        Need(str(open_folder), "enter", "nobody"),
+        Need(str(shut), "enter", "nobody"),
+        Need(str(shut / "file"), "read", "nobody"),
+        Need(str(program), "run"),
+        Need(str(program) + "s", "run"),
+        Need(str(program), "enter"),
+    )
+    found = gather(Machine(tmp_path), Wanted(needs=wanted)).lacking
+    assert found == {
+        str(shut): f"nobody cannot enter {shut}",
+        str(shut / "file"): f"nobody cannot read {shut}/file",
+        str(program): f"{program} is no directory",
+        f"{program}s": f"there is no {program}s",
+    }
+    assert gather(Machine(tmp_path), Wanted(needs=wanted[3:4])).lacking == {str(program): f"root cannot run {program}"}
+    nobody = (Need(str(program), "read", "islandflow-nobody"),)
+    assert "no user islandflow-nobody" in gather(Machine(tmp_path), Wanted(needs=nobody)).lacking[str(program)]

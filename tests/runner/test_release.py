@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,14 @@ def test_a_file_that_an_older_commit_does_not_have_is_left_out(flow: Repository,
     action = flow.release()
     action.do(machine, action.before(flow.facts))
     assert (flow.path / "code").read_text() == "one"
+
+
+def test_a_commit_that_is_not_there_moves_and_restarts_nothing_on_the_way_back_either(
+    flow: Repository, machine: WithoutSystemd
+) -> None:
+    action = replace(flow.release(), ref="no-such-commit")
+    before = action.before(flow.facts)
+    with pytest.raises(CommandFailed, match="rev-parse"):
+        action.do(machine, before)
+    assert "nothing was restarted" in action.restore(machine, before)["why"]
+    assert not any("systemctl" in argv[0] or argv[0] == "/bin/sh" for argv, _, _ in machine.started)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
 from .. import git, systemd
+from ..atomic import put
 from ..codec import wire
 from ..envfile import read_env
 from ..facts import Facts, Wanted
@@ -70,8 +72,11 @@ class Release(Action):
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
+        wanted = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
+        machine.backups.mkdir(mode=0o700, parents=True, exist_ok=True)
+        put(_moved(machine), b"", 0o600, str(os.geteuid()), str(os.getegid()))
         git.discard(machine, self.checkout, self.user, self.rewritten)
-        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", self.ref, "--")
+        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", wanted, "--")
         self._build(machine)
         return {
             "from": before["head"],
@@ -79,6 +84,8 @@ class Release(Action):
         }
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        if not _moved(machine).exists():
+            return {"why": "the code was not moved, and nothing was restarted"}
         # --force: what differs now was made by the build; changes of somebody's were refused by preflight.
         git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--force", before["back"], "--")
         self._build(machine)
@@ -94,6 +101,11 @@ class Release(Action):
 
     def describe(self) -> str:
         return f"move {self.checkout} to {self.ref}, install, build and restart {', '.join(self.units)}"
+
+
+def _moved(machine: Machine) -> Path:
+    """Where it is noted that the code is about to move: before that there is nothing to take back."""
+    return machine.backups / "release-moved"
 
 
 def _matches(name: str, pattern: str) -> bool:
