@@ -9,33 +9,36 @@ from typing import Dict, List, Tuple
 
 from .machine import Seen
 
-TIMEOUT = 2.0  # seconds; on the same host an answer takes milliseconds
+TIMEOUT = 10.0  # seconds, where nobody says how long; a server that has much to do takes some
 
 
-def answers(protocol: str, address: str, port: int, path: str = "/") -> Seen:
-    """Whether the server at address:port answers as its protocol should."""
+def answers(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT) -> Seen:
+    """Whether the server at address:port answers as its protocol should; `slow` in the data: not in time."""
     try:
         if protocol == "http":
-            return _http(address, port, path)
+            return _http(address, port, path, timeout)
         if protocol == "clickhouse":
-            return _clickhouse(address, port)
+            return _clickhouse(address, port, timeout)
         if protocol == "redis":
-            return _line(address, port, b"PING\r\n", b"+PONG")
+            return _line(address, port, b"PING\r\n", b"+PONG", timeout)
         if protocol == "nats":
-            return _line(address, port, b"", b"INFO {")
+            return _line(address, port, b"", b"INFO {", timeout)
     except (OSError, http.client.HTTPException) as error:
-        return Seen(False, f"no answer on {address}:{port}: {error or type(error).__name__}")
+        data = {"slow": True} if isinstance(error, socket.timeout) else {}
+        return Seen(False, f"no answer on {address}:{port}: {error or type(error).__name__}", data)
     return Seen(False, f"unknown protocol {protocol!r}")
 
 
-def get(address: str, port: int, path: str, method: str = "GET") -> Tuple[int, Dict[str, str], bytes]:
+def get(
+    address: str, port: int, path: str, method: str = "GET", timeout: float = TIMEOUT
+) -> Tuple[int, Dict[str, str], bytes]:
     """Status, headers (names in lower case) and body of one plain request. Raises OSError, HTTPException."""
-    connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
         connection.request(method, path, headers={"Connection": "close"})
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, headers, body_of(response, TIMEOUT)
+        return response.status, headers, body_of(response, timeout)
     finally:
         connection.close()
 
@@ -61,21 +64,20 @@ def body_of(response: http.client.HTTPResponse, seconds: float) -> bytes:
     return b"".join(parts)
 
 
-def _http(address: str, port: int, path: str) -> Seen:
-    status, headers, _ = get(address, port, path)
+def _http(address: str, port: int, path: str, timeout: float) -> Seen:
+    status, headers, _ = get(address, port, path, timeout=timeout)
     data = {"status": status, "headers": {k: v for k, v in headers.items() if k.startswith("x-")}}
     return Seen(200 <= status < 400, f"GET :{port}{path} answers {status}", data)
 
 
-def _clickhouse(address: str, port: int) -> Seen:
-    status, _, body = get(address, port, "/ping")
+def _clickhouse(address: str, port: int, timeout: float) -> Seen:
+    status, _, body = get(address, port, "/ping", timeout=timeout)
     said = body.decode(errors="replace").strip()
     return Seen(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
 
 
-def _line(address: str, port: int, ask: bytes, expected: bytes) -> Seen:
-    with socket.create_connection((address, port), TIMEOUT) as connection:
-        connection.settimeout(TIMEOUT)
+def _line(address: str, port: int, ask: bytes, expected: bytes, timeout: float) -> Seen:
+    with socket.create_connection((address, port), timeout) as connection:
         connection.sendall(ask)
         said = connection.recv(512)
     return Seen(said.startswith(expected), f":{port} answers {said[:40]!r}")

@@ -1,24 +1,32 @@
-"""Asks an upstream as the edge would: its name resolved by DNS, from the edge's own network namespace.
-
-A script of its own as well: `nsenter` starts it inside the container's network namespace, where it reads the
-question from its argument and prints the answers. So it imports nothing but the standard library.
-"""
+"""Asks an upstream as the edge would: its name resolved by DNS, from the edge's own network namespace."""
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import ipaddress
-import json
 import os
 import socket
 import ssl
 import struct
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, Tuple
 
-TIMEOUT = 2.0  # seconds; a packet that a firewall drops is never answered
+TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
+CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
 Answer = Dict[str, Any]
+
+_CLONE_NEWNET = 0x40000000
+
+
+def enter_network(pid: int) -> None:
+    """Have the sockets that this thread opens be of the network namespace of `pid`, setns(2), until the thread ends.
+
+    Raises OSError.
+    """
+    with open(f"/proc/{pid}/ns/net") as namespace:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+            number = ctypes.get_errno()
+            raise OSError(number, f"the edge's network cannot be entered: {os.strerror(number)}")
 
 
 def ask(
@@ -29,14 +37,18 @@ def ask(
     Certificates are not verified: this asks the origin by its address. Raises OSError, HTTPException.
     """
     with socket.create_connection((address, port), timeout) as plain:
-        connection = http.client.HTTPConnection(domain, timeout=timeout)
-        connection.sock = _wrapped(plain, domain) if tls else plain
-        try:
-            connection.request("GET", path, headers={"Connection": "close", "User-Agent": "islandflow-probe"})
-            response = connection.getresponse()
-            return response.status, {name.lower(): value for name, value in response.getheaders()}
-        finally:
-            connection.close()
+        return _ask_over(plain, domain, path, tls, timeout)
+
+
+def _ask_over(plain: socket.socket, domain: str, path: str, tls: bool, timeout: float) -> Tuple[int, Dict[str, str]]:
+    connection = http.client.HTTPConnection(domain, timeout=timeout)
+    connection.sock = _wrapped(plain, domain) if tls else plain
+    try:
+        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "islandflow-probe"})
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}
+    finally:
+        connection.close()
 
 
 def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) -> List[str]:
@@ -61,9 +73,9 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
 
 
 def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> List[Answer]:
-    """What each address of `host` answers: `kind` is answer, open, silent, refused, unknown or broken.
+    """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
 
-    With an empty path only a connection is asked for (`open`).
+    With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.
     """
     try:
         addresses = [host] if _is_address(host) else resolve(host, server, timeout)
@@ -74,26 +86,28 @@ def probe(host: str, port: int, path: str, domain: str, server: str, timeout: fl
 
 def _probe_address(address: str, port: int, path: str, domain: str, timeout: float) -> Answer:
     try:
-        socket.create_connection((address, port), timeout).close()
+        plain = socket.create_connection((address, port), min(timeout, CONNECT))
     except socket.timeout:  # not TimeoutError before Python 3.10
-        return {"kind": "silent", "address": address, "text": f"no answer within {timeout:g} s"}
+        text = f"no answer within {min(timeout, CONNECT):g} s"
+        return {"kind": "silent", "address": address, "text": text}
     except OSError as error:
         kind = "refused" if isinstance(error, ConnectionRefusedError) else "broken"
         return {"kind": kind, "address": address, "text": str(error)}
-    if not path:
-        return {"kind": "open", "address": address, "text": "accepts connections"}
+    with plain:
+        plain.settimeout(timeout)
+        if not path:
+            return {"kind": "open", "address": address, "text": "accepts connections"}
+        return {"address": address, **_page(plain, path, domain, timeout)}
+
+
+def _page(plain: socket.socket, path: str, domain: str, timeout: float) -> Answer:
     try:
-        status, headers = ask(address, port, domain, path, timeout=timeout)
+        status, headers = _ask_over(plain, domain, path, False, timeout)
+    except socket.timeout:
+        return {"kind": "slow", "text": f"accepts connections, but no answer within {timeout:.1f} s"}
     except (OSError, http.client.HTTPException) as error:
-        text = f"accepts connections, but: {error or type(error).__name__}"
-        return {"kind": "broken", "address": address, "text": text}
-    return {
-        "kind": "answer",
-        "address": address,
-        "status": status,
-        "headers": headers,
-        "text": f"answers {status}",
-    }
+        return {"kind": "broken", "text": f"accepts connections, but: {error or type(error).__name__}"}
+    return {"kind": "answer", "status": status, "headers": headers, "text": f"answers {status}"}
 
 
 def _is_address(host: str) -> bool:
@@ -132,9 +146,3 @@ def _wrapped(plain: socket.socket, domain: str) -> ssl.SSLSocket:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context.wrap_socket(plain, server_hostname=domain)
-
-
-if __name__ == "__main__":
-    asked = json.loads(sys.argv[1])
-    with ThreadPoolExecutor(max_workers=len(asked) or 1) as pool:  # side by side: silence takes its time
-        print(json.dumps(list(pool.map(lambda question: probe(**question), asked))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import platform
 import time
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ class Engine:
         self.journal.write("start", None, **self._heading())
         taken: List[Taken] = []
         with Watcher(self.plan.watch, self.journal) as watcher:
+            self.machine.served_since = watcher.served_since
             ending: Dict[str, Any] = {}
             try:
                 self._forward(taken)
@@ -100,8 +100,7 @@ class Engine:
         ends = time.monotonic() + deadline
         seen: List[str] = []
         for probe in probes:
-            look = functools.partial(probe.look, self.machine)
-            seen.append(self.machine.until(look, ends - time.monotonic()).text)
+            seen.append(probe.until(self.machine, ends - time.monotonic()).text)
         return seen
 
     def _await_word(self) -> None:

@@ -8,15 +8,17 @@ owner took its consumers an API still says ok while it receives nothing.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import docker, sockets, systemd
-from .answers import answers
+from .answers import TIMEOUT, answers
 from .appfacts import Consumer, NatsRef
+from .asking import GLANCE, Ask, Inquiry
 from .facts import Container, Health, Listener, Unit, Workload
 from .jetstream import address_of, durables_of, read_streams
 from .machine import Machine, Seen, StepFailed
@@ -35,14 +37,27 @@ class _Scene:
     durables: Dict[str, Dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
 
 
-def healthy(machine: Machine, workloads: Sequence[Workload], settle: float = 0.0) -> Dict[str, Health]:
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a workload before it is asked anything, and by which key its answer is kept."""
+
+    workload: Workload
+    problems: List[str]
+    data: Dict[str, Any]
+    key: str
+
+
+def healthy(
+    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, inquiry: Optional[Inquiry] = None
+) -> Dict[str, Health]:
     """One verdict for each workload, keyed "runtime/name".
 
     With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one look
     cannot tell a crash loop from a start. What is younger is looked at again at that age, since requests may wait.
+    The `inquiry` of many looks remembers from one to the next what a process has answered, and what it still owes.
     """
     first = _scene(machine, workloads)
-    verdicts = {f"{w.runtime}/{w.name}": _verdict(first, w) for w in workloads}
+    verdicts = _verdicts(first, workloads, inquiry)
     missing = settle - min((_age(_identity(first, workload)[0]) for workload in workloads), default=settle)
     if missing > 0 and all(verdict.ok for verdict in verdicts.values()):
         time.sleep(missing)
@@ -58,9 +73,10 @@ def healthy(machine: Machine, workloads: Sequence[Workload], settle: float = 0.0
 def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
     last: Dict[str, Health] = {}
+    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
     def look() -> Seen:
-        last.update(healthy(machine, workloads, SETTLE if seconds else 0.0))
+        last.update(healthy(machine, workloads, SETTLE if seconds else 0.0, inquiry))
         return seen_of(last)
 
     machine.wait(look, seconds)
@@ -70,9 +86,10 @@ def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -
 def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
     """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
     last: Dict[str, Health] = {}
+    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
     def look() -> Seen:
-        last.update(healthy(machine, workloads))
+        last.update(healthy(machine, workloads, inquiry=inquiry))
         return Seen(all(verdict.ok or verdict.hopeless for verdict in last.values()), "")
 
     machine.wait(look, seconds)
@@ -125,15 +142,31 @@ def _restarted(first: Tuple[int, int], second: Tuple[int, int]) -> str:
     return f"is restarting: process {first[0]} became {second[0]} (restarts {first[1]} → {second[1]})"
 
 
-def _verdict(scene: _Scene, workload: Workload) -> Health:
-    look = _native if workload.runtime == "native" else _docker
-    problems, address, data = look(scene, workload)
-    checks: List[Callable[[], str]] = []
-    if not problems and workload.protocol:
-        checks.append(lambda: _answer_problem(workload, address, data))
-    if not problems and workload.durables:
-        checks.append(lambda: _durables_problem(scene, workload))
-    problems += [problem for problem in (check() for check in checks) if problem]
+def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Optional[Inquiry]) -> Dict[str, Health]:
+    """All that can be asked is asked side by side; where there is only one look, it waits for the answers."""
+    patience = GLANCE if inquiry else TIMEOUT
+    inquiry = inquiry or Inquiry(time.monotonic() + patience)
+    found: Dict[str, _Found] = {}
+    questions: Dict[str, Ask] = {}
+    for workload in workloads:
+        problems, address, data = (_native if workload.runtime == "native" else _docker)(scene, workload)
+        # A process that has answered once is not asked again; another one in its place is.
+        key = f"{workload.runtime}/{workload.name} {_identity(scene, workload)}"
+        found[f"{workload.runtime}/{workload.name}"] = _Found(workload, problems, data, key)
+        if not problems and workload.protocol:
+            questions[key] = functools.partial(answers, workload.protocol, address, workload.port, workload.path)
+    seen = inquiry.look(questions, patience)
+    return {name: _verdict(scene, item, seen.get(item.key)) for name, item in found.items()}
+
+
+def _verdict(scene: _Scene, found: _Found, answer: Optional[Seen]) -> Health:
+    workload, problems, data = found.workload, list(found.problems), found.data
+    if answer is not None:
+        data.update(answer=answer.text, answered=answer.ok)
+        problems += [] if answer.ok else [answer.text]
+    if not found.problems and workload.durables:
+        problem = _durables_problem(scene, workload)
+        problems += [problem] if problem else []
     text = "; ".join(problems) or "healthy"
     return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("hopeless", False)))
 
@@ -183,12 +216,6 @@ def _docker(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str
     if workload.port and not container.address:
         return ["the container is on no network"], "", data
     return [], container.address, data
-
-
-def _answer_problem(workload: Workload, address: str, data: Dict[str, Any]) -> str:
-    seen = answers(workload.protocol, address, workload.port, workload.path)
-    data["answer"] = seen.text
-    return "" if seen.ok else seen.text
 
 
 def _durables_problem(scene: _Scene, workload: Workload) -> str:

@@ -55,6 +55,30 @@ class Seen:
     final: bool = False  # it does not hold, and waiting will not help
 
 
+@dataclass(frozen=True)
+class Served:
+    """What users got at the edge for a while: answers, those of them that failed, and the longest wait (seconds).
+
+    `silent` are the watched hostnames that have answered nothing.
+    """
+
+    answers: int = 0
+    failures: int = 0
+    longest: float = 0.0
+    silent: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether they were served. Where nobody was answered at all, nothing is known."""
+        return self.answers > 0 and not self.failures and not self.silent
+
+    def __str__(self) -> str:
+        if not self.answers:
+            return ""
+        good = f"{self.answers - self.failures} of {self.answers} requests through the edge were answered"
+        return f"{good}, the slowest after {self.longest:.1f} s"
+
+
 def said(error: Exception) -> str:
     """A failed command's own words where it left some, else the error's."""
     told = error.evidence.get("said") if isinstance(error, StepFailed) else ""
@@ -75,6 +99,7 @@ class Machine:
         self.secrets = secrets or {}  # what came beside the plan; in memory only, never journaled
         self.backups = backups if backups is not None else ops / "backups"
         self.ends: Optional[float] = None  # monotonic; nothing may take longer while requests wait
+        self.served_since: Callable[[float], Served] = lambda since: Served()  # monotonic; while a plan is watched
 
     def content(self, sha256: str) -> bytes:
         """The bytes of a shipped file. Raises StepFailed when it was never shipped."""

@@ -74,6 +74,10 @@ class Probe:
         """One look, bounded in time. Never raises for a negative answer."""
         raise NotImplementedError
 
+    def until(self, machine: Machine, seconds: float) -> Seen:
+        """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
+        return machine.until(lambda: self.look(machine), seconds)
+
     def describe(self) -> str:
         """What has to be true, in words."""
         raise NotImplementedError

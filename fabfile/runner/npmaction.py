@@ -106,7 +106,7 @@ class EdgeAction(Action):
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
-        probed = npmproof.prove_upstreams(machine, box, self.edge.network, hosts)
+        probed = npmproof.prove_upstreams(machine, box, self.edge.network, hosts, self.seconds)
         npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
         npmbackup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+import functools
+import time
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from . import docker, npmserver
+from . import asking, docker, npmserver
+from .asking import Ask
 from .edgeprobe import Answer
 from .machine import Machine, Seen, StepFailed
 from .npmchange import EdgeHost, HostChange
@@ -13,62 +16,80 @@ from .npmserver import EdgeContainer
 OWN = 400  # a page must answer with a status below
 
 
-def prove_upstreams(machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost]) -> List[str]:
-    """What the new upstreams answer to the edge's container. Raises StepFailed, with all that is wrong."""
-    questions = [question for host in hosts for question in _questions(host)]
-    asked = npmserver.probe_upstreams(machine, box, [question for _, _, question in questions])
-    seen: List[str] = []
-    wrong: List[str] = []
-    for (host, below, question), answers in zip(questions, asked):
-        for answer in answers:
-            problem = _problem(answer, host.expect_header, below)
-            place = f"{question['host']}:{question['port']} ({answer['address']})"
-            (wrong if problem else seen).append(f"{place} {problem or answer['text']}")
-            if answer["kind"] == "silent":
-                wrong.append(_firewall_hint(machine, network, question["port"]))
+def prove_upstreams(
+    machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
+) -> List[str]:
+    """Ask the new upstreams from the edge's container until all have answered as they should; what they answered.
+
+    Raises StepFailed after `seconds`, with all that is wrong; at once where a connection is refused.
+    """
+    began = time.monotonic()
+    questions: Dict[str, Ask] = {}
+    for host in hosts:
+        for below, question in _questions(host):
+            key = f"{question['host']}:{question['port']}{question['path']}"
+            questions[key] = functools.partial(_upstream, box, question, host.expect_header, below)
+    seen = asking.until_good(machine, questions, seconds)
+    wrong = asking.wrong(machine, seen, began)
     if wrong:
-        told = "; ".join(dict.fromkeys(wrong))
-        raise StepFailed(f"the edge cannot use the new upstream: {told}", probed=asked)
-    return seen
+        silent = {port for answer in seen.values() for port in answer.data.get("silent", ())}
+        hints = [_firewall_hint(machine, network, port) for port in sorted(silent)]
+        probed = [answer.data.get("answers", []) for answer in seen.values()]
+        raise StepFailed("; ".join([f"the edge cannot use the new upstream: {wrong}", *hints]), probed=probed)
+    return [f"{key} {found.text}" for key, found in seen.items()]
 
 
 def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> List[str]:
-    """Ask through the edge until every name and every route answers as it should; what they answered.
+    """Ask through the edge until every name and every route has answered as it should; what they answered.
 
     A disabled host must be refused. `address` is the edge's own. Raises StepFailed after `seconds`.
     """
-    served: List[str] = []
-
-    def all_serve() -> Seen:
-        served.clear()
-        for change in changes:
-            host = change.host
-            if not change.values.enabled:
-                seen = npmserver.refused(address, change.fact.tls, host.domain)
-                if not seen.ok:
-                    return seen
-                served.append(seen.text)
-                continue
-            for path, below in _paths(host):
-                seen = npmserver.served(address, change.fact.tls, host.domain, path, host.expect_header, below)
-                if not seen.ok:
-                    return seen
-                served.append(seen.text)
-        return Seen(True, "all answer")
-
-    machine.until(all_serve, seconds)
-    return served
+    began = time.monotonic()
+    questions: Dict[str, Ask] = {}
+    for change in changes:
+        host, tls = change.host, change.fact.tls
+        if change.values.enabled:
+            questions.update(through(address, tls, host))
+        else:
+            questions[host.domain] = functools.partial(npmserver.refused, address, tls, host.domain)
+    seen = asking.until_good(machine, questions, seconds)
+    wrong = asking.wrong(machine, seen, began)
+    if wrong:
+        raise StepFailed(f"through the edge: {wrong} (waited {time.monotonic() - began:.1f} s)")
+    return [f"{key} {found.text}" for key, found in seen.items()]
 
 
-def _questions(host: EdgeHost) -> List[Tuple[EdgeHost, int, Dict[str, Any]]]:
-    """What to ask of a host's upstreams: (host, status must be below, question)."""
+def through(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> Dict[str, Ask]:
+    """What to ask of a host through the edge, by name and path."""
+    paths = _paths(host) if routes else _paths(host)[:1]
+    return {
+        f"{host.domain}{path}": functools.partial(_served, address, tls, host, path, below) for path, below in paths
+    }
+
+
+def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limit: float) -> Seen:
+    return npmserver.served(address, tls, host.domain, path, host.expect_header, below, limit)
+
+
+def _upstream(box: EdgeContainer, question: Dict[str, Any], header: str, below: int, limit: float) -> Seen:
+    """One try at all addresses of an upstream."""
+    answers = npmserver.probe(box, question, limit)
+    told = [(answer, _problem(answer, header, below)) for answer in answers]
+    bad = {answer["kind"] for answer, problem in told if problem}
+    text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in told)
+    silent = [question["port"]] if "silent" in bad else []
+    data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
+    return Seen(not bad, text, data, final="refused" in bad)
+
+
+def _questions(host: EdgeHost) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """What to ask of a host's upstreams: the limit of the status, and the question."""
     own = {"host": host.upstream_host, "port": host.upstream_port, "path": host.probe_path}
-    found = [(host, OWN, {**own, "domain": host.domain})]
+    yield OWN, {**own, "domain": host.domain}
     if host.routes:
         path = f"/{host.routes[0]}" if host.probe_path else ""
         routed = {"host": host.route_host, "port": host.route_port, "path": path}
-        found.append((host, _route_limit(host), {**routed, "domain": host.domain}))
-    return found
+        yield _route_limit(host), {**routed, "domain": host.domain}
 
 
 def _route_limit(host: EdgeHost) -> int:

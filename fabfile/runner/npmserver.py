@@ -5,10 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import pkgutil
 import re
+import socket
 import ssl
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,27 +95,15 @@ def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe_upstreams(
-    machine: Machine, box: EdgeContainer, questions: List[Dict[str, Any]]
-) -> List[List[edgeprobe.Answer]]:
-    """Ask upstreams from inside the container's network namespace, with its own DNS, all in one go.
+def probe(box: EdgeContainer, question: Dict[str, Any], timeout: float) -> List[edgeprobe.Answer]:
+    """Ask an upstream from inside the container's network namespace, with its own DNS.
 
-    A question has the keys host, port, path and domain (see `edgeprobe.probe`). Raises CommandFailed.
+    A question has the keys host, port, path and domain (see `edgeprobe.probe`). For a thread of its own, which stays
+    in that namespace. Raises OSError, StepFailed.
     """
     server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
-    asked = json.dumps([{**question, "server": server} for question in questions])
-    enter = ["nsenter", "--target", str(box.pid), "--net", "--", sys.executable or "python3", "-I", "-"]
-    result = machine.run([*enter, asked], timeout=10 * edgeprobe.TIMEOUT, stdin=probe_source())
-    answers: List[List[edgeprobe.Answer]] = json.loads(result.out)
-    return answers
-
-
-def probe_source() -> bytes:
-    """The probe as a script, also out of the zipapp that the runner is shipped as."""
-    source = pkgutil.get_data(__package__, "edgeprobe.py")
-    if source is None:
-        raise StepFailed("the runner was shipped without its probe")
-    return source
+    edgeprobe.enter_network(box.pid)
+    return edgeprobe.probe(**question, server=server, timeout=timeout)
 
 
 def nameserver(resolv_conf: Path) -> str:
@@ -131,27 +118,34 @@ def nameserver(resolv_conf: Path) -> str:
     return found[0] if found else "127.0.0.11"
 
 
-def served(address: str, tls: bool, domain: str, path: str, header: str, below: int = 400) -> Seen:
+def served(
+    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = edgeprobe.TIMEOUT
+) -> Seen:
     """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
     try:
-        status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls)
+        status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls, timeout)
     except (OSError, http.client.HTTPException) as error:
-        return Seen(False, f"{domain}{path} through the edge: {error or type(error).__name__}")
+        return _unanswered(error)
     wrong = header_problem(headers, header)
-    if status >= below or wrong:
-        return Seen(False, f"{domain}{path} through the edge answers {status}{wrong and ', ' + wrong}")
-    return Seen(True, f"{domain}{path} answers {status}")
+    return Seen(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
 
 
-def refused(address: str, tls: bool, domain: str) -> Seen:
+def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Seen:
     """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
     try:
-        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls)
+        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls, timeout)
+    except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
+        return _unanswered(error)
     except ssl.SSLError as error:
-        return Seen(True, f"{domain} is refused by the edge ({error.reason or error})")
+        return Seen(True, f"is refused by the edge ({error.reason or error})")
     except (OSError, http.client.HTTPException) as error:
-        return Seen(False, f"{domain} through the edge: {error or type(error).__name__}")
-    return Seen(not tls and status == 404, f"{domain} still answers {status} through the edge")
+        return _unanswered(error)
+    return Seen(not tls and status == 404, f"still answers {status}")
+
+
+def _unanswered(error: Exception) -> Seen:
+    slow = {"slow": True} if isinstance(error, socket.timeout) else {}
+    return Seen(False, str(error) or type(error).__name__, slow)
 
 
 def header_problem(headers: Dict[str, str], expected: str) -> str:

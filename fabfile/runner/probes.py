@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import Tuple
+from typing import Optional, Tuple
 
 from . import docker, sockets, systemd
 from .answers import answers
+from .asking import Inquiry
 from .codec import wire
 from .facts import Workload
 from .health import SETTLE, healthy, seen_of
@@ -23,8 +25,15 @@ class Healthy(Probe):
     settle: float = SETTLE
 
     def look(self, machine: Machine) -> Seen:
+        return self._look(machine)
+
+    def until(self, machine: Machine, seconds: float) -> Seen:
+        inquiry = Inquiry(time.monotonic() + seconds)
+        return machine.until(lambda: self._look(machine, inquiry), seconds)
+
+    def _look(self, machine: Machine, inquiry: Optional[Inquiry] = None) -> Seen:
         try:
-            return seen_of(healthy(machine, self.workloads, self.settle))
+            return seen_of(healthy(machine, self.workloads, self.settle, inquiry))
         except StepFailed as error:
             return Seen(False, str(error), error.evidence)
 

@@ -1,4 +1,8 @@
-"""Asks the edge all through a plan, so that what the users felt is measured and not guessed."""
+"""Asks the edge all through a plan, so that what the users felt is measured and not guessed.
+
+It is no load: at most two questions to a hostname are under way, and it rests longer after an answer that took longer.
+While requests are held two of its own wait; what somebody who came in between would have waited follows from theirs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from types import TracebackType
 from typing import Any, Deque, Dict, List, Optional, Protocol, Tuple, Type
 
 from .answers import body_of
-from .machine import StepFailed
+from .machine import Served, StepFailed
 from .model import Watch
 
 
@@ -27,10 +31,14 @@ class Sink(Protocol):
 
 Answer = Tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
 
-EVERY = 0.05  # seconds between two requests
+EVERY = 0.05  # seconds from an answer to the next request, at the least
+SHARE = 4  # it rests so many times as long as the answer took …
+RESTED = 0.5  # … but no longer than this (seconds)
+AT_ONCE = 2  # requests under way to a hostname: one that hangs must not hide what the next one gets
+HANGS = 1.0  # seconds after which the second one is sent beside the first
 SLICE = 0.5  # seconds of a plan that share one count in `over_time`
 MOST = 7200  # slices that are kept: an hour, longer than any plan takes; a soak has its own samples
-_AT_ONCE = 64  # requests under way: more than hang within a timeout
+_LATELY = 4096  # answers that are kept one by one
 
 
 def _any_certificate() -> ssl.SSLContext:
@@ -48,7 +56,7 @@ class Watcher:
     """Requests every watched address until it is left; each outage is journaled as it ends."""
 
     def __init__(self, watches: Tuple[Watch, ...], journal: Sink, every: float = EVERY) -> None:
-        self._every = every  # seconds between two requests to one address
+        self._every = every  # seconds from an answer to the next request to that address, at the least
         self._tallies = [_Tally(watch, journal) for watch in watches]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop, args=(tally,)) for tally in self._tallies]
@@ -71,29 +79,39 @@ class Watcher:
     def felt(self) -> Dict[str, Any]:
         """Per watched address: requests, failures, longest wait (ms), outage (ms), and the first three over time.
 
-        `over_time` has a triple for each SLICE since the watch began, by when the requests were sent.
+        `over_time` has a triple for each SLICE since the watch began, by when the requests were sent. Where none was
+        sent because one was waiting, its wait is what was left of that one's.
         """
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
+    def served_since(self, moment: float) -> Served:
+        """What users got from then (monotonic) until now, whoever has been waiting for longer left out."""
+        found = [tally.since(moment) for tally in self._tallies]
+        answers = [answer for some in found for answer in some]
+        return Served(
+            len(answers),
+            sum(1 for error, _ in answers if error),
+            max((seconds for _, seconds in answers), default=0.0),
+            sum(1 for some in found if not some),
+        )
+
     def _loop(self, tally: "_Tally") -> None:
-        # A request that hangs must not hide what the next ones find: each has a thread, all are counted in order.
-        pool = ThreadPoolExecutor(max_workers=_AT_ONCE)
-        under_way: Deque[Tuple[float, Future[Answer]]] = collections.deque()
+        pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        asked: Deque[Tuple[float, Future[Answer]]] = collections.deque()  # in the order in which they are counted
         while not self._stop.is_set():
-            if len(under_way) < _AT_ONCE:
-                under_way.append((time.monotonic(), pool.submit(_timed, tally.watch)))
-            while under_way and under_way[0][1].done():
-                tally.count(under_way[0][0], under_way.popleft()[1].result())
-            self._stop.wait(self._every)
+            under_way = [started for started, answer in asked if not answer.done()]
+            now, due = time.monotonic(), tally.rested(self._every)
+            if under_way:
+                due = max(due, under_way[0] + HANGS)
+            if now >= due and len(under_way) < AT_ONCE:
+                asked.append((now, pool.submit(tally.ask)))
+            while asked and asked[0][1].done():
+                tally.count(asked[0][0], asked.popleft()[1].result())
+            self._stop.wait(min(EVERY, max(due - now, EVERY / 10)))
         pool.shutdown(wait=True)
-        for started, answer in under_way:
+        for started, answer in asked:
             tally.count(started, answer.result())
         tally.close()
-
-
-def _timed(watch: Watch) -> Answer:
-    started = time.monotonic()
-    return request(watch), time.monotonic() - started
 
 
 def request(watch: Watch) -> str:
@@ -127,6 +145,31 @@ class _Tally:
         self._outages: List[float] = []
         self._since: Optional[float] = None
         self._errors: Dict[str, int] = {}
+        self._waits: List[Tuple[float, float]] = []  # those that outlasted their slice: sent, answered
+        self._lately: Deque[Tuple[float, Answer]] = collections.deque(maxlen=_LATELY)  # when they came, in that order
+        self._mutex = threading.Lock()  # of `_lately`
+
+    def ask(self) -> Answer:
+        """One request."""
+        started = time.monotonic()
+        error = request(self.watch)
+        now = time.monotonic()
+        with self._mutex:
+            self._lately.append((now, (error, now - started)))
+        return error, now - started
+
+    def rested(self, every: float) -> float:
+        """When the next request may be sent (monotonic): the longer the last one took, the later."""
+        with self._mutex:
+            if not self._lately:
+                return 0.0
+            at, (_, seconds) = self._lately[-1]
+        return at + max(every, min(SHARE * seconds, RESTED))
+
+    def since(self, moment: float) -> List[Answer]:
+        """The answers that came since then (monotonic)."""
+        with self._mutex:
+            return [answer for at, answer in self._lately if at >= moment]
 
     def count(self, started: float, answer: Answer) -> None:
         """Take one answer; they come in the order in which they were asked for."""
@@ -153,7 +196,7 @@ class _Tally:
             "outage_ms": round(sum(self._outages) * 1000),
             "longest_outage_ms": round(max(self._outages, default=0.0) * 1000),
             "slice_ms": round(SLICE * 1000),
-            "over_time": self._slices,
+            "over_time": self._over_time(),
         }
 
     def _slice(self, started: float, failed: bool, ms: int) -> None:
@@ -163,6 +206,20 @@ class _Tally:
         self._slices += [(0, 0, 0)] * (at + 1 - len(self._slices))
         requests, failures, longest = self._slices[at]
         self._slices[at] = (requests + 1, failures + failed, max(longest, ms))
+        if ms > SLICE * 1000:
+            self._waits.append((started - self._began, started - self._began + ms / 1000))
+
+    def _over_time(self) -> List[Tuple[int, int, int]]:
+        """The slices; those in which nobody was asked, since somebody waited, with what was left of that wait."""
+        slices = list(self._slices)
+        for sent, answered in self._waits:
+            last = min(int(answered / SLICE), MOST - 1)
+            slices += [(0, 0, 0)] * (last + 1 - len(slices))
+            for at in range(int(sent / SLICE) + 1, last + 1):
+                requests, failures, longest = slices[at]
+                if not requests:
+                    slices[at] = (0, failures, max(longest, round((answered - at * SLICE) * 1000)))
+        return slices
 
     def _end(self, now: float, over: bool = True) -> None:
         assert self._since is not None

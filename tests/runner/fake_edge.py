@@ -208,26 +208,28 @@ class FakeEdge(Machine):
 def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake where the real container's processes and sockets would be."""
 
-    def probe_upstreams(machine: Machine, box: Any, questions: list[dict[str, Any]]) -> list[Any]:
+    def probe(box: Any, question: dict[str, Any], timeout: float) -> list[Any]:
         silent = {"kind": "silent", "text": "no answer within 2 s"}
-        found = [edge.answers.get((q["host"], q["port"]), silent) for q in questions]
-        return [[{"text": "answers", **answer, "address": "10.1.1.1"}] for answer in found]
+        answer = edge.answers.get((question["host"], question["port"]), silent)
+        return [{"text": "answers", **answer, "address": "10.1.1.1"}]
 
-    def served(address: str, tls: bool, domain: str, path: str, header: str, below: int = 400) -> Seen:
+    def served(
+        address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = 1.0
+    ) -> Seen:
         page, routes = edge.leads(domain)
         place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
         host, _, port = place.partition(":")
         answer = edge.answers.get((host, int(port)))
         if answer is None:
-            return Seen(False, f"{domain}{path} through the edge: 502 from {place}")
+            return Seen(False, f"answers 502 from {place}")
         wrong = npmserver.header_problem(answer["headers"], header)
-        return Seen(not wrong, f"{domain}{path} {wrong or 'answers 200'} from {place}")
+        return Seen(not wrong, f"{wrong or 'answers 200'} from {place}")
 
-    def refused(address: str, tls: bool, domain: str) -> Seen:
+    def refused(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Seen:
         there = any(f"server_name {domain};" in text for text in edge.loaded.values())
-        return Seen(not there, f"{domain} is {'still there' if there else 'refused by the edge'}")
+        return Seen(not there, "is still there" if there else "is refused by the edge")
 
     monkeypatch.setattr(npmserver, "refused", refused)
     monkeypatch.setattr(npmserver, "workers", lambda pid: dict(edge.workers))
-    monkeypatch.setattr(npmserver, "probe_upstreams", probe_upstreams)
+    monkeypatch.setattr(npmserver, "probe", probe)
     monkeypatch.setattr(npmserver, "served", served)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import http.server
-import json
 import socket
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -89,13 +86,12 @@ def test_a_dropped_packet_is_silence_and_is_told_in_time() -> None:
     assert (answer["kind"], answer["text"]) == ("silent", "no answer within 0.3 s")
 
 
-def test_a_server_that_accepts_and_says_nothing_is_broken_not_silent() -> None:
+def test_a_server_that_accepts_and_says_nothing_is_slow_and_not_silent() -> None:
     with closing(socket.socket()) as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(5)
         [answer] = edgeprobe.probe("127.0.0.1", mute.getsockname()[1], "/", "x", "127.0.0.1", timeout=0.3)
-    assert answer["kind"] == "broken"
-    assert "accepts connections, but" in answer["text"]
+    assert (answer["kind"], answer["text"]) == ("slow", "accepts connections, but no answer within 0.3 s")
 
 
 def test_a_name_is_asked_of_the_edges_own_name_server() -> None:
@@ -111,21 +107,6 @@ def test_a_name_without_an_address_is_an_error() -> None:
 def test_a_name_server_that_is_silent_makes_the_upstream_unknown() -> None:
     [answer] = edgeprobe.probe("web", 3000, "/", "x", "127.0.0.1", timeout=0.2)
     assert answer["kind"] == "unknown"
-
-
-def test_as_a_script_it_prints_one_list_of_answers_for_each_question(port: int) -> None:
-    """This is how it runs inside the container's network namespace: from standard input, on its own."""
-    question = {"host": "127.0.0.1", "port": port, "path": "/", "domain": "x", "server": "127.0.0.11"}
-    source = npmserver.probe_source()
-    result = subprocess.run(
-        [sys.executable, "-I", "-", json.dumps([question, {**question, "path": ""}])],
-        input=source,
-        capture_output=True,
-        check=True,
-        timeout=20,
-    )
-    [[first], [second]] = json.loads(result.stdout)
-    assert (first["status"], second["kind"]) == (404, "open")
 
 
 @pytest.mark.parametrize(

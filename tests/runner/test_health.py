@@ -6,16 +6,18 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fabfile.runner import answers, health, jetstream
+from fabfile.runner import answers, asking, health, jetstream
+from fabfile.runner.asking import Inquiry
 from fabfile.runner.facts import Health, Workload
 from fabfile.runner.health import healthy, once_settled, patiently, seen_of
+from fabfile.runner.machine import StepFailed
 from fabfile.runner.probes import Answers, Healthy, PortsFree
 from fabfile.runner.sockets import cgroup_of
 
@@ -272,14 +274,87 @@ def test_each_protocol_answers_in_its_own_way(machine: Recorder, protocol: str, 
     assert not Answers(protocol, "127.0.0.1", port).look(machine).ok, "nobody is there any more"
 
 
-def test_who_never_answers_or_never_ends_is_left_in_time(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "TIMEOUT", 0.3)
-    with serving(lambda line: time.sleep(60)) as mute, serving(trickle) as endless:
+def test_who_never_answers_or_never_ends_is_left_in_time() -> None:
+    with serving(lambda line: time.sleep(30)) as mute, serving(trickle) as endless:
         for protocol in ("http", "redis", "nats", "clickhouse"):
             for port in (mute, endless):
                 started = time.monotonic()
-                assert not Answers(protocol, "127.0.0.1", port).look(machine).ok
-                assert time.monotonic() - started < 15, "else it is a minute, or without end"
+                seen = answers.answers(protocol, "127.0.0.1", port, timeout=0.3)
+                assert not seen.ok and (seen.data.get("slow") or port == endless)
+                assert time.monotonic() - started < 15, "else it is half a minute"
+
+
+def a_slow_start(seconds: float) -> Callable[[socket.socket], None]:
+    """Everybody is answered, all only once that much time has passed: as by a web server that is warming up."""
+    ready = time.monotonic() + seconds
+
+    def talk(line: socket.socket) -> None:
+        line.recv(4096)
+        time.sleep(max(0.0, ready - time.monotonic()))
+        line.sendall(page())
+
+    return talk
+
+
+def test_a_server_that_answers_late_is_healthy_once_it_has_answered(
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than one look waits, and each look would begin anew."""
+    monkeypatch.setattr(health, "GLANCE", 0.05)
+    monkeypatch.setattr(asking, "SLOW", 60.0)
+    shows(machine)
+    asked: list[float] = []
+    slow = a_slow_start(1.5)
+
+    def counted(line: socket.socket) -> None:
+        asked.append(time.monotonic())
+        slow(line)
+
+    with serving(counted) as port:
+        seen = Healthy((native(port, path="/"),), settle=0.0).until(machine, 60)
+    assert seen.ok and len(asked) == 1, "the first question was not given up, and none came after it"
+
+
+def test_a_single_look_waits_for_a_late_answer_as_well(machine: Recorder) -> None:
+    shows(machine)
+    with serving(a_slow_start(2.5)) as port:
+        assert verdict(machine, native(port, path="/")).ok
+
+
+def test_a_server_that_never_answers_is_found_when_its_time_is_up(machine: Recorder) -> None:
+    shows(machine)
+    started = time.monotonic()
+    with serving(lambda line: time.sleep(30)) as port, pytest.raises(StepFailed, match="no answer yet after"):
+        Healthy((native(port, path="/"),)).until(machine, 1.5)
+    assert time.monotonic() - started < 15, "else it is half a minute"
+
+
+def test_a_server_that_answers_with_errors_is_asked_until_it_does_not(machine: Recorder) -> None:
+    answers_ = iter([page(503)] * 3)
+    shows(machine)
+
+    def warming(line: socket.socket) -> None:
+        line.recv(4096)
+        line.sendall(next(answers_, page()))
+
+    with serving(warming) as port:
+        assert Healthy((native(port, path="/"),), settle=0.0).until(machine, 60).ok
+
+
+def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(machine: Recorder) -> None:
+    asked: list[int] = []
+
+    def counted(line: socket.socket) -> None:
+        asked.append(1)
+        line.recv(4096)
+        line.sendall(page())
+
+    with serving(counted) as port:
+        inquiry = Inquiry(time.monotonic() + 60)
+        for pid, times in ((GONE, 1), (GONE, 1), (GONE + 1, 2)):
+            shows(machine, MainPID=pid)
+            assert health.healthy(machine, (native(port, path="/"),), inquiry=inquiry)["native/api"].ok
+            assert len(asked) == times
 
 
 def test_ports_are_free_or_it_is_told_who_holds_them(machine: Recorder) -> None:

@@ -313,7 +313,7 @@ def test_a_container_outside_of_the_network_is_refused(edge: FakeEdge) -> None:
 def test_a_silent_upstream_is_refused_with_the_rule_that_opens_the_firewall(edge: FakeEdge) -> None:
     del edge.answers[API.host, API.port]
     words = refusal(edge, point(edge))
-    assert "172.18.0.1:4000 (10.1.1.1) no answer within 2 s" in words
+    assert "172.18.0.1:4000/ws (10.1.1.1) no answer within 2 s" in words
     assert "add: ufw allow proto tcp from 172.18.0.0/16 to any port 4000 comment" in words
     assert "port 3000" not in words
 
@@ -325,7 +325,7 @@ def test_an_upstream_of_the_other_runtime_is_refused(edge: FakeEdge) -> None:
 
 def test_an_upstream_that_answers_with_an_error_is_refused(edge: FakeEdge) -> None:
     edge.answers[WEB.host, WEB.port]["status"] = 503
-    assert "172.18.0.1:3000 (10.1.1.1) answers 503" in refusal(edge, point(edge))
+    assert "172.18.0.1:3000/ (10.1.1.1) answers 503" in refusal(edge, point(edge))
 
 
 def test_a_parking_place_is_asked_for_a_mere_connection(edge: FakeEdge) -> None:

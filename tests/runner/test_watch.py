@@ -116,6 +116,68 @@ def test_a_journal_that_fails_stops_no_measuring(tls: Any, monkeypatch: pytest.M
     assert felt["requests"] >= 6 and felt["failures"] >= 3 and felt["outage_ms"] > 0
 
 
+def test_in_a_hold_two_wait_and_no_more_and_the_longest_wait_is_the_hold(tls: Any, journal: Journal) -> None:
+    release, asked = threading.Event(), threading.Semaphore(0)
+
+    def held(line: Any) -> None:
+        line.recv(4096)
+        asked.release()
+        release.wait(30)
+        line.sendall(page())
+
+    with serving(held, context=tls) as port:
+        with Watcher((watch(port, 30),), journal) as watcher:
+            assert asked.acquire(timeout=20)
+            began = time.monotonic()
+            assert asked.acquire(timeout=20), "one that hangs does not hide what the next one gets"
+            assert not asked.acquire(timeout=1.5), "but nothing piles up"
+            assert watcher.served_since(began).silent == 1
+            held_for = time.monotonic() - began
+            release.set()
+            assert asked.acquire(timeout=20), "afterwards it goes on"
+        felt = watcher.felt()["app"]
+    assert felt["failures"] == 0 and felt["longest_wait_ms"] >= held_for * 1000
+    parts = felt["over_time"][: int(held_for / watching.SLICE)]
+    assert len(parts) >= 3 and all(part[2] > 0 for part in parts), "whoever comes in the middle waits as well"
+    waits = [part[2] for part in parts]
+    assert waits == sorted(waits, reverse=True), "and the less, the later"
+
+
+def test_an_answer_that_takes_longer_is_followed_by_a_longer_rest(tls: Any, journal: Journal) -> None:
+    """It must not be the load that makes a cold server slow."""
+    ended: list[float] = []
+    began: list[float] = []
+
+    def slow(line: Any) -> None:
+        began.append(time.monotonic())
+        line.recv(4096)
+        time.sleep(0.1)
+        line.sendall(page())
+        ended.append(time.monotonic())
+
+    with serving(slow, context=tls) as port, Watcher((watch(port),), journal):
+        deadline = time.monotonic() + 30
+        while len(began) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    rests = [later - sooner for sooner, later in zip(ended, began[1:], strict=False)]
+    assert len(rests) >= 3 and min(rests) >= 0.2, rests
+
+
+def test_what_users_got_lately_is_told_in_figures(tls: Any, journal: Journal) -> None:
+    with serving(says(page()), context=tls) as port, Watcher((watch(port),), journal) as watcher:
+        began, deadline = time.monotonic(), time.monotonic() + 20
+        while not watcher.served_since(began).well and time.monotonic() < deadline:
+            time.sleep(0.02)
+        served = watcher.served_since(began)
+        assert served.well and "requests through the edge were answered, the slowest after" in str(served)
+        assert not watcher.served_since(time.monotonic() + 60).well, "nobody is known to have been served then"
+    with Watcher((watch(1), watch(port)), journal) as watcher:
+        deadline = time.monotonic() + 20
+        while watcher.served_since(0).failures < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not watcher.served_since(0).well
+
+
 @pytest.mark.parametrize(
     ("talk", "error"),
     [

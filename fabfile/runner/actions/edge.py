@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
-from .. import npmserver
+from .. import asking, edgeprobe, npmproof, npmserver
+from ..asking import Ask, Inquiry
 from ..codec import wire
-from ..edge import host_facts
+from ..edge import host_facts, read_at
 from ..facts import EdgeRef
 from ..machine import Evidence, Machine, Seen, StepFailed
 from ..model import Action, Look, Probe
@@ -42,28 +44,46 @@ class Reread(Action):
 @wire
 @dataclass(frozen=True)
 class EdgeServes(Probe):
-    """Hostnames answer through the edge, from the runtime that their header names."""
+    """Hostnames answer through the edge: nginx has read files that lead to their upstreams, and these answer.
+
+    Where the app's answers name their runtime, that is asked for as well.
+    """
 
     edge: EdgeRef
     hosts: Tuple[EdgeHost, ...]
 
     def look(self, machine: Machine) -> Seen:
+        now = time.monotonic()
+        return self._look(machine, Inquiry(now + edgeprobe.TIMEOUT), now, edgeprobe.TIMEOUT)
+
+    def until(self, machine: Machine, seconds: float) -> Seen:
+        began = time.monotonic()
+        inquiry = Inquiry(began + seconds)
+        return machine.until(lambda: self._look(machine, inquiry, began), seconds)
+
+    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Seen:
         box = npmserver.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
             return Seen(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
         try:
-            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, 0.0)}
+            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         except StepFailed as error:
             return Seen(False, str(error))
+        questions: Dict[str, Ask] = {}
         for host in self.hosts:
             fact = facts[host.domain]
             if fact.closed:  # the public has no such host
                 continue
-            seen = npmserver.served(address, fact.tls, host.domain, host.probe_path, host.expect_header)
-            if not seen.ok:
-                return seen
-        return Seen(True, "the edge serves " + ", ".join(host.domain for host in self.hosts))
+            if fact.stale:
+                return Seen(False, f"the running nginx has not read the file of {host.domain}")
+            led = fact.upstream
+            if led is not None and (led.host, led.port) != (host.upstream_host, host.upstream_port):
+                return Seen(False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}")
+            questions.update(npmproof.through(address, fact.tls, host, routes=False))
+        seen = inquiry.look(questions, patience)
+        wrong = asking.wrong(machine, seen, began)
+        return Seen(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
 
     def describe(self) -> str:
         return "answered through the edge: " + ", ".join(host.domain for host in self.hosts)
