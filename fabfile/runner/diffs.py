@@ -11,8 +11,8 @@ LIMIT = 400  # lines of one diff; a record is read by people
 Diff = Dict[str, Union[str, List[str]]]
 
 # Our own files hold no secret, but what stood there before may.
-_NAMES = r"secret|token|passw|credential|authorization|(?:api|private|access)[-_]?key"
-_SECRET = re.compile(rf"^(?P<name>[-+ ].*?(?:{_NAMES})[\w-]*[\"']?\s*[=: ]\s*)\S.*$", re.IGNORECASE)
+SECRET_NAMES = r"secret|token|passw|credential|authorization|(?:api|private|access)[-_]?key"
+_SECRET = re.compile(rf"^(?P<name>[-+ ].*?(?:{SECRET_NAMES})[\w-]*[\"']?\s*[=: ]\s*)\S.*$", re.IGNORECASE)
 
 
 def told(path: str, before: str, after: str, context: int = 2) -> Diff:

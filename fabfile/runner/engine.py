@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
+from . import logs
 from .atomic import clear_all
 from .health import once_settled
 from .journal import Journal
@@ -31,6 +32,7 @@ class Engine:
     journal: Journal
     word: Callable[[], str]
     held: float = 0.0  # seconds that requests had to wait in the parking lot
+    began: float = field(default_factory=time.time)  # epoch, seconds: what was logged before tells nothing
 
     def execute(self) -> str:
         """Run the plan to its end; returns the outcome: done, nothing, reverted or stuck.
@@ -146,12 +148,24 @@ class Engine:
         try:
             yield
         except StepFailed as failure:
+            self._quote(failure, step, step.verify if event == "failed" else _back_verified(step))
             self.journal.note(event, step.name, **failure.evidence)
             raise
         except Exception as error:  # a fault of ours must take the plan back as well, whatever it is
             told = StepFailed(f"{type(error).__name__}: {error}")
             self.journal.note(event, step.name, **told.evidence)
             raise told from error
+
+    def _quote(self, failure: StepFailed, step: Step, probes: Tuple[Probe, ...]) -> None:
+        """Let a failure have the last log lines of what failed, and of nothing else."""
+        self._let_go()  # it is certain: the way back begins, and must not be hurried
+        asked = {f"{w.runtime}/{w.name}": w for probe in probes for w in probe.about()}
+        ill = [w for key, w in asked.items() if failure.evidence.get(key, "healthy") != "healthy"]
+        chosen = ill or logs.failed(self.machine, step.action.about())
+        lines = logs.last_lines(self.machine, chosen, self.began) if chosen else {}
+        if lines:
+            failure.args = (f"{failure}\n{logs.quoted(lines)}",)
+            failure.evidence.update(error=str(failure), logs=lines)
 
     def _put_back_at_last(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
         """Put back, again and again where that fails, until the undo's deadline.
@@ -196,6 +210,10 @@ class Engine:
         except (StepFailed, OSError, ValueError, LookupError) as error:
             return {"unknown": f"{type(error).__name__}: {error}"}
         return {key: verdict.text for key, verdict in verdicts.items()}
+
+
+def _back_verified(step: Step) -> Tuple[Probe, ...]:
+    return step.undo.verify if isinstance(step.undo, Undo) else ()
 
 
 def begun(plan: Plan, events: List[Dict[str, Any]]) -> List[Taken]:

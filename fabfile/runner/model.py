@@ -62,6 +62,10 @@ class Action:
         """Put back what `before` recorded, and only that. Raises StepFailed."""
         raise NotImplementedError
 
+    def about(self) -> Tuple[Workload, ...]:
+        """Whose last log lines tell why it failed."""
+        return ()
+
     def describe(self) -> str:
         """One line for the operator: what this does, in words."""
         raise NotImplementedError
@@ -77,6 +81,10 @@ class Probe:
     def until(self, machine: Machine, seconds: float) -> Seen:
         """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
         return machine.until(lambda: self.look(machine), seconds)
+
+    def about(self) -> Tuple[Workload, ...]:
+        """Whose last log lines tell why it does not hold: its evidence has them as runtime/name."""
+        return ()
 
     def describe(self) -> str:
         """What has to be true, in words."""

@@ -37,6 +37,9 @@ class Healthy(Probe):
         except StepFailed as error:
             return Seen(False, str(error), error.evidence)
 
+    def about(self) -> Tuple[Workload, ...]:
+        return self.workloads
+
     def describe(self) -> str:
         return "healthy: " + ", ".join(w.name for w in self.workloads)
 

@@ -11,7 +11,7 @@ from .. import git, systemd
 from ..atomic import put
 from ..codec import wire
 from ..envfile import read_env
-from ..facts import Facts, Wanted
+from ..facts import Facts, Wanted, Workload
 from ..machine import Evidence, Machine, StepFailed
 from ..model import Action
 
@@ -98,6 +98,9 @@ class Release(Action):
         git.discard(machine, self.checkout, self.user, self.rewritten)
         argv = [*systemd.systemctl(self.user), "restart", "--", *self.units]
         machine.run(argv, user=self.user, timeout=self.timeout)
+
+    def about(self) -> Tuple[Workload, ...]:
+        return tuple(Workload(name, "native", unit=name, user=self.user) for name in self.units)
 
     def describe(self) -> str:
         return f"move {self.checkout} to {self.ref}, install, build and restart {', '.join(self.units)}"

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import systemd
 from ..codec import wire
-from ..facts import Facts, Unit, Wanted
+from ..facts import Facts, Unit, Wanted, Workload
 from ..machine import Evidence, Machine
 from ..model import Action
 
@@ -27,6 +27,9 @@ class _OnUnits(Action):
 
     def unknown(self, facts: Facts) -> str:
         return facts.user_manager if self.user else ""
+
+    def _each(self) -> Tuple[Workload, ...]:
+        return tuple(Workload(name, "native", unit=name, user=self.user) for name in self.units)
 
     def _found(self, facts: Facts) -> List[Unit]:
         units = [facts.unit(name, self.user) for name in self.units]
@@ -71,6 +74,9 @@ class Start(_OnUnits):
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         return self._put_down(machine, before["down"])
 
+    def about(self) -> Tuple[Workload, ...]:
+        return self._each()
+
     def describe(self) -> str:
         return f"start {self._list}"
 
@@ -111,6 +117,9 @@ class Restart(_OnUnits):
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         return self._put_down(machine, before["down"])
+
+    def about(self) -> Tuple[Workload, ...]:
+        return self._each()
 
     def describe(self) -> str:
         return f"restart {self._list}"
