@@ -36,11 +36,6 @@ def systemd_env(value: str) -> str:
     return value if _PLAIN_WORD.fullmatch(value) else _double_quoted(value)
 
 
-def compose_env(value: str) -> str:
-    """A value in a file for Compose's `env_file`, where a bare $ would begin a variable."""
-    return value if _PLAIN_WORD.fullmatch(value) else _double_quoted(value).replace("$", "\\$")
-
-
 def compose(value: object) -> str:
     """A scalar of a Compose file: quoted YAML whose $ begins no variable."""
     return yaml(str(value).replace("$", "$$"))

@@ -47,21 +47,20 @@ def app(site: Site, *, bind: str, services: Sequence[Service] | None = None) -> 
     """
     if bind == BRIDGE:
         raise ValueError('`bind` must be an address; the survey knows which one "bridge" is')
-    native = site.runtimes.native
     chosen = site.scope("full") if services is None else services
     return (
         *(_user_unit(site, service, bind) for service in chosen),
-        _environment(site, "native", native.overrides_file, bind=bind),
+        _environment(site, bind=bind),
     )
 
 
-def compose(site: Site) -> tuple[File, ...]:
-    """The Compose file and the environment that overrides the app's own in it."""
+def overlay(site: Site) -> tuple[File, ...]:
+    """What Compose lays over the app's own file, which stays as it is: nothing where there are no overrides."""
     docker = site.runtimes.docker
-    return (
-        _app_file(site, docker.file, "compose/docker-compose.yml.j2"),
-        _environment(site, "docker", docker.overrides_file, bind=placeholders.EVERY_ADDRESS),
-    )
+    if not docker.overrides:
+        return ()
+    values = overrides(site, "docker", bind=placeholders.EVERY_ADDRESS)
+    return (_root_file(site, docker.overlay_file, "compose/overlay.yml.j2", docker=docker, overrides=values),)
 
 
 def overrides(site: Site, runtime: str, *, bind: str) -> dict[str, str]:
@@ -69,12 +68,6 @@ def overrides(site: Site, runtime: str, *, bind: str) -> dict[str, str]:
     side = site.runtimes.native if runtime == "native" else site.runtimes.docker
     values = placeholders.values(site, runtime, bind=bind)
     return {name: placeholders.fill(value, values) for name, value in side.overrides.items()}
-
-
-def image_directory(site: Site, directory: str) -> str:
-    """Where a directory of the checkout is inside the app's image."""
-    inside = PurePosixPath(directory).relative_to(site.app.checkout)
-    return str(site.runtimes.docker.app_directory / inside)
 
 
 def _system_unit(site: Site, server: Server) -> File:
@@ -89,14 +82,13 @@ def _user_unit(site: Site, service: Service, bind: str) -> File:
     return _app_file(site, path, "systemd/user/service.j2", service=service, argv=argv)
 
 
-def _environment(site: Site, runtime: str, path: str, *, bind: str) -> File:
-    native = runtime == "native"
-    return (_root_file if native else _app_file)(
+def _environment(site: Site, *, bind: str) -> File:
+    return _root_file(
         site,
-        path,
+        site.runtimes.native.overrides_file,
         "config/environment.env.j2",
-        overrides=overrides(site, runtime, bind=bind),
-        quote=quoting.systemd_env if native else quoting.compose_env,
+        overrides=overrides(site, "native", bind=bind),
+        quote=quoting.systemd_env,
     )
 
 
@@ -123,5 +115,4 @@ def _jinja() -> Environment:
     for filter_ in (quoting.specifiers, quoting.exec_word, quoting.exec_line, quoting.path_word):
         environment.filters[filter_.__name__] = filter_
     environment.filters.update(compose=quoting.compose, redis=quoting.redis, xml=quoting.xml)
-    environment.globals["image_directory"] = image_directory
     return environment

@@ -57,6 +57,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         ports=(*ports, *site.private_ports.values()),
         project=site.runtimes.docker.project,
         compose=workloads.project(site),
+        overlay=_overlay(site),
         projects=bool(site.runtimes.docker.foreign_projects),
         owner_file=site.app.owner_file,
         checkout=site.app.checkout,
@@ -135,6 +136,7 @@ def static(site: Site) -> Wanted:
     return Wanted(
         files=_files(site),
         compose=workloads.project(site),
+        overlay=_overlay(site),
         edge=edge_ref(site),
         unit_files=tuple(
             UnitFile(PurePosixPath(file.path).name, file.content.decode(), user)
@@ -183,7 +185,7 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
 
 def _files(site: Site) -> tuple[str, ...]:
-    rendered = (*render.infra(site), *render.app(site, bind=EVERY_ADDRESS), *render.compose(site))
+    rendered = (*render.infra(site), *render.app(site, bind=EVERY_ADDRESS), *render.overlay(site))
     folders = (site.app.data_root, *(server.data for server in site.servers))
     snapshot = site.runtimes.docker.snapshot
     pairs = [(f"{snapshot}/{name}", f"{site.app.checkout}/{name}") for name in site.runtimes.docker.snapshot_files]
@@ -193,6 +195,7 @@ def _files(site: Site) -> tuple[str, ...]:
         *([site.backup.hook] if site.backup.hook else []),
         *(path for pair in pairs if snapshot for path in pair),
         site.infra.clickhouse.config,
+        site.runtimes.docker.overlay_file,
     )
 
 
@@ -200,6 +203,11 @@ def _planned(site: Site, runtime: str) -> Environment:
     """A runtime's environment as a plan that hands over to it will make it."""
     overrides = render.overrides(site, runtime, bind=EVERY_ADDRESS)
     return dataclasses.replace(workloads.environment(site, runtime), planned=overrides)
+
+
+def _overlay(site: Site) -> str:
+    """The overlay as a plan will write it."""
+    return "".join(file.content.decode() for file in render.overlay(site))
 
 
 def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from fabfile.inventory import Server, Service, Site
 from fabfile.runner.appfacts import Environment, NatsRef
-from fabfile.runner.facts import Compose, Workload
+from fabfile.runner.composefacts import Compose
+from fabfile.runner.facts import Workload
 
 
 def of_services(site: Site, runtime: str, services: Iterable[Service]) -> tuple[Workload, ...]:
@@ -26,8 +27,10 @@ def everything(site: Site, runtime: str) -> tuple[Workload, ...]:
 
 def environment(site: Site, runtime: str) -> Environment:
     """Where a runtime's environment comes from, as it is."""
-    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
-    return Environment(runtime, site.app.env_file, side.overrides_file)
+    if runtime == "native":
+        return Environment(runtime, site.app.env_file, site.runtimes.native.overrides_file)
+    docker, services = site.runtimes.docker, tuple(service.name for service in site.scope("full"))
+    return Environment(runtime, docker.env_file, docker.overlay_file, compose=project(site), services=services)
 
 
 def nats(site: Site, runtime: str) -> NatsRef:
@@ -40,7 +43,8 @@ def nats(site: Site, runtime: str) -> NatsRef:
 def project(site: Site) -> Compose:
     """The Compose project of the docker runtime."""
     docker = site.runtimes.docker
-    return Compose(docker.project, docker.file, docker.directory)
+    overlay = docker.overlay_file if docker.overrides else ""
+    return Compose(docker.project, docker.file, docker.directory, overlay)
 
 
 def _service(site: Site, runtime: str, service: Service) -> Workload:

@@ -12,6 +12,7 @@ import pytest
 from fabfile import render, survey, workloads
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge
+from fabfile.runner.composefacts import ComposeService
 from fabfile.runner.edge import edge_facts
 from fabfile.runner.facts import (
     Checkout,
@@ -87,6 +88,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
             w.name: container(w, not native, site.services[w.name].port if w.name in site.services else None)
             for w in workloads.everything(site, "docker")
         },
+        compose=composed(site),
         projects={site.runtimes.docker.project: "running(9)"},
         owner=runtime,
         env={"OPTIONS_INGEST_ADAPTER": "alpaca"},
@@ -106,6 +108,19 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         redis_formats={site.infra.redis.data: 11},
         ops={"files": [], "runners": [], "lock": None, "unfinished": []},
     )
+
+
+def composed(site: Site) -> dict[str, ComposeService]:
+    """The app's own Compose file, as the inventory says it is: all images are there."""
+    app = [
+        ComposeService(name, f"{site.runtimes.docker.project}-{name}", True, True, restart="unless-stopped")
+        for name in site.services
+    ]
+    servers = [
+        ComposeService(s.name, s.image, True, False, mounts={s.image_data: s.data}, restart="unless-stopped")
+        for s in site.servers
+    ]
+    return {service.name: service for service in (*app, *servers)}
 
 
 def fresh(site: Site, edge: dict[str, Any]) -> Facts:
@@ -168,7 +183,8 @@ def _files(site: Site) -> dict[str, FileFact]:
     facts = {path: FileFact(path, "file", 0o644, "root", "root", "same") for path in survey.wanted(site).files}
     for path in (site.app.data_root, *(server.data for server in site.servers)):
         facts[path] = FileFact(path, "directory", 0o750, "root", "root")
-    for file in (*render.infra(site), *render.app(site, bind=GATEWAY), *render.compose(site)):
+    facts[site.runtimes.docker.overlay_file] = FileFact(site.runtimes.docker.overlay_file, "missing")
+    for file in (*render.infra(site), *render.app(site, bind=GATEWAY), *render.overlay(site)):
         digest = hashlib.sha256(file.content).hexdigest()
         facts[file.path] = FileFact(file.path, "file", file.mode, file.owner, file.group, digest, file.content.decode())
     return facts

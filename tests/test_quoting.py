@@ -44,14 +44,6 @@ def test_an_environment_file_of_systemd_keeps_the_value(value: str) -> None:
     assert systemd_env_value(quoting.systemd_env(value)) == value
 
 
-@given(LINES)
-@example("pa$$word")
-@example("${HOME}")
-@example("a # b")
-def test_an_env_file_of_compose_keeps_the_value(value: str) -> None:
-    assert compose_env_value(quoting.compose_env(value)) == value
-
-
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 @example("no")
 @example("1.10")
@@ -131,25 +123,6 @@ def systemd_env_value(text: str) -> str:
         if char == "\\":
             following = next(chars)
             value += following if following in '"\\`$' else char + following
-        else:
-            value += char
-    raise AssertionError("an open quote")
-
-
-def compose_env_value(text: str) -> str:
-    if not text.startswith('"'):
-        assert not set(text) & set(" \"'\\#$"), "would need quotes"
-        return text
-    value, chars = "", iter(text[1:])
-    for char in chars:
-        assert char != "$", "a variable"
-        if char == '"':
-            assert next(chars, None) is None, "text behind the closing quote"
-            return value
-        if char == "\\":
-            following = next(chars)
-            assert following in '"\\$', f"unknown escape \\{following}"
-            value += following
         else:
             value += char
     raise AssertionError("an open quote")

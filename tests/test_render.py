@@ -63,16 +63,9 @@ def test_without_services_all_are_rendered(project: Site) -> None:
     assert len(render.app(project, bind=GATEWAY)) == len(project.services) + 1
 
 
-def test_the_compose_files_stand_in_the_compose_directory(project: Site) -> None:
-    assert [(file.path, file.owner) for file in render.compose(project)] == [
-        ("/home/delta/islandflow/deployment/docker/docker-compose.yml", "delta"),
-        ("/home/delta/islandflow/deployment/docker/docker.env", "delta"),
-    ]
-
-
 def test_rendering_twice_gives_the_same_bytes(project: Site) -> None:
     def everything(of: Site) -> tuple[File, ...]:
-        return render.infra(of) + render.app(of, bind=GATEWAY) + render.compose(of)
+        return render.infra(of) + render.app(of, bind=GATEWAY) + render.overlay(of)
 
     assert everything(project) == everything(load(INVENTORY, {}))
 
@@ -238,19 +231,10 @@ def test_the_native_overrides_name_the_runtime_its_servers_and_its_address(proje
     }
 
 
-def test_the_docker_overrides_do_the_same_for_docker(project: Site) -> None:
-    values = environment(by_name(render.compose(project))["docker.env"])
-    assert values["ISLANDFLOW_RUNTIME"] == "docker"
-    assert values["CLICKHOUSE_URL"] == "http://clickhouse:8123"
-    assert (values["API_HOST"], values["WEB_HOST"]) == ("0.0.0.0", "0.0.0.0")
-    assert values["OPTIONS_INGEST_ADAPTER"] == "synthetic"
-
-
 def test_an_override_is_written_for_its_reader(tmp_path: Path) -> None:
     value = {"A": 'pa$$ "word"'}
-    rendered = site(tmp_path, {"runtimes.native.overrides": value, "runtimes.docker.overrides": value})
+    rendered = site(tmp_path, {"runtimes.native.overrides": value})
     assert by_name(render.app(rendered, bind=GATEWAY))["native.env"].splitlines()[-1] == r'A="pa$$ \"word\""'
-    assert by_name(render.compose(rendered))["docker.env"].splitlines()[-1] == r'A="pa\$\$ \"word\""'
 
 
 # Whatever the inventory holds
@@ -271,13 +255,13 @@ def test_no_value_adds_a_line_to_any_file(tmp_path: Path, word: str, path: str, 
             "app.data_root": path + "data",
             "services.api.argv": [word],
             "runtimes.native.overrides.OPTIONS_INGEST_ADAPTER": value,
-            "runtimes.docker.overrides.OPTIONS_INGEST_ADAPTER": value,
+            "runtimes.docker.overrides": {"OPTIONS_INGEST_ADAPTER": value},
         },
     )
-    plain = load(INVENTORY, {})
-    for of in (render.infra, render.compose, lambda it: render.app(it, bind=GATEWAY)):
+    plain = site(tmp_path, {"runtimes.docker.overrides": {"OPTIONS_INGEST_ADAPTER": "synthetic"}})
+    for of in (render.infra, render.overlay, lambda it: render.app(it, bind=GATEWAY)):
         counts = [[len(file.content.decode().splitlines()) for file in of(it)] for it in (changed, plain)]
         assert counts[0] == counts[1]
-    composed = yaml.safe_load(render.compose(changed)[0].content)
-    assert [part.replace("$$", "$") for part in composed["services"]["api"]["command"]] == ["bun", word]
-    assert composed["services"]["nats"]["volumes"][0]["source"] == path + "data/nats"
+    laid = yaml.safe_load(render.overlay(changed)[0].content)
+    written = laid["services"]["api"]["environment"]["OPTIONS_INGEST_ADAPTER"]
+    assert "$" not in written.replace("$$", "") and written.replace("$$", "$") == value

@@ -23,7 +23,6 @@ from fabfile.inventory.model import (
     Service,
     Site,
     Timeouts,
-    Tool,
 )
 from fabfile.inventory.public import Lookup, Public
 from fabfile.inventory.streams import Adapter, Provider, Stream
@@ -56,6 +55,5 @@ __all__ = [
     "Site",
     "Stream",
     "Timeouts",
-    "Tool",
     "load",
 ]

@@ -26,8 +26,8 @@ _FILES: Final = (
     "app.env_file",
     "app.owner_file",
     "runtimes.native.overrides_file",
-    "runtimes.docker.overrides_file",
     "runtimes.docker.file",
+    "runtimes.docker.overlay_file",
     "infra.redis.config",
     "infra.clickhouse.drop_in",
 )
@@ -46,6 +46,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _below_checkout(raw)
     yield from _placeholders(raw)
     yield from _stops_in_time(raw)
+    yield from _overlay(raw)
     yield from _dns(raw)
     yield from _adapters(raw)
     yield from _routes(raw)
@@ -101,9 +102,9 @@ def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _service_names(raw: dict[str, Any]) -> Iterator[Problem]:
-    """Services, servers and tools stand side by side in one Compose file."""
+    """Services and servers stand side by side in one Compose file."""
     first: dict[object, tree.Path] = {}
-    for pattern in ("infra.*", "services.*", "runtimes.docker.tools.*"):
+    for pattern in ("infra.*", "services.*"):
         for path, _ in tree.find(raw, pattern):
             if path[-1] in first:
                 other = tree.spell(first[path[-1]])
@@ -116,11 +117,10 @@ def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
     checkout = defaults.directory(raw, "app.checkout")
     if checkout == defaults.UNKNOWN:
         return
-    for pattern in ("services.*.directory", "runtimes.docker.tools.*.directory"):
-        for path, value in tree.find(raw, pattern):
-            absolute = isinstance(value, str) and value.startswith("/")
-            if absolute and not f"{value}/".startswith(f"{checkout}/"):
-                yield Problem(path, f"{tree.quote(value)} is not in the checkout, {checkout}")
+    for path, value in tree.find(raw, "services.*.directory"):
+        absolute = isinstance(value, str) and value.startswith("/")
+        if absolute and not f"{value}/".startswith(f"{checkout}/"):
+            yield Problem(path, f"{tree.quote(value)} is not in the checkout, {checkout}")
 
 
 def _placeholders(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -146,6 +146,14 @@ def _stops_in_time(raw: dict[str, Any]) -> Iterator[Problem]:
     for path, value in tree.find(raw, "services.*.stop_timeout"):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and limit <= value:
             yield Problem(path, f"{value:g} is not below edge.hold_limit, {limit:g}: requests wait while it stops")
+
+
+def _overlay(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Nothing of ours lies in the checkout: the next `git pull` would stumble over it."""
+    checkout, path = defaults.directory(raw, "app.checkout"), ("runtimes", "docker", "overlay_file")
+    value = tree.get(raw, path)
+    if isinstance(value, str) and value.startswith(f"{checkout}/"):
+        yield Problem(path, f"{tree.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
 
 
 def _dns(raw: dict[str, Any]) -> Iterator[Problem]:

@@ -70,12 +70,6 @@ def _hold_limit(value: float) -> float:
     return value
 
 
-def _file_count(value: int) -> int:
-    if not 1024 <= value <= 2**31 - 1:
-        raise ValueError("is not a limit of open files (1024 or more)")
-    return value
-
-
 def remote_path(value: str) -> str:
     """An absolute path on the VPS, without a slash at its end; ValueError says what is wrong with it."""
     path = _text(value)
@@ -206,7 +200,6 @@ OneLine = Annotated[str, AfterValidator(_one_line)]
 Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
-FileCount = Annotated[int, AfterValidator(_file_count)]
 ByteCount = Annotated[int, AfterValidator(_byte_count)]
 RemotePath = Annotated[str, AfterValidator(remote_path)]
 LocalPath = Annotated[Path, BeforeValidator(_local_path)]

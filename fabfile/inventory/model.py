@@ -77,30 +77,17 @@ class Native(Table):
     overrides: f.Environment = Field(default_factory=dict)
 
 
-class Tool(Table):
-    """Something of the app that runs in Docker only when asked for, behind a profile of its own name."""
-
-    name: f.Name
-    directory: f.RemotePath
-    argv: f.SomeWords
-
-
 class Docker(Table):
-    """Docker Compose. `app_directory` and `app_bun` are paths inside the app's image."""
+    """Docker Compose. The app's own `file` is never written; `overrides` go into `overlay_file`, laid over it."""
 
     project: f.DockerName
     directory: f.RemotePath
     file: f.RemotePath
-    dockerfile: f.RemotePath
-    app_image: f.Image
-    app_directory: f.RemotePath
-    app_bun: f.Text
+    env_file: f.RemotePath
+    overlay_file: f.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
     web_host: f.Name
     api_host: f.Name
-    overrides_file: f.RemotePath
     overrides: f.Environment = Field(default_factory=dict)
-    nofile: f.FileCount | None = None
-    tools: Mapping[str, Tool] = {}
     foreign_projects: Annotated[tuple[f.DockerName, ...], BeforeValidator(f.listed)] = ()
     snapshot: f.RemotePath | None = None
     snapshot_files: Annotated[tuple[f.FileName, ...], BeforeValidator(f.listed)] = ()
@@ -153,9 +140,7 @@ class Server(Table):
     image_user: f.NumericUser
     image_port: f.Port
     image_data: f.RemotePath
-    image_argv: f.Words = ()
     image_version_argv: f.SomeWords
-    image_health_argv: f.Words = ()
     scheme: ClassVar[str]
 
     @property

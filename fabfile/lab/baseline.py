@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fabfile import inventory, render
+from fabfile import inventory
 from fabfile.lab import site
 from fabfile.lab.cache import Cached, cached, digest, tree
 from fabfile.lab.edge import seed
@@ -23,6 +23,8 @@ APP = HERE / "app"
 CHECKOUT, NPM_ROOT, ORIGIN = "/home/delta/islandflow", "/home/delta/nginx-proxy-manager", "/home/delta/origin.git"
 COMPOSE = f"{CHECKOUT}/deployment/docker"
 IMAGES = "/tmp/images"
+# The services whose images the app's Compose file builds, all the same way: built once, under Compose's own names.
+BUILT = ("web", "api", "compute", "candles", "ingest-options", "ingest-equities", "replay")
 
 GIT = f"""set -e
 cd {CHECKOUT}
@@ -54,11 +56,10 @@ def baseline() -> tuple[Cached, Cached]:
     and /var/lib/islandflow, `ca.pem` is the authority that signed the edge's certificate.
     """
     base = root()
-    own = [Path(__file__), HERE / "edge", HERE / "app", *(ASSETS / name for name in ("images", "npm", "env"))]
+    own = [Path(__file__), HERE / "edge", HERE / "app"]
+    own += [ASSETS / name for name in ("images", "npm", "env", "docker.env")]
     own += [archive for archive in [_official_edge()] if archive]
-    recipe = digest(
-        [base.key, site.NPM_IDENTITY, site.NPM_SECRET, *own, *(file.content for file in render.compose(_site()))]
-    )
+    recipe = digest([base.key, site.NPM_IDENTITY, site.NPM_SECRET, *own])
     return cached("baseline", recipe, lambda folder: _build(folder, base)), base
 
 
@@ -105,8 +106,6 @@ def _furnish(guest: Guest, base: Cached, folder: Path) -> None:
     names = [str(target.edge.app_domain), str(target.edge.api_domain)]
     _start_edge(guest, names, folder)
     say("starting the app")
-    for file in render.compose(target):
-        guest.write(file.path, file.content, owner=f"{file.owner}:{file.group}", mode=file.mode)
     guest.run(f"cd {COMPOSE} && docker compose up --detach --wait", timeout=300)
     await_app(guest, names)
     _forget_messages(guest)
@@ -140,7 +139,8 @@ def _plant_checkout(guest: Guest, base: Cached) -> None:
             raise LabError(f"bun install failed for the lab's app:\n{done.stderr.strip()}")
         guest.unpack(checkout, CHECKOUT, owner="delta")
         guest.unpack(store, "/home/delta/.bun/install/cache", owner="delta")
-    guest.write(f"{CHECKOUT}/.env", (ASSETS / "env").read_bytes(), owner="delta:delta", mode=0o600)
+    for place, asset in ((CHECKOUT, "env"), (COMPOSE, "docker.env")):
+        guest.write(f"{place}/.env", (ASSETS / asset).read_bytes(), owner="delta:delta", mode=0o600)
     guest.run(["sudo", "-u", "delta", "sh", "-c", f"cd {CHECKOUT} && ~/.bun/bin/bun run build"])
 
 
@@ -156,10 +156,8 @@ def _make_images(guest: Guest, base: Cached) -> None:
         guest.run(f"docker build --quiet --tag islandflow-lab/{name} {IMAGES}/{name}")
     guest.run(f"{CLICKHOUSE_CONTEXT} | docker build --quiet --tag islandflow-lab/clickhouse -", timeout=300)
     guest.run(f"{BUN_CONTEXT} | docker build --quiet --tag islandflow-lab/bun -")
-    guest.run(
-        f"docker build --quiet --tag islandflow-app --build-arg BASE=islandflow-lab/bun "
-        f"--file {COMPOSE}/Dockerfile {CHECKOUT}"
-    )
+    tags = " ".join(f"--tag islandflow-vps-{name}" for name in BUILT)
+    guest.run(f"docker build --quiet {tags} --build-arg BASE=islandflow-lab/bun --file {COMPOSE}/Dockerfile {CHECKOUT}")
     guest.run(["rm", "-rf", IMAGES])
 
 

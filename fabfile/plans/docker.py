@@ -9,13 +9,16 @@ from fabfile.inventory import Site
 from fabfile.plan import NoUndo, Step, Steps, Undo
 from fabfile.plans.parts import as_healthy, written
 from fabfile.runner.actions.compose import Down, Make, Up
+from fabfile.runner.actions.files import Gone
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import ContainersDown, Healthy
 
 
 def rendered(site: Site, facts: Facts) -> Steps:
-    """The Compose file and its environment, as the inventory says."""
-    return (Step("docker: Compose file", written(render.compose(site)), Undo()),)
+    """The overlay that the inventory's overrides need; without any there is none, and the own file runs as it is."""
+    files = render.overlay(site)
+    gone = Gone((site.runtimes.docker.overlay_file,), "there is no overlay: the app's own Compose file runs as it is")
+    return (Step("docker: overlay", written(files) if files else gone, Undo()),)
 
 
 def made(site: Site, facts: Facts, scope: str) -> Steps:
@@ -88,7 +91,7 @@ def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     (step,) = rendered(site, facts)
     settled = step.action.settled(facts)
     yield (
-        "Compose file is as rendered",
+        "overlay is as rendered",
         bool(settled),
         settled or "it differs: inv docker.render --dry shows how",
     )

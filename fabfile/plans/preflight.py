@@ -5,7 +5,7 @@ from __future__ import annotations
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plan import Steps
-from fabfile.plans import boot, data, edge, infra, provider, units, versions
+from fabfile.plans import boot, compose, data, edge, infra, provider, units, versions
 from fabfile.plans.findings import Finding
 from fabfile.runner.facts import Facts, Listener
 from fabfile.runner.npmaction import EdgeAction
@@ -196,14 +196,9 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
         )
         for name in foreign
     ]
-    # Cutover comes back by the Compose file; rollback writes it first.
-    if facts.docker_error:
-        found.append(Finding(facts.docker_error, "mend Docker, then try again"))
     if to == "native":
         found += boot.stubborn(facts)
-    if facts.compose_error and to == "native":
-        found.append(Finding(f"Compose: {facts.compose_error}", "inv docker.render, then try again"))
-    return found
+    return found + compose.findings(site, facts, to)
 
 
 def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
@@ -265,7 +260,7 @@ def servers_may_run(site: Site, facts: Facts) -> list[Finding]:
 def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
     """Docker's services start only where native does not own: both would open the same data."""
     if survey.owner(facts) != "native":
-        return []
+        return compose.findings(site, facts, "docker")
     return [Finding("native owns the app and its data", "inv rollback --full hands it back as a whole")]
 
 

@@ -73,10 +73,8 @@ def dirty(site: Site, facts: Facts) -> list[Finding]:
     if facts.checkout_error:
         return [Finding(f"{site.app.checkout}: {facts.checkout_error}", "make it a git checkout of the app's user")]
     changed = facts.checkout.changed if facts.checkout else ()
-    # What this tool writes into the checkout is no change of somebody's.
-    own = {site.runtimes.docker.file, site.runtimes.docker.overrides_file}
     built = built_files(site)
-    foreign = [name for name in changed if f"{site.app.checkout}/{name}" not in own and name not in built]
+    foreign = [name for name in changed if name not in built]
     if not foreign:
         return []
     return [Finding(f"the checkout has changes of its own: {', '.join(foreign)}", "commit or stash them on the VPS")]

@@ -21,11 +21,13 @@ class Decision:
 
 def limitations(site: Site, runtime: str) -> Iterator[str]:
     """What does not show while all is well, with `runtime` up; empty when nobody can tell which one is."""
-    overrides = {"native": site.runtimes.native.overrides, "docker": site.runtimes.docker.overrides}
-    for key, value in overrides.get(runtime, {}).items():
+    native, docker = site.runtimes.native, site.runtimes.docker
+    sides = {"native": (native.overrides, site.app.env_file), "docker": (docker.overrides, docker.env_file)}
+    overrides, env_file = sides.get(runtime, ({}, ""))
+    for key, value in overrides.items():
         if placeholders.held(value):
             continue  # it follows the runtime, and limits nothing
-        yield f"{key} is overridden for {runtime}: it is {value}, whatever {site.app.env_file} says"
+        yield f"{key} is overridden for {runtime}: it is {value}, whatever {env_file} says"
     for name in _dns_only(site):
         yield f"{name} is DNS-only: it tells everybody the VPS's address, and no CDN stands before it"
 

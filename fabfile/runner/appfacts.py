@@ -6,17 +6,23 @@ from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
 from .codec import wire
+from .composefacts import Compose
 
 
 @wire
 @dataclass(frozen=True)
 class Environment:
-    """Where a runtime's environment comes from: the app's env file, then the overrides, which win."""
+    """Where a runtime's environment comes from: the app's env file, then the overrides, which win.
+
+    In Docker it is what Compose makes of its own files for the `services`, of which the env file is only one.
+    """
 
     runtime: str
     env_file: str
     overrides_file: str
     planned: Optional[Dict[str, str]] = None  # what a plan will write into the overrides file; None: as it is
+    compose: Optional[Compose] = None
+    services: Tuple[str, ...] = ()
 
 
 @wire

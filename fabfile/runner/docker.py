@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any, Dict, List, NamedTuple, Sequence, Set
 
-from .facts import Compose, Container
+from .composefacts import Compose
+from .facts import Container
 from .machine import CommandFailed, Machine, Result
 
 _SERVICE = "com.docker.compose.service"
 _STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
+def own(ref: Compose) -> List[str]:
+    """The first words of a Compose call on a project that reads nothing but the app's own file."""
+    project = ["--project-name", ref.project, "--project-directory", ref.directory]
+    return ["docker", "compose", *project, "--file", ref.file]
+
+
 def compose(ref: Compose) -> List[str]:
-    """The first words of every Compose call on a project."""
-    return ["docker", "compose", "-p", ref.project, "-f", ref.file, "--project-directory", ref.directory]
+    """The first words of every Compose call that acts on a project: our overlay lies over the app's own file.
+
+    Until a plan has written the overlay there is none, and what runs was made without it.
+    """
+    return [*own(ref), "--file", ref.overlay] if ref.overlay and os.path.exists(ref.overlay) else own(ref)
 
 
 def containers(machine: Machine, project: str) -> Dict[str, Container]:
@@ -63,12 +74,6 @@ def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
     if result.code != 0 and "no such" not in result.err.lower():
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
     return _json(result)
-
-
-def config_error(machine: Machine, ref: Compose) -> str:
-    """What is wrong with the Compose file; empty when it is valid."""
-    result = machine.run([*compose(ref), "config", "--quiet"], timeout=20, ok=None)
-    return "" if result.code == 0 else result.said
 
 
 def projects(machine: Machine) -> Dict[str, str]:

@@ -8,18 +8,9 @@ from typing import Any, Dict, Optional, Tuple, TypeVar
 
 from .appfacts import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
+from .composefacts import Compose, ComposeService
 
 T = TypeVar("T")
-
-
-@wire
-@dataclass(frozen=True)
-class Compose:
-    """A Compose project: its name, its file, the folder relative paths in it start from."""
-
-    project: str
-    file: str
-    directory: str
 
 
 @wire
@@ -98,7 +89,8 @@ class Wanted:
     ports: Tuple[int, ...] = ()
     programs: Tuple[Program, ...] = ()
     project: str = ""  # the Compose project whose containers are wanted
-    compose: Optional[Compose] = None  # whose file is checked
+    compose: Optional[Compose] = None  # what its files say
+    overlay: str = ""  # the overlay's text as a plan will write it; empty: there is none
     projects: bool = False
     owner_file: str = ""
     env_file: str = ""
@@ -259,7 +251,8 @@ class Facts:
     version_errors: Dict[str, str] = field(default_factory=dict)
     containers: Dict[str, Container] = field(default_factory=dict)
     docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
-    compose_error: str = ""
+    compose_error: str = ""  # why Compose does not take the app's own file, with the overlay that a plan will write
+    compose: Dict[str, ComposeService] = field(default_factory=dict)  # by service
     projects: Dict[str, str] = field(default_factory=dict)
     owner: str = ""  # native, docker, or empty when there is no owner file
     owner_error: str = ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from . import (
+    composefile,
     docker,
     environment,
     git,
@@ -106,7 +107,8 @@ def _compose(machine: Machine, wanted: Wanted) -> Found:
     if not Path(wanted.compose.file).exists():
         return {"compose_error": f"there is no Compose file at {wanted.compose.file}"}
     try:
-        return {"compose_error": docker.config_error(machine, wanted.compose)}
+        config = composefile.planned(machine, wanted.compose, wanted.overlay)
+        return {"compose": composefile.services(machine, config)}
     except CommandFailed as error:
         return {"compose_error": said(error)}
 

@@ -12,7 +12,7 @@ from fabfile.plans import docker, preflight
 
 @task
 def render(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
-    """Write the Compose file and its environment from the inventory; starts nothing."""
+    """Write what overrides variables in Docker; the app's own Compose file stays as it is. Starts nothing."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("docker.render", docker.rendered(site, facts))
     )
@@ -22,7 +22,9 @@ def render(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: 
 def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("docker.up", docker.made(site, facts, scope) + docker.up(site, facts, scope)),
+        lambda site, facts: Plan(
+            "docker.up", docker.rendered(site, facts) + docker.made(site, facts, scope) + docker.up(site, facts, scope)
+        ),
         judge=preflight.docker_may_run,
     )
 

@@ -56,7 +56,7 @@ def test_relative_paths_follow_what_they_are_relative_to(tmp_path: Path) -> None
     assert loaded.app.env_file == "/srv/flow/.env"
     assert loaded.api.directory == "/srv/flow/services/api"
     assert loaded.runtimes.docker.file == "/srv/flow/deployment/docker/docker-compose.yml"
-    assert loaded.runtimes.docker.tools["replay"].directory == "/srv/flow/services/replay"
+    assert loaded.runtimes.docker.env_file == "/srv/flow/deployment/docker/.env"
     assert loaded.infra.redis.data == "/data/redis"
     assert loaded.edge.database == "/srv/npm/data/database.sqlite"
 

@@ -18,6 +18,12 @@ def _plan(name: str, steps: Callable[..., Any], *more: Any) -> Build:
     return lambda site, facts: Plan(name, steps(site, facts, *more))
 
 
+def _bare(site: Site) -> Site:
+    """A site that runs the app's own Compose file as it is."""
+    docker = site.runtimes.docker.model_copy(update={"overrides": {}})
+    return site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"docker": docker})})
+
+
 def _scoped(build: Callable[..., Plan], scope: str) -> Build:
     return lambda site, facts: build(site, facts, scope)
 
@@ -33,6 +39,10 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "infra ports freed", _plan("infra.start", infra.ports_freed)
     yield "infra not at boot", _plan("infra.stop", infra.not_at_boot)
     yield "docker.render", _plan("docker.render", docker.rendered)
+    yield (
+        "docker.render without overrides",
+        lambda site, facts: Plan("docker.render", docker.rendered(_bare(site), facts)),
+    )
     yield "firewall.allow", _plan("firewall.allow", firewall.allow)
     yield "firewall.park", _plan("firewall.allow", firewall.park)
     yield "firewall.close", _plan("firewall.close", firewall.close)

@@ -74,7 +74,7 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
 def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
     plan = rollback.rollback(site, native_serves)
     assert names(plan) == [
-        "docker: Compose file",
+        "docker: overlay",
         "docker: containers made",
         "firewall: 172.18.0.0/16 to web's parking lot",
         "firewall: 172.18.0.0/16 to api's parking lot",

@@ -192,7 +192,9 @@ CASES = {
         warning=True,
     ),
     "the Compose file is invalid": Case(
-        _with(compose_error="services.web: unknown key"), "Compose: services.web", "inv docker.render"
+        _with(compose_error="services.web: unknown key"),
+        "Compose: services.web",
+        "this tool never writes /home/delta/islandflow/deployment/docker/docker-compose.yml",
     ),
     "Docker does not answer": Case(
         _with(docker_error="Docker does not answer: no"),
@@ -364,12 +366,10 @@ def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts
 
 
 def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts) -> None:
-    own = "deployment/docker/docker-compose.yml"
-    clean = changed(native_serves, checkout=Checkout("a" * 40, "main", (own,)))
-    assert rollback.dirty(site, clean) == []
-    dirty = changed(native_serves, checkout=Checkout("a" * 40, "main", (own, "apps/web/x.ts")))
-    (finding,) = rollback.dirty(site, dirty)
-    assert finding.text.endswith(": apps/web/x.ts") and "commit or stash" in finding.fix
+    assert rollback.dirty(site, changed(native_serves, checkout=Checkout("a" * 40, "main", ()))) == []
+    files = ("deployment/docker/docker-compose.yml", "apps/web/x.ts")
+    (finding,) = rollback.dirty(site, changed(native_serves, checkout=Checkout("a" * 40, "main", files)))
+    assert finding.text.endswith(f": {', '.join(files)}") and "commit or stash" in finding.fix
     (finding,) = rollback.dirty(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
     assert "not a git repository" in finding.text
 

@@ -27,7 +27,7 @@ def bad(site: Site, facts: Facts) -> dict[str, str]:
 def test_all_is_well_and_what_there_is_none_of_is_said(site: Site, good: Facts) -> None:
     rows = {what: text for what, _, text in static.checks(site, good)}
     assert bad(site, good) == {}
-    assert {"system units", "units of delta", "nginx -t", "Compose file is as rendered"} <= set(rows)
+    assert {"system units", "units of delta", "nginx -t", "overlay is as rendered"} <= set(rows)
     assert rows["shell scripts"] == "the inventory names none (app.shell_scripts)"
 
 

@@ -14,7 +14,8 @@ from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.firewall import Allow
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
-from fabfile.runner.facts import Compose, Container, Facts, Unit
+from fabfile.runner.composefacts import Compose
+from fabfile.runner.facts import Container, Facts, Unit
 from fabfile.runner.machine import CommandFailed, Machine, StepFailed
 from fabfile.runner.probes import ContainersDown, UnitsDown, UnitsValid
 
@@ -178,7 +179,8 @@ def test_down_means_neither_running_nor_about_to(tmp_path: Path) -> None:
 # ── Compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 PROJECT = Compose("islandflow-vps", "/c/docker-compose.yml", "/c")
-COMPOSE = ("docker", "compose", "-p", "islandflow-vps", "-f", "/c/docker-compose.yml", "--project-directory", "/c")
+COMPOSE = ("docker", "compose", "--project-name", "islandflow-vps", "--project-directory", "/c")
+COMPOSE += ("--file", "/c/docker-compose.yml")
 CREATE = ("up", "--no-start", "--no-build", "--pull", "never")
 
 

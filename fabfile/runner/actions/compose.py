@@ -8,7 +8,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import docker
 from ..codec import wire
-from ..facts import Compose, Container, Facts, Wanted
+from ..composefacts import Compose
+from ..facts import Container, Facts, Wanted
 from ..machine import Evidence, Machine, StepFailed
 from ..model import Action
 

@@ -107,6 +107,39 @@ class Files(Action):
 
 @wire
 @dataclass(frozen=True)
+class Gone(Action):
+    """Removes files of ours that nothing reads any more; `restore` brings them back as they were."""
+
+    paths: Tuple[str, ...]
+    why: str  # what is so without them
+
+    def wants(self) -> Wanted:
+        return Wanted(files=self.paths)
+
+    def settled(self, facts: Facts) -> str:
+        return "" if self.before(facts)["files"] else self.why
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        found = [facts.files[path] for path in self.paths]
+        return {"files": [_former(fact) for fact in found if fact.kind != "missing"]}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        for former in before["files"]:
+            _keep(machine, former)
+            remove(Path(former["path"]))
+        return {"removed": [former["path"] for former in before["files"]]}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        for former in before["files"]:
+            _put_back(machine, former)
+        return {"restored": [former["path"] for former in before["files"]]}
+
+    def describe(self) -> str:
+        return "remove " + ", ".join(self.paths)
+
+
+@wire
+@dataclass(frozen=True)
 class Folder:
     """A folder as it should be."""
 

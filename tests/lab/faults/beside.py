@@ -121,7 +121,7 @@ def traces(lab: Lab, site: Site) -> dict[str, str]:
     app, docker, edge = site.app, site.runtimes.docker, site.edge
     configured = ["/etc/islandflow", "/etc/systemd/system", app.unit_directory]
     files = ["/etc/islandflow/**", "/etc/systemd/system/**/islandflow-*", f"{app.unit_directory}/**", docker.file]
-    files += [docker.overrides_file, app.owner_file, ACCOUNTS, "/etc/ufw/user.rules"]
+    files += [docker.overlay_file, docker.env_file, app.owner_file, ACCOUNTS, "/etc/ufw/user.rules"]
     files += [f"{edge.root}/data/nginx/proxy_host/*.conf"]
     wanted = {
         "files": files,

@@ -1,0 +1,33 @@
+"""Facts about the Compose project, as data: which files it is made of, and what Compose reads in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Tuple
+
+from .codec import wire
+
+
+@wire
+@dataclass(frozen=True)
+class Compose:
+    """A Compose project: its name, the app's own file, the folder relative paths in it start from, and our overlay."""
+
+    project: str
+    file: str
+    directory: str
+    overlay: str = ""  # laid over the own file once it is written; empty: the own file runs as it is
+
+
+@wire
+@dataclass(frozen=True)
+class ComposeService:
+    """A service as Compose reads it, those behind a profile included, and what of it is not on the VPS."""
+
+    name: str
+    image: str  # Compose's own name for it, where the file only says how it is built
+    there: bool  # the image is on the VPS
+    built: bool  # the file says how to build it
+    lacking: Tuple[str, ...] = ()  # contexts and Dockerfile of its build that are not on the VPS
+    mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS, or volume
+    restart: str = ""
