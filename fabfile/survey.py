@@ -107,7 +107,9 @@ def streams(site: Site) -> Wanted:
     return Wanted(
         streams=dataclasses.replace(streams_ref(site), apart=_APART),
         environments=tuple(workloads.environment(site, runtime) for runtime in RUNTIMES),
-        env_keys=tuple(dict.fromkeys(stream.max_age_env for stream in site.streams.values())),
+        env_keys=tuple(
+            dict.fromkeys(name for s in site.streams.values() for name in (s.max_age_env, s.max_bytes_env) if name)
+        ),
         workloads=tuple(dataclasses.replace(workload, durables=()) for workload in services),
     )
 

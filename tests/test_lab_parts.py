@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import re
 import shutil
 import sqlite3
 import time
@@ -120,8 +121,23 @@ def test_the_labs_inventory_is_valid_and_leads_to_the_lab_alone(tmp_path: Path) 
     assert (found.public.resolve, found.origin, found.public.http_port) == (False, "127.0.0.1", ports["http"])
     assert set(found.closed_ports.values()) <= set(ports.values())
     project = inventory.load(site.PROJECT_INVENTORY, {})
-    assert found.services == project.services
+    assert found.infra.nats.port == project.infra.nats.port and found.edge == project.edge
     assert {server.image for server in found.servers}.isdisjoint(server.image for server in project.servers)
+
+
+def test_the_labs_inventory_describes_the_labs_own_app(tmp_path: Path) -> None:
+    """As its code says: where each service is, what it consumes, and which streams there are."""
+    found = inventory.load(site.write_inventory(tmp_path), {})
+    code = {service.name: f"{service.directory}/{service.argv[-1]}" for service in found.services.values()}
+    app = Path(site.__file__).parent / "app"
+    for name, path in code.items():
+        source = (app / Path(path).relative_to(found.app.checkout)).read_text()
+        consumed = set(re.findall(r'bus\.consume\(\s*"([a-z-]+)"', source))
+        if name != "api":  # which consumes whatever it keeps
+            assert {f"{name}-{kind}" for kind in consumed} == set(found.services[name].durables)
+    catalogue = (app / "packages/bus/src/catalogue.ts").read_text()
+    assert set(re.findall(r'feed\("([A-Z_]+)"', catalogue)) == set(found.streams)
+    assert found.public.websocket_hello is None and found.public.raw_api == "open"
 
 
 def test_the_hosts_files_have_npms_shape(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The typed inventory: everything that is particular to one installation, read from inventory.toml."""
 
+from fabfile.inventory.app import App, Service
 from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import load
@@ -7,7 +8,6 @@ from fabfile.inventory.model import (
     POSTURES,
     RUNTIMES,
     SCOPES,
-    App,
     Backup,
     ClickHouse,
     Docker,
@@ -20,7 +20,6 @@ from fabfile.inventory.model import (
     Redis,
     Runtimes,
     Server,
-    Service,
     Site,
     Timeouts,
 )

@@ -104,7 +104,8 @@ class Service(Table):
     """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path.
 
     `argv` may hold placeholders. `<bun> <build_argv>` builds it, with the variables of the env file that `build_env`
-    names; `build_rewrites` are files tracked by git that the build writes anew.
+    names; `build_rewrites` are files tracked by git that the build writes anew. An `optional` one may be ill after a
+    hand-over if it was before.
     """
 
     name: f.Name
@@ -117,6 +118,7 @@ class Service(Table):
     build_rewrites: f.CheckoutPaths = ()
     stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
     stop_timeout: f.Seconds = 10.0
+    optional: bool = False
     port: f.Port | None = None
     parking_port: f.Port | None = None
     health: f.UrlPath | None = None

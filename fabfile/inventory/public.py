@@ -31,12 +31,20 @@ Json = Annotated[f.Text, AfterValidator(_json)]
 
 
 class Lookup(Table):
-    """A POST to the app's own hostname. `body` is JSON as text; the answer must have the keys in `expect`."""
+    """What the app's own hostname must answer with JSON that has the keys in `expect`.
+
+    With a `body`, which is JSON as text, it is asked by POST, without one by GET.
+    """
 
     name: f.Name
-    path: f.UrlPath
-    body: Json
+    path: f.Route
+    body: Json | None = None
     expect: f.Words = ()
+
+    @property
+    def method(self) -> str:
+        """How it is asked."""
+        return "GET" if self.body is None else "POST"
 
 
 class Public(Table):

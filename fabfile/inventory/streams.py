@@ -9,10 +9,14 @@ from fabfile.inventory.table import Table
 
 
 class Stream(Table):
-    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes."""
+    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes.
+
+    Where there is a variable for these too, `max_bytes` is what the app takes when it is not set.
+    """
 
     name: f.StreamName
     max_age_env: f.EnvName
+    max_bytes_env: f.EnvName | None = None
     max_bytes: f.ByteCount
 
 

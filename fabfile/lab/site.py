@@ -10,6 +10,11 @@ from typing import Any
 
 PROJECT_INVENTORY = Path(__file__).parents[2] / "inventory.toml"
 
+# What is different in the lab's own app. Its tables stand in place of the project's, but for those in _CHANGED: there
+# only the keys that it has are others.
+OWN_APP = Path(__file__).parent / "assets" / "site.toml"
+_CHANGED = {(), ("app",), ("runtimes",), ("runtimes", "native"), ("runtimes", "docker"), ("edge",), ("public",)}
+
 # The VPS's port behind each forwarder on 127.0.0.1. Not all are open: they lead to the public address.
 STATIONS = {"ssh": 22, "http": 80, "npm": 81, "https": 443, "web": 3000, "api": 4000}
 
@@ -33,13 +38,22 @@ def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
         "resolve": False, "address": "127.0.0.1", "https_port": ports["https"], "http_port": ports["http"],
         "ca": str(folder / "ca.pem"), "closed_ports": {name: ports[name] for name in ("web", "api")},
     }  # fmt: skip
-    inventory["public"]["lookups"]["options-support"]["expect"] = ["asked", "found"]
-    inventory["runtimes"]["docker"] |= {"snapshot": "workspace", "snapshot_files": ["package.json", "bun.lock"]}
+    _change(inventory, tomllib.loads(OWN_APP.read_text()))
+    del inventory["public"]["websocket_hello"]
     for server, image in IMAGES.items():
         inventory["infra"][server]["image"] = image
     path = folder / "inventory.toml"
     path.write_text("# Written by lab.up for this lab alone.\n" + "\n".join(_toml(inventory)) + "\n")
     return path
+
+
+def _change(inventory: dict[str, Any], own: Mapping[str, Any], at: tuple[str, ...] = ()) -> None:
+    """Put the lab's own values into a table of the inventory."""
+    for key, value in own.items():
+        if (*at, key) in _CHANGED:
+            _change(inventory[key], value, (*at, key))
+        else:
+            inventory[key] = value
 
 
 def _toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[str]:

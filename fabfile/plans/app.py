@@ -6,7 +6,7 @@ from fabfile import render, survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plan import Step, Steps, Undo
 from fabfile.plans import edge, parking
-from fabfile.plans.parts import as_healthy, stopping, valid, written
+from fabfile.plans.parts import as_healthy, awaited, stopping, valid, written
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.facts import Facts, Workload
 from fabfile.runner.probes import Healthy, UnitsDown
@@ -36,7 +36,7 @@ def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = (
             "app: start",
             Start(units, user, timeout=limit),
             Undo(verify=(UnitsDown(units, user),), deadline=limit),
-            verify=(Healthy(beside + _native(site, services)),),
+            verify=(Healthy(beside + awaited(site, facts, _native(site, services))),),
             deadline=site.timeouts.health,
         ),
     )
@@ -70,7 +70,7 @@ def restart(site: Site, facts: Facts, scope: str) -> Steps:
         "app: restart",
         Restart(_units(services), site.app.user, timeout=stopping(site, services)),
         Undo(verify=as_healthy(facts, _native(site, services)), deadline=site.timeouts.health),
-        verify=(Healthy(_native(site, services)),),
+        verify=(Healthy(awaited(site, facts, _native(site, services))),),
         deadline=site.timeouts.health,
     )
     back = edge.point(site, facts, to="native") if lot.services else ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile import render, workloads
 from fabfile.inventory import Site
 from fabfile.plan import NoUndo, Step, Steps, Undo
-from fabfile.plans.parts import as_healthy, written
+from fabfile.plans.parts import as_healthy, awaited, written
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
 from fabfile.runner.facts import Facts, Workload
@@ -30,7 +30,9 @@ def made(site: Site, facts: Facts, scope: str) -> Steps:
 
 def up(site: Site, facts: Facts, scope: str) -> Steps:
     """Bring the servers up, then the scope's services, each awaited until it is healthy."""
-    return _up(site, "servers", workloads.of_servers(site, "docker")) + _up(site, "app", _app(site, scope))
+    return _up(site, facts, "servers", workloads.of_servers(site, "docker")) + _up(
+        site, facts, "app", _app(site, scope)
+    )
 
 
 def stop(site: Site, facts: Facts, scope: str) -> Steps:
@@ -50,14 +52,14 @@ def stop_served(site: Site, facts: Facts) -> Steps:
     return _stop(site, facts, "app", asked) + _stop(site, facts, "servers", workloads.of_servers(site, "docker"))
 
 
-def _up(site: Site, what: str, chosen: tuple[Workload, ...]) -> Steps:
+def _up(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> Steps:
     names = _names(chosen)
     return (
         Step(
             f"docker: {what} up",
             Up(workloads.project(site), names, timeout=site.timeouts.step),
             Undo(verify=(ContainersDown(site.runtimes.docker.project, names),), deadline=site.timeouts.step),
-            verify=(Healthy(chosen),),
+            verify=(Healthy(awaited(site, facts, chosen)),),
             deadline=site.timeouts.health,
         ),
     )

@@ -35,6 +35,13 @@ def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
     return (Healthy(well),) if well else ()
 
 
+def awaited(site: Site, facts: Facts, chosen: Iterable[Workload]) -> tuple[Workload, ...]:
+    """Whose health a plan waits for: all but the optional services that were healthy in neither runtime before."""
+    optional = {service.name for service in site.services.values() if service.optional}
+    well = {key.partition("/")[2] for key, health in facts.health.items() if health.ok}
+    return tuple(workload for workload in chosen if workload.name not in optional or workload.name in well)
+
+
 def stopping(site: Site, services: Iterable[Service]) -> float:
     """Seconds for stopping services: never less than systemd gives them before it kills them."""
     return max(site.timeouts.step, *(service.stop_timeout + KILLED_WITHIN for service in services))

@@ -22,9 +22,8 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
     found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
     found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
-    found += (
-        _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to) + _jetstream(site, facts, to)
-    )
+    found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
+    found += _jetstream(site, facts, to) + _optional(site, facts, to)
     return found + (_native(site, facts) if to == "native" else [])
 
 
@@ -236,6 +235,26 @@ def _nats_runs(site: Site, facts: Facts, runtime: str) -> bool:
     nats = site.infra.nats
     here = facts.units.get(nats.unit) if runtime == "native" else facts.containers.get(nats.name)
     return here is not None and here.running
+
+
+def _optional(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Services that are ill where they run now, and whose health the hand-over will not wait for."""
+    leaving = "docker" if to == "native" else "native"
+    ill = [
+        (service, health)
+        for service in site.services.values()
+        if service.optional and survey.owner(facts) == leaving
+        for health in [facts.health.get(f"{leaving}/{service.name}")]
+        if health and not health.ok
+    ]
+    return [
+        Finding(
+            f"{service.name} is not healthy in {leaving} ({health.text}); it is optional, so that nothing waits for it",
+            f"if it should run: look at its log, or take `optional` out of services.{service.name}",
+            warning=True,
+        )
+        for service, health in ill
+    ]
 
 
 def native_owns(site: Site, facts: Facts) -> list[Finding]:

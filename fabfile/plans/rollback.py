@@ -7,7 +7,7 @@ from fabfile.inventory import Site
 from fabfile.plan import Plan, Step, Undo
 from fabfile.plans import app, data, docker, edge, infra, parking
 from fabfile.plans.findings import Finding
-from fabfile.plans.parts import as_healthy, stopping, watches
+from fabfile.plans.parts import as_healthy, awaited, stopping, watches
 from fabfile.runner.actions.release import Command, Release
 from fabfile.runner.facts import Facts
 from fabfile.runner.probes import Healthy
@@ -57,7 +57,11 @@ def release(site: Site, facts: Facts, ref: str, scope: str) -> Plan:
         app.checkout, app.user, ref, (install, *builds), units, stopping(site, services), built_files(site)
     )
     step = Step(
-        "app: release", action, Undo(verify=as_healthy(facts, running), deadline=limit), (Healthy(running),), limit
+        "app: release",
+        action,
+        Undo(verify=as_healthy(facts, running), deadline=limit),
+        (Healthy(awaited(site, facts, running)),),
+        limit,
     )
     return Plan(
         "rollback",

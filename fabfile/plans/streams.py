@@ -47,7 +47,7 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
 def _limits(wanted: Wanted, stream: Stream | None, facts: Facts) -> tuple[bool, str]:
     if stream is None:
         return False, "there is no such stream"
-    problems = [text for text in (_age_problem(wanted, stream, facts), _size_problem(wanted, stream)) if text]
+    problems = [text for text in (_age_problem(wanted, stream, facts), _size_problem(wanted, stream, facts)) if text]
     good = f"max_age {age(stream.max_age)}, max_bytes {_size(stream.max_bytes)}, {stream.messages} messages"
     if wanted.max_age_env not in facts.settings[facts.jetstream.runtime].values:
         good += f"; {wanted.max_age_env} is not set, so that there is nothing to compare max_age with"
@@ -72,10 +72,19 @@ def _age_problem(wanted: Wanted, stream: Stream, facts: Facts) -> str:
     return f"{problem}; {times}: {_MISTAKES[factor].format(name)}"
 
 
-def _size_problem(wanted: Wanted, stream: Stream) -> str:
-    if stream.max_bytes == wanted.max_bytes:
-        return ""
-    return f"max_bytes is {_size(stream.max_bytes)}, and the inventory says {_size(wanted.max_bytes)}"
+def _size_problem(wanted: Wanted, stream: Stream, facts: Facts) -> str:
+    setting = facts.settings[facts.jetstream.runtime].values.get(wanted.max_bytes_env or "")
+    expected, who = wanted.max_bytes, "the inventory"
+    if setting and setting.value:
+        who = f"{wanted.max_bytes_env} in {setting.origin}"
+        if not (setting.value.isascii() and setting.value.isdigit()):
+            return f"{wanted.max_bytes_env} is {setting.value[:20]!r} in {setting.origin}: no whole number of bytes"
+        expected = int(setting.value)
+    return (
+        ""
+        if stream.max_bytes == expected
+        else f"max_bytes is {_size(stream.max_bytes)}, and {who} says {_size(expected)}"
+    )
 
 
 def _durable(site: Site, facts: Facts, service: Service, consumer: Consumer | None) -> tuple[bool, str]:

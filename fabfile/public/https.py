@@ -55,9 +55,12 @@ def route(site: Site, runtime: str, url: str, door: Door) -> str:
 
 
 def lookup(site: Site, runtime: str, asked: Lookup, door: Door) -> str:
-    """A POST that must be answered 200 with a JSON object that has the keys which are expected. Raises Refused."""
+    """What must be answered 200 with a JSON object that has the keys which are expected. Raises Refused."""
     url = site.public.app_url.rstrip("/") + asked.path
-    response = ask(site.public, door, "POST", url, data=asked.body, headers={"Content-Type": "application/json"})
+    sent: dict[str, Any] = (
+        {} if asked.body is None else {"data": asked.body, "headers": {"Content-Type": "application/json"}}
+    )
+    response = ask(site.public, door, asked.method, url, **sent)
     if response.status_code >= 500:
         raise Refused(status(response.status_code))
     if _json(response).status_code != 200:

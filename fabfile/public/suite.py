@@ -79,7 +79,7 @@ def _open(site: Site, runtime: str) -> Iterator[Question]:
         url = public.app_url.rstrip("/") + public.routes.get(prefix, f"/{prefix}")
         yield Question(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url))
     for lookup in public.lookups.values():
-        yield Question(f"POST {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
+        yield Question(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
 
 
 def _asked(site: Site, runtime: str, resolve: Resolver) -> list[Check]:

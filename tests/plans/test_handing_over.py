@@ -310,6 +310,21 @@ def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_se
         assert bool(rollback.dirty(site, facts)) == found
 
 
+@pytest.mark.parametrize("was_well", [True, False])
+def test_an_optional_service_may_be_ill_after_a_hand_over_if_it_was_before(
+    tmp_path: Path, docker_serves: Facts, was_well: bool
+) -> None:
+    lenient = inventories.site(tmp_path, {"services.candles.optional": True})
+    ill = Health("candles", "docker", was_well, "its container restarts again and again")
+    facts = dataclasses.replace(docker_serves, health={**docker_serves.health, "docker/candles": ill})
+    step = step_of(cutover.cutover(lenient, facts, "full"), "app: start")
+    assert isinstance(step.action, Start) and "islandflow-candles.service" in step.action.units
+    (probe,) = step.verify
+    assert isinstance(probe, Healthy) and ("candles" in [w.name for w in probe.workloads]) == was_well
+    warned = [finding for finding in preflight.findings(lenient, facts, "native") if "optional" in finding.text]
+    assert [finding.warning for finding in warned] == ([] if was_well else [True])
+
+
 def test_no_step_that_stops_services_gives_up_before_systemd_does(tmp_path: Path, native_serves: Facts) -> None:
     slow = inventories.site(
         tmp_path, {"timeouts.step": 5, "services.candles.stop_timeout": 40, "services.web.stop_timeout": 30}

@@ -162,6 +162,15 @@ def test_an_environment_that_cannot_be_read_is_told(site: Site) -> None:
     assert bad(site, found) == {"environment": f"{ENV}: Permission denied"}
 
 
+def test_a_variable_sets_the_size_where_the_app_has_one(site: Site) -> None:
+    half = facts(site, STREAM_RAW_MAX_BYTES=str(2**28))
+    assert bad(site, stream(half, "OPTIONS_NBBO", max_bytes=2**28)) == {}, "the other streams have no such variable"
+    assert bad(site, half) == {"OPTIONS_NBBO": f"max_bytes is 512 MiB, and STREAM_RAW_MAX_BYTES in {ENV} says 256 MiB"}
+    assert bad(site, facts(site, STREAM_RAW_MAX_BYTES="1e9")) == {
+        "OPTIONS_NBBO": f"STREAM_RAW_MAX_BYTES is '1e9' in {ENV}: no whole number of bytes"
+    }
+
+
 @pytest.mark.parametrize(
     ("nanoseconds", "text"),
     [(0, "unlimited"), (999, "999 ns"), (3_600_000, "3.6 ms"), (90 * 10**9, "1.5 min"), (HOUR * 36, "1.5 d")],

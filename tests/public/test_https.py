@@ -198,3 +198,14 @@ def test_a_lookups_answer_has_what_is_expected(
     behaviour.paths["/lookup/options-support"] = Answer(body=body)
     outcome = asked(site_of(tmp_path, port, ca=str(authority.file), lookups={"options": lookup}))
     assert bad(outcome) == ({LOOKUP: text} if text else {})
+
+
+def test_a_lookup_without_a_body_is_a_get(
+    tmp_path: Path, authority: Authority, behaviour: Behaviour, port: int
+) -> None:
+    path = "/prints/options?limit=1"
+    site = site_of(tmp_path, port, ca=str(authority.file), lookups={"prints": {"path": path, "expect": ["data"]}})
+    behaviour.paths[path] = Answer(body='{"data": []}')
+    assert asked(site)[f"GET {path}"] == (True, "answers 200, served by native")
+    behaviour.paths[path] = Answer(body="{}")
+    assert bad(asked(site)) == {f"GET {path}": "answers 200, but without data"}
