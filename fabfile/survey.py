@@ -79,8 +79,12 @@ def needs(site: Site) -> tuple[Need, ...]:
     """What native units cannot start without, besides the app's env file, which has facts of its own."""
     user, app = site.app.user, site.app
     found = [Need(app.bun, RUN, user), Need(site.runtimes.native.overrides_file, READ, user)]
+    if app.installed:
+        found.append(Need(app.installed, ENTER, user))
     for service in site.scope("full"):
         found.append(Need(service.directory, ENTER, user))
+        if service.built:
+            found.append(Need(service.built, READ, user))
         found += [Need(path, READ, user) for path in sources(service)]
     found += [Need(server.binary, RUN) for server in site.servers]
     found += [Need(path, READ) for path in (site.infra.redis.config, site.infra.clickhouse.config)]

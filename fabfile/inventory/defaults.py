@@ -9,6 +9,8 @@ from fabfile.inventory.fields import remote_path
 
 RELATIVE_TO: Final = (
     ("app.env_file", "app.checkout"),
+    ("app.installed", "app.checkout"),
+    ("services.*.built", "app.checkout"),
     ("runtimes.docker.directory", "app.checkout"),
     ("runtimes.docker.file", "runtimes.docker.directory"),
     ("runtimes.docker.env_file", "runtimes.docker.directory"),

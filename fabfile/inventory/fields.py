@@ -276,7 +276,7 @@ StreamName = Annotated[
     str,
     AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
 ]
-ScriptPath = Annotated[
+CheckoutPath = Annotated[
     str,
     AfterValidator(
         _matching(
@@ -285,7 +285,7 @@ ScriptPath = Annotated[
         )
     ),
 ]
-CheckoutPaths = Annotated[tuple[ScriptPath, ...], BeforeValidator(listed)]
+CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
     str,
     AfterValidator(

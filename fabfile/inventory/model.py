@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields as f
+from fabfile.inventory.app import App, Service
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
 from fabfile.inventory.streams import Provider, Stream
@@ -29,32 +30,6 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "services": ("api", "worker"),
     "workers": ("worker",),
 }
-
-
-class App(Table):
-    """The app on the VPS, whichever runtime runs it.
-
-    This version of the app takes any text in the variables of `any_text_is_true` for true, even "false".
-    """
-
-    name: f.Name
-    user: f.User
-    group: f.User
-    checkout: f.RemotePath
-    env_file: f.RemotePath
-    bun: f.RemotePath
-    install_argv: f.Words
-    install_timeout: f.Seconds = 600.0
-    any_text_is_true: f.EnvNames = ()
-    unit_directory: f.RemotePath
-    data_root: f.RemotePath
-    owner_file: f.RemotePath
-    shell_scripts: f.CheckoutPaths = ()
-
-    @property
-    def scripts(self) -> tuple[str, ...]:
-        """The checkout's shell scripts, by their absolute paths."""
-        return tuple(f"{self.checkout}/{script}" for script in self.shell_scripts)
 
 
 class Host(Table):
@@ -98,32 +73,6 @@ class Runtimes(Table):
 
     native: Native
     docker: Docker
-
-
-class Service(Table):
-    """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path.
-
-    `argv` may hold placeholders. `<bun> <build_argv>` builds it, with the variables of the env file that `build_env`
-    names; `build_rewrites` are files tracked by git that the build writes anew. An `optional` one may be ill after a
-    hand-over if it was before.
-    """
-
-    name: f.Name
-    kind: Literal["web", "api", "worker"]
-    directory: f.RemotePath
-    argv: f.SomeWords
-    build_argv: f.Words = ()
-    build_timeout: f.Seconds = 900.0
-    build_env: f.EnvPatterns = ()
-    build_rewrites: f.CheckoutPaths = ()
-    stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
-    stop_timeout: f.Seconds = 10.0
-    optional: bool = False
-    port: f.Port | None = None
-    parking_port: f.Port | None = None
-    health: f.UrlPath | None = None
-    durables: Annotated[tuple[f.Durable, ...], BeforeValidator(f.listed)] = ()
-    unit: f.Unit
 
 
 class Server(Table):

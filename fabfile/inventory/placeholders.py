@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from fabfile.inventory.model import Service, Site
+    from fabfile.inventory.app import Service
+    from fabfile.inventory.model import Site
 
 EVERY_ADDRESS: Final = "0.0.0.0"
 _PLACEHOLDER: Final = re.compile(r"\{([a-z][a-z0-9_]*)\}", re.ASCII)

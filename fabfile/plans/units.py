@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from fabfile import survey
@@ -34,6 +35,9 @@ def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> 
         *_one(facts, app.bun, "no service would start", "install it there, or correct app.bun"),
         *environment(site, facts),
     ]
+    if app.installed:
+        fix = _as_user(site, app.checkout, app.install_argv)
+        found += _one(facts, app.installed, "the app's dependencies are not installed for native services", fix)
     for service in services:
         fix, effect = f"correct services.{service.name}, or bring {app.checkout} in order", f"{service.name} would not"
         missing = _one(facts, service.directory, f"{effect} start", fix)
@@ -42,7 +46,15 @@ def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> 
                 finding for path in survey.sources(service) for finding in _one(facts, path, f"{effect} start", fix)
             ]
         found += missing
+        if service.built and not missing:
+            fix = _as_user(site, service.directory, (f"--env-file={app.env_file}", *service.build_argv))
+            found += _one(facts, service.built, f"{service.name} is not built for native, and {effect} start", fix)
     return found
+
+
+def _as_user(site: Site, folder: str, argv: Iterable[str]) -> str:
+    """How somebody has Bun do what the inventory says, by hand."""
+    return f"on the VPS, as {site.app.user}: cd {folder} && {shlex.join([site.app.bun, *argv])}"
 
 
 def environment(site: Site, facts: Facts) -> list[Finding]:

@@ -72,6 +72,16 @@ CASES = {
     "the owner file says nothing known": Case(
         _with(owner_error="the owner file holds 'both', neither native nor docker"), "holds 'both'", "native or docker"
     ),
+    "the dependencies are not installed": Case(
+        lambda site, facts: changed(facts, lacking={site.app.installed: "there is no node_modules"}),
+        "there is no node_modules: the app's dependencies are not installed",
+        "as delta: cd /home/delta/islandflow && /home/delta/.bun/bin/bun install --frozen-lockfile --filter",
+    ),
+    "web is not built": Case(
+        lambda site, facts: changed(facts, lacking={site.web.built: "there is no BUILD_ID"}),
+        "there is no BUILD_ID: web is not built for native, and web would not start",
+        "apps/web && /home/delta/.bun/bin/bun --env-file=/home/delta/islandflow/.env run build",
+    ),
     "the env file cannot be read": Case(
         _with(env_error="/home/delta/islandflow/.env: Permission denied"),
         "env file: .*Permission denied",
