@@ -82,6 +82,10 @@ NEVER = (
         "fabfile.plans", ("fabfile.report", "fabfile.public", "fabfile.status", "fabfile.preview", "fabfile.cloudflare")
     ),
     Arrow("fabfile.plans", ("fabric", "paramiko", "invoke", "click", "requests", "subprocess", "socket")),
+    Arrow(
+        "fabfile.adoption", ("fabfile.host", "fabfile.login", "fabfile.operation", "fabfile.plans", "fabfile.report")
+    ),
+    Arrow("fabfile.adoption", ("fabric", "paramiko", "invoke", "click", "requests", "subprocess", "socket")),
     Arrow("fabfile.tasks", ("paramiko", "jinja2", "subprocess", "fabric")),
     Arrow("fabfile", ("fabric",), exempt=("fabfile.host",)),
     Arrow("fabfile", ("paramiko",), exempt=("fabfile.host", "fabfile.login")),
@@ -234,6 +238,8 @@ def plant(folder: Path, name: str, text: str) -> Path:
     [
         ("fabfile.plans.x", "from fabfile import host"),
         ("fabfile.plans.x", "from fabfile.host import Host"),
+        ("fabfile.adoption.x", "from fabfile.host import Host"),
+        ("fabfile.adoption.x", "import socket"),
         ("fabfile.plans.x", "from ..host import Host"),
         ("fabfile.plans.x", "from .. import host"),
         ("fabfile.plans.x", "def later():\n    import requests.adapters"),

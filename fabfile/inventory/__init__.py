@@ -3,7 +3,7 @@
 from fabfile.inventory.app import App, Service
 from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
-from fabfile.inventory.load import load
+from fabfile.inventory.load import absolute, load, open_problems
 from fabfile.inventory.model import (
     POSTURES,
     RUNTIMES,
@@ -25,6 +25,7 @@ from fabfile.inventory.model import (
 )
 from fabfile.inventory.public import Lookup, Public
 from fabfile.inventory.streams import Adapter, Provider, Stream
+from fabfile.inventory.tree import spell
 
 __all__ = [
     "BRIDGE",
@@ -54,5 +55,8 @@ __all__ = [
     "Site",
     "Stream",
     "Timeouts",
+    "absolute",
     "load",
+    "open_problems",
+    "spell",
 ]

@@ -28,6 +28,14 @@ def load(path: Path, env: Mapping[str, str]) -> Site:
     return site
 
 
+def absolute(written: dict[str, Any]) -> dict[str, Any]:
+    """The tables of a file as the model sees them: every path absolute, what follows filled in, questions left out."""
+    raw = copy.deepcopy(written)
+    questions.take(raw)
+    defaults.fill(raw)
+    return raw
+
+
 def open_problems(written: dict[str, Any]) -> list[Problem]:
     """What is wrong with the tables of a file besides the questions in them, where no variable overrides anything."""
     _, found, derived, _ = _examined(copy.deepcopy(written), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import sockets
 from ..machine import CommandFailed, Machine
@@ -36,12 +36,13 @@ def label(item: Dict[str, Any], name: str) -> str:
     return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
 
 
-def box(item: Dict[str, Any]) -> Box:
-    """A container, without the values of its variables and without its arguments: both may be secret."""
+def box(item: Dict[str, Any], shown: Sequence[str] = ()) -> Box:
+    """A container, without its arguments and without the values of any variables but `shown`: they may be secret."""
     state, config, host = item["State"], item["Config"], item["HostConfig"]
     networks = item["NetworkSettings"].get("Networks") or {}
     name = item["Name"].lstrip("/")
     pid = int(state.get("Pid") or 0)
+    variables = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
     return Box(
         service=label(item, "service") or name,
         name=name,
@@ -54,7 +55,8 @@ def box(item: Dict[str, Any]) -> Box:
         published=_published(host.get("PortBindings") or {}),
         exposed=tuple(sorted(_port(key) for key in config.get("ExposedPorts") or {} if key.endswith("/tcp"))),
         listens=tuple(sockets.listening_ports(pid)) if pid else (),
-        variables=tuple(sorted(entry.partition("=")[0] for entry in config.get("Env") or ())),
+        variables=tuple(sorted(variables)),
+        shown={key: variables[key] for key in shown if key in variables},
         stop_signal=str(config.get("StopSignal") or ""),
         stop_timeout=int(config.get("StopTimeout") or 0),
     )

@@ -63,6 +63,8 @@ class Box:
     listens: Tuple[int, ...] = ()  # ports inside; none while it is stopped
     answers: Dict[str, str] = field(default_factory=dict)  # path → what GET answered, "200 text/html"
     variables: Tuple[str, ...] = ()  # names
+    shown: Dict[str, str] = field(default_factory=dict)  # values of those that may be told
+    by_profile: bool = False  # Compose starts it only when asked for its profile
     start: Optional[StartFound] = None
     stop_signal: str = ""
     stop_timeout: int = 0

@@ -17,7 +17,7 @@ from ..machine import PATH, CommandFailed, Machine, StepFailed, said
 from ..paths import group_name, read_owner, user_name
 from . import containers, edges, envs, starts, work
 from .found import Adoption, AdoptionWanted, Box, Project
-from .streams import streams_at
+from .streams import streams_of
 
 _PROGRAMS = ("{name}-server", "{name}")
 _CONTAINER_FOLDERS = ("node_modules", ".git")
@@ -55,27 +55,30 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Di
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
     root, problem = work.root_of(directory)
-    boxes = _boxes(wanted, own, root)
+    complaint, started = _compose(machine, name, directory, files)
+    boxes = _boxes(wanted, own, root, started)
     found = envs.env_files(directory, files, str(root or ""), wanted.shown)
     return Project(
         name=name,
         directory=directory,
         files=files,
-        problem=_complaint(machine, name, directory, files),
+        problem=complaint,
         boxes=boxes,
         work=work.work(machine, root, problem, wanted.names),
         env_files=found,
         differing=envs.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
         copies=_copies(directory, root),
-        jetstream=streams_at(boxes, [file.path for file in found]),
+        jetstream=streams_of(boxes, own),
     )
 
 
-def _boxes(wanted: AdoptionWanted, items: List[Dict[str, Any]], root: Optional[Path]) -> Dict[str, Box]:
+def _boxes(
+    wanted: AdoptionWanted, items: List[Dict[str, Any]], root: Optional[Path], started: Tuple[str, ...]
+) -> Dict[str, Box]:
     """By service; of several containers the running one speaks for all."""
     found: Dict[str, Box] = {}
     for item in sorted(items, key=lambda item: item["State"].get("Status") != "running"):
-        here = containers.box(item)
+        here = containers.box(item, wanted.shown)
         before = found.get(here.service)
         if before:
             found[here.service] = replace(before, count=before.count + 1)
@@ -83,7 +86,9 @@ def _boxes(wanted: AdoptionWanted, items: List[Dict[str, Any]], root: Optional[P
         server = here.service in wanted.servers or any(name in here.image for name in wanted.servers)
         start = None if server else starts.start(item["Config"], root)
         ours = start is not None and not start.problem  # nobody else's service is asked anything
-        found[here.service] = replace(here, start=start, answers=_answers(here) if ours else {})
+        asked = _answers(here) if ours else {}
+        profile = bool(started) and here.service not in started
+        found[here.service] = replace(here, start=start, answers=asked, by_profile=profile)
     return found
 
 
@@ -95,14 +100,14 @@ def _answers(here: Box) -> Dict[str, str]:
     return containers.asked(address, port) if address and port else {}
 
 
-def _complaint(machine: Machine, name: str, directory: str, files: Tuple[str, ...]) -> str:
-    """What Compose says against the project's files; empty when it would run them."""
+def _compose(machine: Machine, name: str, directory: str, files: Tuple[str, ...]) -> Tuple[str, Tuple[str, ...]]:
+    """What Compose says against the project's files, empty when it would run them; and the services it would start."""
     argv = ["docker", "compose", "-p", name, *(word for file in files for word in ("-f", file))]
     try:
-        result = machine.run([*argv, "--project-directory", directory, "config", "--quiet"], timeout=30, ok=None)
+        result = machine.run([*argv, "--project-directory", directory, "config", "--services"], timeout=30, ok=None)
     except StepFailed as error:
-        return said(error)
-    return "" if result.code == 0 else result.said
+        return said(error), ()
+    return ("", tuple(result.out.split())) if result.code == 0 else (result.said, ())
 
 
 def _copies(directory: str, root: Optional[Path]) -> Dict[str, Tuple[str, ...]]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence
+from typing import Any, Dict, List
 
 from ..appfacts import Environment, JetStream, NatsRef
 from ..jetstream import read_streams
 from ..machine import StepFailed, said
+from ..natslogin import VARIABLE
 from .found import Box
 
 _NAME, _PORT, _MONITOR, _LOCAL = "nats", 4222, 8222, "127.0.0.1"
+_NO_FILE = "/dev/null"
 
 
-def streams_at(boxes: Dict[str, Box], env_files: Sequence[str]) -> JetStream:
+def streams_of(boxes: Dict[str, Box], items: List[Dict[str, Any]]) -> JetStream:
     """The streams of the project's NATS; of a native one where the container does not run. A problem is told.
 
-    NATS_URL of the first env file, which is Docker's, logs in to the container; of the last, the checkout's, elsewhere.
+    It is asked with the login that the app's containers have: NATS_URL, which never leaves the VPS.
     """
-    here = next((box for name, box in boxes.items() if name == _NAME or _NAME in box.image.split("/")[-1]), None)
+    here = boxes.get(_NAME) or next((box for box in boxes.values() if _NAME in box.image.split("/")[-1]), None)
     if here is None:
         return JetStream(problem="the project has no NATS")
     address = next((address for address in here.networks.values() if address), "")
     runtime = "docker" if here.state == "running" and address else "native"
-    env_file = env_files[0 if runtime == "docker" else -1] if env_files else ""
-    nats = NatsRef(_PORT, Environment(runtime, env_file, env_file), _MONITOR)
+    monitor = _MONITOR if runtime == "native" or _MONITOR in here.listens else 0
+    environment = Environment(runtime, _NO_FILE, "the app's containers", _login(items))
     try:
-        return JetStream(runtime, read_streams(address if runtime == "docker" else _LOCAL, nats))
+        where = address if runtime == "docker" else _LOCAL
+        return JetStream(runtime, read_streams(where, NatsRef(_PORT, environment, monitor)))
     except (OSError, ValueError, StepFailed) as error:
         return JetStream(runtime, problem=said(error))
+
+
+def _login(items: List[Dict[str, Any]]) -> Dict[str, str]:
+    entries = dict(entry.partition("=")[::2] for item in items for entry in item["Config"].get("Env") or ())
+    return {name: value for name, value in entries.items() if name == VARIABLE}

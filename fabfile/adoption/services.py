@@ -1,0 +1,169 @@
+"""The app's services: what each is, how it starts, where it answers, which durables are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fabfile.adoption.draft import Draft
+from fabfile.adoption.scene import Scene, ports
+from fabfile.runner.adoption.found import Box, StartFound
+
+_ADDRESSES = ("0.0.0.0", "127.0.0.1", "localhost", "::")
+_PARKING = 10_000  # above the port of the service
+
+
+def fill(draft: Draft, scene: Scene) -> None:
+    """A table for each service that has a container and that Compose starts by itself."""
+    owners = durables_by_service(scene)
+    parked: set[int] = set()
+    for name, box in scene.services.items():
+        draft.drop(("services", name))
+        if box.by_profile:
+            draft.note("services", f"{name} is left out: Compose starts it only for a profile.")
+            continue
+        known: Mapping[str, Any] = scene.shipped.get("services", {}).get(name, {}) if scene.known else {}
+        kind = _kind(draft, scene, name, box)
+        _start(draft, name, box, kind, known)
+        if kind in ("web", "api"):
+            _served(draft, scene, name, box, known, parked)
+        _durables(draft, scene, name, owners.get(name, []), known)
+        for key in ("stop_signal", "stop_timeout", "unit"):
+            if key in known:
+                draft.ship(("services", name, key), known[key])
+    for name in [name for name in scene.shipped.get("services", {}) if scene.known and name not in scene.services]:
+        draft.drop(("services", name))
+        draft.note("services", f"{name} is left out: the project has no container of it.")
+
+
+def durables_by_service(scene: Scene) -> dict[str, list[str]]:
+    """The durables of the running NATS by the service whose name they begin with; unclaimed ones under ""."""
+    found: dict[str, list[str]] = {}
+    for stream in scene.project.jetstream.streams.values():
+        for durable in stream.consumers:
+            owners = [name for name in scene.services if durable.startswith(f"{name}-")]
+            found.setdefault(max(owners, key=len, default=""), []).append(durable)
+    return {name: sorted(set(durables)) for name, durables in found.items()}
+
+
+def _kind(draft: Draft, scene: Scene, name: str, box: Box) -> str:
+    path = ("services", name, "kind")
+    if name == scene.web_service:
+        draft.found(path, "web", _because(scene, "page"))
+        return "web"
+    if name == scene.api_service:
+        draft.found(path, "api", _because(scene, "routes"))
+        return "api"
+    if not ports(box):
+        draft.found(path, "worker", "its container publishes and exposes nothing")
+        return "worker"
+    if scene.web_service and scene.api_service:
+        draft.propose(path, "worker", "the edge does not lead to it")
+        return "worker"
+    draft.ask(path, f"web, api or worker; it listens on {', '.join(map(str, ports(box)))}, and no host leads to it")
+    return ""
+
+
+def _because(scene: Scene, what: str) -> str:
+    if scene.app is None:
+        return "its name, as shipped: no host of the edge says so"
+    sends = "`location /`" if what == "page" else "the API's paths" if scene.app.routes else ""
+    return f"NPM's host {scene.app.host.names[0]} sends {sends} to it" if sends else "its name, as shipped"
+
+
+def _start(draft: Draft, name: str, box: Box, kind: str, known: Mapping[str, Any]) -> None:
+    """How it starts natively: as its container does, unless that is made for a container only."""
+    start = box.start or StartFound(problem="it has no container")
+    shipped = (known.get("directory", "."), list(known.get("argv", ())))
+    told = f"`bun {' '.join(start.argv)}`"
+    if known and (start.problem or _only_inside(start, box)):
+        why = start.problem or f"its container's {told} is made for the container"
+        _put_start(draft, name, *shipped, f"as shipped: {why}", ship=True)
+    elif start.problem:
+        draft.ask(("services", name, "argv"), f"what bun gets to start it natively; {start.problem}")
+        draft.ask(("services", name, "directory"), "where in the checkout it starts")
+        return
+    elif known and shipped == (start.directory, list(start.argv)):
+        _put_start(draft, name, *shipped, "its container's own command, and as shipped")
+    else:
+        argv = [_native(word, box) for word in start.argv]
+        inside = " (with placeholders for addresses and ports)" if argv != list(start.argv) else ""
+        _put_start(draft, name, start.directory, argv, f"its container's own command{inside}")
+    _build(draft, name, start, known, kind)
+
+
+def _put_start(draft: Draft, name: str, directory: str, argv: list[str], why: str, ship: bool = False) -> None:
+    put = draft.ship if ship else draft.propose
+    said = why.removeprefix("as shipped: ") if ship else why
+    put(("services", name, "directory"), directory, said)
+    put(("services", name, "argv"), argv, said)
+
+
+def _only_inside(start: StartFound, box: Box) -> bool:
+    return any(_native(word, box) != word for word in start.argv)
+
+
+def _native(word: str, box: Box) -> str:
+    """A word of a container's command with what differs natively as a placeholder."""
+    if word in _ADDRESSES:
+        return "{bind}"
+    return "{port}" if word in map(str, ports(box)) else word
+
+
+def _build(draft: Draft, name: str, start: StartFound, known: Mapping[str, Any], kind: str) -> None:
+    """What is built before it starts: as shipped, where the checkout has such a script; pages need one as a rule."""
+    argv = known.get("build_argv")
+    same = draft.get(("services", name, "directory")) == start.directory
+    if argv and not (same and start.scripts and argv[-1] not in start.scripts and argv[0] == "run"):
+        for key in [key for key in known if key.startswith("build_")]:
+            draft.ship(("services", name, key), known[key])
+    elif not known and kind == "web" and "build" in start.scripts:
+        why = "a script of its package.json"
+        draft.propose(("services", name, "build_argv"), ["run", "build"], why)
+
+
+def _served(draft: Draft, scene: Scene, name: str, box: Box, known: Mapping[str, Any], parked: set[int]) -> None:
+    found = ports(box)
+    if len(found) == 1 or (known and known.get("port") in found):
+        port = found[0] if len(found) == 1 else known["port"]
+        place = box.published.get(f"{port}/tcp")
+        draft.found(("services", name, "port"), port, f"published as {place}" if place else "exposed by its container")
+        _parking(draft, scene, name, known.get("parking_port") or port + _PARKING, parked)
+    else:
+        draft.ask(("services", name, "port"), f"where it listens; its container has {found or 'no port'}")
+        draft.ask(("services", name, "parking_port"), "a free port, where requests wait while no runtime is up")
+    _health(draft, name, box, known)
+
+
+def _parking(draft: Draft, scene: Scene, name: str, wanted: int, parked: set[int]) -> None:
+    """A port of our own choosing that nobody holds."""
+    taken = {*scene.facts.listening, *parked}
+    free = next((port for port in range(wanted, 65_536) if port not in taken), 0)
+    if not free:
+        draft.ask(("services", name, "parking_port"), "a free port, where requests wait while no runtime is up")
+        return
+    parked.add(free)
+    draft.propose(("services", name, "parking_port"), free, "nobody listens there; ours to choose")
+
+
+def _health(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None:
+    path, shipped = ("services", name, "health"), known.get("health")
+    good = [asked for asked, said in box.answers.items() if said.startswith("200")]
+    if shipped in good or (good and not shipped):
+        chosen = shipped if shipped in good else good[0]
+        draft.propose(path, chosen, f"GET {chosen} answers {box.answers[chosen]}")
+    elif shipped:
+        draft.ship(path, shipped, "it was not asked")
+    else:
+        told = ", ".join(f"{asked} {said}" for asked, said in box.answers.items()) or "nothing answered"
+        draft.ask(path, f"the path that answers 200 while it is well; asked: {told}")
+
+
+def _durables(draft: Draft, scene: Scene, name: str, found: Iterable[str], known: Mapping[str, Any]) -> None:
+    path, problem = ("services", name, "durables"), scene.project.jetstream.problem
+    if not problem:
+        draft.found(path, list(found), "JetStream, by their names" if found else "JetStream has none of its name")
+    elif known.get("durables"):
+        draft.ship(path, list(known["durables"]), f"JetStream could not be asked ({problem})")
+    elif not known:
+        draft.ask(path, f"its JetStream consumers, [] for none; JetStream could not be asked: {problem}")
