@@ -5,7 +5,7 @@ from invoke.collection import Collection
 from fabfile.tasks import app, check, dns, docker, edge, firewall, infra, lab, npm, provider, streams, top
 
 namespace = Collection(
-    *(top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
+    *(top.init, top.doctor, top.cutover, top.rollback, top.status, top.history, top.attach, top.resume),
     *(top.record, top.followup, top.soak),
     *(
         Collection.from_module(module)

@@ -20,7 +20,7 @@ from invoke.tasks import Task
 from fabfile import namespace
 from fabfile.errors import InventoryError
 from fabfile.operation import load_site
-from fabfile.options import HELP, choices_of
+from fabfile.options import choices_of, help_of
 
 
 class Dotted(click.Group):
@@ -75,7 +75,7 @@ def _command(name: str, task: Task[Any]) -> click.Command:
     text = inspect.cleandoc(task.__doc__ or "")
     return click.Command(
         name,
-        params=[_option(parameter, choices_of(task.body).get(parameter.name)) for parameter in _parameters(task)],
+        params=[_option(task, parameter) for parameter in _parameters(task)],
         callback=_callback(task),
         help=text,
         short_help=text.partition("\n")[0],
@@ -86,8 +86,8 @@ def _parameters(task: Task[Any]) -> list[inspect.Parameter]:
     return list(inspect.signature(task.body).parameters.values())[1:]
 
 
-def _option(parameter: inspect.Parameter, choices: tuple[str, ...] | None) -> click.Option:
-    default = parameter.default
+def _option(task: Task[Any], parameter: inspect.Parameter) -> click.Option:
+    default, choices = parameter.default, choices_of(task.body).get(parameter.name)
     needed = bool(choices) and not default  # the empty default of a choice is none of the choices
     return click.Option(
         [f"--{parameter.name.replace('_', '-')}"],
@@ -95,7 +95,7 @@ def _option(parameter: inspect.Parameter, choices: tuple[str, ...] | None) -> cl
         is_flag=isinstance(default, bool) or None,  # False would mean that the value may be left out
         required=needed,
         show_default=bool(default),
-        help=HELP[parameter.name],
+        help=help_of(task.body, parameter.name),
         shell_complete=_hosts if parameter.name == "host" else None,
         **({} if needed else {"default": default}),
     )

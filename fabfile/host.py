@@ -294,6 +294,13 @@ def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
         key=same.key if same else None,
         known_hosts=same.known_hosts if same else None,
     )
+    return reached(context, entry, timeout)
+
+
+def reached(context: Any, entry: inventory.Host, timeout: float) -> Host:
+    """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
+    if not isinstance(context, Connection):
+        return Host(entry, timeout)
     context.connect_timeout = context.connect_timeout or timeout
     # Fabric's own are kept, but for the empty list of keys that it starts with.
     context.connect_kwargs = {**login.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}

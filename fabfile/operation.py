@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fabfile import following, inventory, plan, preview, recording, soaking, status, survey, workloads
+from fabfile import adopting, following, inventory, plan, preview, recording, soaking, status, survey, workloads
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.host import Host, opened
 from fabfile.inventory import RUNTIMES, Site
@@ -28,13 +28,13 @@ Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), e
 
 _MARKS = {True: "✓", False: "✗", None: "!"}
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
-_DEFAULT = Path(__file__).parent.parent / "inventory.toml"
+DEFAULT = Path(__file__).parent.parent / "inventory.toml"
 _LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
 
 
 def load_site() -> Site:
     """The inventory that ISLANDFLOW_INVENTORY names, else the repository's own. Raises InventoryError."""
-    return inventory.load(Path(os.environ.get("ISLANDFLOW_INVENTORY") or _DEFAULT), os.environ)
+    return inventory.load(Path(os.environ.get("ISLANDFLOW_INVENTORY") or DEFAULT), os.environ)
 
 
 class Operation:
@@ -120,6 +120,10 @@ class Operation:
     def status(self) -> None:
         """Show who owns, where the edge points, what is healthy."""
         status.show(self.report, self.site, self.survey())
+
+    def doctor(self) -> None:
+        """Compare the inventory with the host, and judge both directions. Raises PreflightRefused."""
+        adopting.doctor(self.site, self._host, self.report, DEFAULT)
 
     def backups(self) -> None:
         """List the edge's backups."""

@@ -40,6 +40,10 @@ HELP: Final[Mapping[str, str]] = {
     "raw_api": "whether the public has the API's own hostname",
     "backup": "a backup's identifier, as `inv npm.restore` lists them",
     "last": "open the last one",
+    "output": "the file to write; inventory.toml in this directory if left out",
+    "force": "overwrite the file that is there",
+    "key": "the private key to log in with; your SSH agent's, and your own, if left out",
+    "project": "the Compose project that is the app, where several could be",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 
@@ -66,7 +70,7 @@ def task(function: Callable[..., None]) -> Any:
         except KeyboardInterrupt:
             _leave(Interrupted())
 
-    helps = {name: ": ".join([HELP[name], *_listed(allowed.get(name))]) for name in parameters}
+    helps = {name: ": ".join([help_of(function, name), *_listed(allowed.get(name))]) for name in parameters}
     return invoke.tasks.task(guarded, positional=[], help=helps, auto_shortflags=False)
 
 
@@ -102,6 +106,22 @@ def choices(**named: tuple[str, ...]) -> Callable[[Callable[..., None]], Callabl
         return function
 
     return mark
+
+
+def says(**named: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a task's parameters texts of their own for --help; goes below `task`."""
+
+    def mark(function: Callable[..., None]) -> Callable[..., None]:
+        function.__dict__["says"] = named
+        return function
+
+    return mark
+
+
+def help_of(function: Callable[..., None], name: str) -> str:
+    """What --help says of a task's parameter."""
+    text: str = getattr(function, "says", {}).get(name) or HELP[name]
+    return text
 
 
 def choices_of(function: Callable[..., None]) -> dict[str, tuple[str, ...]]:

@@ -22,9 +22,7 @@ def show(report: Report, site: Site, facts: Facts) -> None:
     closed = bool(api and api.closed)
     report.say(f"edge   {edge or 'neither runtime: see npm.status'}" + (f"; {api.domain} is closed" if closed else ""))
     report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api="closed" if closed else "open")
-    coming = boot.after_reboot(site, facts)
-    if coming:
-        report.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
+    reboot(report, site, facts)
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
         row = [workload.name]
@@ -36,10 +34,17 @@ def show(report: Report, site: Site, facts: Facts) -> None:
             report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
         rows.append(row)
     report.table("", ("", *RUNTIMES), rows)
-    for runtime, names in coming.items():
-        report.data("reboot", runtime=runtime, names=list(names))
     for text in _warnings(site, facts, owner, edge) + [str(finding) for finding in boot.findings(site, facts)]:
         report.warn(text)
+
+
+def reboot(report: Report, site: Site, facts: Facts) -> None:
+    """Say what a reboot of the VPS would bring up."""
+    coming = boot.after_reboot(site, facts)
+    if coming:
+        report.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
+    for runtime, names in coming.items():
+        report.data("reboot", runtime=runtime, names=list(names))
 
 
 def backups(report: Report, facts: Facts) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fabfile import operation
 from fabfile.errors import Unreachable
 from fabfile.plan import Plan
+from fabfile.runner.adoption.found import Adoption, AdoptionWanted
 from fabfile.runner.appfacts import JetStream, StreamsRef
 from fabfile.runner.facts import EdgeLogin, Facts, Wanted
 from fabfile.runner.soakdata import Soak
@@ -22,6 +23,7 @@ class FakeHost:
 
     def __init__(self, facts: Facts | None = None) -> None:
         self.facts = facts or Facts(host=GOOD_HOST)
+        self.adoption = Adoption()
         self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
         self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
         self.looks: list[JetStream] = []
@@ -40,6 +42,10 @@ class FakeHost:
             self.facts = self.later.pop(0)
         self.calls.append(("survey",))
         return self.facts
+
+    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+        self.calls.append(("adopt", wanted))
+        return self.adoption
 
     def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
         self.calls.append(("positions", seconds))

@@ -19,9 +19,9 @@ from tests.doors import DOORS, TASKS, Recorder, Run, inv, recorded
 
 # Tasks called so, in whatever group, change nothing.
 LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "watch", "verify-token"}
-LOOKS_ONLY |= {"record", "soak"}
+LOOKS_ONLY |= {"record", "soak", "init", "doctor"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
-ON_THIS_MACHINE = {"record", "followup"}  # they need no inventory, unless a record has to be made
+ON_THIS_MACHINE = {"record", "followup", "init"}  # they need no inventory, unless a record has to be made
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")} | {"followup"}  # DNS is one for all
 CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
 
@@ -80,7 +80,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
         *("streams.check", "streams.watch", "provider.check", "check.static"),
-        *("cutover", "rollback", "status", "record", "followup", "soak"),
+        *("init", "doctor", "cutover", "rollback", "status", "record", "followup", "soak"),
     }
 
 
@@ -118,7 +118,7 @@ def test_help_names_every_parameter_with_a_text_and_runs_nothing(
     said = " ".join(run.out.split())
     assert run.code == 0 and calls.calls == []
     for parameter in parameters(TASKS[name]):
-        assert flag(parameter) in said and options.HELP[parameter] in said
+        assert flag(parameter) in said and options.help_of(TASKS[name].body, parameter) in said
 
 
 @pytest.mark.parametrize("name", sorted(CHANGES))

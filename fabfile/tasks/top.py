@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fabfile import recording
+from fabfile import adopting, recording
 from fabfile.errors import UsageError
-from fabfile.operation import Operation
+from fabfile.operation import DEFAULT, Operation
 from fabfile.options import hours as as_seconds
-from fabfile.options import task
+from fabfile.options import says, task
 from fabfile.plans import cutover as handing
 from fabfile.plans import preflight
 from fabfile.plans import rollback as back
@@ -77,6 +77,36 @@ def rollback(
 def status(c: Any, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
     Operation(c, host, json=json).status()
+
+
+@task
+@says(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
+def init(
+    c: Any,
+    host: str = "",
+    key: str = "",
+    output: str = "",
+    project: str = "",
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Survey a VPS and write its inventory, each value with what it was found in.
+
+    What could not be found is a question in the file: a value that begins with ?, to be replaced by its answer. Nothing
+    secret is written, and nothing is changed on the VPS.
+    """
+    report = Report(json=json)
+    adopting.init(c, report, DEFAULT, host=host, key=key, output=output, project=project, force=force)
+
+
+@task
+def doctor(c: Any, host: str = "", json: bool = False) -> None:
+    """Compare the inventory with the VPS, and say whether a cutover and a rollback would start.
+
+    It names each difference with the line to change, and all that preflight has to say in both directions; it changes
+    nothing. It ends with 0 where the inventory says what is there and both would start, with 3 otherwise.
+    """
+    Operation(c, host, json=json).doctor()
 
 
 @task
