@@ -139,16 +139,23 @@ class SoakRuns(CutoverError):
 
 
 class HandsNeeded(CutoverError):
-    """A plan failed and its undo failed too. `up` and `down` name what runs and what does not."""
+    """A plan failed and its undo failed too. `up` and `down` name what runs and what does not.
+
+    `unknown` says why that can't be told.
+    """
 
     exit_code = 5
 
-    def __init__(self, message: str, *, up: Sequence[str], down: Sequence[str], next_step: str) -> None:
+    def __init__(
+        self, message: str, *, up: Sequence[str], down: Sequence[str], next_step: str, unknown: str = ""
+    ) -> None:
         self.up = tuple(up)
         self.down = tuple(down)
         super().__init__(
             message,
-            state=f"up: {', '.join(up) or 'nothing'}\ndown: {', '.join(down) or 'nothing'}",
+            state=f"what runs is not known: {unknown}"
+            if unknown
+            else f"up: {', '.join(up) or 'nothing'}\ndown: {', '.join(down) or 'nothing'}",
             next_step=next_step,
         )
 

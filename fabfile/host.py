@@ -268,8 +268,9 @@ class Host:
 def _abandoned(plan_id: str, refused: CutoverError) -> HandsNeeded:
     return HandsNeeded(
         f"plan {plan_id} stopped half-way: {refused.message}",
-        up=["`inv status` shows it"],
-        down=["`inv status` shows it"],
+        up=(),
+        down=(),
+        unknown="the runner went away before it looked; `inv status` shows it",
         next_step=f"Have it taken back: inv resume --plan {plan_id}",
     )
 

@@ -91,8 +91,10 @@ def ending(event: Event) -> CutoverError | None:
     """What a `finished` event means for the exit code; None when all is well."""
     evidence = event["evidence"]
     outcome = evidence["outcome"]
-    up = [name for name, text in evidence.get("health", {}).items() if text == "healthy"]
-    down = [f"{name} ({text})" for name, text in evidence.get("health", {}).items() if text != "healthy"]
+    health = evidence.get("health", {})
+    unknown = health.get("unknown") or ("" if health else "it was not looked at")
+    up = [name for name, text in health.items() if text == "healthy"]
+    down = [f"{name} ({text})" for name, text in health.items() if text != "healthy"]
     if outcome in ("done", "nothing"):
         return None
     if outcome == "locked":
@@ -100,7 +102,7 @@ def ending(event: Event) -> CutoverError | None:
     if outcome == "reverted":
         return Failed(
             f"{event['plan']} was taken back: {evidence.get('why')}",
-            state=_as_before(evidence.get("health", {}), up, evidence.get("lost", ())),
+            state=_as_before(health, unknown, up, evidence.get("lost", ())),
             next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
         )
     return HandsNeeded(
@@ -108,16 +110,15 @@ def ending(event: Event) -> CutoverError | None:
         f"{evidence.get('error')}",
         up=up,
         down=down,
+        unknown=unknown,
         next_step=f"Mend the cause on the VPS, then: inv resume --plan {event['plan']}",
     )
 
 
-def _as_before(health: Mapping[str, str], up: Sequence[str], lost: Sequence[str]) -> str:
+def _as_before(health: Mapping[str, str], unknown: str, up: Sequence[str], lost: Sequence[str]) -> str:
     """What stands after a plan was taken back: no more than was looked at."""
-    if not health:
-        return "Every step of it is undone. What runs was not looked at."
-    if "unknown" in health:
-        return f"Every step of it is undone. What runs could not be told: {health['unknown']}"
+    if unknown:
+        return f"Every step of it is undone. What runs is not known: {unknown}"
     state = f"Up: {', '.join(up) or 'nothing'}."
     if not lost:
         return f"Everything is as before. {state}"

@@ -18,10 +18,12 @@ def show(report: Report, site: Site, facts: Facts) -> None:
     owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
     report.say(f"host   {facts.host['name']}")
     report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
-    api = facts.edge.get("hosts", {}).get(site.edge.api_domain)
-    closed = bool(api and api.closed)
-    report.say(f"edge   {edge or 'neither runtime: see npm.status'}" + (f"; {api.domain} is closed" if closed else ""))
-    report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api="closed" if closed else "open")
+    api: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    raw_api = "unknown" if api is None or api.problem else "closed" if api.closed else "open"
+    report.say(
+        f"edge   {edge or _nowhere(facts)}" + (f"; {site.edge.api_domain} is closed" if raw_api == "closed" else "")
+    )
+    report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api=raw_api)
     reboot(report, site, facts)
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
@@ -77,6 +79,13 @@ def past(report: Report, told: Sequence[Event]) -> None:
         )
         report.data("past", **line)
     report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
+
+
+def _nowhere(facts: Facts) -> str:
+    """Why the edge sends requests to neither runtime, or that it could not be looked at."""
+    if facts.edge.get("hosts"):
+        return "neither runtime: see npm.status"
+    return f"unknown: {facts.edge.get('problem') or 'it could not be looked at'}"
 
 
 def _coming(site: Site, runtime: str, names: Sequence[str]) -> str:

@@ -145,8 +145,8 @@ def test_a_reverted_plan_says_why_and_what_is_up() -> None:
     [
         ({"health": HEALTH}, "Everything is as before. Up: docker/api."),
         ({"health": {"native/api": "unit is failed/failed"}}, "Everything is as before. Up: nothing."),
-        ({"health": {}}, "Every step of it is undone. What runs was not looked at."),
-        ({"health": {"unknown": "StepFailed: no bus"}}, "undone. What runs could not be told: StepFailed: no bus"),
+        ({"health": {}}, "Every step of it is undone. What runs is not known: it was not looked at"),
+        ({"health": {"unknown": "StepFailed: no bus"}}, "undone. What runs is not known: StepFailed: no bus"),
         (
             {"health": HEALTH, "lost": ["native/api"]},
             "not everything runs as before.\nUp: docker/api.\n"
@@ -157,6 +157,14 @@ def test_a_reverted_plan_says_why_and_what_is_up() -> None:
 def test_of_a_plan_that_was_taken_back_no_more_is_claimed_than_was_seen(evidence: dict[str, Any], state: str) -> None:
     error = report.ending(finished("reverted", why="no", **evidence))
     assert error is not None and error.state.endswith(state)
+
+
+@pytest.mark.parametrize(
+    ("health", "why"), [({}, "it was not looked at"), ({"unknown": "StepFailed: no bus"}, "no bus")]
+)
+def test_a_stuck_plan_does_not_call_down_what_was_not_seen(health: dict[str, str], why: str) -> None:
+    error = report.ending(finished("stuck", why="api is down", stuck_at="docker: stop", error="no", health=health))
+    assert error is not None and error.state.startswith("what runs is not known: ") and why in error.state
 
 
 def test_a_stuck_plan_says_what_is_up_and_what_is_down_and_how_to_go_on() -> None:

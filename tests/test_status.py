@@ -95,6 +95,15 @@ def test_a_closed_hostname_of_the_apis_own_does_not_say_where_the_edge_leads(
     assert "edge   native" in out, "a route of the operator's own says nothing of the app"
 
 
+def test_an_edge_that_cannot_be_looked_at_is_not_said_to_lead_elsewhere(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"network": {}, "hosts": {}, "problem": "NPM's database is locked"}
+    facts = Facts(host=GOOD_HOST, owner="native", edge=found)
+    assert "edge   unknown: NPM's database is locked\n" in shown(site, facts, capsys)
+    assert lines(site, facts, capsys)[0]["raw_api"] == "unknown"
+
+
 def test_an_edge_whose_database_and_files_disagree_is_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     found = native(site)
     drifted = dataclasses.replace(found["hosts"][site.edge.api_domain], drift=("its file is missing",))

@@ -100,6 +100,15 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
     return found
 
 
+def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
+    """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
+    asked = [service.name for service in site.scope(scope) if service.port]
+    if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":
+        return []
+    text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(asked)} meanwhile may fail"
+    return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
+
+
 def _environment(site: Site, facts: Facts) -> list[Finding]:
     return [
         Finding(

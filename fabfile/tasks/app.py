@@ -62,6 +62,7 @@ def restart(
         judge=lambda site, facts: (
             preflight.app_may_run(site, facts, scope)
             + preflight.parking_lot(site, facts)
+            + preflight.unheld(site, facts, scope)
             + preflight.edge_problems(app.restart(site, facts, scope), facts)
         ),
     )

@@ -9,7 +9,7 @@ import pytest
 from fabfile import survey
 from fabfile.inventory import Site
 from fabfile.plan import Plan, Steps, Undo
-from fabfile.plans import app, cutover, parking, rollback
+from fabfile.plans import app, cutover, parking, preflight, rollback
 from fabfile.runner.actions.edge import EdgeServes, Reread
 from fabfile.runner.actions.lot import CloseLot, Drain, FreeLot, OpenLot
 from fabfile.runner.facts import Facts
@@ -131,6 +131,14 @@ def test_workers_have_nothing_to_park_and_a_restart_never_moves_the_edge(
     assert [step.name for step in app.restart(site, native_serves, "workers")] == ["app: restart"]
     elsewhere = dataclasses.replace(native_serves, edge=docker_serves.edge)
     assert [step.name for step in app.restart(site, elsewhere, "api")] == ["app: restart"]
+
+
+def test_a_restart_that_cannot_be_held_is_told(site: Site, native_serves: Facts, docker_serves: Facts) -> None:
+    elsewhere = dataclasses.replace(native_serves, edge=docker_serves.edge)
+    assert preflight.unheld(site, native_serves, "full") == preflight.unheld(site, elsewhere, "workers") == []
+    assert preflight.unheld(unheld(site), elsewhere, "full") == [], "it was chosen so"
+    (finding,) = preflight.unheld(site, elsewhere, "api")
+    assert finding.warning and "what is asked of api meanwhile may fail" in finding.text
 
 
 def test_a_place_that_answers_nothing_yet_is_only_asked_for_a_connection(site: Site, docker_serves: Facts) -> None:
