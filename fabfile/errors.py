@@ -99,7 +99,7 @@ class PreflightRefused(CutoverError):
         count = "one reason" if len(self.findings) == 1 else f"{len(self.findings)} reasons"
         super().__init__(
             f"preflight refuses to begin, for {count}:\n{_listed(self.findings)}",
-            state="Nothing was touched: what served before still serves.",
+            state="Nothing was touched.",
             next_step="Put right what is named above and run the same command again.",
         )
 
