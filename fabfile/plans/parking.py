@@ -121,8 +121,12 @@ def without(site: Site, facts: Facts) -> Steps:
 
 
 def served(site: Site, facts: Facts, runtime: str) -> tuple[Probe, ...]:
-    """That the public is served by a runtime again, if it was well and the edge led to it."""
+    """That the public is served by a runtime again, if it was, and the edge led to it.
+
+    An API of which only the durables were in doubt has served all the same.
+    """
     verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked(site, "full")]
-    if survey.edge_runtime(site, facts) != runtime or not all(verdict and verdict.ok for verdict in verdicts):
+    answered = all(verdict and (verdict.ok or verdict.data.get("answered")) for verdict in verdicts)
+    if survey.edge_runtime(site, facts) != runtime or not answered:
         return ()
     return (EdgeServes(survey.edge_ref(site), edge.hosts(site, facts, runtime)),)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fabfile import render
 from fabfile.inventory import Service, Site
 from fabfile.plan import Probe, Watch
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.facts import Facts, Workload
-from fabfile.runner.probes import Healthy, UnitsValid
+from fabfile.runner.probes import Healthy, Runs, UnitsValid
 
 KILLED_WITHIN = 10.0  # seconds that systemd may need to kill what did not end in its own time
 
@@ -29,10 +30,24 @@ def valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ..
 
 
 def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
-    """What taking back must reach: what was ill in the survey need not get better by it."""
-    ill = {key for key, health in facts.health.items() if not health.ok}
-    well = tuple(workload for workload in chosen if f"{workload.runtime}/{workload.name}" not in ill)
-    return (Healthy(well),) if well else ()
+    """What taking back must reach: all that ran is up again, and as healthy as it was.
+
+    What was ill in the survey need not get better by it. But it is waited for as far as it was well: nobody is let
+    through to something that is not up because its durables could not be asked about.
+    """
+    asked: list[Workload] = []
+    up: list[Workload] = []
+    for workload in chosen:
+        was = facts.health.get(f"{workload.runtime}/{workload.name}")
+        if was is None or was.ok:
+            asked.append(workload)
+        elif was.data.get("answered") or (was.running and not workload.protocol):
+            asked.append(replace(workload, durables=()))
+        elif "answered" in was.data:
+            up.append(replace(workload, durables=(), protocol=""))
+        elif was.running:
+            up.append(replace(workload, durables=(), protocol="", port=0))
+    return (*((Healthy(tuple(asked)),) if asked else ()), *((Runs(tuple(up)),) if up else ()))
 
 
 def awaited(site: Site, facts: Facts, chosen: Iterable[Workload]) -> tuple[Workload, ...]:

@@ -223,6 +223,11 @@ class Health:
     data: Dict[str, Any] = field(default_factory=dict)
     hopeless: bool = False  # it will not become healthy by waiting
 
+    @property
+    def running(self) -> bool:
+        """Whether its unit or container runs, healthy or not."""
+        return self.data.get("state") in ("active/running", "running")
+
 
 @wire
 @dataclass(frozen=True)

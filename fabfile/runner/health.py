@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -68,6 +68,15 @@ def healthy(
                 key = f"{workload.runtime}/{workload.name}"
                 verdicts[key] = Health(workload.name, workload.runtime, False, change, verdicts[key].data)
     return verdicts
+
+
+def running(machine: Machine, workloads: Sequence[Workload]) -> Dict[str, Health]:
+    """One verdict for each workload, of no more than that it runs and holds its port, if it has one."""
+    scene = _scene(machine, workloads)
+    # What Docker's own check says of them is a part of being healthy.
+    plain = {key: replace(container, health="") for key, container in scene.containers.items()}
+    bare = [replace(workload, protocol="", durables=()) for workload in workloads]
+    return _verdicts(replace(scene, containers=plain), bare, None)
 
 
 def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:

@@ -11,7 +11,7 @@ from .answers import answers
 from .asking import Inquiry
 from .codec import wire
 from .facts import Workload
-from .health import SETTLE, healthy, seen_of
+from .health import SETTLE, healthy, running, seen_of
 from .machine import Machine, Seen, StepFailed
 from .model import Probe
 
@@ -42,6 +42,23 @@ class Healthy(Probe):
 
     def describe(self) -> str:
         return "healthy: " + ", ".join(w.name for w in self.workloads)
+
+
+@wire
+@dataclass(frozen=True)
+class Runs(Probe):
+    """All of the workloads run, and hold their ports where they have some; for what was no better before."""
+
+    workloads: Tuple[Workload, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            return seen_of(running(machine, self.workloads))
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+
+    def describe(self) -> str:
+        return "running: " + ", ".join(w.name for w in self.workloads)
 
 
 @wire

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.facts import Facts, Health
 from fabfile.runner.npm import PointEdge
-from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, UnitsDown
+from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, Runs, UnitsDown
 from tests import inventories
 
 
@@ -195,6 +196,39 @@ def test_docker_comes_back_as_healthy_as_it_was(site: Site, docker_serves: Facts
     facts = dataclasses.replace(docker_serves, health={**docker_serves.health, **ill})
     assert demanded_back(cutover.cutover(site, facts, "full")) == set(site.services) - {"ingest-options"}
     assert demanded_back(cutover.cutover(site, docker_serves, "full")) == set(site.services)
+
+
+@pytest.mark.parametrize(
+    ("data", "demanded"),
+    [
+        ({"state": "running", "answered": True}, Healthy),
+        ({"state": "running", "answered": False}, Runs),
+        ({"state": "running"}, Runs),
+        ({"state": "restarting"}, None),
+        ({}, None),
+    ],
+    ids=["its durables can't be told", "it did not answer", "it did not listen", "it looped", "there was none"],
+)
+def test_the_way_back_waits_for_whatever_ran_as_far_as_it_was_well(
+    site: Site, docker_serves: Facts, data: dict[str, Any], demanded: type | None
+) -> None:
+    """Nobody must be let through to an API that is not up again, because NATS could not be asked about it."""
+    ill = Health("api", "docker", False, "ill", data)
+    facts = dataclasses.replace(docker_serves, health={**docker_serves.health, "docker/api": ill})
+    plan = cutover.cutover(site, facts, "full")
+    undo = step_of(plan, "docker: app stopped").undo
+    assert isinstance(undo, Undo)
+    probes = {
+        w.name: (probe, w) for probe in undo.verify if isinstance(probe, (Healthy, Runs)) for w in probe.workloads
+    }
+    assert isinstance(probes["web"][0], Healthy), "the others are waited for as ever"
+    assert ("api" in probes) == (demanded is not None)
+    if demanded:
+        probe, api = probes["api"]
+        assert isinstance(probe, demanded) and not api.durables
+        assert bool(api.protocol) == bool(data.get("answered")) and bool(api.port) == ("answered" in data)
+    (park,) = (step for step in plan.steps if step.hold == "begins")
+    assert isinstance(park.undo, Undo) and bool(park.undo.verify) == bool(data.get("answered"))
 
 
 def demanded_back(plan: Plan) -> set[str]:

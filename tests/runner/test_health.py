@@ -18,7 +18,7 @@ from fabfile.runner.asking import Inquiry
 from fabfile.runner.facts import Health, Workload
 from fabfile.runner.health import healthy, once_settled, patiently, seen_of
 from fabfile.runner.machine import StepFailed
-from fabfile.runner.probes import Answers, Healthy, PortsFree
+from fabfile.runner.probes import Answers, Healthy, PortsFree, Runs
 from fabfile.runner.sockets import cgroup_of
 
 from .nats_server import Nats, consumer, nats_ref, running
@@ -227,6 +227,15 @@ def test_a_container_that_does_not_run(machine: Recorder, state: str, restarts: 
     contains(machine, api={"Status": state, "restarts": restarts})
     found = verdict(machine, docker())
     assert (found.ok, found.text, found.hopeless) == (False, f"container is {state}", hopeless)
+
+
+def test_a_container_may_be_up_and_ill(machine: Recorder) -> None:
+    """What was so before must be so again, and no more."""
+    with serving(lambda line: time.sleep(30)) as port:
+        contains(machine, api={"Health": {"Status": "unhealthy"}})
+        assert not verdict(machine, docker(port)).ok
+        assert Runs((docker(port),)).look(machine).ok
+    assert not Runs((docker(port),)).look(machine).ok, "it does not hold its port"
 
 
 def test_no_container_at_all(machine: Recorder) -> None:
