@@ -23,7 +23,9 @@ def enter_network(pid: int) -> None:
 
     Raises OSError.
     """
-    with open(f"/proc/{pid}/ns/net") as namespace:
+    with open(f"/proc/{pid}/ns/net") as namespace, open("/proc/thread-self/ns/net") as own:
+        if os.path.sameopenfile(namespace.fileno(), own.fileno()):
+            return
         if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
             number = ctypes.get_errno()
             raise OSError(number, f"the edge's network cannot be entered: {os.strerror(number)}")

@@ -18,6 +18,7 @@ from fabfile.runner import parking
 from fabfile.runner.parking import Lot, Warden
 
 from .recorder import Recorder
+from .servers import page, serving
 
 WAITERS = 40
 
@@ -60,13 +61,15 @@ def opened(folder: Path) -> Iterator[tuple[Lot, int, threading.Thread]]:
     listening.bind(("127.0.0.1", 0))
     listening.listen(parking.BACKLOG)
     port = listening.getsockname()[1]
-    warden = threading.Thread(target=lambda: asyncio.run(Warden(lot.state, [listening]).watch()))
+    heard = open(lot.heard, "wb", buffering=0)  # noqa: SIM115  the process's own
+    warden = threading.Thread(target=lambda: asyncio.run(Warden(lot.state, [listening], heard).watch()))
     warden.start()
     try:
         yield lot, port, warden
     finally:
         lot.state.unlink(missing_ok=True)
-        warden.join(timeout=10)
+        warden.join(timeout=60)
+        heard.close()
         assert not warden.is_alive(), "a closed lot without connections ends"
 
 
@@ -114,6 +117,147 @@ def test_held_again_they_wait_for_whoever_is_up_in_the_end(
         assert all_wait(answers)
         lot.release({port: docker.place})
         assert {answer.result() for answer in answers} == {"docker"}
+
+
+class Counter:
+    """A server that holds every request until told otherwise, and knows in which order they came."""
+
+    def __init__(self) -> None:
+        self.came: list[str] = []
+        self.let_go = threading.Semaphore(0)
+        self.arrived = threading.Semaphore(0)
+
+    def __call__(self, line: socket.socket) -> None:
+        self.came.append(line.recv(4096).split()[1].decode())
+        self.arrived.release()
+        self.let_go.acquire(timeout=60)
+        line.sendall(page(body=b"native"))
+
+    def await_calls(self, count: int) -> None:
+        """Wait for so many to come, and see that no more do."""
+        for _ in range(count):
+            assert self.arrived.acquire(timeout=30)
+        assert not self.arrived.acquire(timeout=0.5), "more than there is room for"
+
+
+def queued(port: int, number: int) -> socket.socket:
+    """One who waits, and asks for a path of his own."""
+    line = socket.create_connection(("127.0.0.1", port))
+    line.settimeout(60)
+    line.sendall(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+    return line
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody makes room by being slow."""
+    monkeypatch.setattr(parking, "SLOW", 600.0)
+    monkeypatch.setattr(parking, "COLD", 600.0)
+
+
+def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answer(
+    tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "QUICK", 0.0)
+    counter, first = Counter(), parking.AT_FIRST
+    with serving(counter) as place, opened(tmp_path) as (lot, port, _):
+        lines = [queued(port, number) for number in range(2 * first)]
+        lot.release({port: ("127.0.0.1", place)})
+        counter.await_calls(first)
+        counter.let_go.release()
+        counter.await_calls(1)
+        counter.let_go.release(len(lines))
+        assert all(line.recv(4096).endswith(b"native") for line in lines)
+        for line in lines:
+            line.close()
+    assert set(counter.came[:first]) == {f"/{number}" for number in range(first)}
+    assert counter.came[first] == f"/{first}"
+
+
+def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
+    tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "QUICK", 1e9)
+    counter, first = Counter(), parking.AT_FIRST
+    with serving(counter) as place, opened(tmp_path) as (lot, port, _):
+        lines = [queued(port, number) for number in range(3 * first)]
+        lot.release({port: ("127.0.0.1", place)})
+        counter.await_calls(first)
+        counter.let_go.release(2)
+        counter.await_calls(4)  # their places, and one more for each
+        counter.let_go.release(len(lines))
+        for line in lines:
+            assert line.recv(4096).endswith(b"native")
+            line.close()
+
+
+def test_slow_requests_keep_the_others_waiting_only_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "COLD", 0.2)
+    counter = Counter()
+    with serving(counter) as place, opened(tmp_path) as (lot, port, _):
+        lines = [queued(port, number) for number in range(2 * parking.AT_FIRST)]
+        lot.release({port: ("127.0.0.1", place)})
+        counter.await_calls(len(lines))
+        counter.let_go.release(len(lines))
+        for line in lines:
+            assert line.recv(4096).endswith(b"native")
+            line.close()
+
+
+def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parking, "QUICK", 0.0)
+    over = threading.Event()
+
+    def upgraded(line: socket.socket) -> None:
+        line.recv(4096)
+        line.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+        over.wait(60)
+
+    with serving(upgraded) as place, opened(tmp_path) as (lot, port, _):
+        lot.release({port: ("127.0.0.1", place)})
+        lines = [queued(port, number) for number in range(3 * parking.AT_FIRST)]
+        assert all(b"101" in line.recv(4096) for line in lines)
+        over.set()
+        for line in lines:
+            line.close()
+
+
+def test_held_again_whoever_is_not_through_yet_goes_where_the_next_release_leads(tmp_path: Path, patient: None) -> None:
+    counter, docker = Counter(), Runtime("docker").start()
+    with serving(counter) as place, opened(tmp_path) as (lot, port, _):
+        lines = [queued(port, number) for number in range(3 * parking.AT_FIRST)]
+        lot.release({port: ("127.0.0.1", place)})
+        counter.await_calls(parking.AT_FIRST)
+        turn = lot.release({})
+        assert eventually(lambda: lot.has_heard(turn))
+        counter.let_go.release(len(lines))
+        assert not counter.arrived.acquire(timeout=0.5), "an answer lets nobody through any more"
+        lot.release({port: docker.place})
+        answers = [line.recv(4096).rpartition(b"\r\n")[2] for line in lines]
+        assert answers == [b"native"] * parking.AT_FIRST + [b"docker"] * 2 * parking.AT_FIRST
+        for line in lines:
+            line.close()
+
+
+def test_who_is_refused_waits_for_the_next_release(tmp_path: Path) -> None:
+    gone, docker = Runtime("gone"), Runtime("docker").start()
+    with opened(tmp_path) as (lot, port, _), ThreadPoolExecutor() as pool:
+        lot.release({port: gone.place})
+        answer = pool.submit(ask, port)
+        assert all_wait([answer])
+        lot.release({})
+        assert all_wait([answer])
+        lot.release({port: docker.place})
+        assert answer.result() == "docker"
+
+
+def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return true()
 
 
 def test_a_runtime_that_refuses_for_an_instant_loses_nobody(tmp_path: Path) -> None:

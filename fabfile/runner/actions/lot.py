@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, Tuple
@@ -11,11 +12,12 @@ from .. import npmserver, parking
 from ..atomic import put
 from ..codec import wire
 from ..crossing import Crossing, Upstreams, crossings, ended
-from ..machine import Evidence, Machine, StepFailed
+from ..machine import Evidence, Machine, Seen, StepFailed
 from ..model import Action, Look
 from ..npmserver import EdgeContainer
 from ..parking import Exits
 
+_HEARD = 5.0  # seconds; the process behind a lot looks every 50 ms, and one that is gone lets nobody through
 _STANDING = "standing.json"  # in the plan's backups: the websockets that stood before anything was parked
 
 
@@ -46,7 +48,9 @@ class _AtLot(Action):
     def _await_empty(self, machine: Machine, upstreams: Upstreams) -> int:
         """Wait until no request of the edge's is under way there; how many were."""
         box = self._box(machine)
-        return ended(machine, box, upstreams, self.seconds, frozenset())[0] if box.running else 0
+        if not box.running:
+            return 0
+        return ended(machine, box.pid, upstreams.places(machine), self.seconds, frozenset())[0]
 
     def _close(self, machine: Machine, unit: str) -> int:
         """Close the lot once the edge has stopped using it; how many requests that had to wait for."""
@@ -70,11 +74,12 @@ class OpenLot(_AtLot):
         parking.begin(machine, before["unit"], address, self.lot.ports)
         box = self._box(machine)
         places = self.leaving.places(machine)
-        early = crossings(box, places)
+        early = crossings(box.pid, places)
         # Whatever has been open all this time is no request: nobody is made to wait for it later.
-        _, late = ended(machine, box, self.leaving, self.seconds, frozenset()) if early else (0, early)
-        put(machine.backups / _STANDING, json.dumps(sorted(early & late)).encode(), 0o600, "root", "root")
-        return {"unit": before["unit"], "websockets": len(early & late)}
+        _, late = ended(machine, box.pid, places, self.seconds, frozenset()) if early else (0, early)
+        standing = early & late
+        put(machine.backups / _STANDING, json.dumps(sorted(standing)).encode(), 0o600, "root", "root")
+        return {"unit": before["unit"], "websockets": len(standing)}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         lot = parking.current()
@@ -100,7 +105,8 @@ class Drain(_AtLot):
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         box = self._box(machine)
-        answered, left = ended(machine, box, self.leaving, self.seconds, _standing(machine))
+        places = self.leaving.places(machine)
+        answered, left = ended(machine, box.pid, places, self.seconds, _standing(machine))
         return {"answered": answered, "websockets": len(left)}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
@@ -123,15 +129,19 @@ class FreeLot(_AtLot):
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         box = self._box(machine)
-        parked = len(crossings(box, self.lot.places(machine))) if box.running else 0
+        parked = len(crossings(box.pid, self.lot.places(machine))) if box.running else 0
         return {"parked": parked, **_release(self.exits)}
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         lot = parking.current()
         if lot is None:
             return {"why": "no parking lot is open"}
-        lot.release({})
-        return {"answered": self._await_empty(machine, self.arriving)}
+        turn = lot.release({})
+        machine.wait(lambda: Seen(lot.has_heard(turn), ""), _HEARD)
+        # Who waited comes from the lot, in this host's own network; who came later, from the edge's.
+        places = {(exit.host, exit.host_port) for exit in self.exits}
+        passed, _ = ended(machine, os.getpid(), places, self.seconds, frozenset())
+        return {"passed": passed, "answered": self._await_empty(machine, self.arriving)}
 
     def describe(self) -> str:
         return "let the parked requests through to " + ", ".join(f"{e.host}:{e.host_port}" for e in self.exits)
