@@ -12,6 +12,7 @@ import socket
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
 
 from .machine import StepFailed
@@ -101,6 +102,7 @@ class Client:
         self._ends = time.monotonic() + seconds
         self._buffer = bytearray()
         self._left = TOTAL
+        self._numbers = count(2)  # of subscriptions; 1 is the inbox
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
         self._info: Dict[str, Any] = {}
         try:
@@ -137,7 +139,8 @@ class Client:
     def hear(self, subjects: Iterable[str], seconds: float) -> Set[str]:
         """Of the subjects, those on which somebody publishes within `seconds`; it ends when all were heard."""
         silent, heard = set(subjects), set()
-        self._send("".join(f"SUB {self._plain(subject)} 2\r\n" for subject in silent).encode())
+        # A second subscription of the same number would be ignored without a word.
+        self._send("".join(f"SUB {self._plain(subject)} {next(self._numbers)}\r\n" for subject in silent).encode())
         with self._until(time.monotonic() + seconds):
             while silent:
                 try:
@@ -264,8 +267,8 @@ class Client:
         if not self._login.options():
             nkeys = "; a key or a JWT is not enough for this tool" if self._info.get("nonce") else ""
             return Denied(
-                f"{self.name} wants a login ({said}), and there is none: {self._login.origin}. Put it into NATS_URL "
-                f"there, as nats://USER:PASSWORD@HOST:PORT or nats://TOKEN@HOST:PORT{nkeys}"
+                f"{self.name} wants a login ({said}), and there is none: {self._login.origin}. Write it there, as "
+                f"NATS_URL=nats://USER:PASSWORD@HOST:PORT or NATS_URL=nats://TOKEN@HOST:PORT{nkeys}"
             )
         return Denied(f"{self.name} refuses the login ({said}) of NATS_URL in {self._login.origin}: correct it there")
 

@@ -23,9 +23,9 @@ def login(environment: Environment) -> Login:
     except (OSError, ValueError) as error:
         return Login(origin=f"{environment.env_file} can't be read ({type(error).__name__})")
     logins = [_of(setting) for setting in found]
-    if not logins:
-        return Login(origin=f"{VARIABLE} is not set in {environment.env_file}")
-    return next((one for one in logins if one.options()), Login(origin=f"{VARIABLE} in {found[-1].origin} holds none"))
+    # Even where only the overrides name it: they are written by us, from an inventory that is no place for secrets.
+    nowhere = Login(origin=f"{VARIABLE} {'holds none' if logins else 'is not set'} in {environment.env_file}")
+    return next((one for one in logins if one.options()), nowhere)
 
 
 def _settings(environment: Environment) -> List[Setting]:

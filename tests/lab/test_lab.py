@@ -17,6 +17,7 @@ from fabfile import inventory
 from fabfile.inventory import Site
 from fabfile.lab.machine import Lab
 from tests.lab.conftest import Vps
+from tests.lab.jetstream import durables
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
@@ -42,14 +43,6 @@ def connects(port: int) -> bool:
             return bool(connection.recv(1))
         except OSError:
             return False
-
-
-def jetstream(lab: Lab) -> dict[str, dict[str, object]]:
-    """Durable → what the containers' NATS tells of it."""
-    inspect = "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' islandflow-vps-nats-1"
-    report = lab.run(f"curl -sf http://$({inspect}):8222/jsz?streams=1\\&consumers=1\\&config=1").stdout
-    streams = [stream for account in json.loads(report)["account_details"] for stream in account["stream_detail"]]
-    return {consumer["name"]: consumer for stream in streams for consumer in stream.get("consumer_detail", [])}
 
 
 def test_systemd_is_the_first_process_and_the_users_manager_lingers(lab: Lab) -> None:
@@ -144,7 +137,7 @@ def test_the_login_user_can_read_the_edges_files_and_not_write_them(lab: Lab) ->
 def test_every_durable_is_bound(lab: Lab, site: Site) -> None:
     expected = {durable for service in site.scope("full") for durable in service.durables}
     deadline = time.monotonic() + 120
-    while not (bound := {name for name, durable in jetstream(lab).items() if durable.get("push_bound")}) >= expected:
+    while not (bound := {name for name, durable in durables(lab).items() if durable.get("push_bound")}) >= expected:
         assert time.monotonic() < deadline, f"not bound: {expected - bound}"
         time.sleep(0.2)
 

@@ -11,26 +11,11 @@ import time
 from pathlib import Path
 
 from tests.lab.conftest import Vps
+from tests.lab.jetstream import ask
 
 CHECKOUT = "/home/delta/islandflow"
 COMPOSE = f"{CHECKOUT}/deployment/docker"
 ENV = f"{COMPOSE}/.env"  # what the containers read; native reads another
-
-# A stream's update over NATS' own protocol: the lab has no client for it.
-UPDATE = """
-import json, socket, sys, urllib.request
-address, name, max_age = sys.argv[1], sys.argv[2], int(sys.argv[3])
-told = json.load(urllib.request.urlopen(f"http://{address}:8222/jsz?streams=1&config=1"))
-(config,) = [s["config"] for s in told["account_details"][0]["stream_detail"] if s["name"] == name]
-body = json.dumps({**config, "max_age": max_age, "duplicate_window": max_age})
-line = socket.create_connection((address, 4222), 5).makefile("rw", newline="\\r\\n")
-line.write(f"CONNECT {{}}\\nSUB reply 1\\nPUB $JS.API.STREAM.UPDATE.{name} reply {len(body)}\\n{body}\\n")
-line.flush()
-while not line.readline().startswith("MSG"):
-    pass
-answer = json.loads(line.readline())
-sys.exit(str(answer["error"]) if "error" in answer else 0)
-"""
 
 
 def bad(vps: Vps, *words: str, **env: str) -> dict[str, str]:
@@ -52,9 +37,8 @@ def test_all_is_well_at_the_baseline_and_each_fault_is_named(vps: Vps) -> None:
     started = "until docker logs thief 2>&1 | grep -q 'api: started'; do sleep 0.2; done"
     vps.lab.run(f'cd {COMPOSE} && {run} && timeout 110 sh -c "{started}" && docker rm -f thief', timeout=120)
     # Seven days, their milliseconds given to JetStream as they are.
-    inspect = "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' islandflow-vps-nats-1"
-    address = vps.lab.run(inspect).stdout.strip()
-    vps.lab.run(["python3", "-c", UPDATE, address, "ALERTS", "604800000"])
+    (alerts,) = ask(vps.lab, ("STREAM.INFO.ALERTS", {}))
+    ask(vps.lab, ("STREAM.UPDATE.ALERTS", {**alerts["config"], "max_age": 604800000, "duplicate_window": 604800000}))
     vps.lab.run(f"sed -i 's/^STREAM_DERIVED_MAX_AGE_MS=.*/STREAM_DERIVED_MAX_AGE_MS=604800000/' {ENV}")
     # Nothing overrides the adapter that the env file names, and a comment behind it is no part of it.
     vps.lab.run(f"sed -i 's/^OPTIONS_INGEST_ADAPTER=synthetic/OPTIONS_INGEST_ADAPTER=alpaca/' {ENV}")

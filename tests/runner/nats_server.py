@@ -133,6 +133,8 @@ class _Session:
         subject, sid = rest.split()
         if subject.startswith(self.server.denied or ("\0",)):
             return self.send(f"-ERR 'Permissions Violation for Subscription to \"{subject}\"'")
+        if sid in self.subscribed.values():  # as the real one does, without a word
+            return None
         self.subscribed[subject] = sid
         if subject.removeprefix(FETCH) in self.server.fetched:
             later = threading.Timer(0.05, self.message, (subject, b'{"no_wait":true}'))

@@ -30,6 +30,12 @@ def machine(tmp_path: Path) -> Recorder:
     return Recorder(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be busy: what answers at all is waited for."""
+    monkeypatch.setattr(module, "ANSWER", 60.0)
+
+
 @pytest.fixture
 def owner(tmp_path: Path) -> Path:
     (tmp_path / "owner").write_text("native\n")
@@ -69,8 +75,7 @@ def test_no_streams_are_none() -> None:
 
 
 @pytest.mark.parametrize("page", [7, 100, 256])
-def test_what_comes_in_pages_is_read_to_the_end(monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    monkeypatch.setattr(module, "ANSWER", 60.0)
+def test_what_comes_in_pages_is_read_to_the_end(page: int) -> None:
     many = {f"S{n}": [consumer(f"s{n}-{i}") for i in range(count)] for n, count in enumerate((300, 0, 1, 257, 256))}
     server = Nats(many, page=page)
     assert set(read(server)) == {durable["name"] for consumers in many.values() for durable in consumers}
@@ -112,14 +117,14 @@ def test_a_durable_made_for_fetching_is_bound_when_somebody_waits_at_it() -> Non
 def test_between_two_fetches_nobody_waits_and_it_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, denied: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(module, "FETCH", 20.0)
+    monkeypatch.setattr(module, "FETCH", 60.0)
     server = Nats({"S": [consumer("polled", pull=True), consumer("pushed", push_bound=True)]}, denied=denied)
     server.fetched = ("S.polled",)
     if denied:  # then the second look shows it
         server.streams["S"] = Moving([consumer("polled", pull=True)])
     started = time.monotonic()
     assert read(server, "polled")["polled"].bound
-    assert time.monotonic() - started < 10, "it ends when all are seen"
+    assert time.monotonic() - started < 30, "it ends when all are seen"
 
 
 class Moving(list[JSON]):
@@ -148,10 +153,10 @@ def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.Monk
 
 
 def test_nobody_waits_for_a_durable_that_is_none_of_the_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FETCH", 20.0)
+    monkeypatch.setattr(module, "FETCH", 60.0)
     started = time.monotonic()
     assert not read(Nats({"S": [consumer("left over", pull=True)]}), "api-alerts")["left over"].bound
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 # ── Where it can't be asked ─────────────────────────────────────────────────────────────────────────────────────────

@@ -24,19 +24,19 @@ SIZE = st.integers(0, 10**10)
 INFO = b'INFO {"server_id":"N1"}\r\n'
 
 
-def client(port: int, login: Login | None = None, seconds: float = 5.0) -> Client:
+def client(port: int, login: Login | None = None, seconds: float = 60.0) -> Client:
     return Client(
         "docker's NATS", "127.0.0.1", port, "infra.nats.image_port", login or Login(origin="no file"), seconds
     )
 
 
-def asked(talk: Talk, login: Login | None = None, seconds: float = 5.0) -> list[bytes]:
+def asked(talk: Talk, login: Login | None = None, seconds: float = 60.0) -> list[bytes]:
     """The payloads of an answer to two questions."""
     with serving(talk) as port, client(port, login, seconds) as line:
         return [m.payload for m in line.ask([("$JS.API.STREAM.LIST", b"{}"), ("$JS.API.CONSUMER.LIST.S", b"{}")])]
 
 
-def refusal(talk: Talk, login: Login | None = None, seconds: float = 5.0) -> Unanswered:
+def refusal(talk: Talk, login: Login | None = None, seconds: float = 60.0) -> Unanswered:
     with pytest.raises(Unanswered) as caught:
         asked(talk, login, seconds)
     text = str(caught.value)
@@ -164,7 +164,7 @@ def flood(line: socket.socket) -> None:
 
 def drip(line: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        for _ in range(400):
+        while True:
             line.sendall(b"PING\r\n")
             threading.Event().wait(0.02)
 
@@ -205,14 +205,14 @@ def test_whatever_answers_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.parametrize(
     "talk",
-    [lambda line: time.sleep(3), after_login(lambda line: time.sleep(3)), after_login(drip)],
+    [lambda line: time.sleep(60), after_login(lambda line: time.sleep(60)), after_login(drip)],
     ids=["says nothing", "does not answer", "says only what was not asked"],
 )
 def test_who_does_not_answer_is_left_at_the_deadline(talk: Talk) -> None:
     started = time.monotonic()
     found = refusal(talk, seconds=0.3)
     assert isinstance(found, Late) and "within 0.3 s" in str(found)
-    assert 0.3 <= time.monotonic() - started < 2.5
+    assert 0.3 <= time.monotonic() - started < 30, "else it is a minute, or without end"
 
 
 def test_answers_come_in_any_order_and_other_messages_between() -> None:
@@ -245,11 +245,11 @@ def test_a_name_that_would_end_the_line_is_not_sent() -> None:
 
 
 def test_who_publishes_is_heard_and_who_does_not_is_waited_for_no_longer_than_said() -> None:
-    server = Nats(fetched=("S.busy",))
-    busy, idle = (f"$JS.API.CONSUMER.MSG.NEXT.S.{name}" for name in ("busy", "idle"))
-    with serving(server.talk) as port, client(port, seconds=10) as line:
+    server = Nats(fetched=("S.busy", "S.eager"))
+    busy, eager, idle = (f"$JS.API.CONSUMER.MSG.NEXT.S.{name}" for name in ("busy", "eager", "idle"))
+    with serving(server.talk) as port, client(port, seconds=60) as line:
         started = time.monotonic()
-        assert line.hear([busy], 8) == {busy}
-        assert time.monotonic() - started < 5, "all were heard"
-        assert line.hear([busy, idle], 0.4) == {busy}
+        assert line.hear([busy, eager], 60) == {busy, eager}
+        assert time.monotonic() - started < 30, "all were heard"
+        assert line.hear([busy, idle], 3) == {busy}
         assert line.ask([("$JS.API.STREAM.LIST", b'{"offset": 0}')]), "the time for answers is not used up"
