@@ -18,7 +18,7 @@ from .answers import get
 from .appfacts import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from .facts import Container
 from .machine import Machine, StepFailed, said
-from .nats import Client, Denied, Message, Unanswered, words
+from .nats import Client, Denied, LoginWanted, Message, Unanswered, words
 from .natslogin import login
 from .paths import read_owner
 
@@ -75,10 +75,8 @@ def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> D
     A durable that is made for fetching and is in `awaited` has FETCH seconds to be fetched from: between two fetches
     nobody waits. Raises Unanswered when JetStream can't be asked, or does not answer as it does.
     """
-    runtime = ref.environment.runtime
-    port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
     try:
-        with Client(f"{runtime}'s NATS", address, ref.port, port_key, login(ref.environment), ANSWER) as client:
+        with _client(address, ref) as client:
             return _Look(client).streams(awaited)
     except Denied as denied:
         if not ref.monitor:
@@ -113,6 +111,17 @@ def of_monitoring(told: Any) -> Dict[str, Stream]:
         return {stream["name"]: _stream(stream, stream.get("consumer_detail") or []) for stream in found}
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"no answer of JetStream: {type(error).__name__} {error}") from error
+
+
+def _client(address: str, ref: NatsRef) -> Client:
+    """A connection to a runtime's NATS. Its login is looked up only where it wants one: in Docker, Compose reads it."""
+    runtime = ref.environment.runtime
+    port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
+    try:
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER)
+    except LoginWanted:  # a server waits no longer than a second or two for it
+        known = login(ref.environment)
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER, known)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .machine import StepFailed
 
@@ -30,6 +30,10 @@ class Unanswered(StepFailed):
 
 class Late(Unanswered):
     """NATS did not answer in time."""
+
+
+class LoginWanted(Unanswered):
+    """NATS wants a login, and the client was not given one to show, nor told that there is none."""
 
 
 class Denied(Unanswered):
@@ -91,13 +95,17 @@ def parsed(line: bytes) -> Line:
 class Client:
     """A connection to NATS that is logged in, for at most `seconds`. Every method raises Unanswered or Denied.
 
-    `name` is the server in messages, `port_key` the key of the inventory that holds the port.
+    `name` is the server in messages, `port_key` the key of the inventory that holds the port. Without `login` it raises
+    LoginWanted as soon as NATS says that it wants one.
     """
 
-    def __init__(self, name: str, address: str, port: int, port_key: str, login: Login, seconds: float) -> None:
+    def __init__(
+        self, name: str, address: str, port: int, port_key: str, seconds: float, login: Optional[Login] = None
+    ) -> None:
         self.name = f"{name} at {address}:{port}"
         self._port_key = port_key
-        self._login = login
+        self._login = login or Login()
+        self._prepared = login is not None
         self._seconds = seconds
         self._ends = time.monotonic() + seconds
         self._buffer = bytearray()
@@ -180,6 +188,8 @@ class Client:
                 f"{self.name} accepts only TLS, which this tool does not speak to it: let it accept both "
                 "(allow_non_tls), or set infra.nats.monitor_port to the port of its monitoring"
             )
+        if self._info.get("auth_required") and not self._prepared:
+            raise LoginWanted(f"{self.name} wants a login")
         options = {"verbose": False, "pedantic": False, "lang": "python3", "version": "1", "name": "islandflow-ops"}
         connect = json.dumps({**options, "headers": True, "no_responders": True, **self._login.options()})
         self._send(f"CONNECT {connect}\r\nSUB {self._inbox}.> 1\r\nPING\r\n".encode())

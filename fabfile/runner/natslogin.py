@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from .appfacts import Environment, Setting
 from .environment import in_force
-from .nats import Login
+from .nats import Login, words
 
 VARIABLE = "NATS_URL"
 
@@ -20,8 +20,11 @@ def login(environment: Environment) -> Login:
     """
     try:
         found = _settings(environment)
-    except (OSError, ValueError) as error:
-        return Login(origin=f"{environment.env_file} can't be read ({type(error).__name__})")
+    except OSError as error:
+        return Login(origin=f"{environment.env_file} can't be read ({words(error)})")
+    except ValueError:  # its own words may quote what stands there
+        reader = "Compose does not read" if environment.compose else "this is no text:"
+        return Login(origin=f"{reader} {environment.env_file}")
     logins = [_of(setting) for setting in found]
     # Even where only the overrides name it: they are written by us, from an inventory that is no place for secrets.
     nowhere = Login(origin=f"{VARIABLE} {'holds none' if logins else 'is not set'} in {environment.env_file}")

@@ -38,7 +38,7 @@ LOCAL, PORT = "127.0.0.1", 14222
 APP = Login("app", "p@ss w:rd")
 
 def ask(subject, body):
-    with Client("NATS", LOCAL, PORT, "port", APP, 60) as client:
+    with Client("NATS", LOCAL, PORT, "port", 60, APP) as client:
         answer = json.loads(client.ask([("$JS.API." + subject, json.dumps(body).encode())])[0].payload)
     assert "error" not in answer, answer
 

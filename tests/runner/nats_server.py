@@ -76,6 +76,7 @@ class Nats:
     answer: Callable[[str], bytes | None] = lambda subject: None  # what is sent instead, as it is
     asked: list[str] = field(default_factory=list)  # subjects of all requests
     connected: int = 0
+    refused: int = 0
 
     def talk(self, line: socket.socket) -> None:
         """One client."""
@@ -104,10 +105,13 @@ class _Session:
             info["auth_required"] = True
         self.send(f"INFO {json.dumps({**info, **self.server.info})} ")
         verb, _, rest = self.read()
+        if not verb:
+            return None
         if verb != "CONNECT":
             return self.send("-ERR 'Authorization Violation'")
         told = json.loads(rest)
         if {name: told.get(name) for name in self.server.login} != self.server.login:
+            self.server.refused += 1
             return self.send("-ERR 'Authorization Violation'")
         assert told["verbose"] is False and told["headers"] is True and told["no_responders"] is True
         self.send("PING")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.runner import nats
-from fabfile.runner.nats import Client, Denied, Late, Line, Login, Unanswered, parsed
+from fabfile.runner.nats import Client, Denied, Late, Line, Login, LoginWanted, Unanswered, parsed
 
 from .nats_server import Nats
 from .servers import Talk, says, serving
@@ -25,9 +25,8 @@ INFO = b'INFO {"server_id":"N1"}\r\n'
 
 
 def client(port: int, login: Login | None = None, seconds: float = 60.0) -> Client:
-    return Client(
-        "docker's NATS", "127.0.0.1", port, "infra.nats.image_port", login or Login(origin="no file"), seconds
-    )
+    login = login or Login(origin="no file")
+    return Client("docker's NATS", "127.0.0.1", port, "infra.nats.image_port", seconds, login)
 
 
 def asked(talk: Talk, login: Login | None = None, seconds: float = 60.0) -> list[bytes]:
@@ -119,6 +118,15 @@ def test_who_has_no_login_is_told_where_it_belongs(wanted: dict[str, str]) -> No
     found = refusal(server.talk, Login("ana", "wr0ng", origin="/app/.env"))
     assert isinstance(found, Denied) and "refuses the login" in str(found) and "/app/.env" in str(found)
     assert "wr0ng" not in str(found) and "wr0ng" not in repr(found) and "wr0ng" not in repr(Login("ana", "wr0ng"))
+
+
+def test_who_was_not_given_a_login_is_told_that_one_is_wanted_before_any_is_shown() -> None:
+    server = Nats(login={"auth_token": "t0ken"})
+    with serving(server.talk) as port, pytest.raises(LoginWanted):
+        Client("docker's NATS", "127.0.0.1", port, "infra.nats.image_port", 60)
+    assert server.refused == 0
+    with serving(Nats({"S": []}).talk) as port, Client("NATS", "127.0.0.1", port, "key", 60) as line:
+        assert line.ask([("$JS.API.STREAM.LIST", b"{}")])
 
 
 def test_a_login_that_may_not_ask_is_told_what_to_allow() -> None:
