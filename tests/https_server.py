@@ -7,6 +7,7 @@ import datetime
 import http.server
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class Answer:
     messages: tuple[str, ...] = ('{"op":"event"}',)
     leaves: bool = False  # the websocket is closed from this side at once
     silent: bool = False
+    after: float = 0.0  # seconds that it takes
     location: str = ""
 
 
@@ -145,6 +147,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         behaviour.asked.append((self.command, self.headers["Host"], self.path))
         answer = behaviour.paths.get(self.path, behaviour.otherwise)
         self.close_connection = True
+        time.sleep(answer.after)
         if answer.silent:
             return
         if answer.upgrade and self.headers["Upgrade"] == "websocket":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -48,6 +48,7 @@ class Door:
     """An endpoint as one way leads to it. `address` is the one of `addresses` that accepted a connection.
 
     `problem` says why nothing can be asked there, and `stage` how far one came: "name", "connection" or "TLS".
+    `timeout` (seconds) is how long each request there may take.
     """
 
     endpoint: Endpoint
@@ -57,6 +58,12 @@ class Door:
     stage: str = ""
     problem: str = ""
     certificate: Certificate | None = None
+    timeout: float | None = None  # TIMEOUT, where nobody says
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a request there may take."""
+        return TIMEOUT if self.timeout is None else self.timeout
 
     def enter(self) -> None:
         """Raises Refused where nothing can be asked."""
@@ -76,21 +83,22 @@ def ways(site: Site, resolve: Resolver) -> list[Way]:
     return [Way(DNS, resolve), pinned] if site.public.resolve else [pinned]
 
 
-def found(public: Public, way: Way, endpoint: Endpoint) -> Door:
+def found(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = None) -> Door:
     """The door at the end of a way. Never raises: what stands in the way is the door's problem."""
     try:
         addresses = tuple(way.resolve(endpoint.name))
     except OSError as error:
         why = error.strerror or str(error)
         return Door(endpoint, way.label, stage="name", problem=f"{endpoint.name} does not resolve: {why}")
+    limit = TIMEOUT if timeout is None else timeout
     problem = f"{endpoint.name} has no address"
     for address in addresses:
         try:
-            socket.create_connection((address, endpoint.port), TIMEOUT).close()
+            socket.create_connection((address, endpoint.port), min(limit, TIMEOUT)).close()
         except OSError as error:
             problem = f"{address} {plain(error)}"
         else:
-            return _greeted(public, Door(endpoint, way.label, addresses, address))
+            return _greeted(public, Door(endpoint, way.label, addresses, address, timeout=limit))
     return Door(endpoint, way.label, addresses, stage="connection", problem=problem)
 
 
@@ -100,8 +108,7 @@ def _greeted(public: Public, door: Door) -> Door:
         return door
     shown, problem = None, ""
     try:
-        shown, problem = certificate.shown(public, door.address, endpoint.port, endpoint.name, TIMEOUT)
+        shown, problem = certificate.shown(public, door.address, endpoint.port, endpoint.name, door.patience)
     except (Refused, OSError) as error:
         problem = plain(error)
-    stage = "TLS" if problem else ""
-    return Door(endpoint, door.way, door.addresses, door.address, stage, problem, shown)
+    return replace(door, stage="TLS" if problem else "", problem=problem, certificate=shown)

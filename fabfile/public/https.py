@@ -11,7 +11,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from fabfile.inventory import Lookup, Public, Site
-from fabfile.public import door as doors
 from fabfile.public.check import Refused
 from fabfile.public.door import Door
 
@@ -116,7 +115,7 @@ def ask(public: Public, door: Door, method: str, url: str, *, verify: bool = Tru
         session.mount("https://", _Pinned(door.endpoint.name))
         pinned = parts._replace(netloc=f"{address}:{door.endpoint.port}").geturl()
         return session.request(
-            method, pinned, headers=headers, timeout=doors.TIMEOUT, verify=judge, allow_redirects=False, **options
+            method, pinned, headers=headers, timeout=door.patience, verify=judge, allow_redirects=False, **options
         )
 
 

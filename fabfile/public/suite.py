@@ -11,10 +11,13 @@ from dataclasses import dataclass, replace
 from fabfile.inventory import Site
 from fabfile.public import door as doors
 from fabfile.public import https, ports, rawapi, verdict, websocket
-from fabfile.public.check import Check, Worrying, timed
+from fabfile.public.check import Answer, Check, Worrying, timed
 from fabfile.public.door import Door, Endpoint, Resolver, by_dns
 
-_AT_ONCE = 8
+_AT_ONCE = 4  # questions that are asked side by side: more would only make a busy server slower
+_SHORTEST = 2.0  # seconds that a try has at least, however little time is left
+
+Answers = dict[tuple[str, str], Answer]  # by the names of question and way
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,23 @@ def checks(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> list[Ch
 def until_good(
     site: Site, runtime: str, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
 ) -> list[Check]:
-    """The checks, repeated until all that a hand-over hangs on pass or `seconds` are over; returns the last round.
+    """The checks, repeated until all that a hand-over hangs on pass or `seconds` are over; what they said in the end.
 
-    What is bad without being vital comes back as a warning. With `through_dns`, for a change of DNS, what only DNS or a
-    CDN breaks is vital, too.
+    What was answered well is not asked again, and a try has twice the time of the one before: a slow answer is a slow
+    answer. What is bad without being vital comes back as a warning. With `through_dns`, for a change of DNS, what only
+    DNS or a CDN breaks is vital, too.
     """
     ends = time.monotonic() + seconds
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
         closed = _closed_ports(site, resolve, beside)
+        good: Answers = {}
+        limit = doors.TIMEOUT
         while True:
-            found = [_with_dns(check) if through_dns else check for check in _asked(site, runtime, resolve)]
+            checks = _asked(site, runtime, resolve, good, max(min(limit, ends - time.monotonic()), _SHORTEST))
+            found = [_with_dns(check) if through_dns else check for check in checks]
             if all(check.ok or not check.vital for check in found) or time.monotonic() >= ends:
                 return [_lenient(check) for check in (*found, *closed)]
+            limit *= 2
             time.sleep(0.5)
 
 
@@ -82,24 +90,35 @@ def _open(site: Site, runtime: str) -> Iterator[Question]:
         yield Question(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
 
 
-def _asked(site: Site, runtime: str, resolve: Resolver) -> list[Check]:
-    """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there."""
+def _asked(
+    site: Site, runtime: str, resolve: Resolver, good: Answers | None = None, limit: float | None = None
+) -> list[Check]:
+    """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there.
+
+    What is `good` already is not asked again, and what becomes so is added. Each request has `limit` seconds.
+    """
+    known: Answers = {} if good is None else good
     asked, ways = questions(site, runtime), doors.ways(site, resolve)
     endpoints = list(dict.fromkeys(question.endpoint for question in asked))
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        led = {(at, way.label): pool.submit(doors.found, site.public, way, at) for at in endpoints for way in ways}
+        led = {
+            (at, way.label): pool.submit(doors.found, site.public, way, at, limit) for at in endpoints for way in ways
+        }
         found = {place: door.result() for place, door in led.items()}
         pending = {
-            (question, way.label): pool.submit(
+            (question.name, way.label): pool.submit(
                 timed, way.label, functools.partial(question.ask, found[question.endpoint, way.label])
             )
             for question in asked
             for way in ways
+            if (question.name, way.label) not in known
         }
+    answers = known | {key: answer.result() for key, answer in pending.items()}
+    known.update({key: answer for key, answer in answers.items() if answer.ok})
     return [
         verdict.judged(
             question.name,
-            {way.label: pending[question, way.label].result() for way in ways},
+            {way.label: answers[question.name, way.label] for way in ways},
             {way.label: found[question.endpoint, way.label] for way in ways},
             site.origin,
             question.vital,

@@ -17,7 +17,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fabfile.inventory import Public, Site
 from fabfile.public import certificate, https
-from fabfile.public import door as doors
 from fabfile.public.check import Refused
 from fabfile.public.door import Door
 
@@ -54,10 +53,10 @@ async def _upgraded(path: str, door: Door, judge: ssl.SSLContext) -> AsyncIterat
     authority = name if port == 443 else f"{name}:{port}"
     opening = _Connect(
         f"wss://{authority}{path}",
-        sock=socket.create_connection((door.address, port), doors.TIMEOUT),
+        sock=socket.create_connection((door.address, port), door.patience),
         ssl=judge,
         server_hostname=name,
-        open_timeout=doors.TIMEOUT,
+        open_timeout=door.patience,
         close_timeout=1,
         proxy=None,
     )
