@@ -114,7 +114,7 @@ class Vps:
         with watcher:
             yield
         for name, felt in watcher.felt().items():
-            assert felt["requests"] > 20, (name, felt)
+            assert felt["requests"] > 5, (name, felt)  # it rests for longer where answers take longer
             assert felt["failures"] == 0, (name, felt)
 
     def no_lot_left(self) -> None:
