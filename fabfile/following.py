@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -14,6 +15,7 @@ from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.report import Event, Report
 
+_AGAIN = 1.0  # seconds between two tries to give the word
 _TO_BE_HEARD = 20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
 
 
@@ -62,13 +64,13 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], s
 def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
     intended = _intended(site, settings)
-    seconds = waiting["evidence"]["seconds"]
+    began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
     checks = public.until_good(intended, settings.get("to", ""), seconds - min(seconds / 2, _TO_BE_HEARD))
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:
-        host.say(waiting["plan"], "revert" if bad else "confirm")
+        _say(host, waiting["plan"], "revert" if bad else "confirm", began + seconds)
     except Unreachable as error:
         word = "not told"
         told.warn(f"the runner could not be told, so it will revert by itself: {error.message}")
@@ -79,6 +81,22 @@ def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: d
         if not check.ok or check.warning:
             told.say(f"  {public.mark(check)} {check.name}: {check.text}")
     return checks
+
+
+def _say(host: Host, plan_id: str, word: str, ends: float) -> None:
+    """Give the word, again until the runner waits no longer (monotonic) where it does not get through.
+
+    Raises Unreachable.
+    """
+    while True:
+        try:
+            host.say(plan_id, word)
+        except Unreachable:
+            if time.monotonic() + _AGAIN >= ends:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
 
 
 def _intended(site: Site, settings: dict[str, str]) -> Site:

@@ -30,6 +30,7 @@ class FakeHost:
         self.past: list[dict[str, Any]] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
         self.deaf = False  # it can't be told a word
+        self.hears_at = 0  # … until it was told so many times
         self.soak: list[dict[str, Any]] = []  # the lines of the newest one
         self.soaker: dict[str, Any] = {}  # who runs one
         self.calls: list[tuple[Any, ...]] = []
@@ -76,7 +77,7 @@ class FakeHost:
 
     def say(self, plan_id: str, word: str) -> None:
         self.calls.append(("say", word))
-        if self.deaf:
+        if self.deaf or [call[0] for call in self.calls].count("say") < self.hears_at:
             raise Unreachable.timed_out("vps.example", 22, 10)
 
     def soak_start(self, soak: Soak) -> Iterator[dict[str, Any]]:

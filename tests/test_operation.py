@@ -306,11 +306,22 @@ def test_a_word_that_cannot_be_given_is_told_and_the_end_is_awaited(
     host: FakeHost, outside: list[tuple[str, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     host.deaf = True
-    host.events["ship"] = [*WAITS[:-1], finished("reverted", why="nobody confirmed within 60 s")]
+    waits = event("waiting", seconds=1.5)
+    host.events["ship"] = [begun(to="native"), waits, finished("reverted", why="nobody confirmed within 1.5 s")]
     with pytest.raises(Failed):
         operation().apply(unsure)
     out = capsys.readouterr().out
     assert "will revert by itself" in out and "confirmed" not in out
+
+
+def test_a_word_that_does_not_get_through_at_once_is_given_again(
+    host: FakeHost, outside: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A VPS that is busy may not answer SSH in time."""
+    monkeypatch.setattr(following, "_AGAIN", 0.01)
+    host.hears_at, host.events["ship"] = 3, WAITS
+    operation().apply(unsure)
+    assert host.verbs == ["ship", "say", "say", "say"]
 
 
 def test_a_plan_can_be_told_to_wait_for_nobody(

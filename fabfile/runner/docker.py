@@ -50,7 +50,7 @@ def standing(machine: Machine, project: str) -> List[Standing]:
 
     Raises CommandFailed when the Docker daemon does not answer, or not as it should.
     """
-    result = machine.run([*_listing(project), "--format", _STANDING], timeout=15)
+    result = machine.run([*_listing(project), "--format", _STANDING], timeout=30)
     found = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
     if any(len(words) != len(Standing._fields) for words in found):
         raise CommandFailed("docker ps answered something else than it was asked", said=result.said)
@@ -65,10 +65,10 @@ def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[st
 
 
 def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
-    ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=15).out.split()
+    ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=30).out.split()
     if not ids:
         return []
-    result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=15, ok=None)
+    result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
     # A container may vanish between the two calls; the others are still told. The daemon may vanish as well, and
     # then saying that there are none would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
@@ -78,13 +78,13 @@ def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
 
 def projects(machine: Machine) -> Dict[str, str]:
     """Every Compose project on the host, running or not: name → status."""
-    result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=15)
+    result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=30)
     return {item["Name"]: item["Status"] for item in _json(result)}
 
 
 def network(machine: Machine, name: str) -> Dict[str, str]:
     """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
-    result = machine.run(["docker", "network", "inspect", name], timeout=10)
+    result = machine.run(["docker", "network", "inspect", name], timeout=30)
     configs = _json(result)[0]["IPAM"]["Config"] or []
     usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
     if len(usable) != 1:

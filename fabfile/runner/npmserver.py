@@ -37,7 +37,7 @@ class EdgeContainer:
 def container(machine: Machine, name: str) -> EdgeContainer:
     """What Docker says of the container; a `problem` instead of an exception."""
     try:
-        result = machine.run(["docker", "inspect", "--type", "container", name], timeout=10, ok=None)
+        result = machine.run(["docker", "inspect", "--type", "container", name], timeout=30, ok=None)
     except CommandFailed as error:
         return EdgeContainer(name, False, 0, {}, f"container {name}: {error}", known=False)
     if result.code != 0:

@@ -103,11 +103,14 @@ class Watcher:
             now, due = time.monotonic(), tally.rested(self._every)
             if under_way:
                 due = max(due, under_way[0] + HANGS)
-            if now >= due and len(under_way) < AT_ONCE:
+            pause = EVERY
+            if len(under_way) < AT_ONCE and now < due:
+                pause = min(EVERY, due - now)
+            elif len(under_way) < AT_ONCE:
                 asked.append((now, pool.submit(tally.ask)))
             while asked and asked[0][1].done():
                 tally.count(asked[0][0], asked.popleft()[1].result())
-            self._stop.wait(min(EVERY, max(due - now, EVERY / 10)))
+            self._stop.wait(pause)
         pool.shutdown(wait=True)
         for started, answer in asked:
             tally.count(started, answer.result())
