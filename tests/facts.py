@@ -85,7 +85,12 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         listeners=() if native else _proxies(site),
         versions={f"{side}/{name}": version for side in RUNTIMES for name, version in VERSIONS.items()},
         containers={
-            w.name: container(w, not native, site.services[w.name].port if w.name in site.services else None)
+            w.name: container(
+                w,
+                not native,
+                site.services[w.name].port if w.name in site.services else None,
+                {server.image_data: server.data for server in site.servers if server.name == w.name},
+            )
             for w in workloads.everything(site, "docker")
         },
         compose=composed(site),
@@ -155,12 +160,16 @@ def unit(name: str, running: bool) -> Unit:
     return Unit(name, "loaded", active, sub, enabled, 0, 7 if running else 0, "success", f"/x/{name}", False)
 
 
-def container(workload: Workload, running: bool, port: int | None = None) -> Container:
+def container(
+    workload: Workload, running: bool, port: int | None = None, mounts: dict[str, str] | None = None
+) -> Container:
     """A container of the project, up or stopped by hand; its port is published while it runs."""
     state = "running" if running else "exited"
     published = {f"{port}/tcp": f"127.0.0.1:{port}"} if running and port else {}
     name, policy = f"x-{workload.name}-1", "unless-stopped"
-    return Container(workload.name, name, "id", state, "", 0, 7, "", "image", "172.20.0.5", published, policy)
+    return Container(
+        workload.name, name, "id", state, "", 0, 7, "", "image", "172.20.0.5", published, policy, (), mounts or {}
+    )
 
 
 def listener(port: int, command: str, cgroup: str = "/system.slice/other.service") -> Listener:

@@ -9,6 +9,8 @@ from fabfile.plans.findings import Finding
 from fabfile.runner.composefacts import ComposeService
 from fabfile.runner.facts import Facts
 
+_ALIVE = ("running", "restarting", "paused")
+
 
 def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
     """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
@@ -16,15 +18,19 @@ def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
         return [Finding(facts.docker_error, "mend Docker, then try again")]
     if facts.compose_error:
         return [unreadable(site, facts)]
-    return [*_missing(site, facts), *_data(site, facts), *_images(site, facts, to)]
+    found = [*_missing(site, facts), *_data(site, facts), *_images(site, facts, to)]
+    return found + ([*_containers(site, facts)] if to == "native" else [])
 
 
 def unreadable(site: Site, facts: Facts) -> Finding:
     """Compose's own words, and whose business it is to change what it complains of."""
-    fix = f"mend it on the VPS: this tool never writes {site.runtimes.docker.file}. `inv docker.check` looks again"
-    if site.runtimes.docker.overrides:
-        fix += "; what it lays over that file is runtimes.docker.overrides"
-    return Finding(f"Compose: {facts.compose_error}", fix)
+    docker = site.runtimes.docker
+    laid = ", or runtimes.docker.overrides, which is laid over it" if docker.overrides else ""
+    return Finding(
+        f"Compose: {facts.compose_error}",
+        f"this tool never writes {docker.file}: mend it on the VPS, or correct runtimes.docker.file{laid}; "
+        f"`inv docker.check` looks again",
+    )
 
 
 def _missing(site: Site, facts: Facts) -> Iterator[Finding]:
@@ -46,7 +52,7 @@ def _data(site: Site, facts: Facts) -> Iterator[Finding]:
         found = facts.compose.get(server.name)
         if found is None:
             continue
-        if server.data not in found.mounts.values():
+        if server.data not in map(_plain, found.mounts.values()):
             held = ", ".join(f"{source or 'a volume'} at {place}" for place, source in found.mounts.items())
             yield Finding(
                 f"{server.name}'s data in Docker is not {server.data}: its service mounts {held or 'nothing'}",
@@ -58,6 +64,44 @@ def _data(site: Site, facts: Facts) -> Iterator[Finding]:
                 f"{server.name} in Docker is the image {found.image}, and the inventory says {server.image}",
                 f'infra.{server.name}.image = "{found.image}"',
             )
+
+
+def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
+    """What runs in the project and would be neither stopped nor started, or holds other data than is handed over."""
+    known = {*site.services, *(server.name for server in site.servers)}
+    for box in facts.containers.values():
+        if box.state in _ALIVE and box.service not in known:
+            yield Finding(
+                f"the container {box.name} runs in the project, and the inventory has no service {box.service}: a "
+                f"hand-over would leave it running",
+                f"on the VPS: docker stop {box.name}; or describe it in services.{box.service}",
+            )
+    for server in site.servers:
+        held = facts.containers.get(server.name)
+        if held and held.state in _ALIVE and server.data not in map(_plain, held.mounts.values()):
+            places = ", ".join(held.mounts.values()) or "nothing of the VPS"
+            yield Finding(
+                f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
+                f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
+            )
+    yield from _other_files(site, facts)
+
+
+def _other_files(site: Site, facts: Facts) -> Iterator[Finding]:
+    docker = site.runtimes.docker
+    known = {docker.file, docker.overlay_file}
+    others = {file for box in facts.containers.values() if box.service in facts.compose for file in box.files} - known
+    if others:
+        yield Finding(
+            f"containers of the project were made from {', '.join(sorted(others))} as well, which this tool does not "
+            f"read: the next rollback makes them anew by {docker.file} alone",
+            "put what it says into that file or into runtimes.docker.overrides, or correct runtimes.docker.file",
+            warning=True,
+        )
+
+
+def _plain(path: str) -> str:
+    return path.rstrip("/")
 
 
 def _images(site: Site, facts: Facts, to: str) -> Iterator[Finding]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from fabfile import render, workloads
 from fabfile.inventory import Site
 from fabfile.plan import NoUndo, Step, Steps, Undo
@@ -84,31 +82,3 @@ def _app(site: Site, scope: str) -> tuple[Workload, ...]:
 
 def _names(chosen: tuple[Workload, ...]) -> tuple[str, ...]:
     return tuple(workload.name for workload in chosen)
-
-
-def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
-    """Rows (what, good or not, evidence): the Compose file, and each file of the image's workspace snapshot."""
-    docker = site.runtimes.docker
-    yield f"{docker.file} is valid", not facts.compose_error, facts.compose_error or "docker compose takes it"
-    (step,) = rendered(site, facts)
-    settled = step.action.settled(facts)
-    yield (
-        "overlay is as rendered",
-        bool(settled),
-        settled or "it differs: inv docker.render --dry shows how",
-    )
-    for name in docker.snapshot_files if docker.snapshot else ():
-        copy, original = (facts.files[f"{folder}/{name}"] for folder in (docker.snapshot, site.app.checkout))
-        if "missing" in (copy.kind, original.kind):
-            yield (
-                f"snapshot of {name}",
-                False,
-                f"{copy.path if copy.kind == 'missing' else original.path} is missing",
-            )
-        else:
-            same = copy.sha256 == original.sha256
-            yield (
-                f"snapshot of {name}",
-                same,
-                "same as the checkout's" if same else f"{copy.path} differs from the checkout's",
-            )

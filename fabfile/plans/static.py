@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fabfile.inventory import Site
-from fabfile.plans import docker
+from fabfile.plans import composecheck
 from fabfile.runner.facts import Facts
 
 
 def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence)."""
-    yield from docker.checks(site, facts)
+    yield from composecheck.checks(site, facts)
     for user, said in facts.unit_errors.items():
         yield f"{f'units of {user}' if user else 'system units'}", not said, said or "systemd-analyze verify is silent"
     for path, said in facts.script_errors.items():

@@ -31,3 +31,23 @@ class ComposeService:
     lacking: Tuple[str, ...] = ()  # contexts and Dockerfile of its build that are not on the VPS
     mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS, or volume
     restart: str = ""
+
+
+@wire
+@dataclass(frozen=True)
+class ComposeDifference:
+    """A place where what Compose will run is not what the app's own file says; its values stay on the VPS."""
+
+    path: Tuple[str, ...]  # services, web, environment, LOG_LEVEL
+    change: str  # added, changed or removed by the overlay; lacking: a plan would write it
+    planned: bool  # it is so by the overlay that a plan would write
+
+
+@wire
+@dataclass(frozen=True)
+class ComposeView:
+    """What stands between the app's own file, what the next call of Compose runs, and the containers as they are."""
+
+    differences: Tuple[ComposeDifference, ...] = ()
+    renewed: Tuple[str, ...] = ()  # containers that are not as the files say
+    problem: str = ""

@@ -11,6 +11,7 @@ from .facts import Container
 from .machine import CommandFailed, Machine, Result
 
 _SERVICE = "com.docker.compose.service"
+_FILES = "com.docker.compose.project.config_files"
 _STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
@@ -122,6 +123,8 @@ def _container(item: Dict[str, Any]) -> Container:
         address=addresses[0] if addresses else "",
         published=_published(item),
         policy=((item.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
+        files=tuple(file for file in _labels(item).get(_FILES, "").split(",") if file),
+        mounts={mount["Destination"]: mount.get("Source", "") for mount in item.get("Mounts") or []},
     )
 
 

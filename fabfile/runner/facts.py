@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional, Tuple, TypeVar
 
 from .appfacts import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
-from .composefacts import Compose, ComposeService
+from .composefacts import Compose, ComposeService, ComposeView
 
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ class Wanted:
     project: str = ""  # the Compose project whose containers are wanted
     compose: Optional[Compose] = None  # what its files say
     overlay: str = ""  # the overlay's text as a plan will write it; empty: there is none
+    compose_view: bool = False  # how what Compose will run differs from the own file, and from the containers
     projects: bool = False
     owner_file: str = ""
     env_file: str = ""
@@ -179,6 +180,8 @@ class Container:
     address: str
     published: Dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
     policy: str = ""  # when Docker starts it by itself: no, on-failure, unless-stopped, always
+    files: Tuple[str, ...] = ()  # the Compose files that it was made from
+    mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
 
     @property
     def running(self) -> bool:
@@ -258,6 +261,7 @@ class Facts:
     docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
     compose_error: str = ""  # why Compose does not take the app's own file, with the overlay that a plan will write
     compose: Dict[str, ComposeService] = field(default_factory=dict)  # by service
+    compose_view: Optional[ComposeView] = None
     projects: Dict[str, str] = field(default_factory=dict)
     owner: str = ""  # native, docker, or empty when there is no owner file
     owner_error: str = ""

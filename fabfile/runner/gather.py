@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 
 from . import (
     composefile,
+    composeview,
     docker,
     environment,
     git,
@@ -111,6 +112,11 @@ def _compose(machine: Machine, wanted: Wanted) -> Found:
         return {"compose": composefile.services(machine, config)}
     except CommandFailed as error:
         return {"compose_error": said(error)}
+
+
+def _compose_view(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.compose is not None
+    return {"compose_view": composeview.view(machine, wanted.compose, wanted.overlay)}
 
 
 def _projects(machine: Machine, wanted: Wanted) -> Found:
@@ -248,6 +254,7 @@ _JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[s
     (lambda w: w.programs, _programs),
     (lambda w: w.project, _containers),
     (lambda w: w.compose, _compose),
+    (lambda w: w.compose and w.compose_view, _compose_view),
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),
     (lambda w: w.env_file, _env),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from fabfile import survey
 from fabfile.operation import Operation
 from fabfile.options import task
 from fabfile.plan import Plan
-from fabfile.plans import docker, preflight
+from fabfile.plans import composecheck, docker, preflight
+from fabfile.runner.facts import Wanted, merge
 
 
 @task
@@ -41,6 +43,7 @@ def stop(
 
 @task
 def check(c: Any, host: str = "", json: bool = False) -> None:
-    """Check that the Compose file is valid and the image's workspace snapshot matches the checkout."""
+    """Compare what Compose would run with the app's own file, and look for images and the workspace snapshot."""
     operation = Operation(c, host, json=json)
-    operation.checked("docker", docker.checks(operation.site, operation.survey()))
+    facts = operation.survey(merge(survey.wanted(operation.site), Wanted(compose_view=True)))
+    operation.checked("docker", composecheck.checks(operation.site, facts))

@@ -204,7 +204,7 @@ CASES = {
     "the Compose file is invalid": Case(
         _with(compose_error="services.web: unknown key"),
         "Compose: services.web",
-        "this tool never writes /home/delta/islandflow/deployment/docker/docker-compose.yml",
+        "this tool never writes /home/delta/islandflow/deployment/docker/docker-compose.yml: mend it",
     ),
     "Docker does not answer": Case(
         _with(docker_error="Docker does not answer: no"),

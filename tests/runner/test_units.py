@@ -228,7 +228,38 @@ def test_containers_are_made_as_the_file_says_and_those_that_run_are_left_alone(
     machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
     action.do(machine, before)
     action.restore(machine, before)
-    assert changes(machine) == [(*COMPOSE, *CREATE, "api")]
+    # `up` would stop and remake what runs, where it is out of date and `api` depends on it.
+    assert changes(machine) == [("docker", "rm", "x-api-1"), (*COMPOSE, *CREATE, "--no-recreate", "api")]
+    down = docker(container("web", "exited"), container("api", "exited"))
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(down)
+    action.do(machine, before)
+    assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api")]
+
+
+def test_what_runs_besides_the_chosen_services_is_left_alone_too(tmp_path: Path) -> None:
+    facts = docker(container("web", "exited"), container("nats"))
+    machine, action = Recorder(tmp_path, made("web")), Make(PROJECT, ("web",))
+    action.do(machine, action.before(facts))
+    assert changes(machine) == [("docker", "rm", "x-web-1"), (*COMPOSE, *CREATE, "--no-recreate", "web")]
+
+
+def test_all_containers_of_a_service_are_the_service(tmp_path: Path) -> None:
+    scaled = {"docker ps": "web\tx-web-1\trunning\nweb\tx-web-2\trunning\n"}
+    machine = Recorder(tmp_path, scaled)
+    Down(PROJECT, ("web",)).do(machine, {"up": ["web"]})
+    assert changes(machine) == [("docker", "stop", "x-web-1", "x-web-2")]
+
+
+@pytest.mark.parametrize("overlay", [True, False])
+def test_the_overlay_lies_over_the_own_file_once_it_is_written(tmp_path: Path, overlay: bool) -> None:
+    path = tmp_path / "overlay.yml"
+    if overlay:
+        path.write_text("services: {}\n")
+    project = Compose("islandflow-vps", "/c/docker-compose.yml", "/c", str(path))
+    machine = Recorder(tmp_path, made("web"))
+    Make(project, ("web",)).do(machine, {"down": ["web"], "beside": []})
+    laid = ("--file", str(path)) if overlay else ()
+    assert changes(machine) == [(*COMPOSE, *laid, *CREATE, "web")]
 
 
 @pytest.mark.parametrize("state", ["running", "restarting", "paused"])

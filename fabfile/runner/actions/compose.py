@@ -43,38 +43,39 @@ class _OnServices(Action):
         Not by `up`: that waits for Docker's slow health checks of what a service depends on, which the plan
         awaits by itself, and with `--no-deps` it gives every container another configuration hash.
         """
-        names = self._names(machine, services)
-        missing = [service for service in services if service not in names]
+        found = self._standing(machine, services)
+        missing = [service for service in services if service not in found]
         if missing:
             self._make(machine, missing, "--no-recreate")
-            names = self._names(machine, services)
-        missing = [service for service in services if service not in names]
+            found = self._standing(machine, services)
+        missing = [service for service in services if service not in found]
         if missing:
             raise StepFailed(f"Compose made no container for {', '.join(missing)}")
         # One call for all would start one after the other.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names.values()))
+            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), _names(found)))
 
     def _stop(self, machine: Machine, services: Sequence[str]) -> None:
         """Stop the services' containers side by side, each in the time that the Compose file gives it."""
-        names = self._names(machine, services)
+        names = _names(self._standing(machine, services))
         if names:
-            machine.run(["docker", "stop", *names.values()], timeout=self.timeout)
+            machine.run(["docker", "stop", *names], timeout=self.timeout)
 
-    def _names(self, machine: Machine, services: Sequence[str]) -> Dict[str, str]:
-        """The services' containers, by service."""
-        found = docker.standing(machine, self.project.project)
-        return {box.service: box.name for box in found if box.service in services}
+    def _standing(self, machine: Machine, services: Sequence[str]) -> Dict[str, List[str]]:
+        """The names of the services' containers, by service: one that is scaled has several."""
+        found: Dict[str, List[str]] = {}
+        for box in docker.standing(machine, self.project.project):
+            if box.service in services:
+                found.setdefault(box.service, []).append(box.name)
+        return found
 
 
 @wire
 @dataclass(frozen=True)
 class Make(_OnServices):
-    """Makes the services' containers as the Compose file says, those that are out of date anew; starts none.
+    """Makes the services' containers as the Compose files say, those that are out of date anew; starts none.
 
-    Running containers are left as they are: Compose's configuration hash cannot tell whether they are out of
-    date, since `config --hash` leaves out what the env files say and `up` does not. To apply a changed file,
-    stop the services first.
+    Running containers are left as they are. To apply a changed file, stop the services first.
     """
 
     def settled(self, facts: Facts) -> str:
@@ -82,11 +83,25 @@ class Make(_OnServices):
 
     def before(self, facts: Facts) -> Dict[str, Any]:
         running = self._running(facts)
-        return {"down": [name for name in self.services if name not in running]}
+        beside = sorted(service for service, box in facts.containers.items() if _alive(box))
+        return {"down": [name for name in self.services if name not in running], "beside": beside}
 
     def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
-        self._make(machine, before["down"])
+        if before["beside"]:
+            self._make_beside(machine, before["down"])
+        else:
+            self._make(machine, before["down"])
         return {"made": before["down"]}
+
+    def _make_beside(self, machine: Machine, down: Sequence[str]) -> None:
+        """The same where something runs: `up` stops and remakes whatever a service depends on, if that is out of date.
+
+        So what is down goes first, and what is missing then is all that is made.
+        """
+        names = _names(self._standing(machine, down))
+        if names:
+            machine.run(["docker", "rm", *names], timeout=self.timeout)
+        self._make(machine, down, "--no-recreate")
 
     def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
         return {"kept": before["down"]}
@@ -141,6 +156,10 @@ class Down(_OnServices):
 
     def describe(self) -> str:
         return f"docker stop {' '.join(self.services)}"
+
+
+def _names(standing: Dict[str, List[str]]) -> List[str]:
+    return [name for names in standing.values() for name in names]
 
 
 def _alive(container: "Container | None") -> bool:
