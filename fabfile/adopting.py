@@ -97,12 +97,14 @@ def wanted(tables: Mapping[str, Any]) -> AdoptionWanted:
     name = str(app.get("name", "islandflow"))
     shown = {str(tables.get("provider", {}).get("adapter_env", ""))}
     shown |= {str(stream.get("max_age_env", "")) for stream in tables.get("streams", {}).values()}
+    paths = [*app.get("shell_scripts", ()), *(path for s in services.values() for path in s.get("build_rewrites", ()))]
     units = {str(server.get("unit", "")) for server in infra.values()}
     return AdoptionWanted(
         shown=tuple(sorted(shown - {""})),
         servers=SERVERS,
         units=tuple(sorted((units | set(servers.distribution_units())) - {""})),
         owner_file=str(app.get("owner_file", "")),
+        paths=tuple(map(str, paths)),
         names=tuple(str(service.get("unit", f"{name}-{key}.service")) for key, service in services.items()),
     )
 

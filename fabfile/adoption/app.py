@@ -20,6 +20,15 @@ def fill(draft: Draft, scene: Scene) -> None:
     _env_file(draft, scene)
     _docker(draft, scene)
     _snapshot(draft, scene)
+    _scripts(draft, scene)
+
+
+def _scripts(draft: Draft, scene: Scene) -> None:
+    """The checkout's own shell scripts: of the shipped ones those that it has."""
+    shipped = draft.get("app.shell_scripts")
+    if shipped:
+        there = [path for path in shipped if path in scene.project.work.paths]
+        draft.ship("app.shell_scripts", there, "those that the checkout has")
 
 
 def below(base: str, path: str) -> str:

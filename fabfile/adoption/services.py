@@ -10,6 +10,7 @@ from fabfile.adoption.scene import Scene, ports
 from fabfile.runner.adoption.found import Box, StartFound
 
 _ADDRESSES = ("0.0.0.0", "127.0.0.1", "localhost", "::")
+_SEEN = ("kind", "directory", "argv", "port", "parking_port", "health", "durables")  # what has a source of its own
 _PARKING = 10_000  # above the port of the service
 
 
@@ -24,13 +25,10 @@ def fill(draft: Draft, scene: Scene) -> None:
             continue
         known: Mapping[str, Any] = scene.shipped.get("services", {}).get(name, {}) if scene.known else {}
         kind = _kind(draft, scene, name, box)
-        _start(draft, name, box, kind, known)
+        _start(draft, scene, name, box, kind, known)
         if kind in ("web", "api"):
             _served(draft, scene, name, box, known, parked)
         _durables(draft, scene, name, owners.get(name, []), known)
-        for key in ("stop_signal", "stop_timeout", "unit"):
-            if key in known:
-                draft.ship(("services", name, key), known[key])
     for name in [name for name in scene.shipped.get("services", {}) if scene.known and name not in scene.services]:
         draft.drop(("services", name))
         draft.note("services", f"{name} is left out: the project has no container of it.")
@@ -71,32 +69,53 @@ def _because(scene: Scene, what: str) -> str:
     return f"NPM's host {scene.app.host.names[0]} sends {sends} to it" if sends else "its name, as shipped"
 
 
-def _start(draft: Draft, name: str, box: Box, kind: str, known: Mapping[str, Any]) -> None:
+def _start(draft: Draft, scene: Scene, name: str, box: Box, kind: str, known: Mapping[str, Any]) -> None:
     """How it starts natively: as its container does, unless that is made for a container only."""
     start = box.start or StartFound(problem="it has no container")
     shipped = (known.get("directory", "."), list(known.get("argv", ())))
     told = f"`bun {' '.join(start.argv)}`"
+    at = ("services", name)
     if known and (start.problem or _only_inside(start, box)):
         why = start.problem or f"its container's {told} is made for the container"
-        _put_start(draft, name, *shipped, f"as shipped: {why}", ship=True)
+        draft.ship((*at, "directory"), shipped[0], why)
+        draft.ship((*at, "argv"), shipped[1], why)
+        _as_shipped(draft, scene, name, known)
     elif start.problem:
-        draft.ask(("services", name, "argv"), f"what bun gets to start it natively; {start.problem}")
-        draft.ask(("services", name, "directory"), "where in the checkout it starts")
-        return
+        draft.ask((*at, "argv"), f"what bun gets to start it natively; {start.problem}")
+        draft.ask((*at, "directory"), "where in the checkout it starts")
     elif known and shipped == (start.directory, list(start.argv)):
-        _put_start(draft, name, *shipped, "its container's own command, and as shipped")
+        draft.propose((*at, "directory"), shipped[0], "its container's own command, and as shipped")
+        draft.propose((*at, "argv"), shipped[1], "its container's own command, and as shipped")
+        _as_shipped(draft, scene, name, known)
     else:
         argv = [_native(word, box) for word in start.argv]
         inside = " (with placeholders for addresses and ports)" if argv != list(start.argv) else ""
-        _put_start(draft, name, start.directory, argv, f"its container's own command{inside}")
-    _build(draft, name, start, known, kind)
+        draft.propose((*at, "directory"), start.directory, f"its container's own command{inside}")
+        draft.propose((*at, "argv"), argv, f"its container's own command{inside}")
+        _build(draft, name, start, kind, known)
 
 
-def _put_start(draft: Draft, name: str, directory: str, argv: list[str], why: str, ship: bool = False) -> None:
-    put = draft.ship if ship else draft.propose
-    said = why.removeprefix("as shipped: ") if ship else why
-    put(("services", name, "directory"), directory, said)
-    put(("services", name, "argv"), argv, said)
+def _as_shipped(draft: Draft, scene: Scene, name: str, known: Mapping[str, Any]) -> None:
+    """Whatever else is shipped of a service that starts as shipped: how it is built, and how it is stopped."""
+    rewrites = [path for path in known.get("build_rewrites", ()) if path in scene.project.work.paths]
+    for key, value in known.items():
+        if key == "build_rewrites":
+            draft.ship(("services", name, key), rewrites, "those that the checkout has")
+        elif key not in _SEEN:
+            draft.ship(("services", name, key), value)
+
+
+def _build(draft: Draft, name: str, start: StartFound, kind: str, known: Mapping[str, Any]) -> None:
+    """Of a service that starts otherwise than shipped: pages are built as a rule, where there is a script for it."""
+    at = ("services", name)
+    if kind == "web" and "build" in start.scripts:
+        draft.propose((*at, "build_argv"), ["run", "build"], "a script of its package.json")
+        for key in ("build_timeout", "build_env"):
+            if key in known:
+                draft.ship((*at, key), known[key])
+    for key in ("stop_signal", "stop_timeout", "unit"):
+        if key in known:
+            draft.ship((*at, key), known[key])
 
 
 def _only_inside(start: StartFound, box: Box) -> bool:
@@ -108,18 +127,6 @@ def _native(word: str, box: Box) -> str:
     if word in _ADDRESSES:
         return "{bind}"
     return "{port}" if word in map(str, ports(box)) else word
-
-
-def _build(draft: Draft, name: str, start: StartFound, known: Mapping[str, Any], kind: str) -> None:
-    """What is built before it starts: as shipped, where the checkout has such a script; pages need one as a rule."""
-    argv = known.get("build_argv")
-    same = draft.get(("services", name, "directory")) == start.directory
-    if argv and not (same and start.scripts and argv[-1] not in start.scripts and argv[0] == "run"):
-        for key in [key for key in known if key.startswith("build_")]:
-            draft.ship(("services", name, key), known[key])
-    elif not known and kind == "web" and "build" in start.scripts:
-        why = "a script of its package.json"
-        draft.propose(("services", name, "build_argv"), ["run", "build"], why)
 
 
 def _served(draft: Draft, scene: Scene, name: str, box: Box, known: Mapping[str, Any], parked: set[int]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene
 from fabfile.adoption.services import durables_by_service
+from fabfile.inventory import tree
 from fabfile.runner.appfacts import Stream
 
 _NANOSECONDS = 1_000_000  # in a millisecond
@@ -58,8 +59,19 @@ def _stream(draft: Draft, scene: Scene, name: str, stream: Stream, shipped: Mapp
     else:
         hours = stream.max_age / 3.6e12
         draft.ask((*at, "max_age_env"), f"the variable that sets its max_age in milliseconds; it is {hours:g} h now")
-    said = "" if known.get("max_bytes") in (None, stream.max_bytes) else f"; {known.get('max_bytes')} bytes as shipped"
-    draft.found((*at, "max_bytes"), stream.max_bytes, f"the running NATS{said}")
+    _limit(draft, scene, at, stream.max_bytes, known)
+
+
+def _limit(draft: Draft, scene: Scene, at: tree.Path, there: int, known: Mapping[str, object]) -> None:
+    """The app's own limit of bytes: what the running NATS has, unless a variable of the containers sets that."""
+    variable, own = known.get("max_bytes_env"), known.get("max_bytes")
+    if variable:
+        draft.ship((*at, "max_bytes_env"), variable)
+    if own and any(variable in box.variables for box in scene.services.values()):
+        draft.ship((*at, "max_bytes"), own, f"{variable} sets another one, {there} in the running NATS")
+    else:
+        said = "" if own in (None, there) else f"; {own} bytes as shipped"
+        draft.found((*at, "max_bytes"), there, f"the running NATS{said}")
 
 
 def _variable(scene: Scene, stream: Stream) -> str:
@@ -75,8 +87,8 @@ def _provider(draft: Draft, scene: Scene) -> None:
         draft.ask("provider.adapters", "a table for each of its values; one that asks nobody is empty")
         return
     variable = str(scene.shipped.get("provider", {}).get("adapter_env", ""))
-    files = [file for file in scene.project.env_files if variable in file.shown]
-    told = ", ".join(f"{file.path}: {file.shown[variable]}" for file in files) or "no env file has it"
+    has = {box.shown[variable] for box in scene.services.values() if variable in box.shown}
+    told = f"in Docker's containers it is {', '.join(sorted(has))}" if has else "no container has it"
     draft.ship("provider.adapter_env", variable, told)
 
 

@@ -10,6 +10,7 @@ from fabfile.adoption.draft import ASKED, SHIPPED, Draft, Entry
 from fabfile.inventory import tree
 
 _WIDTH = 118
+_PLAIN = "as shipped"  # which says less than any other source
 _COLUMN = 40  # where comments begin
 _INLINE = ("streams.*", "provider.adapters.*.headers")  # tables that stand on one line each
 _ORDER = (
@@ -119,8 +120,9 @@ def _lines(path: tree.Path, entries: dict[tree.Path, Entry]) -> Iterator[tuple[s
             yield _assignment(toml.key(at[-1:]), entry), entry.why
     for at, inner in inline.items():
         values = toml.value({name: entry.value for name, entry in inner.items()})
-        reasons = dict.fromkeys(entry.why for entry in inner.values() if entry.why)
-        yield f"{toml.key(at[-1:])} = {values}", "; ".join(reasons)
+        reasons = list(dict.fromkeys(entry.why for entry in inner.values() if entry.why))
+        found = [why for why in reasons if why != _PLAIN] or reasons
+        yield f"{toml.key(at[-1:])} = {values}", "; ".join(found)
 
 
 def _assignment(key: str, entry: Entry) -> str:

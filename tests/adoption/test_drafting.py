@@ -167,6 +167,19 @@ def test_without_jetstream_the_known_apps_streams_are_as_shipped(site: Site, fac
     assert "Connection refused" in text
 
 
+def test_a_limit_that_a_variable_sets_is_not_the_apps_own(site: Site, facts: Adoption, tmp_path: Path) -> None:
+    streams = facts.projects[site.runtimes.docker.project].jetstream.streams
+    more = {name: dataclasses.replace(stream, max_bytes=5) for name, stream in streams.items()}
+    there = vps.with_project(facts, site, jetstream=JetStream("docker", more))
+    assert {stream.max_bytes for stream in loaded(written(there), tmp_path).streams.values()} == {5}
+    variables = tuple(str(stream.max_bytes_env) for stream in site.streams.values())
+    there = vps.with_box(there, site, "api", variables=variables)
+    found = loaded(written(there), tmp_path).streams
+    assert {name for name, stream in found.items() if stream.max_bytes == 5} == {
+        name for name, stream in site.streams.items() if not stream.max_bytes_env
+    }
+
+
 def test_durables_of_nobody_are_named(site: Site, facts: Adoption) -> None:
     project = facts.projects[site.runtimes.docker.project]
     first, *_ = project.jetstream.streams

@@ -63,6 +63,7 @@ def project(site: Site) -> Project:
             lingering=True,
             bun=app.bun,
             bun_version="1.3.11",
+            paths=tuple(path for service in site.services.values() for path in service.build_rewrites),
         ),
         env_files=(
             EnvFile(f"{docker.directory}/.env", ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),

@@ -30,13 +30,13 @@ def written(vps: Vps, folder: Path) -> str:
 
 
 def addressed(vps: Vps, folder: Path) -> dict[str, str]:
-    """The variables that choose what `init` wrote, with a lab's own addresses: all its ports are on 127.0.0.1."""
-    tables, ports = tomllib.loads(written(vps, folder)), vps.lab.ports
+    """The variables that choose what `init` wrote, with what nobody can see on the VPS: how a lab is reached from here.
+
+    Its ports are on 127.0.0.1, no resolver knows its names, and its API is asked what the lab's app answers.
+    """
+    tables, own = tomllib.loads(written(vps, folder)), tomllib.loads(vps.lab.inventory.read_text())
     tables["hosts"]["vps"]["known_hosts"] = str(vps.lab.folder / "known_hosts")
-    tables["public"] |= {
-        "resolve": False, "address": "127.0.0.1", "https_port": ports["https"], "http_port": ports["http"],
-        "ca": str(vps.lab.ca), "closed_ports": {name: ports[name] for name in ("web", "api")},
-    }  # fmt: skip
+    tables["public"] = own["public"]
     file = folder / "addressed.toml"
     file.write_text(inventories.toml(tables))
     return {"ISLANDFLOW_INVENTORY": str(file)}

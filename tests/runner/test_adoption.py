@@ -159,6 +159,15 @@ def test_only_the_named_values_of_an_env_file_leave(tmp_path: Path) -> None:
     assert "hunter2" not in json.dumps(encode(file))
 
 
+def test_a_comment_behind_a_value_is_no_part_of_it(tmp_path: Path) -> None:
+    """Compose reads it so; and who knows what somebody wrote there."""
+    (tmp_path / ".env").write_text("ADAPTER=synthetic   # not alpaca, its key is hunter2\nQUOTED='a # b' # c\n")
+    (tmp_path / "other").write_text('ADAPTER=synthetic\nQUOTED="a # b"\n')
+    [file] = envs.env_files(str(tmp_path), [], "", ("ADAPTER", "QUOTED"))
+    assert file.shown == {"ADAPTER": "synthetic", "QUOTED": "a # b"}
+    assert envs.differing(str(tmp_path / ".env"), str(tmp_path / "other")) == ()
+
+
 def test_an_env_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert [file.problem for file in envs.env_files(str(tmp_path), [], "", ())] == ["missing"]
 
@@ -184,7 +193,8 @@ def test_a_checkout_is_found_around_the_compose_file(tmp_path: Path) -> None:
     git(tmp_path, "remote", "add", "origin", "https://me:hunter2@git.example/app.git")
     root, problem = work.root_of(str(tmp_path / "deployment/docker"))
     assert (root, problem) == (tmp_path, "")
-    found = work.work(Machine(tmp_path), root, problem, ())
+    found = work.work(Machine(tmp_path), root, problem, AdoptionWanted(paths=("deployment", "gone")))
+    assert found.paths == ("deployment",)
     assert found.remote == "https://git.example/app.git" and found.branch == "main" and len(found.head) == 40
 
 
@@ -195,7 +205,7 @@ def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
     (tmp_path / "app/package.json").write_text("{}")
     root, problem = work.root_of(str(folder))
     assert root == tmp_path / "app" and "no .git" in problem
-    assert work.work(Machine(tmp_path), root, problem, ()).problem == problem
+    assert work.work(Machine(tmp_path), root, problem, AdoptionWanted()).problem == problem
 
 
 # ── The edge ────────────────────────────────────────────────────────────────────────────────────────────────────────

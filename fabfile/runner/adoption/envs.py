@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
-from ..envfile import read_env
 from .found import EnvFile
 
 _KEY = re.compile(r"^(\s*)(?:-\s+)?env_file:\s*(.*)$")
+_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)$")
+_QUOTED = re.compile(r"""^(["'])(.*?)\1\s*(#.*)?$""")
 _ITEM = re.compile(r"^(\s*)-\s+(?:path:\s*)?(.+)$")
 
 
@@ -24,7 +25,7 @@ def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[s
 def differing(one: str, other: str) -> Tuple[str, ...]:
     """The names that two env files hold with different values, or only one of them holds; none if one is missing."""
     try:
-        left, right = read_env(Path(one)), read_env(Path(other))
+        left, right = _values(one), _values(other)
     except (OSError, ValueError):
         return ()
     return tuple(sorted(name for name in {*left, *right} if left.get(name) != right.get(name)))
@@ -32,7 +33,7 @@ def differing(one: str, other: str) -> Tuple[str, ...]:
 
 def _read(path: str, shown: Sequence[str]) -> EnvFile:
     try:
-        values: Dict[str, str] = read_env(Path(path))
+        values = _values(path)
     except FileNotFoundError:
         return EnvFile(path, problem="missing")
     except OSError as error:
@@ -40,6 +41,15 @@ def _read(path: str, shown: Sequence[str]) -> EnvFile:
     except ValueError:
         return EnvFile(path, problem="is no text")
     return EnvFile(path, tuple(sorted(values)), {name: values[name] for name in shown if name in values})
+
+
+def _values(path: str) -> Dict[str, str]:
+    """As Compose reads them: what stands behind a value as a comment is no part of it.
+
+    Raises OSError; UnicodeDecodeError (a ValueError) when it is no text.
+    """
+    found = [_ASSIGNMENT.match(line) for line in Path(path).read_text().split("\n")]
+    return {match[1]: _plain(match[2]) for match in found if match}
 
 
 def _named(file: Path, directory: str) -> List[str]:
@@ -71,8 +81,11 @@ def _flow(value: str) -> List[str]:
 
 
 def _plain(text: str) -> str:
-    text = re.sub(r"\s+#.*\Z", "", text).strip()
-    return text[1:-1] if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'" else text
+    """A value without its quotes and without a comment behind it."""
+    quoted = _QUOTED.match(text.strip())
+    if quoted:
+        return quoted[2]
+    return re.sub(r"(\A|\s+)#.*\Z", "", text).strip()
 
 
 def _joined(directory: str, path: str) -> str:

@@ -20,6 +20,7 @@ class AdoptionWanted:
     units: Tuple[str, ...] = ()  # system units that may be there
     owner_file: str = ""
     names: Tuple[str, ...] = ()  # what the app's units are called, each a unit of the app's user
+    paths: Tuple[str, ...] = ()  # files that the checkout may have
 
 
 @wire
@@ -97,6 +98,7 @@ class Work:
     bun: str = ""
     bun_version: str = ""
     units: Tuple[Unit, ...] = ()  # of its user, native ones
+    paths: Tuple[str, ...] = ()  # of those that were asked for, the ones that it has
     problem: str = ""  # why it is no git checkout
 
 

@@ -64,7 +64,7 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Di
         files=files,
         problem=complaint,
         boxes=boxes,
-        work=work.work(machine, root, problem, wanted.names),
+        work=work.work(machine, root, problem, wanted),
         env_files=found,
         differing=envs.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
         copies=_copies(directory, root),

@@ -12,7 +12,7 @@ from .. import git, systemd
 from ..facts import Unit
 from ..machine import Machine, StepFailed, said
 from ..paths import group_name, user_name
-from .found import Work
+from .found import AdoptionWanted, Work
 
 _LOGIN = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _BUNS = ("{home}/.bun/bin/bun", "/usr/local/bin/bun", "/usr/bin/bun", "/opt/bun/bin/bun")
@@ -34,7 +34,7 @@ def root_of(directory: str) -> Tuple[Optional[Path], str]:
     return None, f"there is no .git in {directory} or above"
 
 
-def work(machine: Machine, root: Optional[Path], problem: str, names: Tuple[str, ...]) -> Work:
+def work(machine: Machine, root: Optional[Path], problem: str, wanted: AdoptionWanted) -> Work:
     """What can be told of a checkout; git is asked as its owner, who alone may trust it."""
     if root is None:
         return Work(problem=problem)
@@ -55,7 +55,8 @@ def work(machine: Machine, root: Optional[Path], problem: str, names: Tuple[str,
         lingering=Path("/var/lib/systemd/linger", user).exists(),
         bun=bun,
         bun_version=_version(machine, bun, user) if bun and known else "",
-        units=_units(machine, user, names) if known and names else (),
+        units=_units(machine, user, wanted.names) if known and wanted.names else (),
+        paths=tuple(path for path in wanted.paths if (root / path).exists()),
         problem=problem,
     )
     return found if problem or known is None else _with_git(machine, found)
