@@ -63,6 +63,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         checkout=site.app.checkout,
         env_file=site.app.env_file,
         env_keys=site.app.any_text_is_true,
+        environments=tuple(_planned(site, runtime) for runtime in RUNTIMES) if site.app.any_text_is_true else (),
         firewall=True,
         edge=edge_ref(site),
         workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),

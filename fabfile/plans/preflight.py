@@ -19,7 +19,7 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
 
     With `accept_downgrade` older servers on newer data are warned about only.
     """
-    found = runner(facts) + _environment(site, facts) + edge_findings(site, facts, to)
+    found = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
     found += versions.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
     found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
@@ -109,16 +109,18 @@ def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
     return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
 
 
-def _environment(site: Site, facts: Facts) -> list[Finding]:
+def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Variables that mean something else than they say, in the environment that `to` gives the app."""
+    found = facts.settings[to].values if to in facts.settings else {}
     return [
         Finding(
-            f"{name} is set in the env file, and this version of the app takes any text in it, even false, for true "
+            f"{name} is set for {to}, and this version of the app takes any text in it, even false, for true "
             "(app.any_text_is_true)",
-            f"remove the line from {site.app.env_file}, unless true is what is meant",
+            f"remove the line from {found[name].origin}, unless true is what is meant",
             warning=True,
         )
         for name in site.app.any_text_is_true
-        if facts.env.get(name)
+        if name in found and found[name].value
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from fabfile.inventory import Backup, Site
 from fabfile.plans import preflight, rollback
 from fabfile.plans.findings import Finding
-from fabfile.runner.appfacts import JetStream
+from fabfile.runner.appfacts import JetStream, Setting, Settings
 from fabfile.runner.facts import Checkout, Facts, FileFact
 from tests.facts import changed, listener
 
@@ -49,6 +49,9 @@ def _host(**values: Any) -> Change:
 
 def _with(**values: Any) -> Change:
     return lambda site, facts: changed(facts, **values)
+
+
+RESET = Settings({"API_CONSUMER_RESET": Setting("false", "/home/delta/islandflow/.env")})
 
 
 def _holder(port: int, command: str = "node") -> Change:
@@ -88,10 +91,17 @@ CASES = {
         "app.env_file",
     ),
     "a variable says false and means true": Case(
-        _with(env={"API_CONSUMER_RESET": "false"}),
-        "API_CONSUMER_RESET .* takes any text",
+        _with(settings={"native": RESET, "docker": Settings()}),
+        "API_CONSUMER_RESET is set for native.* takes any text",
+        "remove the line from /home/delta/islandflow/.env",
+        warning=True,
+    ),
+    "a variable of Docker's own says false and means true": Case(
+        _with(settings={"native": Settings(), "docker": RESET}),
+        "API_CONSUMER_RESET is set for docker.* takes any text",
         "remove the line",
         warning=True,
+        to="docker",
     ),
     "lingering is off": Case(
         _with(user_manager="lingering is off for delta: run `loginctl enable-linger delta` on the VPS"),
