@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from fabfile import survey, workloads
 from fabfile.inventory import RUNTIMES, Site
-from fabfile.plans import boot
+from fabfile.plans import boot, compose
 from fabfile.report import Event, Report
 from fabfile.runner.edge import HostFact
 from fabfile.runner.facts import Facts
@@ -112,6 +112,8 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
     if facts.user_manager:
         found.append(facts.user_manager)
     found += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
+    strays = (*compose.beside_native(site, facts), *compose.unknown_containers(site, facts))
+    found += [f"{stray.text}; {stray.fix}" for stray in strays]
     holder = facts.ops.get("lock")
     if holder:
         found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")

@@ -13,7 +13,7 @@ from fabfile import status
 from fabfile.inventory import Site
 from fabfile.report import Report
 from fabfile.runner.edge import HostFact
-from fabfile.runner.facts import Facts, Health
+from fabfile.runner.facts import Facts, Health, Workload
 from fabfile.runner.npmbackup import EdgeBackup, SavedHost
 from fabfile.runner.npmfile import Upstream
 from fabfile.runner.npmrows import ProxyHost
@@ -217,3 +217,15 @@ def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -
     row = ProxyHost(2, (name,), False, "http", "api", 4000, "", "", "{}")
     facts.edge["hosts"][name] = dataclasses.replace(facts.edge["hosts"][name], row=row)
     assert f"edge   docker; {name} is closed" in shown(site, facts, capsys)
+
+
+def test_containers_that_run_beside_a_native_owner_or_that_nobody_knows_are_a_warning(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api, stray = (surveys.container(Workload(name, "docker"), True) for name in ("api", "news"))
+    facts = Facts(host=GOOD_HOST, owner="native", edge=native(site), containers={"api": api, "news": stray})
+    out = shown(site, facts, capsys)
+    assert "warning: native owns the app and its data, and these containers run: x-api-1; inv docker.stop" in out
+    assert "container x-news-1 runs in the project, and the inventory has no service news" in out
+    served = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), containers={"api": api})
+    assert "these containers run" not in shown(site, served, capsys)

@@ -66,8 +66,8 @@ def _data(site: Site, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
-    """What runs in the project and would be neither stopped nor started, or holds other data than is handed over."""
+def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
+    """What runs in the project and would be neither stopped nor started."""
     known = {*site.services, *(server.name for server in site.servers)}
     for box in facts.containers.values():
         if box.state in _ALIVE and box.service not in known:
@@ -76,6 +76,21 @@ def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
                 f"hand-over would leave it running",
                 f"on the VPS: docker stop {box.name}; or describe it in services.{box.service}",
             )
+
+
+def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Containers that run although native owns: both may open the same data."""
+    known = {*site.services, *(server.name for server in site.servers)}
+    alive = sorted(box.name for box in facts.containers.values() if box.state in _ALIVE and box.service in known)
+    if alive and facts.owner == "native":
+        yield Finding(
+            f"native owns the app and its data, and these containers run: {', '.join(alive)}", "inv docker.stop"
+        )
+
+
+def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
+    """What runs there and is not the inventory's, or holds other data than is handed over."""
+    yield from unknown_containers(site, facts)
     for server in site.servers:
         held = facts.containers.get(server.name)
         if held and held.state in _ALIVE and server.data not in map(_plain, held.mounts.values()):
