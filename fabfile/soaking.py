@@ -14,7 +14,7 @@ from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, parts
 from fabfile.report import Event, Report
 from fabfile.runner.codec import decode
-from fabfile.runner.facts import Facts, Wanted
+from fabfile.runner.facts import Facts, Wanted, Workload
 from fabfile.runner.soakdata import Sample, Soak
 from fabfile.soak import Recommendation, Story
 
@@ -35,22 +35,35 @@ def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> 
     Raises SoakRuns when there is one already, Failed unless a soak that has ended recommends to keep what runs.
     """
     if seconds:
-        _follow(report, _wanted(site, host.survey(Wanted(edge=survey.edge_ref(site))), seconds), host)
+        _follow(report, _wanted(site, host.survey(_before(site)), seconds), host)
     elif stop:
         _stop(report, host)
     else:
         _show(report, host)
 
 
+def _before(site: Site) -> Wanted:
+    """What is looked at before a soak begins: the edge, and who is healthy."""
+    return Wanted(edge=survey.edge_ref(site), workloads=_everything(site))
+
+
+def _everything(site: Site) -> tuple[Workload, ...]:
+    return tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
+
+
 def _wanted(site: Site, facts: Facts, seconds: float) -> Soak:
-    """The soak of a site, which shall not ask for a hostname that is closed on purpose."""
+    """The soak of a site.
+
+    It shall not ask for a hostname that is closed on purpose, nor hold against a runtime that an optional service is
+    ill which was so before.
+    """
     open_only = edge.heeded(site, facts, plan.Plan("soak", (), watch=parts.watches(site))).watch
     return Soak(
         id=plan.identifier("soak"),
         who=plan.operator(),
         seconds=seconds,
         every=min(EVERY, seconds / AT_LEAST),
-        workloads=tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime)),
+        workloads=parts.awaited(site, facts, _everything(site)),
         streams=survey.streams_ref(site),
         edge=survey.edge_ref(site),
         watch=tuple(replace(watch, timeout=ANSWER) for watch in open_only),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from fabfile.inventory import Site
 from fabfile.operation import Operation, load_site
 from fabfile.runner.codec import encode
 from fabfile.runner.edge import HostFact
-from fabfile.runner.facts import Facts
+from fabfile.runner.facts import Facts, Health
 from fabfile.runner.npmrows import ProxyHost
 from fabfile.runner.soakdata import Pulse, Sample, Soak
+from tests import inventories
 from tests.events import event
 from tests.fake_host import GOOD_HOST, FakeHost
 from tests.test_soak import DAY, ID, sample
@@ -88,6 +90,18 @@ def test_a_hostname_that_is_closed_on_purpose_is_not_asked_for(host: FakeHost, s
     host.facts = Facts(host=GOOD_HOST, edge={"hosts": {site.edge.api_domain: closed}})
     soaked(36.0)
     assert [watch.domain for watch in started(host).watch] == [site.edge.app_domain]
+
+
+@pytest.mark.parametrize("was_well", [True, False])
+def test_an_optional_service_that_is_ill_already_is_not_held_against_a_runtime(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_well: bool
+) -> None:
+    inventories.site(tmp_path, {"services.candles.optional": True})
+    monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
+    health = Health("candles", "native", was_well, "it restarts again and again")
+    host.facts = Facts(host=GOOD_HOST, health={"native/candles": health})
+    soaked(36.0)
+    assert ("candles" in {workload.name for workload in started(host).workloads}) == was_well
 
 
 def test_a_second_one_is_told_who_runs_the_first_and_ends_with_4(host: FakeHost) -> None:

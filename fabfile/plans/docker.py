@@ -28,9 +28,8 @@ def made(site: Site, facts: Facts, scope: str) -> Steps:
 
 def up(site: Site, facts: Facts, scope: str) -> Steps:
     """Bring the servers up, then the scope's services, each awaited until it is healthy."""
-    return _up(site, facts, "servers", workloads.of_servers(site, "docker")) + _up(
-        site, facts, "app", _app(site, scope)
-    )
+    servers = workloads.of_servers(site, "docker")
+    return _up(site, facts, "servers", servers) + _up(site, facts, "app", _app(site, scope))
 
 
 def stop(site: Site, facts: Facts, scope: str) -> Steps:
