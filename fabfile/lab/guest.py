@@ -23,6 +23,7 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 SCOPE = ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes"] if SYSTEMD_HOST else []
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+PERIOD = 100_000  # µs in which a starved lab may use up its share, the kernel's own default
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Guest:
             script = 'umask 077; cat >"$0.new" && chown "$1" "$0.new" && chmod "$2" "$0.new" && mv "$0.new" "$0"'
             self.run(["sh", "-c", script, path, owner, f"{mode:o}"], stdin=source)
 
-    def unpack(self, folder: Path, target: str, *, owner: str) -> None:
+    def unpack(self, folder: Path, target: str, *, owner: str, timeout: float = 600) -> None:
         """Copy the contents of a folder of this machine into `target` inside; all of it will be `owner`'s."""
         self.run(["sudo", "-u", owner, "mkdir", "-p", target])
         pack = ["tar", "-c", "-C", str(folder), "."]
@@ -105,9 +106,10 @@ class Guest:
             self.run(
                 ["sudo", "-u", owner, "tar", "-x", "-C", target, "--no-same-owner", "--no-overwrite-dir"],
                 stdin=packing.stdout,
+                timeout=timeout,
             )
 
-    def await_boot(self, timeout: float = 60) -> None:
+    def await_boot(self, timeout: float = 240) -> None:
         """Wait until systemd inside has started everything; raises LabError after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline and self.supervisor:
@@ -136,21 +138,30 @@ class Guest:
 
     def pull_plug(self) -> None:
         """End the VPS and its supervisor at once, as a power cut would; nothing of a stopped one is left behind."""
-        supervisor, group = self.supervisor, self._cgroup
+        supervisor, groups = self.supervisor, self._cgroups
         if supervisor is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(supervisor, signal.SIGKILL)
-        if group is not None:
+        for group in groups:
             _end_group(group)
         for name in ("supervisor.json", "cgroup"):
             (self.state / name).unlink(missing_ok=True)
 
+    def starve(self, cpus: float) -> None:
+        """Give the whole VPS so many of this machine's processors, from now on. Raises LabError where that can't be."""
+        for group in self._cgroups:
+            for name, text in (("cpu.max", "{quota} {period}"), ("cpu.cfs_quota_us", "{quota}")):
+                if (group / name).exists():
+                    (group / name).write_text(text.format(quota=round(cpus * PERIOD), period=PERIOD))
+                    return
+        raise LabError("this machine's control groups can't limit a lab's processors: leave --cpus out")
+
     @property
-    def _cgroup(self) -> Path | None:
-        """The control group that holds the supervisor and everything of the VPS; it outlives the supervisor."""
+    def _cgroups(self) -> list[Path]:
+        """The control groups that hold the VPS, the supervisor's own first; they outlive the supervisor."""
         with contextlib.suppress(FileNotFoundError):
-            return Path((self.state / "cgroup").read_text())
-        return None
+            return [Path(line) for line in (self.state / "cgroup").read_text().splitlines()]
+        return []
 
 
 def _await_end(pid: int, timeout: float) -> None:

@@ -18,8 +18,9 @@ from typing import Any
 
 import fabfile.inventory
 from fabfile.errors import UsageError
-from fabfile.lab import disk, site
+from fabfile.lab import disk, own, site, slow
 from fabfile.lab.baseline import await_app, baseline
+from fabfile.lab.choices import Choices
 from fabfile.lab.guest import Guest
 from fabfile.lab.paths import LabError, home, require, say
 
@@ -36,6 +37,7 @@ class Status:
     ports: dict[str, int]
     age: float
     disk: int
+    choices: Choices
 
 
 class Lab:
@@ -72,20 +74,33 @@ class Lab:
         """Whether the VPS has power; it may still be booting."""
         return self.guest.init is not None
 
-    def up(self) -> None:
-        """Have the lab up, at the baseline unless it is running already; returns when the app answers outside."""
+    @property
+    def choices(self) -> Choices:
+        """What it was asked to be."""
+        return Choices.kept(self.folder)
+
+    def up(self, choices: Choices | None = None) -> None:
+        """Have the lab up, at the baseline unless it is running already; returns when the app answers outside.
+
+        Without `choices` it is what it was before. Raises UsageError where it runs and other ones are asked for.
+        """
         require()
         if self.running:
+            if choices and choices != self.choices:
+                raise UsageError(
+                    f"{self.name} is up already, as: lab.up {self.choices}".rstrip(),
+                    next_step=f"Take it down first (inv lab.down --name {self.name}), or choose another --name.",
+                )
             say(f"{self.name} is up already")
             return
         with self._locked():
-            self._start()
+            self._start(choices or self.choices)
 
     def reset(self) -> None:
-        """Back to the baseline: everything that happened inside is forgotten."""
+        """Back to the baseline: everything that happened inside is forgotten. An own app is copied as it is now."""
         require()
         with self._locked():
-            self._start()
+            self._start(self.choices)
 
     def down(self) -> None:
         """Power the lab off and remove it; a lab that isn't there is down."""
@@ -125,13 +140,15 @@ class Lab:
     def status(self) -> Status:
         """What there is to tell of it."""
         age = time.time() - (self.folder / "ports.json").stat().st_mtime
-        return Status(self.name, self.running, self.guest.supervisor, self.ports, age, disk.own_bytes(self.folder))
+        return Status(
+            self.name, self.running, self.guest.supervisor, self.ports, age, disk.own_bytes(self.folder), self.choices
+        )
 
     def guide(self) -> str:
         """What an operator may want to know once it is up."""
-        ports = self.ports
+        ports, app = self.ports, self.choices.app or "Islandflow"
         return "\n".join([
-            f"{self.name} is up: Islandflow in Docker Compose behind the edge, on a VPS of its own.",
+            f"{self.name} is up: {app} in Docker Compose behind the edge, on a VPS of its own.",
             f"  shell      {shlex.join(self.ssh())}",
             f"  app        curl --cacert {self.ca} --connect-to ::127.0.0.1:{ports['https']} {self._app_url}",
             f"  ports      {', '.join(f'{name} {port}' for name, port in ports.items())}, all on 127.0.0.1",
@@ -150,22 +167,31 @@ class Lab:
     def _site(self) -> fabfile.inventory.Site:
         return fabfile.inventory.load(self.inventory, {})
 
-    def _start(self) -> None:
+    def _start(self, choices: Choices) -> None:
         """From the caches to an app that answers; the lab's own things are made once and kept."""
+        if choices.app:
+            own.check(choices)
         self.guest.pull_plug()
         base, root = baseline()
         self.folder.mkdir(parents=True, exist_ok=True)
+        choices.keep(self.folder)
         if not (self.folder / "ports.json").exists():
             (self.folder / "ports.json").write_text(json.dumps(_free_ports()) + "\n")
         disk.keys(self.folder, self.ports["ssh"])
         disk.lay_out(self.folder, base.path)
-        site.write_inventory(self.folder, self.ports)
+        site.write_inventory(self.folder, self.ports, choices)
         spec = disk.spec(self.folder, self.name, self.ports, base, root)
         self.guest.boot(spec, [base.lock.fileno(), root.lock.fileno()])
         self.guest.await_boot()
-        names = [str(self._site.edge.app_domain), str(self._site.edge.api_domain)]
-        await_app(self.guest, names)
+        if choices.app:
+            own.furnish(self.guest, self._site, choices)
+        else:
+            if choices.web_warmup or choices.web_cost:
+                slow.web(self.guest, self._site, choices)
+            await_app(self.guest, [str(self._site.edge.app_domain), str(self._site.edge.api_domain)])
         self._await("SSH did not answer", self._ssh_answers)
+        if choices.cpus:
+            self.guest.starve(choices.cpus)
 
     def _ssh_answers(self) -> bool:
         try:

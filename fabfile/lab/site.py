@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fabfile.lab.choices import Choices
+
 PROJECT_INVENTORY = Path(__file__).parents[2] / "inventory.toml"
 
 # What is different in the lab's own app. Its tables stand in place of the project's, but for those in _CHANGED: there
@@ -24,9 +26,27 @@ NPM_IDENTITY, NPM_SECRET = "lab@islandflow.test", "only-in-the-lab"
 IMAGES = {"nats": "islandflow-lab/nats", "redis": "islandflow-lab/redis", "clickhouse": "islandflow-lab/clickhouse"}
 
 
-def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
-    """Write inventory.toml for the lab whose key, known_hosts and ca.pem lie in `folder`; returns its path."""
-    inventory = tomllib.loads(PROJECT_INVENTORY.read_text())
+def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS, choices: Choices | None = None) -> Path:
+    """Write inventory.toml for the lab whose key, known_hosts and ca.pem lie in `folder`; returns its path.
+
+    With an app of the operator's own it is his inventory, or the project's, with the lab's addresses.
+    """
+    choices = choices or Choices()
+    inventory = tomllib.loads(Path(choices.inventory or PROJECT_INVENTORY).read_text())
+    _place(inventory, folder, ports)
+    if not choices.nats_monitoring:
+        inventory["infra"]["nats"].pop("monitor_port", None)
+    if choices.app:
+        _lodge(inventory)
+    else:
+        _own_app(inventory)
+    path = folder / "inventory.toml"
+    path.write_text("# Written by lab.up for this lab alone.\n" + "\n".join(_toml(inventory)) + "\n")
+    return path
+
+
+def _place(inventory: dict[str, Any], folder: Path, ports: Mapping[str, int]) -> None:
+    """The addresses: whose VPS it is, whoever's app runs on it."""
     inventory["default_host"] = "lab"
     inventory["hosts"] = {
         "lab": {
@@ -38,13 +58,29 @@ def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS) -> Path:
         "resolve": False, "address": "127.0.0.1", "https_port": ports["https"], "http_port": ports["http"],
         "ca": str(folder / "ca.pem"), "closed_ports": {name: ports[name] for name in ("web", "api")},
     }  # fmt: skip
+
+
+def _lodge(inventory: dict[str, Any]) -> None:
+    """What an app of the operator's own finds here: the lab's user, its Bun, its edge."""
+    for key in ("dns", "backup"):
+        inventory.pop(key, None)
+    inventory["app"] |= {
+        "user": "delta", "group": "delta", "bun": "/home/delta/.bun/bin/bun",
+        "unit_directory": "/home/delta/.config/systemd/user",
+    }  # fmt: skip
+    inventory["edge"] |= {
+        "root": "/home/delta/nginx-proxy-manager", "database": "data/database.sqlite",
+        "container": "nginx-proxy-manager", "network": "npm-shared",
+        "https_port": 443, "admin_port": 81, "api_port": 81,
+    }  # fmt: skip
+
+
+def _own_app(inventory: dict[str, Any]) -> None:
+    """What is different in the lab's own app."""
     _change(inventory, tomllib.loads(OWN_APP.read_text()))
     del inventory["public"]["websocket_hello"]
     for server, image in IMAGES.items():
         inventory["infra"][server]["image"] = image
-    path = folder / "inventory.toml"
-    path.write_text("# Written by lab.up for this lab alone.\n" + "\n".join(_toml(inventory)) + "\n")
-    return path
 
 
 def _change(inventory: dict[str, Any], own: Mapping[str, Any], at: tuple[str, ...] = ()) -> None:

@@ -153,6 +153,18 @@ def enter_cgroup() -> Path:
     return top / own
 
 
+def enter_cpu_group() -> Path | None:
+    """Where processors are shared out by a hierarchy of their own (version 1): a group of it for this lab alone."""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for words in mounts:
+        if words[words.index("-") + 1] == "cgroup" and "cpu" in words[-1].split(","):
+            group = Path(words[4]) / f"islandflow-lab-{os.getpid()}-{time.time_ns()}"
+            group.mkdir()
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            return group
+    return None
+
+
 def nspawn(spec: dict[str, Any]) -> list[str]:
     """The command that boots the VPS."""
     binds = [f"--bind={source}:{target}" for target, source in spec["binds"].items()]
@@ -186,7 +198,8 @@ def main(state: Path) -> int:
     """Run the VPS that machine.json in `state` describes, until it powers off; its exit status."""
     spec = json.loads((state / "machine.json").read_text())
     sockets = listen(spec["ports"])
-    (state / "cgroup").write_text(str(enter_cgroup()))
+    groups = [enter_cgroup(), enter_cpu_group()]
+    (state / "cgroup").write_text("\n".join(str(group) for group in groups if group))
     step_outside()
     mount(spec)
     return asyncio.run(serve(spec, sockets))

@@ -6,15 +6,42 @@ import os
 from typing import Any
 
 from fabfile.lab import machine
+from fabfile.lab.choices import Choices
 from fabfile.options import task
 from fabfile.report import Report
 
 
 @task
-def up(c: Any, name: str = "lab") -> None:
-    """Boot a VPS in a box, the app on it in Docker."""
+def up(
+    c: Any,
+    name: str = "lab",
+    cpus: str = "",
+    web_warmup: str = "",
+    web_cost: str = "",
+    no_nats_monitoring: bool = False,
+    app: str = "",
+    env: str = "",
+    docker_env: str = "",
+    inventory: str = "",
+    image: str = "",
+) -> None:
+    """Boot a VPS in a box, the app on it in Docker: the lab's own, or a checkout of yours.
+
+    What it is given is kept with the lab, through lab.reset and reboots, until lab.down.
+    """
+    asked = Choices.of(
+        cpus=cpus,
+        web_warmup=web_warmup,
+        web_cost=web_cost,
+        no_nats_monitoring=no_nats_monitoring,
+        app=app,
+        env=env,
+        docker_env=docker_env,
+        inventory=inventory,
+        image=image,
+    )
     lab = machine.Lab(name)
-    lab.up()
+    lab.up(None if asked == Choices() else asked)
     print(lab.guide())
 
 
@@ -43,10 +70,11 @@ def ssh(c: Any, name: str = "lab") -> None:
 def status(c: Any, name: str = "") -> None:
     """Show the labs, or one: power, ports, age, disk."""
     rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
-    Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk"), rows)
+    Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
 
 
 def _row(lab: machine.Status) -> tuple[str, ...]:
     ports = " ".join(f"{name}:{port}" for name, port in lab.ports.items())
     age = f"{lab.age / 3600:.1f} h" if lab.age > 3600 else f"{lab.age / 60:.0f} min"
-    return lab.name, "up" if lab.up else "down", str(lab.pid or ""), ports, age, f"{lab.disk / 2**20:.0f} MB"
+    size = f"{lab.disk / 2**20:.0f} MB"
+    return lab.name, "up" if lab.up else "down", str(lab.pid or ""), ports, age, size, str(lab.choices)

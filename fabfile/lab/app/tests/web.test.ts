@@ -35,3 +35,25 @@ test("the page loads the script that was built", async () => {
   expect(script.headers.get("content-type")).toStartWith("text/javascript");
   expect(await script.text()).toContain("/ws/live");
 });
+
+test("the first pages of a slow server take longer than the later ones", async () => {
+  const slow = await Service.start("apps/web", {
+    NATS_URL: "",
+    REDIS_URL: "",
+    CLICKHOUSE_URL: "",
+    LAB_WEB_WARMUP_SECONDS: "0.4",
+    LAB_WEB_COST_MS: "20",
+  });
+  try {
+    const seconds: number[] = [];
+    for (let page = 0; page < 5; page++) {
+      const before = performance.now();
+      expect((await slow.fetch("/")).status).toBe(200);
+      seconds.push(performance.now() - before);
+    }
+    expect(seconds[3]).toBeGreaterThanOrEqual(20);
+    expect(Math.min(seconds[0], seconds[1])).toBeGreaterThanOrEqual(200);
+  } finally {
+    await slow.stop();
+  }
+});

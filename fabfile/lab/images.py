@@ -1,0 +1,136 @@
+"""The container images of an app of the operator's own, without a registry: built, or made from what lies there."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fabfile.lab.dockerfile import Stage, last_stage
+from fabfile.lab.guest import Guest
+from fabfile.lab.paths import LabError, say
+
+# A repository's name → the lab's image that stands in for it, whatever the tag.
+STAND_INS = {
+    "oven/bun": "islandflow-lab/bun",
+    "nats": "islandflow-lab/nats",
+    "redis": "islandflow-lab/redis",
+    "clickhouse/clickhouse-server": "islandflow-lab/clickhouse",
+}
+FILES = "islandflow-lab/checkout"  # the checkout as an image, at the folder that its tag stands for
+BUILD_LIMIT, UP_LIMIT = 900, 600  # seconds
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The app's Compose project: where its file lies inside, and what Compose itself reads in it."""
+
+    guest: Guest
+    directory: str
+    file: str
+    project: str
+
+    def command(self, words: str, *, check: bool = True, timeout: float = 120) -> str:
+        """Run `docker compose` on it; what it printed."""
+        argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' {words}"
+        return self.guest.run(argv, check=check, timeout=timeout).stdout
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Every service, those behind a profile as well."""
+        found: dict[str, dict[str, Any]] = json.loads(self.command("--profile '*' config --format json"))["services"]
+        return found
+
+    def up(self) -> None:
+        """Start everything. Raises LabError with the last words of whatever did not come up."""
+        words = "up --detach --wait --no-build --pull never"
+        argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' {words} 2>&1"
+        done = self.guest.run(argv, check=False, timeout=UP_LIMIT)
+        if done.returncode:
+            bad = self.command("ps --all --format '{{.Service}} {{.State}} {{.Health}}'").splitlines()
+            names = [line.split()[0] for line in bad if not line.endswith((" running ", " running healthy"))]
+            said = [self.command(f"logs --no-log-prefix --tail 3 {name} 2>&1").strip() for name in names[:3]]
+            raise LabError(
+                f"the app did not come up in Docker: {done.stdout.strip().splitlines()[-1]}\n"
+                + "\n".join(f"{name}: {text}" for name, text in zip(names, said, strict=False))
+            )
+
+    def build(self, service: str) -> str:
+        """Build one service's image, without asking any registry; the last thing it said if that failed."""
+        argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' build '{service}' 2>&1"
+        done = self.guest.run(argv, check=False, timeout=BUILD_LIMIT)
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        return (lines or ["it said nothing"])[-1] if done.returncode else ""
+
+
+def make(compose: Compose, checkout: str, chosen: Mapping[str, str]) -> None:
+    """Have every image that the project's services name. Raises LabError, naming the image that the lab has not."""
+    built: dict[str, str] = {}
+    for name, service in compose.services().items():
+        image = service.get("image") or f"{compose.project}-{name}"
+        if "build" not in service:
+            _stand_in(compose.guest, image, chosen)
+            continue
+        recipe = json.dumps(service["build"], sort_keys=True)
+        if recipe in built:
+            compose.guest.run(["docker", "tag", built[recipe], image])
+        else:
+            _build(compose, name, service["build"], image, checkout, chosen)
+            built[recipe] = image
+
+
+def stands_in(image: str, chosen: Mapping[str, str]) -> str:
+    """The lab's image for one of the app's, by its whole name or its repository's; empty when there is none."""
+    repository = image.rpartition(":")[0] if ":" in image.rpartition("/")[2] else image
+    for name in (image, repository, repository.removeprefix("docker.io/").removeprefix("library/")):
+        if found := chosen.get(name) or STAND_INS.get(name):
+            return found
+    return ""
+
+
+def _stand_in(guest: Guest, image: str, chosen: Mapping[str, str]) -> None:
+    if "@" in image:
+        raise LabError(f"{image} is named by its digest, so that nothing can stand in for it here; name it by a tag")
+    ours = stands_in(image, chosen)
+    if not ours:
+        raise LabError(
+            f"the lab has no image for {image}, and no network to get it; name one: --image {image}=LAB_IMAGE, "
+            f"of {', '.join(sorted(set(STAND_INS.values())))}"
+        )
+    guest.run(["docker", "tag", ours, image])
+
+
+def _build(
+    compose: Compose, service: str, recipe: Mapping[str, Any], image: str, checkout: str, chosen: Mapping[str, str]
+) -> None:
+    """As the app's own Dockerfile says; where that needs the internet, from the checkout as it lies there."""
+    path = posixpath.join(recipe["context"], recipe.get("dockerfile", "Dockerfile"))
+    text = compose.guest.run(["cat", path]).stdout
+    stage = last_stage(text, recipe.get("args"))
+    for base in stage.bases:
+        _stand_in(compose.guest, base, chosen)
+    problem = compose.build(service)
+    if not problem:
+        say(f"{service}: built with {posixpath.basename(path)}")
+        return
+    say(f"{service}: {posixpath.basename(path)} can't be built without the internet ({problem[:160]})")
+    say(f"{service}: its image is the checkout as it lies there, at {stage.workdir}, started as its last stage says")
+    _from_checkout(compose.guest, stage, stands_in(stage.bases[-1], chosen), image, checkout)
+
+
+def _from_checkout(guest: Guest, stage: Stage, base: str, image: str, checkout: str) -> None:
+    """The files once a folder and base, since they are large; what differs between services is a thin layer."""
+    files = f"{FILES}:{(base + stage.workdir).replace('/', '-')}"
+    if guest.run(["docker", "image", "inspect", files], check=False).returncode:
+        dockerfile = f"FROM {base}\\nWORKDIR {stage.workdir}\\nCOPY files/ ./\\n"
+        guest.run(
+            f"""set -e
+            printf '{dockerfile}' >/tmp/Dockerfile.lab
+            tar -c --transform 's,^\\./,files/,' --exclude=./.git --exclude=.env --exclude=.dockerignore \
+                -C /tmp Dockerfile.lab -C '{checkout}' . | docker build --quiet --file Dockerfile.lab --tag '{files}' -
+            rm /tmp/Dockerfile.lab""",
+            timeout=BUILD_LIMIT,
+        )
+    recipe = "\n".join([f"FROM {files}", f"WORKDIR {stage.workdir}", *stage.started]) + "\n"
+    guest.run(["docker", "build", "--quiet", "--tag", image, "-"], stdin=recipe, timeout=BUILD_LIMIT)
