@@ -1,10 +1,15 @@
 """What the public feels at the edge while the app changes hands, and what the original's way did to it.
 
     python bench/edge.py [--rounds R] [--clients N] [--sockets M] [--think SECONDS] [--name LAB]
+                         [--cpus 2,1,0.5] [--web-cost MS] [--web-warmup SECONDS] [--no-nats-monitoring]
 
 Needs root: it works on a lab of its own, which it boots and removes unless it is up. It drives the edge all through
 `islandflow cutover` and `islandflow rollback --full`, then through the same hand-over as the original's scripts did it,
 and at last does the bare stop and start of the same servers and services, three times, with nobody asking.
+
+With --cpus it starves the lab instead, once for each number, and hands over and back R times each: how many plans were
+taken back, who failed, and hold and longest wait against the bare stop and start on as many processors. The load comes
+from outside the lab's share. It takes about a minute a plan on two processors, and more than two on half of one.
 """
 
 from __future__ import annotations
@@ -22,16 +27,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bench import methods, show
+from bench import methods, show, starved
 from bench.client import Door, Question
 from bench.crowd import Crowd, Pace
 from fabfile import inventory
 from fabfile.errors import CutoverError
 from fabfile.inventory import Site
+from fabfile.lab.choices import Choices
 from fabfile.lab.machine import Lab
 
 T = TypeVar("T")
 BARE = 3  # how often the bare hand-over is measured; odd, so that there is a median
+STARVED = {"web_cost": "18", "web_warmup": "3"}
 SETTLE = 5.0  # seconds after each part: what it broke may show late, and the next one is to begin as this one did
 
 
@@ -56,8 +63,10 @@ def main() -> int:
     """Measure and print; returns 0 when everything that was to be measured happened, else 1."""
     options = _options()
     try:
-        with _lab(options.name) as lab:
+        with _lab(options.name, _choices(options)) as lab:
             site = inventory.load(lab.inventory, {})
+            if options.cpus:
+                return asyncio.run(_starve(lab, site, options))
             asyncio.run(_measure(lab, site, options))
     except (methods.BenchError, CutoverError) as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -65,12 +74,17 @@ def main() -> int:
     return 0
 
 
+async def _starve(lab: Lab, site: Site, options: argparse.Namespace) -> int:
+    levels = await starved.measure(lab, site, lambda: _crowd(lab, site, options), options.cpus, options.rounds)
+    return 0 if starved.table(show.wide(), levels) else 1
+
+
 async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> None:
     tool, hand = methods.Tool(lab), methods.ByHand(lab, site)
     if tool.owner() != "docker":
         raise methods.BenchError(f"the lab is not at its baseline: inv lab.reset --name {lab.name}")
     before, clock = methods.third_host(lab, site), time.process_time()
-    crowd = Crowd(_door(lab), _questions(site), _socket(site), Pace(options.clients, options.sockets, options.think))
+    crowd = _crowd(lab, site, options)
     plans: list[show.Plan] = []
     async with crowd:
         run, began = Run(crowd), time.monotonic()
@@ -104,17 +118,30 @@ def _bare(hand: methods.ByHand) -> dict[str, methods.Timing]:
     return {name: sorted(some, key=lambda timing: timing.whole)[BARE // 2] for name, some in timings.items()}
 
 
+def _choices(options: argparse.Namespace) -> Choices:
+    """The lab to measure on; a web app that costs nothing tells little of a starved one."""
+    slow = {"web_cost": options.web_cost, "web_warmup": options.web_warmup}
+    if options.cpus:
+        slow = {name: value or STARVED[name] for name, value in slow.items()}
+    return Choices.of(**slow, no_nats_monitoring=options.no_nats_monitoring)
+
+
 @contextlib.contextmanager
-def _lab(name: str) -> Iterator[Lab]:
+def _lab(name: str, choices: Choices) -> Iterator[Lab]:
     """The lab of that name; one that was not up before is not up afterwards."""
     lab = Lab(name)
     found = lab.running
-    lab.up()
+    lab.up(None if choices == Choices() else choices)
     try:
         yield lab
     finally:
         if not found:
             lab.down()
+
+
+def _crowd(lab: Lab, site: Site, options: argparse.Namespace) -> Crowd:
+    pace = Pace(options.clients, options.sockets, options.think)
+    return Crowd(_door(lab), _questions(site), _socket(site), pace)
 
 
 def _door(lab: Lab) -> Door:
@@ -145,6 +172,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--think", type=float, default=0.4, help="seconds between a client's requests (0.4)")
     parser.add_argument("--idle", type=float, default=5.0, help="seconds of asking before anything happens (5)")
     parser.add_argument("--name", default="bench", help="the lab's name (bench)")
+    parser.add_argument("--cpus", type=starved.levels, default=[], help="starve the lab: 2,1,0.5 measures three times")
+    parser.add_argument("--web-cost", default="", help="milliseconds of processor time a page (18 with --cpus)")
+    parser.add_argument("--web-warmup", default="", help="seconds of it that the first pages take (3 with --cpus)")
+    parser.add_argument("--no-nats-monitoring", action="store_true", help="no port for it, native or not")
     return parser.parse_args()
 
 

@@ -70,12 +70,17 @@ def saying(name: str) -> None:
     print(f"bench: {name}", file=sys.stderr, flush=True)
 
 
-def everything(found: Findings, site: Site) -> None:
-    """Print all tables."""
+def wide() -> Report:
+    """A report whose tables have room, in a file as well."""
     console = Console(highlight=False, emoji=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _WIDTH
-    report = Report(console=console)
+    return Report(console=console)
+
+
+def everything(found: Findings, site: Site) -> None:
+    """Print all tables."""
+    report = wide()
     _public(report, found)
     _websockets(report, found)
     for way in ("cutover", "rollback"):
