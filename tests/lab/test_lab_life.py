@@ -9,6 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from fabfile.errors import UsageError
+from fabfile.lab.baseline import CHECKOUT
+from fabfile.lab.choices import Choices
 from fabfile.lab.machine import Lab, labs
 from tests.lab.conftest import Vps
 
@@ -50,6 +55,44 @@ def test_a_second_lab_runs_beside_the_first_and_is_gone_when_it_is_down(vps: Vps
     assert not second.folder.exists()
     assert not second.running
     second.down()  # nothing to do
+
+
+def test_a_checkout_of_ones_own_is_handed_over_and_back(vps: Vps, tmp_path: Path) -> None:
+    """The lab's app stands for it, changed a little; what the first lab has is the checkout, env files and all."""
+    packing = vps.lab.guest.enter(["tar", "-c", "-C", CHECKOUT, "."])
+    with subprocess.Popen(packing, stdout=subprocess.PIPE) as packed:
+        subprocess.run(["tar", "-x", "-C", str(tmp_path)], stdin=packed.stdout, check=True)
+    page = tmp_path / "apps/web/src/page.ts"
+    page.write_text(page.read_text().replace('"Islandflow"', '"My own"'))
+    own = Lab(f"test-{os.getpid()}-own")
+    asked = Choices.of(app=str(tmp_path), inventory=str(vps.lab.inventory))
+    try:
+        own.up(asked)
+        mine = Vps(own)
+        assert "<title>My own" in mine.get(APP, "/")[2]
+        with pytest.raises(UsageError, match=f"is up already, as: lab.up --app {tmp_path}"):
+            own.up(Choices.of(cpus="0.5"))
+        mine.good("cutover")
+        assert "<title>My own" in mine.get(APP, "/")[2] and mine.status()["owner"] == "native"
+        mine.good("rollback", "--full")
+        assert "<title>My own" in mine.get(APP, "/")[2] and mine.status()["owner"] == "docker"
+        assert str(tmp_path) in mine.tool("lab.status", door="inv").stdout
+    finally:
+        own.down()
+
+
+def test_a_starved_lab_gets_no_more_than_its_share(vps: Vps) -> None:
+    """Of processor time, whatever the machine's load: two loops inside spend it, and its own clock counts it."""
+    vps.lab.guest.starve(0.2)
+    try:
+        loops = "for i in 1 2; do (while :; do :; done) & done; sleep 10; kill $(jobs -p); wait"
+        before = time.monotonic()
+        used = vps.lab.run(["systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", f"{loops}; times"]).stdout
+        seconds = time.monotonic() - before
+    finally:
+        vps.lab.guest.starve(os.cpu_count() or 1)
+    minutes, rest = used.split()[2].rstrip("s").split("m")
+    assert 0 < float(minutes) * 60 + float(rest) <= 0.2 * seconds + 0.5
 
 
 def test_a_lab_whose_supervisor_was_killed_is_down_and_comes_up_again(vps: Vps) -> None:
