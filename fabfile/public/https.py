@@ -43,12 +43,15 @@ def health(site: Site, runtime: str, door: Door) -> str:
     return _served(site, _json(response), runtime)
 
 
-def route(site: Site, runtime: str, url: str, door: Door) -> str:
-    """JSON with any status but 404: a route may well refuse a bare GET, but it must be the API that does."""
+def route(site: Site, runtime: str, url: str, known: bool, door: Door) -> str:
+    """JSON with any status but 404: a route may well refuse a bare GET, but it must be the API that does.
+
+    What the API need not know (`known` is off) may be 404 as well, in JSON: the web app's would be a page.
+    """
     response = ask(site.public, door, "GET", url)
     if response.status_code >= 500:
         raise Refused(status(response.status_code))
-    if _json(response).status_code == 404:
+    if _json(response).status_code == 404 and known:
         raise Refused("answers 404: the edge sent it to the web app, or the API does not know it")
     return _served(site, response, runtime)
 

@@ -83,9 +83,12 @@ def _open(site: Site, runtime: str) -> Iterator[Question]:
     url = public.api_health_url
     yield Question(f"GET {url}", Endpoint.of(url), functools.partial(https.health, site, runtime))
     yield Question(f"{public.websocket} is live", live, functools.partial(websocket.live, site, runtime))
+    # Below some prefixes the API knows lookups alone. They are asked for themselves, so that the bare one may be 404.
+    lookups = {lookup.path.split("/")[1] for lookup in public.lookups.values()}
     for prefix in edge.api_prefixes:
         url = public.app_url.rstrip("/") + public.routes.get(prefix, f"/{prefix}")
-        yield Question(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url))
+        known = prefix in public.routes or prefix not in lookups
+        yield Question(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url, known))
     for lookup in public.lookups.values():
         yield Question(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
 

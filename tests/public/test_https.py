@@ -78,8 +78,17 @@ def test_a_route_that_is_not_found_is_told(site: Site, behaviour: Behaviour) -> 
 
 @pytest.mark.parametrize("status", [400, 401, 405, 426])
 def test_a_route_may_refuse_a_bare_get(site: Site, behaviour: Behaviour, status: int) -> None:
-    behaviour.paths["/lookup"] = Answer(status)
+    behaviour.paths[ROUTE] = Answer(status)
     assert bad(asked(site, "native")) == {}
+
+
+def test_a_prefix_under_which_there_are_lookups_alone_may_be_unknown_to_the_api(
+    site: Site, behaviour: Behaviour
+) -> None:
+    behaviour.paths["/lookup"] = Answer(404)
+    assert bad(asked(site, "native")) == {}
+    behaviour.paths["/lookup"] = Answer(404, "text/html")
+    assert bad(asked(site)) == {"/lookup is the API's": f"answers 404 with HTML: {WEB_APP}"}
 
 
 @pytest.mark.parametrize(
