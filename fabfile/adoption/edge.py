@@ -97,7 +97,7 @@ def _domains(draft: Draft, scene: Scene) -> None:
     if scene.api:
         host = scene.api.host
         state = "is enabled" if host.enabled else "is disabled, or leads nowhere"
-        draft.found("public.raw_api", "open" if host.enabled else "closed", f"NPM's host {host.id} {state}")
+        draft.propose("public.raw_api", "open" if host.enabled else "closed", f"NPM's host {host.id} {state}")
 
 
 def _docker_name(draft: Draft, scene: Scene, key: str, leads: str, service: str) -> None:

@@ -162,7 +162,12 @@ def _service_at(facts: Adoption, project: Project, npm: NpmFound, host: str, por
             return name
     local = host in facts.gateways.values() or host in ("host.docker.internal", "127.0.0.1")
     published = {name: box for name, box in project.boxes.items() if is_app(name, box) and box.published}
-    return next((name for name, box in published.items() if local and port in ports(box)), "")
+    return next((name for name, box in published.items() if local and port in _on_the_host(box)), "")
+
+
+def _on_the_host(box: Box) -> set[int]:
+    """The host's ports at which a service is reached: Docker's, and those that native would listen on."""
+    return {number(place.rpartition(":")[2]) for place in box.published.values()} | set(ports(box))
 
 
 def ports(box: Box) -> tuple[int, ...]:

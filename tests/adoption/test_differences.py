@@ -53,7 +53,6 @@ CHANGES: list[tuple[str, Any]] = [
     ("edge.root", "/srv/npm"),
     ("edge.network", "other"),
     ("edge.admin_port", 8181),
-    ("public.raw_api", "closed"),
 ]
 
 

@@ -15,7 +15,7 @@ from fabfile.adoption.draft import ASKED, FOUND, SHIPPED
 from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.errors import InventoryError, UsageError
-from fabfile.inventory import Service, Site, load
+from fabfile.inventory import Site, load
 from fabfile.runner.adoption.found import Adoption, Box, NpmFound, ProxyFound, StartFound, Work
 from fabfile.runner.appfacts import JetStream
 from tests import inventories
@@ -38,11 +38,6 @@ def facts(site: Site) -> Adoption:
 def written(facts: Adoption, choice: Choice = ANY) -> str:
     draft, scene = drafting.drafted(facts, copy.deepcopy(inventories.WRITTEN), LOGIN, choice)
     return drafting.text(drafting.settled(draft), scene, LOGIN)
-
-
-def in_order(service: Service) -> Service:
-    """A service with its durables as `init` writes them."""
-    return service.model_copy(update={"durables": tuple(sorted(service.durables))})
 
 
 def loaded(text: str, tmp_path: Path) -> Site:
@@ -73,7 +68,7 @@ def said_at(text: str, key: str) -> str:
 def test_what_is_there_loads_without_a_question(site: Site, facts: Adoption, tmp_path: Path) -> None:
     found = loaded(written(facts), tmp_path)
     assert found.host().address == "192.0.2.7" and found.host().port == 2222
-    assert found.services == {name: in_order(service) for name, service in site.services.items()}
+    assert found.services == {name: vps.in_order(service) for name, service in site.services.items()}
     assert found.infra == site.infra
     assert found.streams == site.streams
     assert found.edge == site.edge
@@ -150,6 +145,16 @@ def test_an_edge_that_leads_to_native_is_recognised(site: Site, facts: Adoption,
     found = loaded(written(native), tmp_path)
     assert found.edge == site.edge
     assert (found.runtimes.docker.web_host, found.runtimes.docker.api_host) == ("web", "api")
+
+
+def test_an_edge_that_leads_to_published_ports_is_recognised(site: Site, facts: Adoption, tmp_path: Path) -> None:
+    moved = vps.with_box(facts, site, "web", published={f"{site.web.port}/tcp": "0.0.0.0:8080"})
+    moved = vps.with_hosts(
+        moved,
+        ProxyFound(1, (site.edge.app_domain,), True, "host.docker.internal", 8080, ("ws",), "api", site.api.port or 0),
+        *facts.edges[0].hosts[1:],
+    )
+    assert loaded(written(moved), tmp_path).edge.app_domain == site.edge.app_domain
 
 
 def test_an_api_whose_hostname_is_closed_is_found_by_its_name(site: Site, facts: Adoption, tmp_path: Path) -> None:

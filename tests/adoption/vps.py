@@ -143,6 +143,11 @@ def renamed(boxes: Mapping[str, Box], names: Mapping[str, str]) -> dict[str, Box
     }
 
 
+def in_order(service: Service) -> Service:
+    """A service with its durables as `init` writes them."""
+    return service.model_copy(update={"durables": tuple(sorted(service.durables))})
+
+
 def _app(site: Site, service: Service) -> Box:
     docker, port = site.runtimes.docker, service.port
     host = {"web": docker.web_host, "api": docker.api_host}.get(service.kind, service.name)
