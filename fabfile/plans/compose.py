@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fabfile.inventory import Site
 from fabfile.plans.findings import Finding
 from fabfile.runner.composefacts import ComposeService
+from fabfile.runner.composefile import NO_PLUGIN
 from fabfile.runner.facts import Facts
 
 _ALIVE = ("running", "restarting", "paused")
@@ -25,6 +26,10 @@ def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
 def unreadable(site: Site, facts: Facts) -> Finding:
     """Compose's own words, and whose business it is to change what it complains of."""
     docker = site.runtimes.docker
+    if facts.compose_error == NO_PLUGIN:
+        return Finding(
+            NO_PLUGIN, "on the VPS: apt-get install docker-compose-plugin (Docker's own packages' name for it)"
+        )
     laid = ", or runtimes.docker.overrides, which is laid over it" if docker.overrides else ""
     return Finding(
         f"Compose: {facts.compose_error}",

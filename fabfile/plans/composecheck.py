@@ -39,7 +39,7 @@ def _view(site: Site, facts: Facts) -> Iterator[Row]:
         yield "what Compose would run", True, "the app's own file, and nothing else"
     for what, of in _grouped(view.differences).items():
         yield what, *_judged(site, of)
-    yield "containers", *_containers(site, facts, view.renewed)
+    yield "containers", *((False, view.untold) if view.untold else _containers(site, facts, view.renewed))
 
 
 def _grouped(differences: tuple[ComposeDifference, ...]) -> dict[str, list[ComposeDifference]]:

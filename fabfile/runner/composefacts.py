@@ -50,4 +50,5 @@ class ComposeView:
 
     differences: Tuple[ComposeDifference, ...] = ()
     renewed: Tuple[str, ...] = ()  # containers that are not as the files say
-    problem: str = ""
+    problem: str = ""  # why the files cannot be compared
+    untold: str = ""  # why nothing is known of the containers

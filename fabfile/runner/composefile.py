@@ -13,6 +13,8 @@ from .machine import CommandFailed, Machine
 
 Config = Dict[str, Any]
 
+NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
+
 # Services behind a profile are read as well: one of them may be the inventory's.
 _CONFIG = ("--profile", "*", "config", "--format", "json")
 
@@ -61,6 +63,9 @@ def services(machine: Machine, config: Config) -> Dict[str, ComposeService]:
 def _config(machine: Machine, words: Sequence[str], overlay: str = "") -> Config:
     result = machine.run([*words, *_CONFIG], timeout=20, stdin=overlay.encode() if overlay else None, ok=None)
     if result.code:
+        there = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
+        if there.code:  # what it said before is Docker's own help
+            raise CommandFailed(NO_PLUGIN)
         raise CommandFailed("docker compose does not take the file", said=result.said)
     try:
         config: Config = json.loads(result.out)

@@ -20,9 +20,12 @@ def view(machine: Machine, ref: Compose, overlay: str) -> ComposeView:
     try:
         own, planned = composefile.own(machine, ref), composefile.planned(machine, ref, overlay)
         differences = tuple(_differences(own, composefile.installed(machine, ref), planned))
-        return ComposeView(differences, _renewed(machine, ref))
     except CommandFailed as error:
         return ComposeView(problem=said(error))
+    try:
+        return ComposeView(differences, _renewed(machine, ref))
+    except CommandFailed as error:  # older ones cannot tell what they would do
+        return ComposeView(differences, untold=said(error))
 
 
 def _differences(own: Any, installed: Any, planned: Any) -> Iterator[ComposeDifference]:

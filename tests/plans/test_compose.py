@@ -10,6 +10,7 @@ import pytest
 from fabfile.inventory import Site
 from fabfile.plans import composecheck, preflight
 from fabfile.runner.composefacts import ComposeDifference, ComposeView
+from fabfile.runner.composefile import NO_PLUGIN
 from fabfile.runner.facts import Facts
 from tests.facts import changed
 
@@ -105,6 +106,11 @@ def test_a_file_that_compose_does_not_take_refuses_both_ways(
     broken = replace(serves, compose={}, compose_error="services.web: unknown key")
     (finding,) = preflight.findings(site, broken, to)
     assert finding.text == "Compose: services.web: unknown key" and not finding.warning
+
+
+def test_a_docker_without_compose_is_told_what_to_install(site: Site, docker_serves: Facts) -> None:
+    (finding,) = preflight.findings(site, replace(docker_serves, compose={}, compose_error=NO_PLUGIN), "native")
+    assert finding.text == NO_PLUGIN and "apt-get install" in finding.fix
 
 
 def test_docker_up_is_refused_for_the_same_reasons(site: Site, docker_serves: Facts) -> None:

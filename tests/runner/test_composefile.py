@@ -60,12 +60,19 @@ def test_services_behind_a_profile_are_read_as_well(vps: Vps) -> None:
 
 
 def test_what_compose_does_not_take_is_said_in_its_own_words(vps: Vps) -> None:
-    vps.answers = {"docker compose": (15, "", "validating compose.yml: services.web Additional property x")}
+    refused = (15, "", "validating compose.yml: services.web Additional property x")
+    vps.answers = {"docker compose version": "2.26", "docker compose": refused}
     with pytest.raises(CommandFailed) as caught:
         composefile.own(vps, vps.ref)
     assert "Additional property x" in caught.value.evidence["said"]
     vps.answers = {"docker compose": "half an ans"}
     with pytest.raises(CommandFailed, match="no JSON"):
+        composefile.own(vps, vps.ref)
+
+
+def test_a_docker_without_compose_is_named_as_such(vps: Vps) -> None:
+    vps.answers = {"docker": (125, "", "unknown flag: --project-name\nSee 'docker --help'.")}
+    with pytest.raises(CommandFailed, match="Compose plugin"):
         composefile.own(vps, vps.ref)
 
 
@@ -134,8 +141,16 @@ def test_containers_that_compose_would_make_anew_are_named(vps: Vps) -> None:
 
 
 def test_what_compose_does_not_take_is_the_problem(vps: Vps) -> None:
-    vps.answers = {"docker compose": (15, "", "yaml: line 3")}
+    vps.answers = {"docker compose version": "2.26", "docker compose": (15, "", "yaml: line 3")}
     assert composeview.view(vps, vps.ref, "x").problem == "yaml: line 3"
+
+
+def test_a_compose_that_cannot_tell_what_it_would_do_still_compares_the_files(vps: Vps) -> None:
+    vps.says(web(A="1"), web(A="2"))
+    for key in [key for key in vps.answers if "--dry-run" in key]:
+        vps.answers[key] = (1, "", "unknown flag: --dry-run")
+    seen = composeview.view(vps, vps.ref, "x")
+    assert (len(seen.differences), seen.problem, seen.untold) == (1, "", "unknown flag: --dry-run")
 
 
 # ── What the services get ───────────────────────────────────────────────────────────────────────────────────────────
@@ -173,5 +188,5 @@ def test_compose_is_asked_again_only_when_a_file_has_changed(vps: Vps, environme
 
 
 def test_what_compose_does_not_take_is_told_where_the_settings_are_read(vps: Vps, environment: Environment) -> None:
-    vps.answers = {"docker compose": (15, "", "env file /x/.env not found")}
+    vps.answers = {"docker compose version": "2.26", "docker compose": (15, "", "env file /x/.env not found")}
     assert "env file /x/.env not found" in settings(environment, ("A",)).problem
