@@ -32,6 +32,7 @@ class Engine:
     journal: Journal
     word: Callable[[], str]
     held: float = 0.0  # seconds that requests had to wait in the parking lot
+    quoted: Dict[str, List[str]] = field(default_factory=dict)  # last log lines that were told already
     began: float = field(default_factory=time.time)  # epoch, seconds: what was logged before tells nothing
 
     def execute(self) -> str:
@@ -163,9 +164,12 @@ class Engine:
         ill = [w for key, w in asked.items() if failure.evidence.get(key, "healthy") != "healthy"]
         chosen = ill or logs.failed(self.machine, step.action.about())
         lines = logs.last_lines(self.machine, chosen, self.began) if chosen else {}
+        fresh = {key: said for key, said in lines.items() if self.quoted.get(key) != said}
+        if fresh:  # what did not come up the first time may say the same on the way back
+            failure.args = (f"{failure}\n{logs.quoted(fresh)}",)
         if lines:
-            failure.args = (f"{failure}\n{logs.quoted(lines)}",)
             failure.evidence.update(error=str(failure), logs=lines)
+        self.quoted.update(lines)
 
     def _put_back_at_last(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
         """Put back, again and again where that fails, until the undo's deadline.

@@ -6,6 +6,7 @@ is what stands behind such a name, or before the @ of an address. The environmen
 
 from __future__ import annotations
 
+import itertools
 import json
 import pwd
 import re
@@ -82,7 +83,13 @@ def _last(machine: Machine, workload: Workload, since: float) -> List[str]:
         secrets = sorted(_secrets(machine, workload), key=len, reverse=True) if lines else []
     except (StepFailed, OSError, ValueError, LookupError):
         return []
-    return [masked(line, secrets) for line in lines]
+    return _once([masked(line, secrets) for line in lines])
+
+
+def _once(lines: List[str]) -> List[str]:
+    """The same line again and again, as of a unit that ends at once, only once."""
+    runs = [(line, len(list(same))) for line, same in itertools.groupby(lines)]
+    return [f"{line} (× {count})" if count > 1 else line for line, count in runs]
 
 
 def _native(machine: Machine, workload: Workload, since: float) -> List[str]:

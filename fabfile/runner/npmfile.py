@@ -174,18 +174,20 @@ def updated_file(text: str, domain: str, upstream: Upstream, old_advanced: str, 
 def mended_file(text: str, domain: str, upstream: Upstream, advanced: str) -> str:
     """A host's file with `advanced` in place of whatever stands where NPM pastes advanced_config.
 
-    For a host without custom locations only: those stand there, too. Raises Drift as `updated_file` does.
+    For a host without custom locations only: those stand there, too. What a script has put in directly before
+    `location /` goes with it. Raises Drift as `updated_file` does.
     """
     server = server_block(text, domain)
     start = _advanced_at(text, server, domain)
-    roots = [
-        location.start - len(_BEFORE_ROOT)
-        for location in server.find("location", "/")
-        if text[: location.start].endswith(_BEFORE_ROOT)
-    ]
-    if not roots or roots[-1] < start:
+    roots = [root.start for root in server.find("location", "/") if text[: root.start].endswith("\n  ")]
+    pasted = [root - len(_BEFORE_ROOT) for root in roots if text[:root].endswith(_BEFORE_ROOT)]
+    if pasted and pasted[-1] >= start:
+        return _edited(text, server, domain, upstream, (start, pasted[-1]), advanced)
+    if len(roots) != 1 or roots[0] < start:
         raise Drift(f"{domain}: its file has no `location /` where NPM writes it")
-    return _edited(text, server, domain, upstream, (start, roots[-1]), advanced)
+    whole = splice(text, [(start, roots[0], advanced + _BEFORE_ROOT)])
+    server = server_block(whole, domain)
+    return _edited(whole, server, domain, upstream, (start, start + len(advanced)), advanced)
 
 
 def _edited(

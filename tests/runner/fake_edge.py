@@ -7,6 +7,7 @@ only the commands that the real one is asked, anything else is an error. What it
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -127,6 +128,26 @@ class FakeEdge(Machine):
                 " WHERE id = ?",
                 (upstream.host, upstream.port, number),
             )
+        self.restart()
+
+    def script(self, page: Upstream, api: Upstream, prefixes: tuple[str, ...]) -> None:
+        """Point the app's name as that script does: its own block in the row, and one more in the file, indented."""
+        block = old_block(prefixes, api, "(/|$)")
+        with self.database() as connection:
+            connection.execute(
+                "UPDATE proxy_host SET forward_host = ?, forward_port = ?, advanced_config = ? WHERE id = 1",
+                (page.host, page.port, block),
+            )
+        path = self.conf / "1.conf"
+        text = re.sub(r'(?m)^(\s*set \$server\s+)".*";', rf'\g<1>"{page.host}";', path.read_text(), count=1)
+        text = re.sub(r"(?m)^(\s*set \$port\s+)\d+;", rf"\g<1>{page.port};", text, count=1)
+        rendered = "\n".join(f"  {line}" if line else line for line in block.splitlines()) + "\n"
+        pattern = re.compile(r"^  location ~ \^/\(.*?^  }\n?", re.M | re.S)
+        if pattern.search(text):
+            text = pattern.sub(lambda _: rendered, text, count=1)
+        else:
+            text = text.replace("  location / {", f"{rendered}\n  location / {{", 1)
+        path.write_text(text)
         self.restart()
 
     def rows(self) -> list[tuple[Any, ...]]:

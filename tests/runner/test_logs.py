@@ -13,7 +13,7 @@ from fabfile.runner import engine, health, logs
 from fabfile.runner.actions.units import Start
 from fabfile.runner.facts import Health, Workload
 from fabfile.runner.logs import LINES, last_lines, masked
-from fabfile.runner.model import NoUndo, Plan, Step
+from fabfile.runner.model import NoUndo, Plan, Step, Undo
 from fabfile.runner.probes import Healthy
 
 from .recorder import Recorder
@@ -42,6 +42,11 @@ def test_a_users_unit_is_found_by_that_user_since_the_plan_began(machine: Record
     (call,) = machine.said("journalctl")
     assert "--since=@1700000000" in call and f"--lines={LINES}" in call
     assert call[-2] == "_SYSTEMD_USER_UNIT=flow-api.service" and call[-1].startswith("_UID=")
+
+
+def test_one_line_again_and_again_is_shown_once(machine: Recorder) -> None:
+    machine.answers["journalctl"] = "a\nno\nno\nno\nb\n"
+    assert last(machine, API) == ["a", "no (× 3)", "b"]
 
 
 def test_where_the_app_said_nothing_systemd_is_heard(tmp_path: Path) -> None:
@@ -150,6 +155,19 @@ def test_a_failed_step_quotes_those_that_failed_in_message_and_evidence(
     assert failed["logs"] == {"native/api": ["boom", "at index.ts:3"]}
     why = world.events(plan)[-1]["evidence"]["why"]
     assert why == failed["error"] and why.endswith("native/api logged last:\n  boom\n  at index.ts:3")
+
+
+def test_the_same_words_are_not_quoted_again_on_the_way_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdicts = {"native/api": Health("api", "native", False, "unit is failed", hopeless=True)}
+    monkeypatch.setattr("fabfile.runner.probes.healthy", lambda *_: verdicts)
+    monkeypatch.setattr(engine, "once_settled", lambda *_: {})
+    monkeypatch.setattr(logs, "last_lines", said({"native/api": ["boom"]}, []))
+    probe = (Healthy((API,)),)
+    step = Step("start", world.step("a").action, Undo(verify=probe, deadline=0.0), verify=probe, deadline=0.0)
+    plan = Plan("test", (step,), id="p1")
+    assert world.execute(plan)[0] == "stuck"
+    last = world.events(plan)[-1]["evidence"]
+    assert "boom" in last["why"] and "boom" not in last["error"]
 
 
 def test_a_unit_that_does_not_even_start_is_quoted_and_those_that_do_are_not(

@@ -265,6 +265,21 @@ def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(e
     assert edge.rows()[1:] == rows[1:]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_the_apps_own_script_has_left_is_understood(edge: FakeEdge, times: int) -> None:
+    """It puts a second block behind ours, which nginx never comes to: pages move, and the API's routes stay."""
+    carry_out(edge, point(edge))
+    for _ in range(times):
+        edge.script(Upstream("web", 3000), Upstream("api", 4000), ROUTES)
+    fact = facts_of(edge, point(edge)).edge["hosts"][DOMAIN]
+    assert (str(fact.upstream), str(fact.route_upstream)) == ("web:3000", str(API)) and fact.drift
+    carry_out(edge, point(edge))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    block = managed_block(ROUTES, API)
+    assert (edge.conf / "1.conf").read_text() == HostShape(WEB, block, (DOMAIN,)).render()
+    assert npmrows.live_rows(edge.ref.database)[0].advanced == block
+
+
 def test_drift_behind_custom_locations_cannot_be_mended_by_files(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET advanced_config = 'a b;', locations = '[{}]' WHERE id = 1")
