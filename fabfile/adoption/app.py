@@ -114,8 +114,10 @@ def _env_file(draft: Draft, scene: Scene) -> None:
         draft.propose("app.env_file", path, "the checkout has no .env of its own, so native reads Docker's")
     else:
         draft.ask("app.env_file", "the file with the app's settings; neither the checkout nor Compose has one")
-    if own and docker and own.path != docker.path and scene.project.differing:
-        names = ", ".join(scene.project.differing)
+    settled = {path[-1] for path in draft.below(("runtimes", "native", "overrides"))}
+    differing = [name for name in scene.project.differing if name not in settled]
+    if own and docker and own.path != docker.path and differing:
+        names = ", ".join(differing)
         draft.note(
             "runtimes.native.overrides",
             f"These variables differ between {docker.path}, which Docker reads, and {own.path}: {names}. What native "

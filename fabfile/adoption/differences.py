@@ -11,6 +11,7 @@ from fabfile.adoption.draft import ASKED, FOUND, Draft
 from fabfile.adoption.drafting import Login, drafted
 from fabfile.adoption.scene import Choice, Scene
 from fabfile.adoption.services import durables_by_service
+from fabfile.adoption.streams import events, limited
 from fabfile.inventory import Site, absolute, tree
 from fabfile.runner.adoption.found import Adoption
 
@@ -83,8 +84,11 @@ def _entries(site: Site, scene: Scene) -> Iterator[Difference]:
     """Services and streams that are there and not in the inventory, or the other way round."""
     services = {name for name, box in scene.services.items() if not box.by_profile}
     yield from _apart("services", services, set(site.services), "the project has no service")
-    if not scene.project.jetstream.problem:
-        yield from _apart("streams", set(scene.project.jetstream.streams), set(site.streams), "JetStream has none")
+    if scene.project.jetstream.problem:
+        return
+    there, written = events(scene.project.jetstream), set(site.streams)
+    needed = {name for name, stream in there.items() if limited(stream)}
+    yield from _apart("streams", needed | (written & set(there)), written, "JetStream has none")
 
 
 def _apart(table: str, there: set[str], written: set[str], gone: str) -> Iterator[Difference]:

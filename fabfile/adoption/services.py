@@ -160,7 +160,9 @@ def _health(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None
         chosen = shipped if shipped in good else good[0]
         draft.propose(path, chosen, f"GET {chosen} answers {box.answers[chosen]}")
     elif shipped:
-        draft.ship(path, shipped, "it was not asked")
+        draft.ship(
+            path, shipped, "its container answers nothing" if box.state == "running" else "its container is down"
+        )
     else:
         told = ", ".join(f"{asked} {said}" for asked, said in box.answers.items()) or "nothing answered"
         draft.ask(path, f"the path that answers 200 while it is well; asked: {told}")

@@ -9,10 +9,11 @@ from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene
 from fabfile.adoption.services import durables_by_service
 from fabfile.inventory import tree
-from fabfile.runner.appfacts import Stream
+from fabfile.runner.appfacts import JetStream, Stream
 
 _NANOSECONDS = 1_000_000  # in a millisecond
 _GREATEST = 2**63 - 1
+_STORES = ("KV_", "OBJ_")
 
 
 def fill(draft: Draft, scene: Scene) -> None:
@@ -20,6 +21,16 @@ def fill(draft: Draft, scene: Scene) -> None:
     _streams(draft, scene)
     _provider(draft, scene)
     _public(draft, scene)
+
+
+def events(found: JetStream) -> dict[str, Stream]:
+    """The streams that the app's events flow through: JetStream's own key-value and object stores are none."""
+    return {name: stream for name, stream in found.streams.items() if not name.startswith(_STORES)}
+
+
+def limited(stream: Stream) -> bool:
+    """Whether it has a limit of bytes, which the inventory would say."""
+    return 1 <= stream.max_bytes <= _GREATEST
 
 
 def _streams(draft: Draft, scene: Scene) -> None:
@@ -34,7 +45,7 @@ def _streams(draft: Draft, scene: Scene) -> None:
     draft.drop(("streams",))
     draft.note("streams", f"As the running NATS ({found.runtime}) has them. Which variable sets an age is as shipped.")
     order = [*shipped, *sorted(found.streams)]
-    for name, stream in sorted(found.streams.items(), key=lambda item: order.index(item[0])):
+    for name, stream in sorted(events(found).items(), key=lambda item: order.index(item[0])):
         _stream(draft, scene, name, stream, shipped)
     gone = [name for name in shipped if name not in found.streams]
     if gone:
@@ -48,7 +59,7 @@ def _streams(draft: Draft, scene: Scene) -> None:
 
 def _stream(draft: Draft, scene: Scene, name: str, stream: Stream, shipped: Mapping[str, Mapping[str, object]]) -> None:
     at, known = ("streams", name), shipped.get(name, {})
-    if stream.max_bytes < 1 or stream.max_bytes > _GREATEST:
+    if not limited(stream):
         draft.note("streams", f"{name} is left out: it has no limit of bytes to compare.")
         return
     variable = known.get("max_age_env") or _variable(scene, stream)
@@ -68,7 +79,7 @@ def _limit(draft: Draft, scene: Scene, at: tree.Path, there: int, known: Mapping
     if variable:
         draft.ship((*at, "max_bytes_env"), variable)
     if own and any(variable in box.variables for box in scene.services.values()):
-        draft.ship((*at, "max_bytes"), own, f"{variable} sets another one, {there} in the running NATS")
+        draft.ship((*at, "max_bytes"), own, f"{variable} is set, and the running NATS has {there}")
     else:
         said = "" if own in (None, there) else f"; {own} bytes as shipped"
         draft.found((*at, "max_bytes"), there, f"the running NATS{said}")

@@ -99,6 +99,13 @@ def test_a_stream_without_a_limit_is_no_missing_one(site: Site, facts: Adoption)
     assert keys(site, vps.with_project(facts, site, jetstream=JetStream("docker", streams))) == []
 
 
+@pytest.mark.parametrize(("name", "limit"), [("KV_control", 10), ("SCRATCH", -1)])
+def test_a_store_and_a_stream_without_a_limit_need_no_table(name: str, limit: int, site: Site, facts: Adoption) -> None:
+    streams = dict(facts.projects[site.runtimes.docker.project].jetstream.streams)
+    streams[name] = dataclasses.replace(streams["ALERTS"], max_bytes=limit, consumers={})
+    assert keys(site, vps.with_project(facts, site, jetstream=JetStream("docker", streams))) == []
+
+
 def test_without_jetstream_nothing_is_said_of_streams(site: Site, facts: Adoption) -> None:
     down = vps.with_project(facts, site, jetstream=JetStream("docker", problem="no answer"))
     different, unseen = differences(site, down, inventories.WRITTEN)

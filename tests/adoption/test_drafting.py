@@ -103,7 +103,8 @@ def test_the_adapter_that_runs_goes_on_natively(site: Site, facts: Adoption, tmp
 
 def test_what_differs_between_the_env_files_is_named_and_never_told(facts: Adoption) -> None:
     text = written(facts)
-    assert "NATS_URL" in text.partition("[runtimes.native.overrides]")[0].rpartition("[")[2]
+    told = text.partition("[runtimes.native.overrides]")[0].rpartition("These variables differ")[2]
+    assert "LOG_LEVEL" in told and "NATS_URL" not in told  # which an override settles
     assert "SECRET_KEY" not in text
 
 

@@ -69,7 +69,7 @@ def project(site: Site) -> Project:
             EnvFile(f"{docker.directory}/.env", ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
             EnvFile(app.env_file, ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
         ),
-        differing=("NATS_URL",),
+        differing=("LOG_LEVEL", "NATS_URL"),
         jetstream=jetstream(site),
     )
 
