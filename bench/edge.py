@@ -38,7 +38,6 @@ from fabfile.lab.machine import Lab
 
 T = TypeVar("T")
 BARE = 3  # how often the bare hand-over is measured; odd, so that there is a median
-STARVED = {"web_cost": "18", "web_warmup": "3"}
 SETTLE = 5.0  # seconds after each part: what it broke may show late, and the next one is to begin as this one did
 
 
@@ -122,16 +121,16 @@ def _choices(options: argparse.Namespace) -> Choices:
     """The lab to measure on; a web app that costs nothing tells little of a starved one."""
     slow = {"web_cost": options.web_cost, "web_warmup": options.web_warmup}
     if options.cpus:
-        slow = {name: value or STARVED[name] for name, value in slow.items()}
+        slow = {name: value or usual for (name, value), usual in zip(slow.items(), ("18", "3"), strict=True)}
     return Choices.of(**slow, no_nats_monitoring=options.no_nats_monitoring)
 
 
 @contextlib.contextmanager
 def _lab(name: str, choices: Choices) -> Iterator[Lab]:
-    """The lab of that name; one that was not up before is not up afterwards."""
+    """The lab of that name: as it is, if it is up; one that was not up before is not up afterwards."""
     lab = Lab(name)
     found = lab.running
-    lab.up(None if choices == Choices() else choices)
+    lab.up(None if found or choices == Choices() else choices)
     try:
         yield lab
     finally:
@@ -150,13 +149,15 @@ def _door(lab: Lab) -> Door:
 
 
 def _questions(site: Site) -> tuple[Question, ...]:
-    """What the lab's app answers in both runtimes; POST it takes at one path, which its first edge did not know."""
+    """What the app answers in both runtimes; lookups at the API's own name, for the lab's first edge knows none."""
     app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header or ""
+    route = site.public.routes.get("prints", f"/{site.edge.api_prefixes[0]}")
+    posts = [lookup for lookup in site.public.lookups.values() if lookup.body][:1]
     return (
         Question("page", app, site.web.health or "/", header=header),
         Question("API", api, site.api.health or "/", header=header),
-        Question("API route", app, "/prints/", header=header),
-        Question("POST to API", api, "/lookup", "POST", b'{"symbol": "SPY"}', header),
+        Question("API route", app, route, header=header),
+        *(Question("POST to API", api, post.path, "POST", (post.body or "").encode(), header) for post in posts),
     )
 
 
