@@ -78,6 +78,8 @@ def checkout(tmp_path: Path) -> Path:
     (app / "deployment/docker").mkdir(parents=True)
     (app / "deployment/docker/docker-compose.yml").write_text("services: {}\n")
     (app / "node_modules").mkdir()
+    for name in (".env", "deployment/docker/.env"):
+        (app / name).touch()
     subprocess.run(["git", "init", "--quiet", str(app)], check=True)
     return app
 
@@ -92,6 +94,8 @@ def test_a_checkout_that_has_everything_passes(checkout: Path) -> None:
         (".git", "there is no .git in it", "a clone"),
         ("deployment/docker/docker-compose.yml", "there is no Compose file", "--inventory FILE"),
         ("node_modules", "has no node_modules", "bun install --frozen-lockfile"),
+        (".env", "there is no env file", "--env FILE"),
+        ("deployment/docker/.env", "there is no env file", "--docker-env FILE"),
     ],
 )
 def test_what_is_missing_is_named_with_its_cure(checkout: Path, missing: str, said: str, cure: str) -> None:

@@ -54,6 +54,14 @@ def check(choices: Choices) -> None:
             f"{app} has no node_modules, and the lab has no network to install them",
             next_step=f"In the checkout, run: bun {' '.join(_quoted(word) for word in site.app.install_argv)}",
         )
+    docker = str(site.runtimes.docker.env_file)
+    for given, path, option in (
+        (choices.env, str(site.app.env_file), "env"),
+        (choices.docker_env, docker, "docker-env"),
+    ):
+        lies = app / Path(path).relative_to(site.app.checkout)
+        if not given and not lies.is_file():
+            raise UsageError(f"there is no env file {lies}", next_step=f"Name one with --{option} FILE.")
 
 
 def furnish(guest: Guest, site: Site, choices: Choices) -> None:
@@ -87,11 +95,9 @@ def _plant(guest: Guest, site: Site, choices: Choices) -> None:
     guest.unpack(Path(choices.app), checkout, owner=user)
     guest.run(["sudo", "-u", user, "sh", "-c", f"cd '{checkout}' && {GIT}"])
     owner = f"{user}:{site.app.group}"
-    if choices.env:
-        guest.write(str(site.app.env_file), Path(choices.env).read_bytes(), owner=owner, mode=0o600)
-    if choices.docker_env:
-        path = f"{site.runtimes.docker.directory}/.env"
-        guest.write(path, Path(choices.docker_env).read_bytes(), owner=owner, mode=0o600)
+    for given, path in ((choices.env, site.app.env_file), (choices.docker_env, site.runtimes.docker.env_file)):
+        if given:
+            guest.write(str(path), Path(given).read_bytes(), owner=owner, mode=0o600)
 
 
 def _compose_file(site: Site) -> Path:

@@ -11,7 +11,7 @@ def web(guest: Guest, site: Site, choices: Choices) -> None:
     """Tell the web app of both runtimes, by the env file that each reads, and start Docker's again with it."""
     docker = site.runtimes.docker
     lines = f"LAB_WEB_WARMUP_SECONDS={choices.web_warmup:g}\nLAB_WEB_COST_MS={choices.web_cost:g}\n"
-    for path in (str(site.app.env_file), f"{docker.directory}/.env"):
-        guest.run(["sh", "-c", 'cat >>"$0"', path], stdin=lines)
+    for path in (site.app.env_file, docker.env_file):
+        guest.run(["sh", "-c", 'cat >>"$0"', str(path)], stdin=lines)
     compose = f"docker compose -p {docker.project} -f {docker.file}"
     guest.run(f"cd {docker.directory} && {compose} up --detach --no-deps {site.web.name}", timeout=300)

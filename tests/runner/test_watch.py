@@ -17,6 +17,7 @@ from fabfile.runner.ops import read_journal
 from fabfile.runner.watch import EVERY, Watcher, request
 
 from .servers import certificate, page, says, serving, trickle
+from .test_parking import eventually
 
 NAME = "flow.example.test"
 
@@ -25,7 +26,7 @@ def stays_open(line: Any) -> None:
     """Answers in full and keeps the connection, though it was asked to close it."""
     line.recv(4096)
     line.sendall(page())
-    time.sleep(2)
+    time.sleep(60)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,11 @@ def watch(port: int, timeout: float = 2.0) -> Watch:
 
 def test_without_an_outage_nothing_is_journaled(tls: Any, journal: Journal, tmp_path: Path) -> None:
     with serving(says(page()), context=tls) as port:
+        began = time.monotonic()
         with Watcher((watch(port),), journal) as watcher:
-            time.sleep(0.6)
+            assert eventually(lambda: watcher.felt()["app"]["requests"] >= 4)
         felt = watcher.felt()["app"]
-    assert 4 <= felt["requests"] <= 0.6 / EVERY + 2
+    assert felt["requests"] <= (time.monotonic() - began) / EVERY + 2
     assert (felt["failures"], felt["outage_ms"]) == (0, 0)
     assert read_journal(tmp_path) == []
 
@@ -58,17 +60,21 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     with serving(says(page()), context=tls) as port:
         watcher = Watcher((watch(port),), journal)
         watcher.__enter__()
-        time.sleep(0.4)
-    away = time.monotonic()
+        assert eventually(lambda: watcher.felt()["app"]["requests"] >= 2)
+        away = time.monotonic()
+    assert eventually(lambda: watcher.felt()["app"]["failures"] >= 1)
+    seen = time.monotonic()
     time.sleep(0.8)
+    assert eventually(lambda: watcher.felt()["app"]["failures"] >= 3)
+    back = time.monotonic()
     with serving(says(page()), port, tls):
-        lasted = time.monotonic() - away
-        time.sleep(0.6)
+        assert eventually(lambda: bool(read_journal(tmp_path)))
+        over = time.monotonic()
         told = read_journal(tmp_path)
         watcher.__exit__(None, None, None)
     (outage,) = told
     assert outage["step"] is None and outage["evidence"]["watch"] == "app" and outage["evidence"]["over"]
-    assert outage["evidence"]["lasted_ms"] == pytest.approx(lasted * 1000, abs=350)
+    assert (back - seen) * 1000 - 1 <= outage["evidence"]["lasted_ms"] <= (over - away) * 1000 + 1
     felt = watcher.felt()["app"]
     assert felt["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
     assert felt["outage_ms"] == outage["evidence"]["lasted_ms"]
@@ -83,7 +89,9 @@ def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, m
     monkeypatch.setattr(watching, "MOST", 1)
     with serving(says(page()), context=tls) as port:
         with Watcher((watch(port),), journal) as watcher:
-            time.sleep(watching.SLICE + 0.3)
+            time.sleep(watching.SLICE)
+            asked = watcher.felt()["app"]["requests"]
+            assert eventually(lambda: watcher.felt()["app"]["requests"] > asked + 1)
         felt = watcher.felt()["app"]
     ((counted, _, _),) = felt["over_time"]
     assert 0 < counted < felt["requests"]
@@ -91,7 +99,7 @@ def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, m
 
 def test_an_outage_that_did_not_end_is_told_as_such(tls: Any, journal: Journal, tmp_path: Path) -> None:
     with serving(says(page(502)), context=tls) as port, Watcher((watch(port),), journal) as watcher:
-        time.sleep(0.4)
+        assert eventually(lambda: watcher.felt()["app"]["failures"] >= 2)
     (outage,) = read_journal(tmp_path)
     assert not outage["evidence"]["over"] and set(outage["evidence"]["errors"]) == {"answered 502"}
     assert watcher.felt()["app"]["failures"] == watcher.felt()["app"]["requests"]
@@ -111,9 +119,9 @@ def test_a_journal_that_fails_stops_no_measuring(tls: Any, monkeypatch: pytest.M
             line.sendall(page(next(answers)))
 
     with serving(flapping, context=tls) as port, Watcher((watch(port),), journal) as watcher:
-        time.sleep(1.0)
+        assert eventually(lambda: watcher.felt()["app"]["requests"] >= 6)
     felt = watcher.felt()["app"]
-    assert felt["requests"] >= 6 and felt["failures"] >= 3 and felt["outage_ms"] > 0
+    assert felt["failures"] >= 3 and felt["outage_ms"] > 0
 
 
 def test_in_a_hold_two_wait_and_no_more_and_the_longest_wait_is_the_hold(tls: Any, journal: Journal) -> None:
@@ -190,14 +198,14 @@ def test_what_users_got_lately_is_told_in_figures(tls: Any, journal: Journal) ->
         (says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhi"), "IncompleteRead"),
         (stays_open, ""),
         (trickle, "never ends"),
-        (lambda line: time.sleep(2), "timed out"),
+        (lambda line: time.sleep(60), "timed out"),
     ],
 )
 def test_one_request_never_raises_and_ends_in_time(tls: Any, talk: Any, error: str) -> None:
     with serving(talk, context=tls) as port:
         started = time.monotonic()
-        said = request(watch(port, 0.5))
-        assert time.monotonic() - started < 2
+        said = request(watch(port, 3))
+        assert time.monotonic() - started < 30, "else it is a minute, or without end"
     assert error in said and bool(said) == bool(error), said
 
 
@@ -212,5 +220,4 @@ def test_leaving_ends_every_thread(tls: Any, journal: Journal) -> None:
         with Watcher((watch(port), watch(1)), journal):
             time.sleep(0.1)
             raise KeyError("a fault of ours")
-    time.sleep(0.2)
-    assert threading.active_count() <= before + 1
+    assert eventually(lambda: threading.active_count() <= before + 1)
