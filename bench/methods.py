@@ -87,8 +87,8 @@ class ByHand:
         self._run(["cp", self._site.edge.database, *self._edge_files, folder])
 
     def bare(self, to: str) -> Timing:
-        """Stop and start, nothing else: the edge keeps pointing where it pointed."""
-        return self._over(to, between=lambda: None)
+        """Stop and start, nothing else: the edge keeps pointing where it pointed, and no health check is waited for."""
+        return self._over(to, between=lambda: None, bare=True)
 
     def original(self, to: str) -> Timing:
         """As the original's scripts: the edge is restarted with rewritten files, at the end or before Docker starts."""
@@ -98,13 +98,13 @@ class ByHand:
         self._switch(to)
         return timing
 
-    def _over(self, to: str, between: Callable[[], None]) -> Timing:
+    def _over(self, to: str, between: Callable[[], None], *, bare: bool = False) -> Timing:
         began = time.monotonic()
         self._stop("docker" if to == "native" else "native")
         stopped = time.monotonic()
         self._hand(to)
         between()
-        self._start(to)
+        self._start(to, bare)
         started = time.monotonic()
         self._await(to)
         return Timing(stopped - began, started - stopped, time.monotonic() - started)
@@ -117,8 +117,12 @@ class ByHand:
             self._run([*self._user, "stop", *self._units])
             self._run(["systemctl", "stop", *self._server_units])
 
-    def _start(self, runtime: str) -> None:
-        if runtime == "docker":
+    def _start(self, runtime: str, bare: bool) -> None:
+        """By hand Docker is `compose up`, which waits for the app's own health checks, half a minute apart."""
+        if runtime == "docker" and bare:
+            project = self._site.runtimes.docker.project
+            self._run(["docker", "start", *(f"{project}-{name}-1" for name in (*self._servers, *self._services))])
+        elif runtime == "docker":
             self._run([*self._compose, "up", "--detach"])
         else:
             self._run(["systemctl", "start", *self._server_units])
