@@ -21,6 +21,7 @@ def fill(draft: Draft, scene: Scene) -> None:
     _docker(draft, scene)
     _snapshot(draft, scene)
     _scripts(draft, scene)
+    _units(draft, scene)
 
 
 def _scripts(draft: Draft, scene: Scene) -> None:
@@ -29,6 +30,14 @@ def _scripts(draft: Draft, scene: Scene) -> None:
     if shipped:
         there = [path for path in shipped if path in scene.project.work.paths]
         draft.ship("app.shell_scripts", there, "those that the checkout has")
+
+
+def _units(draft: Draft, scene: Scene) -> None:
+    """Native units that somebody installed before."""
+    names = {str(server.get("unit")) for server in scene.shipped.get("infra", {}).values()}
+    there = [*(unit for name, unit in scene.facts.units.items() if name in names), *scene.project.work.units]
+    told = ", ".join(f"{unit.name} ({unit.active}, {unit.enabled})" for unit in there)
+    draft.note("runtimes.native", f"Units of ours that are there already: {told or 'none'}.")
 
 
 def below(base: str, path: str) -> str:

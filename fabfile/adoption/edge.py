@@ -86,6 +86,8 @@ def _domains(draft: Draft, scene: Scene) -> None:
         ("edge.app_domain", scene.app, scene.web_service, "web_host"),
         ("edge.api_domain", scene.api, scene.api_service, "api_host"),
     ):
+        if lead and lead.host.problem:
+            draft.note("edge", f"NPM's host {lead.host.id}: {lead.host.problem}")
         if lead is None:
             draft.ask(key, scene.problems.get(key, "no host of Nginx Proxy Manager leads to it"))
         else:

@@ -29,6 +29,8 @@ def fill(draft: Draft, scene: Scene) -> None:
         if kind in ("web", "api"):
             _served(draft, scene, name, box, known, parked)
         _durables(draft, scene, name, owners.get(name, []), known)
+        if box.count > 1:
+            draft.note(("services", name), f"In Docker it runs {box.count} times, natively once.")
     for name in [name for name in scene.shipped.get("services", {}) if scene.known and name not in scene.services]:
         draft.drop(("services", name))
         draft.note("services", f"{name} is left out: the project has no container of it.")
@@ -93,6 +95,7 @@ def _start(draft: Draft, scene: Scene, name: str, box: Box, kind: str, known: Ma
         draft.propose((*at, "directory"), start.directory, f"its container's own command{inside}")
         draft.propose((*at, "argv"), argv, f"its container's own command{inside}")
         _build(draft, name, start, kind, known)
+        _stop(draft, name, box, known)
 
 
 def _as_shipped(draft: Draft, scene: Scene, name: str, known: Mapping[str, Any]) -> None:
@@ -113,9 +116,15 @@ def _build(draft: Draft, name: str, start: StartFound, kind: str, known: Mapping
         for key in ("build_timeout", "build_env"):
             if key in known:
                 draft.ship((*at, key), known[key])
-    for key in ("stop_signal", "stop_timeout", "unit"):
+
+
+def _stop(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None:
+    """How it is stopped: as shipped, else as its container is."""
+    for key, there in (("stop_signal", box.stop_signal), ("stop_timeout", box.stop_timeout), ("unit", "")):
         if key in known:
-            draft.ship((*at, key), known[key])
+            draft.ship(("services", name, key), known[key])
+        elif there and not known:
+            draft.propose(("services", name, key), there, "its container's own")
 
 
 def _only_inside(start: StartFound, box: Box) -> bool:

@@ -130,6 +130,18 @@ def test_a_service_that_nobody_knows_is_taken_with_its_containers_command(
     assert found.services["extra"].kind == "worker" and found.services["extra"].argv == ("src/index.ts",)
 
 
+def test_what_is_noteworthy_stands_before_its_table(site: Site, facts: Adoption) -> None:
+    app, *others = facts.edges[0].hosts
+    work = facts.projects[site.runtimes.docker.project].work
+    there = vps.with_box(facts, site, "compute", count=2)
+    there = vps.with_project(there, site, work=dataclasses.replace(work, units=(vps.unit("islandflow-api.service"),)))
+    there = vps.with_hosts(there, dataclasses.replace(app, problem="its file has 2 server blocks"), *others)
+    text = written(there)
+    assert "In Docker it runs 2 times, natively once." in text
+    assert "Units of ours that are there already: islandflow-api.service (inactive, disabled)." in text
+    assert "NPM's host 1: its file has 2 server blocks" in text
+
+
 def test_natives_parking_port_gives_way_to_whoever_is_there(facts: Adoption, site: Site, tmp_path: Path) -> None:
     assert site.web.parking_port
     busy = dataclasses.replace(facts, listening=(site.web.parking_port,))
@@ -303,6 +315,12 @@ def test_addresses_in_a_containers_command_become_placeholders(site: Site, stran
     text = written(vps.with_box(stranger, site, "pages", start=start))
     web = tomllib.loads(text)["services"]["pages"]
     assert web["argv"] == ["x", "serve", "-H", "{bind}", "-p", "{port}"] and web["build_argv"] == ["run", "build"]
+
+
+def test_a_service_is_stopped_as_its_container_is(site: Site, stranger: Adoption) -> None:
+    text = written(vps.with_box(stranger, site, "feed", stop_signal="SIGINT", stop_timeout=25))
+    feed = tomllib.loads(text)["services"]["feed"]
+    assert (feed["stop_signal"], feed["stop_timeout"]) == ("SIGINT", 25)
 
 
 def test_a_command_that_is_not_buns_is_asked_for(site: Site, stranger: Adoption, tmp_path: Path) -> None:

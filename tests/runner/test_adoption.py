@@ -43,7 +43,6 @@ def container(**given: Any) -> dict[str, Any]:
         "State": {"Status": "running", "Pid": 0},
         "Config": {**config, **given},
         "HostConfig": {
-            "RestartPolicy": {"Name": "unless-stopped"},
             "PortBindings": {"4000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "4000"}]},
         },
         "NetworkSettings": {
@@ -58,7 +57,7 @@ def container(**given: Any) -> dict[str, Any]:
 
 def test_a_container_says_what_it_is_called_and_where_it_is_published() -> None:
     box = containers.box(container())
-    assert (box.service, box.name, box.restart) == ("api", "app-api-1", "unless-stopped")
+    assert (box.service, box.name) == ("api", "app-api-1")
     assert box.aliases["npm-shared"] == ("api", "app-api-1") and box.networks["npm-shared"] == "172.18.0.3"
     assert box.published == {"4000/tcp": "127.0.0.1:4000"} and box.exposed == (4000,)
     assert box.mounts[0].owner == "0:0"

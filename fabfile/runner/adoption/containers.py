@@ -48,7 +48,6 @@ def box(item: Dict[str, Any], shown: Sequence[str] = ()) -> Box:
         name=name,
         image=str(config.get("Image") or ""),
         state=str(state.get("Status") or ""),
-        restart=str((host.get("RestartPolicy") or {}).get("Name") or ""),
         networks={key: str((value or {}).get("IPAddress") or "") for key, value in networks.items()},
         aliases={key: _aliases(item, value or {}, name) for key, value in networks.items()},
         mounts=tuple(_mount(mount) for mount in item.get("Mounts") or ()),

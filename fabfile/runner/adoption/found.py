@@ -54,7 +54,6 @@ class Box:
     name: str = ""  # empty: there is no container
     image: str = ""
     state: str = ""
-    restart: str = ""
     count: int = 1  # containers of the service
     networks: Dict[str, str] = field(default_factory=dict)  # name → address, which a stopped one has not
     aliases: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # network → names that it has there
