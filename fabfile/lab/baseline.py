@@ -13,7 +13,7 @@ from pathlib import Path
 from fabfile import inventory
 from fabfile.lab import site
 from fabfile.lab.cache import Cached, cached, digest, tree
-from fabfile.lab.edge import seed
+from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
 from fabfile.lab.paths import ASSETS, LabError, Unfit, say
 from fabfile.lab.root import root
@@ -172,14 +172,7 @@ def _start_edge(guest: Guest, names: Sequence[str], folder: Path) -> None:
     guest.run(f"{compose} up --detach")
     ready = f"until sqlite3 -readonly {database} 'SELECT count(*) FROM proxy_host'; do sleep 0.1; done"
     guest.run(["timeout", "120", "sh", "-c", ready], timeout=130)
-    guest.run(f"{compose} stop")
-    rows = seed.hosts(*names)
-    guest.run(["sqlite3", "-bail", database], stdin=seed.statements(rows))
-    with tempfile.TemporaryDirectory() as scratch:
-        seed.write_files(Path(scratch), rows)
-        (folder / "ca.pem").write_bytes(seed.certify(Path(scratch), names))
-        guest.unpack(Path(scratch), f"{NPM_ROOT}/data", owner="root")
-    guest.run(f"{compose} up --detach")
+    (folder / "ca.pem").write_bytes(hosts.plant(guest, NPM_ROOT, names))
 
 
 def _edge_image(guest: Guest) -> str:

@@ -184,7 +184,7 @@ class Lab:
         self.guest.boot(spec, [base.lock.fileno(), root.lock.fileno()])
         self.guest.await_boot()
         if choices.app:
-            own.furnish(self.guest, self._site, choices)
+            own.furnish(self.guest, self._site, choices, self.folder)
         else:
             if choices.web_warmup or choices.web_cost:
                 slow.web(self.guest, self._site, choices)

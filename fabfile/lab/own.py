@@ -9,8 +9,9 @@ from fabfile import inventory
 from fabfile.errors import UsageError
 from fabfile.inventory import Site
 from fabfile.lab import images
-from fabfile.lab.baseline import CHECKOUT, ORIGIN
+from fabfile.lab.baseline import CHECKOUT, NPM_ROOT, ORIGIN
 from fabfile.lab.choices import Choices
+from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
 from fabfile.lab.images import Compose
 from fabfile.lab.paths import say
@@ -64,14 +65,20 @@ def check(choices: Choices) -> None:
             raise UsageError(f"there is no env file {lies}", next_step=f"Name one with --{option} FILE.")
 
 
-def furnish(guest: Guest, site: Site, choices: Choices) -> None:
-    """Have the operator's app up in Docker on a lab that is up with its own; what that one had is gone."""
+def furnish(guest: Guest, site: Site, choices: Choices, folder: Path) -> None:
+    """Have the operator's app up in Docker on a lab that is up with its own; what that one had is gone.
+
+    `folder` is the lab's, where the authority lies that signed the edge's certificate.
+    """
     say(f"taking the lab's own app away for {choices.app}")
     checkout = str(site.app.checkout)
     _clear(guest, site)
     _plant(guest, site, choices)
     docker = site.runtimes.docker
     compose = Compose(guest, str(docker.directory), str(Path(docker.file).name), docker.project)
+    names = [str(site.edge.app_domain), str(site.edge.api_domain)]
+    if names != hosts.names(guest, NPM_ROOT):
+        (folder / "ca.pem").write_bytes(hosts.plant(guest, NPM_ROOT, names))
     say("having the images that the Compose file names")
     images.make(compose, checkout, choices.images)
     say("starting it")

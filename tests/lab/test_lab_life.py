@@ -17,7 +17,7 @@ from fabfile.lab.choices import Choices
 from fabfile.lab.machine import Lab, labs
 from tests.lab.conftest import Vps
 
-APP = "flow.deltaisland.io"
+APP, MINE = "flow.deltaisland.io", "mine.example.test"
 
 
 def test_reset_forgets_what_happened_and_keeps_the_way_in(vps: Vps) -> None:
@@ -64,18 +64,20 @@ def test_a_checkout_of_ones_own_is_handed_over_and_back(vps: Vps, tmp_path: Path
         subprocess.run(["tar", "-x", "-C", str(tmp_path)], stdin=packed.stdout, check=True)
     page = tmp_path / "apps/web/src/page.ts"
     page.write_text(page.read_text().replace('"Islandflow"', '"My own"'))
+    inventory = tmp_path / "mine.toml"
+    inventory.write_text(vps.lab.inventory.read_text().replace(APP, MINE))
     own = Lab(f"test-{os.getpid()}-own")
-    asked = Choices.of(app=str(tmp_path), inventory=str(vps.lab.inventory))
+    asked = Choices.of(app=str(tmp_path), inventory=str(inventory))
     try:
         own.up(asked)
         mine = Vps(own)
-        assert "<title>My own" in mine.get(APP, "/")[2]
+        assert "<title>My own" in mine.get(MINE, "/")[2]
         with pytest.raises(UsageError, match=f"is up already, as: lab.up --app {tmp_path}"):
             own.up(Choices.of(cpus="0.5"))
         mine.good("cutover")
-        assert "<title>My own" in mine.get(APP, "/")[2] and mine.status()["owner"] == "native"
+        assert "<title>My own" in mine.get(MINE, "/")[2] and mine.status()["owner"] == "native"
         mine.good("rollback", "--full")
-        assert "<title>My own" in mine.get(APP, "/")[2] and mine.status()["owner"] == "docker"
+        assert "<title>My own" in mine.get(MINE, "/")[2] and mine.status()["owner"] == "docker"
         assert str(tmp_path) in mine.tool("lab.status", door="inv").stdout
     finally:
         own.down()
