@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from fabfile import inventory
 from fabfile.errors import UsageError
 from fabfile.lab import images, own
 from fabfile.lab.choices import Choices
 from fabfile.lab.dockerfile import last_stage
 from fabfile.lab.paths import LabError
+from fabfile.lab.site import write_inventory
+from tests.inventories import REPOSITORY
 
 WEB = """# syntax=docker/dockerfile:1.7
 ARG BUN=1.3
@@ -215,3 +218,24 @@ def test_an_image_that_nothing_stands_in_for_is_named_with_the_option(capsys: py
     with pytest.raises(LabError, match="named by its digest"):
         made(Inside({"nats": {"image": "nats@sha256:0123"}}))
     assert made(Inside({"db": {"image": "postgres:17"}}), {"postgres": "lab/x"}).tags == {"postgres:17": "lab/x"}
+
+
+# ── The inventory of such a lab ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_inventory_of_ones_own_keeps_all_but_the_places(tmp_path: Path) -> None:
+    theirs = (REPOSITORY / "inventory.toml").read_text().replace("flow.deltaisland.io", "mine.example.test")
+    (tmp_path / "mine.toml").write_text(theirs.replace('user = "delta"', 'user = "somebody"'))
+    asked = Choices.of(app=str(tmp_path), inventory=str(tmp_path / "mine.toml"))
+    site = inventory.load(write_inventory(tmp_path, choices=asked), {})
+    project = inventory.load(REPOSITORY / "inventory.toml", {})
+    assert (site.edge.app_domain, site.edge.api_domain) == ("mine.example.test", "api.mine.example.test")
+    assert site.services == project.services and site.infra == project.infra
+    (host,) = site.hosts.values()
+    assert (str(host.address), host.user, site.app.user, site.origin) == ("127.0.0.1", "delta", "delta", "127.0.0.1")
+
+
+def test_without_monitoring_the_native_nats_has_no_port_for_it(tmp_path: Path) -> None:
+    for asked in (Choices.of(no_nats_monitoring=True), Choices.of(no_nats_monitoring=True, app=str(tmp_path))):
+        site = inventory.load(write_inventory(tmp_path, choices=asked), {})
+        assert site.infra.nats.monitor_port is None
