@@ -43,7 +43,7 @@ def stop(
 
 @task
 def check(c: Any, host: str = "", json: bool = False) -> None:
-    """Compare what Compose would run with the app's own file, and look for images and the workspace snapshot."""
+    """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(merge(survey.wanted(operation.site), Wanted(compose_view=True)))
     operation.checked("docker", composecheck.checks(operation.site, facts))
