@@ -54,7 +54,7 @@ def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
         bare = Facts(edge=edge_facts(fake, fake.ref))
         (step,) = edge.point(site, bare, runtime)
         assert isinstance(step.action, PointEdge)
-        action = dataclasses.replace(step.action, edge=fake.ref, seconds=0.1)
+        action = dataclasses.replace(step.action, edge=fake.ref, seconds=60.0)
         for host in action.hosts:
             fake.serve(upstream=host.upstream, header=runtime)
             if host.routes:

@@ -91,6 +91,13 @@ def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
     assert seen["/"].ok
 
 
+def test_however_little_time_there_is_each_is_asked_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a machine that is busy enough would fail whatever it is asked."""
+    monkeypatch.setattr(asking, "LEAST", LONG)
+    monkeypatch.setattr(asking, "GLANCE", 0.0)
+    assert all(seen.ok for seen in until_good(machine, {str(n): Server(0.2) for n in range(9)}, 0.0).values())
+
+
 def test_at_the_deadline_each_is_told_with_what_it_was_last(machine: Machine) -> None:
     began = time.monotonic()
     questions = {"/": Server(GOOD), "/ws": Server(Seen(False, "answers 502")), "/health": Server(30.0)}
