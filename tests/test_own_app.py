@@ -177,8 +177,10 @@ class Inside:
         elif text.startswith("docker tag"):
             _, _, ours, name = text.split()
             self.tags[name] = ours
-        elif "image inspect" in text:
+        elif "image inspect islandflow-lab/checkout" in text:
             code = 0 if self.copied else 1
+        elif "image inspect" in text:
+            code = 0 if text.split()[-1].startswith("islandflow-lab/") else 1
         elif "--tag islandflow" in text and stdin:
             self.recipes.append(stdin)
         elif "tar -c" in text:
@@ -217,6 +219,7 @@ def test_an_image_that_nothing_stands_in_for_is_named_with_the_option(capsys: py
         made(Inside({"db": {"image": "postgres:17"}}))
     with pytest.raises(LabError, match="named by its digest"):
         made(Inside({"nats": {"image": "nats@sha256:0123"}}))
+    assert made(Inside({"bun": {"image": "islandflow-lab/bun"}})).tags == {}
     assert made(Inside({"db": {"image": "postgres:17"}}), {"postgres": "lab/x"}).tags == {"postgres:17": "lab/x"}
 
 

@@ -89,16 +89,24 @@ def stands_in(image: str, chosen: Mapping[str, str]) -> str:
     return ""
 
 
-def _stand_in(guest: Guest, image: str, chosen: Mapping[str, str]) -> None:
+def _stand_in(guest: Guest, image: str, chosen: Mapping[str, str]) -> str:
+    """Have an image of that name; the lab's own that it is."""
+    ours = stands_in(image, chosen)
+    if not ours and _exists(guest, image):
+        return image
     if "@" in image:
         raise LabError(f"{image} is named by its digest, so that nothing can stand in for it here; name it by a tag")
-    ours = stands_in(image, chosen)
     if not ours:
         raise LabError(
             f"the lab has no image for {image}, and no network to get it; name one: --image {image}=LAB_IMAGE, "
             f"of {', '.join(sorted(set(STAND_INS.values())))}"
         )
     guest.run(["docker", "tag", ours, image])
+    return ours
+
+
+def _exists(guest: Guest, image: str) -> bool:
+    return not guest.run(["docker", "image", "inspect", image], check=False).returncode
 
 
 def _build(
@@ -108,21 +116,20 @@ def _build(
     path = posixpath.join(recipe["context"], recipe.get("dockerfile", "Dockerfile"))
     text = compose.guest.run(["cat", path]).stdout
     stage = last_stage(text, recipe.get("args"))
-    for base in stage.bases:
-        _stand_in(compose.guest, base, chosen)
+    bases = [_stand_in(compose.guest, base, chosen) for base in stage.bases]
     problem = compose.build(service)
     if not problem:
         say(f"{service}: built with {posixpath.basename(path)}")
         return
     say(f"{service}: {posixpath.basename(path)} can't be built without the internet ({problem[:160]})")
     say(f"{service}: its image is the checkout as it lies there, at {stage.workdir}, started as its last stage says")
-    _from_checkout(compose.guest, stage, stands_in(stage.bases[-1], chosen), image, checkout)
+    _from_checkout(compose.guest, stage, bases[-1], image, checkout)
 
 
 def _from_checkout(guest: Guest, stage: Stage, base: str, image: str, checkout: str) -> None:
     """The files once a folder and base, since they are large; what differs between services is a thin layer."""
     files = f"{FILES}:{(base + stage.workdir).replace('/', '-')}"
-    if guest.run(["docker", "image", "inspect", files], check=False).returncode:
+    if not _exists(guest, files):
         dockerfile = f"FROM {base}\\nWORKDIR {stage.workdir}\\nCOPY files/ ./\\n"
         guest.run(
             f"""set -e
