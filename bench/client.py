@@ -132,7 +132,8 @@ class Client:
         if headers.get("connection", "").lower() == "close":
             self.close()
         if status >= 400:
-            raise Failure(f"answered {status}")
+            whose = " in JSON: the app's own" if "json" in headers.get("content-type", "") else ""
+            raise Failure(f"answered {status}{whose}")
         return str(headers.get(question.header, ""))
 
     async def _connect(self, domain: str) -> None:

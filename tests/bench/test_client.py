@@ -167,6 +167,10 @@ def test_an_answer_that_says_close_ends_the_connection(authority: Authority) -> 
     [
         (says(GOOD.replace(b"200", b"502")), "answered 502"),
         (says(GOOD.replace(b"200", b"404")), "answered 404"),
+        (
+            says(GOOD.replace(b"200", b"503\r\nContent-Type: application/json", 1)),
+            "answered 503 in JSON: the app's own",
+        ),
         (says(b"good morning\r\n\r\n"), "no HTTP: ValueError"),
         (says(CHUNKED.replace(b"\r\n2\r\n", b"\r\nx\r\n")), "no HTTP: ValueError"),
         (hangs, "timeout"),
