@@ -18,7 +18,10 @@ def fill(draft: Draft, scene: Scene) -> None:
         _ask_all(draft, scene)
         return
     npm = scene.npm
-    draft.found("edge.container", npm.box.name, npm.why or "the inventory's own choice")
+    if npm.data:
+        draft.found("edge.container", npm.box.name, npm.why)
+    else:
+        draft.ask("edge.container", f"{npm.box.name} may be it ({npm.why}), but its /data has none of NPM's files")
     _files(draft, npm)
     _network(draft, scene, npm)
     _published(draft, npm)

@@ -355,4 +355,4 @@ def test_a_variable_that_nobody_may_see_is_nowhere(facts: Adoption) -> None:
 def test_a_vps_with_another_edge_by_name_only_is_asked_about(facts: Adoption, tmp_path: Path) -> None:
     looks = NpmFound(Box("npm", "npm", "jc21/nginx-proxy-manager"), "its image is jc21/nginx-proxy-manager")
     keys = asked(written(dataclasses.replace(facts, edges=(looks,))), tmp_path)
-    assert {"edge.root", "edge.database"} <= set(keys)
+    assert {"edge.container", "edge.root", "edge.database"} <= set(keys)
