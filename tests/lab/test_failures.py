@@ -33,8 +33,8 @@ def test_a_native_unit_that_fails_to_start_puts_docker_back(vps: Vps) -> None:
 
 def test_a_container_that_fails_to_start_puts_native_back(vps: Vps) -> None:
     vps.good("cutover")
-    # An image without Bun in the place of the app's.
-    vps.lab.run("docker tag islandflow-lab/base islandflow-app:latest")
+    # An image without Bun in the place of the API's, which its Compose project names.
+    vps.lab.run(f"docker tag islandflow-lab/base {vps.site.runtimes.docker.project}-api:latest")
 
     done = vps.tool("rollback", "--full")
 
