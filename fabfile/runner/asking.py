@@ -21,6 +21,7 @@ AT_ONCE = 4  # tries under way, the slow ones aside: our questions must not be w
 BESIDE = 2  # tries of one question
 REST = 0.25  # seconds between an answer that is not good and the next try
 LEAST = 2.0  # seconds that a try is given, however little time is left
+HEARD = 6.0  # seconds after a refusal in which what nobody answers is found out: longer than a connection may take
 GLANCE = 0.5  # seconds that one of many looks waits for answers
 
 Ask = Callable[[float], Seen]
@@ -125,7 +126,9 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
     def look() -> Seen:
         last.update(inquiry.look(questions))
         bad = [seen for seen in last.values() if not seen.ok]
-        return Seen(not bad, "", final=any(seen.final for seen in bad))
+        # What nobody answers says so a moment later than what is refused, and the operator needs to know of both.
+        heard = not any(seen.data.get("slow") for seen in bad) or time.monotonic() - began > HEARD
+        return Seen(not bad, "", final=heard and any(seen.final for seen in bad))
 
     found = machine.wait(look, seconds)
     good = found.ok

@@ -124,7 +124,10 @@ def serve(state: Path) -> None:
     """Be the process behind a lot, with the sockets that systemd hands over, until it is closed."""
     count = int(os.environ["LISTEN_FDS"])
     sockets = [socket.socket(fileno=_FIRST + number) for number in range(count)]
-    heard = open(Lot(state.stem, state.parent).heard, "wb", buffering=0)  # noqa: SIM115  as long as the process lives
+    lot = Lot(state.stem, state.parent)
+    heard = open(lot.heard, "wb", buffering=0)  # noqa: SIM115  as long as the process lives
+    if not state.exists():  # closed before this process had begun, and cleared already
+        lot.heard.unlink(missing_ok=True)
     if os.geteuid() == 0:
         # Strangers' bytes pass through here: it needs no rights at all.
         os.setgroups([])
@@ -184,8 +187,10 @@ class Warden:
                 loop.add_reader(gate.sock, self._accept, port)
                 self._admit(port)
         if self._heard is not None:
-            self._heard.seek(0)
-            self._heard.write(told.get("turn", "").encode())
+            # Where the disk is full nobody hears of it, and who passes here passes all the same.
+            with contextlib.suppress(OSError):
+                self._heard.seek(0)
+                self._heard.write(told.get("turn", "").encode())
         return True
 
     def _accept(self, port: int) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from fabfile.runner.watch import Watcher
 
 # Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
 SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
+
+PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -144,3 +146,12 @@ def vps(session_lab: Lab) -> Vps:
     """The session's lab, at the Docker baseline."""
     session_lab.reset()
     return Vps(session_lab)
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Wait for something; returns it."""
+    ends = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < ends, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
+    return found

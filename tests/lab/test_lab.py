@@ -16,7 +16,7 @@ import pytest
 from fabfile import inventory
 from fabfile.inventory import Site
 from fabfile.lab.machine import Lab
-from tests.lab.conftest import Vps
+from tests.lab.conftest import Vps, until
 from tests.lab.jetstream import durables
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
@@ -94,12 +94,18 @@ def test_a_container_gets_no_answer_from_the_host_until_a_rule_allows_it(lab: La
 
 def test_every_container_of_the_stack_runs_and_the_servers_are_healthy(lab: Lab, site: Site) -> None:
     template = "{{.Name}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}}"
-    shown = lab.run(f"docker inspect -f '{template}' $(docker ps -aq)").stdout.split("\n")
-    states = dict(line.lstrip("/").split(" ", 1) for line in shown if line)
+
+    def states_now() -> dict[str, str]:
+        shown = lab.run(f"docker inspect -f '{template}' $(docker ps -aq)").stdout.split("\n")
+        return dict(line.lstrip("/").split(" ", 1) for line in shown if line)
+
+    servers = ("islandflow-vps-redis-1", "islandflow-vps-clickhouse-1")
+    # Docker looks at them some seconds apart, the first time after the lab says that it is up.
+    until("the servers are healthy", lambda: {states_now()[name] for name in servers} == {"running healthy"})
+    states = states_now()
     expected = {f"islandflow-vps-{service.name}-1" for service in site.scope("full")}
     assert expected | {f"islandflow-vps-{server.name}-1" for server in site.servers} <= set(states)
     assert {state.split()[0] for state in states.values()} == {"running"}
-    assert states["islandflow-vps-redis-1"] == states["islandflow-vps-clickhouse-1"] == "running healthy"
 
 
 def test_containers_write_as_the_official_images_users_do(lab: Lab) -> None:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,20 +16,10 @@ from typing import Any
 import pytest
 
 from fabfile.inventory import load
-from tests.lab.conftest import Vps
+from tests.lab.conftest import Vps, until
 
 OWNER = "/var/lib/islandflow/owner"
 DOCKER, NATIVE = ("docker",) * 3, ("native",) * 3
-PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
-
-
-def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Wait for something; returns it."""
-    ends = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < ends, f"not within {seconds:g} s: {what}"
-        time.sleep(0.2)
-    return found
 
 
 def running(vps: Vps) -> set[str]:
@@ -108,8 +97,9 @@ def test_without_a_readable_owner_file_nothing_native_starts_and_everything_says
         vps.lab.reboot()
         assert running(vps) == set()
         for unit in ("-u islandflow-redis.service", "_SYSTEMD_USER_UNIT=islandflow-api.service"):
-            journal = vps.lab.run(f"journalctl -b --no-pager {unit}").stdout
-            assert f"{OWNER}: {why}" in journal, journal
+            command = f"journalctl -b --no-pager {unit}"
+            # The app's user manager may begin after SSH answers.
+            until(f"{unit} says {why}", lambda c=command, w=why: f"{OWNER}: {w}" in vps.lab.run(c).stdout)
         assert told in " ".join(vps.good("status").split())
     refused = vps.tool("infra", "start")
     assert refused.returncode == 3 and "chmod 644" in refused.stderr

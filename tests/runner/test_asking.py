@@ -165,3 +165,15 @@ def test_one_look_asks_once_where_an_answer_is_bad() -> None:
     bad = Server(Seen(False, "answers 500"))
     assert Inquiry(time.monotonic() + LONG).look({"/": bad}, LONG)["/"].text == "answers 500"
     assert bad.tries == 1
+
+
+def test_what_is_silent_is_still_found_where_something_else_is_refused(machine: Machine) -> None:
+    """The cure of a closed firewall would be missing, had the refusal ended the questions."""
+
+    def silent(limit: float) -> Seen:
+        time.sleep(1.0)
+        return Seen(False, "no answer within 1 s", {"silent": [4000]})
+
+    refused = Server(Seen(False, "Connection refused", final=True))
+    seen = until_good(machine, {"/": refused, "/ws": silent}, LONG)
+    assert seen["/ws"].data["silent"] == [4000]
