@@ -23,16 +23,16 @@ test: root check browser
 
 # One fault, step or direction alone: make faults ONLY='--fault reboot --direction rollback'
 faults: root setup
-	$(BIN)/python -m tests.lab.faults $(ONLY)
+	$(BIN)/python -m tests.system.faults $(ONLY)
 
 test-unit: setup browser
-	$(BIN)/pytest --ignore tests/lab
+	$(BIN)/pytest --ignore tests/system
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q tests/test_architecture.py
+	$(BIN)/pytest -q tests/architecture
 
 setup: $(VENV)/ready
 

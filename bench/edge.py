@@ -34,7 +34,7 @@ from fabfile import inventory
 from fabfile.errors import CutoverError
 from fabfile.inventory import Site
 from fabfile.lab.choices import Choices
-from fabfile.lab.machine import Lab
+from fabfile.lab.lab import Lab
 
 T = TypeVar("T")
 BARE = 3  # how often the bare hand-over is measured; odd, so that there is a median

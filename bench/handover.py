@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fabfile.runner.actions.data import Handing
-from fabfile.runner.machine import Machine
+from fabfile.runner.system.machine import Machine
 
 FORMER, NEW = (101, 101), (999, 998)
 IN_A_FOLDER = 20

@@ -14,8 +14,8 @@ from typing import Any
 
 from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.lab.machine import Lab
-from fabfile.runner import docker
+from fabfile.lab.lab import Lab
+from fabfile.runner.system import docker
 
 KEPT = "/root/bench"  # on the lab: what the edge's files and database look like for each runtime
 LIMIT = 900  # seconds for one command

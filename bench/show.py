@@ -14,8 +14,8 @@ from bench import figures
 from bench.crowd import Crowd, Cut
 from bench.figures import Tally
 from bench.methods import Timing
+from fabfile.console import Report
 from fabfile.inventory import Site
-from fabfile.report import Report
 
 _WIDTH = 200  # columns of a file, or of a pipe
 _MANY = 6  # outage windows that are told one by one

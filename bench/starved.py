@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from bench import figures, methods, show
 from bench.crowd import Crowd
 from bench.figures import Tally
+from fabfile.console import Report
 from fabfile.inventory import Site
-from fabfile.lab.machine import Lab
-from fabfile.report import Report
+from fabfile.lab.lab import Lab
 
 WAYS = (("native", ("cutover",)), ("docker", ("rollback", "--full")))
 SETTLE = 5.0  # seconds after each plan

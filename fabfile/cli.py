@@ -18,9 +18,9 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from fabfile import namespace
+from fabfile.commands.options import choices_of, help_of
+from fabfile.commands.session import load_site
 from fabfile.errors import InventoryError
-from fabfile.operation import load_site
-from fabfile.options import choices_of, help_of
 
 
 class Dotted(click.Group):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import PurePosixPath
 
-from fabfile import render, workloads
+from fabfile import workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
-from fabfile.runner import ops
-from fabfile.runner.appfacts import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
-from fabfile.runner.edge import HostFact
-from fabfile.runner.facts import EdgeRef, Facts, Need, Program, Wanted, Workload
-from fabfile.runner.needs import ENTER, READ, RUN
+from fabfile.rendering import files
+from fabfile.runner import store
+from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.facts.needs import ENTER, READ, RUN
+from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
+from fabfile.runner.wire.facts import EdgeRef, Facts, Need, Program, Wanted, Workload
 
 __all__ = [
     "DAEMON",
@@ -71,7 +72,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
         providers=_providers(site, planned=True) if versions else (),
         streams=streams_ref(site) if versions else None,
         redis_data=(site.infra.redis.data,),
-        disks=(str(ops.ROOT), site.app.data_root),
+        disks=(str(store.ROOT), site.app.data_root),
         needs=needs(site),
     )
 
@@ -137,9 +138,7 @@ def provider(site: Site) -> Wanted:
 def static(site: Site) -> Wanted:
     """What can be checked without starting anything. The units are verified as they would be installed."""
     user = site.app.user
-    units = [(file, "") for file in render.infra(site)] + [
-        (file, user) for file in render.app(site, bind=EVERY_ADDRESS)
-    ]
+    units = [(file, "") for file in files.infra(site)] + [(file, user) for file in files.app(site, bind=EVERY_ADDRESS)]
     return Wanted(
         files=_files(site),
         compose=workloads.project(site),
@@ -192,7 +191,7 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
 
 def _files(site: Site) -> tuple[str, ...]:
-    rendered = (*render.infra(site), *render.app(site, bind=EVERY_ADDRESS), *render.overlay(site))
+    rendered = (*files.infra(site), *files.app(site, bind=EVERY_ADDRESS), *files.overlay(site))
     folders = (site.app.data_root, *(server.data for server in site.servers))
     snapshot = site.runtimes.docker.snapshot
     pairs = [(f"{snapshot}/{name}", f"{site.app.checkout}/{name}") for name in site.runtimes.docker.snapshot_files]
@@ -208,13 +207,13 @@ def _files(site: Site) -> tuple[str, ...]:
 
 def _planned(site: Site, runtime: str) -> Environment:
     """A runtime's environment as a plan that hands over to it will make it."""
-    overrides = render.overrides(site, runtime, bind=EVERY_ADDRESS)
+    overrides = files.overrides(site, runtime, bind=EVERY_ADDRESS)
     return dataclasses.replace(workloads.environment(site, runtime), planned=overrides)
 
 
 def _overlay(site: Site) -> str:
     """The overlay as a plan will write it."""
-    return "".join(file.content.decode() for file in render.overlay(site))
+    return "".join(file.content.decode() for file in files.overlay(site))
 
 
 def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:

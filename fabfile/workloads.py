@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fabfile.inventory import Server, Service, Site
-from fabfile.runner.appfacts import Environment, NatsRef
-from fabfile.runner.composefacts import Compose
-from fabfile.runner.facts import Workload
+from fabfile.runner.wire.app import Environment, NatsRef
+from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.facts import Workload
 
 
 def of_services(site: Site, runtime: str, services: Iterable[Service]) -> tuple[Workload, ...]:

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.inventories import INVENTORY
+from fabfile.inventory import Site
+from fabfile.inventory import load as load_inventory
+from fabfile.runner.wire.facts import Facts
+from tests.support import facts
+from tests.support.inventories import INVENTORY
 
 
 def pytest_configure() -> None:
@@ -57,3 +61,32 @@ def _is_here(host: Any) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host in (None, "", "localhost")
+
+
+# ── The tests' inventory, and surveys of its VPS ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    return load_inventory(INVENTORY, {})
+
+
+@pytest.fixture(scope="session")
+def edges(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Facts of an edge that leads to each runtime."""
+    return {runtime: facts.edge_to(site, runtime, tmp_path_factory.mktemp(runtime)) for runtime in ("native", "docker")}
+
+
+@pytest.fixture
+def fresh(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+    return facts.fresh(site, edges["docker"])
+
+
+@pytest.fixture
+def docker_serves(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+    return facts.serving(site, "docker", edges["docker"])
+
+
+@pytest.fixture
+def native_serves(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+    return facts.serving(site, "native", edges["native"])

@@ -7,7 +7,7 @@ import posixpath
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import SERVERS, Scene
 from fabfile.inventory import Docker
-from fabfile.runner.adoption.found import EnvFile, Work
+from fabfile.runner.wire.adoption import EnvFile, Work
 
 _LOCK_FILES = ("bun.lock", "bun.lockb", "package.json", "tsconfig.base.json")
 

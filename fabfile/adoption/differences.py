@@ -12,8 +12,8 @@ from fabfile.adoption.drafting import Login, drafted
 from fabfile.adoption.scene import Choice, Scene
 from fabfile.adoption.services import durables_by_service
 from fabfile.adoption.streams import events, limited
-from fabfile.inventory import Site, absolute, tree
-from fabfile.runner.adoption.found import Adoption
+from fabfile.inventory import Site, absolute, paths
+from fabfile.runner.wire.adoption import Adoption
 
 _SETS = ("durables",)  # lists whose order says nothing
 
@@ -43,7 +43,7 @@ def differences(site: Site, facts: Adoption, shipped: Mapping[str, Any]) -> tupl
     known = _as_known(site, shipped)
     draft, scene = drafted(facts, known, Login(host.address, host.user, host.port), choice)
     found = [*_values(site, draft), *_entries(site, scene)]
-    unseen = [f"{tree.spell(path)}: {entry.value[2:].strip()}" for path, entry in _asked(draft)]
+    unseen = [f"{paths.spell(path)}: {entry.value[2:].strip()}" for path, entry in _asked(draft)]
     if scene.project.jetstream.problem:
         unseen.append(f"streams and durables: {scene.project.jetstream.problem}")
     loose = [
@@ -73,11 +73,11 @@ def _values(site: Site, draft: Draft) -> Iterator[Difference]:
     for path, entry in draft.entries.items():
         if entry.origin != FOUND or path[0] in ("hosts", "default_host") or not _has_table(said, path):
             continue
-        is_so, written = tree.get(there, path), tree.get(said, path)
+        is_so, written = paths.get(there, path), paths.get(said, path)
         if is_so is None or _same(path, is_so, written):
             continue
         text = f"the inventory says {_shown(written)}, and it is {_shown(is_so)} ({entry.why})"
-        yield Difference(tree.spell(path), text, f"{toml.key(path)} = {toml.value(entry.value)}")
+        yield Difference(paths.spell(path), text, f"{toml.key(path)} = {toml.value(entry.value)}")
 
 
 def _entries(site: Site, scene: Scene) -> Iterator[Difference]:
@@ -94,18 +94,18 @@ def _entries(site: Site, scene: Scene) -> Iterator[Difference]:
 def _apart(table: str, there: set[str], written: set[str], gone: str) -> Iterator[Difference]:
     for name in sorted(there - written):
         fix = f"add the table [{toml.key((table, name))}]: `inv init --output FILE` writes one with it"
-        yield Difference(tree.spell((table, name)), "is on the VPS and not in the inventory", fix)
+        yield Difference(paths.spell((table, name)), "is on the VPS and not in the inventory", fix)
     for name in sorted(written - there):
         fix = f"take [{toml.key((table, name))}] out, or have it there first"
-        yield Difference(tree.spell((table, name)), f"is in the inventory, and {gone} of that name", fix)
+        yield Difference(paths.spell((table, name)), f"is in the inventory, and {gone} of that name", fix)
 
 
-def _has_table(said: dict[str, Any], path: tree.Path) -> bool:
+def _has_table(said: dict[str, Any], path: paths.Path) -> bool:
     """Whether the inventory has the table of a value: one that it lacks is a difference of its own."""
-    return isinstance(tree.get(said, path[:-1]), dict)
+    return isinstance(paths.get(said, path[:-1]), dict)
 
 
-def _same(path: tree.Path, one: Any, other: Any) -> bool:
+def _same(path: paths.Path, one: Any, other: Any) -> bool:
     if path[-1] in _SETS:
         return sorted(one) == sorted(other or ())
     return bool(one == other)
@@ -114,8 +114,8 @@ def _same(path: tree.Path, one: Any, other: Any) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return toml.value(list(value))
-    return "nothing" if value is None else tree.quote(value)
+    return "nothing" if value is None else paths.quote(value)
 
 
-def _asked(draft: Draft) -> Iterator[tuple[tree.Path, Any]]:
+def _asked(draft: Draft) -> Iterator[tuple[paths.Path, Any]]:
     return ((path, entry) for path, entry in draft.entries.items() if entry.origin == ASKED)

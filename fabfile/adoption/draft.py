@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fabfile.adoption import toml
-from fabfile.inventory import questions, tree
+from fabfile.inventory import paths, questions
 
 FOUND: Final = "found"
 """It is so on the VPS; an inventory that says otherwise is wrong."""
@@ -32,43 +32,43 @@ class Entry:
 class Draft:
     """Values by path, in the order of the file, and notes for whole tables."""
 
-    entries: dict[tree.Path, Entry] = field(default_factory=dict)
-    notes: dict[tree.Path, list[str]] = field(default_factory=dict)
+    entries: dict[paths.Path, Entry] = field(default_factory=dict)
+    notes: dict[paths.Path, list[str]] = field(default_factory=dict)
 
-    def found(self, key: str | tree.Path, value: Any, why: str) -> None:
+    def found(self, key: str | paths.Path, value: Any, why: str) -> None:
         """What is on the VPS."""
         self._put(key, value, FOUND, why)
 
-    def propose(self, key: str | tree.Path, value: Any, why: str) -> None:
+    def propose(self, key: str | paths.Path, value: Any, why: str) -> None:
         """What follows from it."""
         self._put(key, value, PROPOSED, why)
 
-    def ship(self, key: str | tree.Path, value: Any, why: str = "") -> None:
+    def ship(self, key: str | paths.Path, value: Any, why: str = "") -> None:
         """What nobody can see there."""
         self._put(key, value, SHIPPED, f"as shipped: {why}" if why else "as shipped")
 
-    def ask(self, key: str | tree.Path, why: str) -> None:
+    def ask(self, key: str | paths.Path, why: str) -> None:
         """What somebody has to say, and why it could not be found."""
         self._put(key, questions.question(why), ASKED, "")
 
-    def note(self, table: str | tree.Path, text: str) -> None:
+    def note(self, table: str | paths.Path, text: str) -> None:
         """Something to know about a table of the file."""
         self.notes.setdefault(_path(table), []).append(text)
 
-    def __contains__(self, key: str | tree.Path) -> bool:
+    def __contains__(self, key: str | paths.Path) -> bool:
         return _path(key) in self.entries
 
-    def get(self, key: str | tree.Path) -> Any:
+    def get(self, key: str | paths.Path) -> Any:
         """The value at a path; None where there is none yet, and where it is asked for."""
         entry = self.entries.get(_path(key))
         return entry.value if entry and entry.origin != ASKED else None
 
-    def below(self, table: tree.Path) -> Iterator[tree.Path]:
+    def below(self, table: paths.Path) -> Iterator[paths.Path]:
         """The paths of the values in a table and its tables."""
         place = _path(table)
         return (path for path in list(self.entries) if path[: len(place)] == place)
 
-    def drop(self, table: tree.Path) -> None:
+    def drop(self, table: paths.Path) -> None:
         """Take a value out, or a table with all that is in it and was said of it."""
         for path in self.below(table):
             del self.entries[path]
@@ -79,18 +79,18 @@ class Draft:
         """The tables of the file."""
         tables: dict[str, Any] = {}
         for path, entry in self.entries.items():
-            tree.put(tables, path, entry.value)
+            paths.put(tables, path, entry.value)
         return tables
 
     def questions(self) -> list[str]:
         """What is asked, each with its path."""
-        return [f"{tree.spell(path)} {e.value}" for path, e in self.entries.items() if e.origin == ASKED]
+        return [f"{paths.spell(path)} {e.value}" for path, e in self.entries.items() if e.origin == ASKED]
 
-    def _put(self, key: str | tree.Path, value: Any, origin: str, why: str) -> None:
+    def _put(self, key: str | paths.Path, value: Any, origin: str, why: str) -> None:
         self.entries[_path(key)] = Entry(value, origin, why)
 
 
-def _path(key: str | tree.Path) -> tree.Path:
+def _path(key: str | paths.Path) -> paths.Path:
     """A path as the file can hold it: two names may differ in what no file holds."""
-    keys = tree.split(key) if isinstance(key, str) else key
+    keys = paths.split(key) if isinstance(key, str) else key
     return tuple(toml.whole(part) if isinstance(part, str) else part for part in keys)

@@ -10,8 +10,8 @@ from typing import Any
 from fabfile.adoption import app, edge, servers, services, shipped, streams, writing
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Choice, Scene, recognised
-from fabfile.inventory import open_problems, tree
-from fabfile.runner.adoption.found import Adoption
+from fabfile.inventory import open_problems, paths
+from fabfile.runner.wire.adoption import Adoption
 
 HOST = "vps"
 _ROUNDS = 40  # in which what the inventory can't hold is made a question; each round settles at least one value
@@ -84,11 +84,11 @@ def _host(draft: Draft, login: Login) -> None:
         draft.found((*at, "key"), login.key, "as `init` was told")
 
 
-def _ask_instead(draft: Draft, path: tree.Path, problem: str) -> None:
+def _ask_instead(draft: Draft, path: paths.Path, problem: str) -> None:
     """Ask for a value that the inventory can't hold, or for the list or table that it is part of."""
     above = next((path[:size] for size in range(1, len(path)) if path[:size] in draft), None)
     place = above or path
     entry = draft.entries.get(place)
-    why = f"found {tree.quote(entry.value)}; {problem}" if entry and not above else problem
+    why = f"found {paths.quote(entry.value)}; {problem}" if entry and not above else problem
     draft.drop(place)
     draft.ask(place, why)

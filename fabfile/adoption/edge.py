@@ -6,7 +6,7 @@ import posixpath
 
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene, number
-from fabfile.runner.adoption.found import NpmFound
+from fabfile.runner.wire.adoption import NpmFound
 
 _ADMIN, _TLS = 81, 443
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fabfile.errors import UsageError
-from fabfile.runner.adoption.found import Adoption, Box, NpmFound, Project, ProxyFound
+from fabfile.runner.wire.adoption import Adoption, Box, NpmFound, Project, ProxyFound
 
 SERVERS = ("nats", "redis", "clickhouse")
 

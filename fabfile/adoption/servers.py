@@ -7,7 +7,7 @@ from typing import Any
 from fabfile.adoption.app import below, source_of
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import SERVERS, Scene
-from fabfile.runner.adoption.found import Box
+from fabfile.runner.wire.adoption import Box
 
 _MONITOR = 8222
 _DISTRIBUTION = ("{name}-server.service", "{name}.service")

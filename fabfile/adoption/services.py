@@ -7,7 +7,7 @@ from typing import Any
 
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene, ports
-from fabfile.runner.adoption.found import Box, StartFound
+from fabfile.runner.wire.adoption import Box, StartFound
 
 _ADDRESSES = ("0.0.0.0", "127.0.0.1", "localhost", "::")
 _SEEN = ("kind", "directory", "argv", "port", "parking_port", "health", "durables")  # what has a source of its own

@@ -7,7 +7,7 @@ from typing import Any
 
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene
-from fabfile.inventory import questions, tree
+from fabfile.inventory import paths, questions
 
 # Of any app: the tool's own choices, and the servers, which are the same programs everywhere.
 _OF_ANY_APP = (
@@ -49,19 +49,19 @@ def fill(draft: Draft, scene: Scene) -> None:
         draft.propose("app.install_argv", ["install"], "how Bun installs what a checkout needs")
 
 
-def _override(draft: Draft, scene: Scene, path: tree.Path, value: Any) -> None:
+def _override(draft: Draft, scene: Scene, path: paths.Path, value: Any) -> None:
     """Overrides by placeholder are what the app needs natively; a plain value is what one installation chose."""
     seen = {name for box in scene.services.values() for name in box.variables}
     if isinstance(value, str) and "{" in value and (scene.known or path[-1] in seen):
         draft.ship(path, value, "a place that is another one natively")
 
 
-def _matches(path: tree.Path, pattern: str) -> bool:
-    keys = tree.split(pattern)
+def _matches(path: paths.Path, pattern: str) -> bool:
+    keys = paths.split(pattern)
     return len(keys) == len(path) and all(key in ("*", part) for key, part in zip(keys, path, strict=True))
 
 
-def _leaves(value: Any, at: tree.Path) -> Iterator[tuple[tree.Path, Any]]:
+def _leaves(value: Any, at: paths.Path) -> Iterator[tuple[paths.Path, Any]]:
     if isinstance(value, Mapping) and (value or not at):
         for key, item in value.items():
             yield from _leaves(item, (*at, key))

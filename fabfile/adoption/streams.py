@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene
 from fabfile.adoption.services import durables_by_service
-from fabfile.inventory import tree
-from fabfile.runner.appfacts import JetStream, Stream
+from fabfile.inventory import paths
+from fabfile.runner.wire.app import JetStream, Stream
 
 _NANOSECONDS = 1_000_000  # in a millisecond
 _GREATEST = 2**63 - 1
@@ -73,7 +73,7 @@ def _stream(draft: Draft, scene: Scene, name: str, stream: Stream, shipped: Mapp
     _limit(draft, scene, at, stream.max_bytes, known)
 
 
-def _limit(draft: Draft, scene: Scene, at: tree.Path, there: int, known: Mapping[str, object]) -> None:
+def _limit(draft: Draft, scene: Scene, at: paths.Path, there: int, known: Mapping[str, object]) -> None:
     """The app's own limit of bytes: what the running NATS has, unless a variable of the containers sets that."""
     variable, own = known.get("max_bytes_env"), known.get("max_bytes")
     if variable:

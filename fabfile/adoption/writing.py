@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from fabfile.adoption import toml
 from fabfile.adoption.draft import ASKED, SHIPPED, Draft, Entry
-from fabfile.inventory import tree
+from fabfile.inventory import paths
 
 _WIDTH = 118
 _PLAIN = "as shipped"  # which says less than any other source
@@ -26,7 +26,7 @@ _ORDER = (
     "firewall",
     "public",
 )
-_SECTIONS: dict[tree.Path, str] = {
+_SECTIONS: dict[paths.Path, str] = {
     ("hosts",): "Where",
     ("app",): "What",
     ("runtimes",): "Who runs it",
@@ -40,7 +40,7 @@ def text(draft: Draft, heading: Iterable[str]) -> str:
     """The whole file, with `heading` as its first comment."""
     lines = [f"# {toml.comment(line)}".rstrip() for line in heading]
     tables = _tables(draft)
-    begun: set[tree.Path] = set()
+    begun: set[paths.Path] = set()
     for path in _ordered(tables):
         if path[:1] in _SECTIONS and path[:1] not in begun:
             begun.add(path[:1])
@@ -50,9 +50,9 @@ def text(draft: Draft, heading: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tables(draft: Draft) -> dict[tree.Path, dict[tree.Path, Entry]]:
+def _tables(draft: Draft) -> dict[paths.Path, dict[paths.Path, Entry]]:
     """The values by the table that they stand in; those of an inline table stand in its parent."""
-    found: dict[tree.Path, dict[tree.Path, Entry]] = {}
+    found: dict[paths.Path, dict[paths.Path, Entry]] = {}
     for path, entry in draft.entries.items():
         if entry.value == {}:
             found.setdefault(path, {})
@@ -64,33 +64,33 @@ def _tables(draft: Draft) -> dict[tree.Path, dict[tree.Path, Entry]]:
     return found
 
 
-def _table_of(path: tree.Path) -> tree.Path:
+def _table_of(path: paths.Path) -> paths.Path:
     for size in range(1, len(path)):
         if any(_matches(path[:size], pattern) for pattern in _INLINE):
             return path[: size - 1]
     return path[:-1]
 
 
-def _matches(path: tree.Path, pattern: str) -> bool:
-    keys = tree.split(pattern)
+def _matches(path: paths.Path, pattern: str) -> bool:
+    keys = paths.split(pattern)
     return len(keys) == len(path) and all(key in ("*", part) for key, part in zip(keys, path, strict=True))
 
 
-def _ordered(tables: Iterable[tree.Path]) -> list[tree.Path]:
+def _ordered(tables: Iterable[paths.Path]) -> list[paths.Path]:
     """The file's own values first, then the sections; a table's tables behind it, else as they were made."""
-    made: dict[tree.Path, int] = {}
+    made: dict[paths.Path, int] = {}
     for path in tables:
         for size in range(len(path) + 1):
             made.setdefault(path[:size], len(made))
 
-    def rank(path: tree.Path) -> list[int]:
+    def rank(path: paths.Path) -> list[int]:
         first = [_ORDER.index(str(path[0])) if path[0] in _ORDER else len(_ORDER)] if path else []
         return first + [made[path[:size]] for size in range(1, len(path) + 1)]
 
     return sorted(tables, key=rank)
 
 
-def _table(path: tree.Path, entries: dict[tree.Path, Entry], draft: Draft) -> Iterator[str]:
+def _table(path: paths.Path, entries: dict[paths.Path, Entry], draft: Draft) -> Iterator[str]:
     yield ""
     for note in draft.notes.get(path, ()):
         yield from _wrapped(note)
@@ -110,9 +110,9 @@ def _common(entries: Iterable[Entry]) -> str:
     return why if len(reasons) == 1 and origin == SHIPPED else ""
 
 
-def _lines(path: tree.Path, entries: dict[tree.Path, Entry]) -> Iterator[tuple[str, str]]:
+def _lines(path: paths.Path, entries: dict[paths.Path, Entry]) -> Iterator[tuple[str, str]]:
     """Each assignment, and why it says so; the values of an inline table together."""
-    inline: dict[tree.Path, dict[str, Entry]] = {}
+    inline: dict[paths.Path, dict[str, Entry]] = {}
     for at, entry in entries.items():
         if len(at) > len(path) + 1:
             inline.setdefault(at[: len(path) + 1], {})[str(at[-1])] = entry

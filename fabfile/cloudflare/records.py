@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from fabfile.cloudflare.answers import Record, Zone, posture, seconds
-from fabfile.cloudflare.api import Api
+from fabfile.cloudflare.client import Api
+from fabfile.cloudflare.schema import Record, Zone, posture, seconds
 from fabfile.errors import DnsFailed
 from fabfile.inventory import Dns, DnsRecord
 

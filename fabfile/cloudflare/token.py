@@ -12,7 +12,7 @@ from typing import Final
 import requests
 from requests.auth import AuthBase
 
-from fabfile.cloudflare.answers import Answer
+from fabfile.cloudflare.schema import Answer
 from fabfile.errors import UsageError
 
 VARIABLE: Final = "CLOUDFLARE_API_TOKEN"

@@ -23,9 +23,9 @@ from fabfile.inventory.model import (
     Site,
     Timeouts,
 )
+from fabfile.inventory.paths import spell
 from fabfile.inventory.public import Lookup, Public
-from fabfile.inventory.streams import Adapter, Provider, Stream
-from fabfile.inventory.tree import spell
+from fabfile.inventory.sources import Adapter, Provider, Stream
 
 __all__ = [
     "BRIDGE",

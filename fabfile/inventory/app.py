@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from fabfile.inventory import fields as f
-from fabfile.inventory.table import Table
+from fabfile.inventory import fields
+from fabfile.inventory.base import Table
 
 
 class App(Table):
@@ -17,20 +17,20 @@ class App(Table):
     "false", in the variables of `any_text_is_true`.
     """
 
-    name: f.Name
-    user: f.User
-    group: f.User
-    checkout: f.RemotePath
-    env_file: f.RemotePath
-    bun: f.RemotePath
-    install_argv: f.Words
-    install_timeout: f.Seconds = 600.0
-    installed: f.RemotePath | None = None
-    any_text_is_true: f.EnvNames = ()
-    unit_directory: f.RemotePath
-    data_root: f.RemotePath
-    owner_file: f.RemotePath
-    shell_scripts: f.CheckoutPaths = ()
+    name: fields.Name
+    user: fields.User
+    group: fields.User
+    checkout: fields.RemotePath
+    env_file: fields.RemotePath
+    bun: fields.RemotePath
+    install_argv: fields.Words
+    install_timeout: fields.Seconds = 600.0
+    installed: fields.RemotePath | None = None
+    any_text_is_true: fields.EnvNames = ()
+    unit_directory: fields.RemotePath
+    data_root: fields.RemotePath
+    owner_file: fields.RemotePath
+    shell_scripts: fields.CheckoutPaths = ()
 
     @property
     def scripts(self) -> tuple[str, ...]:
@@ -46,20 +46,20 @@ class Service(Table):
     `optional` service may be ill after a hand-over if it was before.
     """
 
-    name: f.Name
+    name: fields.Name
     kind: Literal["web", "api", "worker"]
-    directory: f.RemotePath
-    argv: f.SomeWords
-    build_argv: f.Words = ()
-    build_timeout: f.Seconds = 900.0
-    build_env: f.EnvPatterns = ()
-    build_rewrites: f.CheckoutPaths = ()
-    built: f.RemotePath | None = None
+    directory: fields.RemotePath
+    argv: fields.SomeWords
+    build_argv: fields.Words = ()
+    build_timeout: fields.Seconds = 900.0
+    build_env: fields.EnvPatterns = ()
+    build_rewrites: fields.CheckoutPaths = ()
+    built: fields.RemotePath | None = None
     stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
-    stop_timeout: f.Seconds = 10.0
+    stop_timeout: fields.Seconds = 10.0
     optional: bool = False
-    port: f.Port | None = None
-    parking_port: f.Port | None = None
-    health: f.UrlPath | None = None
-    durables: Annotated[tuple[f.Durable, ...], BeforeValidator(f.listed)] = ()
-    unit: f.Unit
+    port: fields.Port | None = None
+    parking_port: fields.Port | None = None
+    health: fields.UrlPath | None = None
+    durables: Annotated[tuple[fields.Durable, ...], BeforeValidator(fields.listed)] = ()
+    unit: fields.Unit

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from fabfile.inventory import defaults, placeholders, tree
-from fabfile.inventory.problems import Problem
+from fabfile.inventory import defaults, paths, placeholders
+from fabfile.inventory.messages import Problem
 
 _UNIQUE: Final = (
     ("port", ("services.*.port", "infra.*.port", "infra.*.monitor_port", "services.*.parking_port")),
@@ -53,14 +53,14 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _unique(raw: dict[str, Any], what: str, patterns: tuple[str, ...]) -> Iterator[Problem]:
-    first: dict[object, tree.Path] = {}
+    first: dict[object, paths.Path] = {}
     for pattern in patterns:
-        for path, value in tree.find(raw, pattern):
+        for path, value in paths.find(raw, pattern):
             if isinstance(value, bool) or not isinstance(value, (int, str)):
                 continue
             if value in first:
-                other = tree.spell(first[value])
-                yield Problem(path, f"{tree.quote(value)} is already the {what} of {other}")
+                other = paths.spell(first[value])
+                yield Problem(path, f"{paths.quote(value)} is already the {what} of {other}")
             else:
                 first[value] = path
 
@@ -75,7 +75,7 @@ def _hosts(raw: dict[str, Any]) -> Iterator[Problem]:
     elif default is None:
         yield Problem(("default_host",), f"is missing, and there are several hosts: {names}")
     elif isinstance(default, str) and default not in hosts:
-        yield Problem(("default_host",), f"{tree.quote(default)} is not a host; there are: {names}")
+        yield Problem(("default_host",), f"{paths.quote(default)} is not a host; there are: {names}")
 
 
 def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -96,18 +96,18 @@ def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
         for key in _ONLY_SERVED:
             if kind == "worker" and key in entry:
                 yield Problem(("services", name, key), "a worker has none; remove the line")
-        if kind in ("web", "api") and "parking_port" not in entry and tree.get(raw, ("edge", "hold")) is not False:
+        if kind in ("web", "api") and "parking_port" not in entry and paths.get(raw, ("edge", "hold")) is not False:
             path = ("services", name, "parking_port")
             yield Problem(path, "is missing: its requests wait there during a hand-over, unless edge.hold is false")
 
 
 def _service_names(raw: dict[str, Any]) -> Iterator[Problem]:
     """Services and servers stand side by side in one Compose file."""
-    first: dict[object, tree.Path] = {}
+    first: dict[object, paths.Path] = {}
     for pattern in ("infra.*", "services.*"):
-        for path, _ in tree.find(raw, pattern):
+        for path, _ in paths.find(raw, pattern):
             if path[-1] in first:
-                other = tree.spell(first[path[-1]])
+                other = paths.spell(first[path[-1]])
                 yield Problem(path, f"{other} has the same name; in Compose they would be one")
             first.setdefault(path[-1], path)
 
@@ -117,33 +117,33 @@ def _below_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
     checkout = defaults.directory(raw, "app.checkout")
     if checkout == defaults.UNKNOWN:
         return
-    for path, value in tree.find(raw, "services.*.directory"):
+    for path, value in paths.find(raw, "services.*.directory"):
         absolute = isinstance(value, str) and value.startswith("/")
         if absolute and not f"{value}/".startswith(f"{checkout}/"):
-            yield Problem(path, f"{tree.quote(value)} is not in the checkout, {checkout}")
+            yield Problem(path, f"{paths.quote(value)} is not in the checkout, {checkout}")
 
 
 def _placeholders(raw: dict[str, Any]) -> Iterator[Problem]:
     """Only those that will have a value: a worker has no port, and neither have overrides."""
     for path, value in _with_placeholders(raw):
-        own = path[0] == "services" and tree.get(raw, (*path[:2], "port")) is not None
+        own = path[0] == "services" and paths.get(raw, (*path[:2], "port")) is not None
         known = placeholders.OWN if own else placeholders.SHARED
         for name in placeholders.unknown(value, known):
             names = ", ".join(f"{{{known_name}}}" for known_name in known)
             yield Problem(path, f"{{{name}}} is no placeholder here; known: {names}")
 
 
-def _with_placeholders(raw: dict[str, Any]) -> Iterator[tuple[tree.Path, str]]:
+def _with_placeholders(raw: dict[str, Any]) -> Iterator[tuple[paths.Path, str]]:
     for pattern in ("services.*.argv.*", "runtimes.*.overrides.*"):
-        yield from ((path, value) for path, value in tree.find(raw, pattern) if isinstance(value, str))
+        yield from ((path, value) for path, value in paths.find(raw, pattern) if isinstance(value, str))
 
 
 def _stops_in_time(raw: dict[str, Any]) -> Iterator[Problem]:
     """Requests wait while the services stop, and they may wait only so long."""
-    limit = tree.get(raw, ("edge", "hold_limit")) or 45
-    if tree.get(raw, ("edge", "hold")) is False or isinstance(limit, bool) or not isinstance(limit, (int, float)):
+    limit = paths.get(raw, ("edge", "hold_limit")) or 45
+    if paths.get(raw, ("edge", "hold")) is False or isinstance(limit, bool) or not isinstance(limit, (int, float)):
         return
-    for path, value in tree.find(raw, "services.*.stop_timeout"):
+    for path, value in paths.find(raw, "services.*.stop_timeout"):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and limit <= value:
             yield Problem(path, f"{value:g} is not below edge.hold_limit, {limit:g}: requests wait while it stops")
 
@@ -151,14 +151,14 @@ def _stops_in_time(raw: dict[str, Any]) -> Iterator[Problem]:
 def _overlay(raw: dict[str, Any]) -> Iterator[Problem]:
     """Nothing of ours lies in the checkout: the next `git pull` would stumble over it."""
     checkout, path = defaults.directory(raw, "app.checkout"), ("runtimes", "docker", "overlay_file")
-    value = tree.get(raw, path)
+    value = paths.get(raw, path)
     if isinstance(value, str) and value.startswith(f"{checkout}/"):
-        yield Problem(path, f"{tree.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
+        yield Problem(path, f"{paths.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
 
 
 def _dns(raw: dict[str, Any]) -> Iterator[Problem]:
     """Records lie in the zone, are there once, and hold what their type holds."""
-    zone, records = tree.get(raw, ("dns", "zone")), tree.get(raw, ("dns", "records"))
+    zone, records = paths.get(raw, ("dns", "zone")), paths.get(raw, ("dns", "records"))
     if not isinstance(records, dict):
         return
     if not records:
@@ -170,9 +170,9 @@ def _dns(raw: dict[str, Any]) -> Iterator[Problem]:
         kind, domain, content = (str(record.get(key, "")) for key in ("type", "domain", "content"))
         path, key = ("dns", "records", name), (kind, domain.lower())
         if domain and isinstance(zone, str) and not f".{domain}".lower().endswith(f".{zone}".lower()):
-            yield Problem((*path, "domain"), f"{tree.quote(domain)} is not in the zone, {zone}")
+            yield Problem((*path, "domain"), f"{paths.quote(domain)} is not in the zone, {zone}")
         if content and kind in _HOLDS and _kind_of(content) != _HOLDS[kind]:
-            yield Problem((*path, "content"), f"{tree.quote(content)} is not what a record of type {kind} holds")
+            yield Problem((*path, "content"), f"{paths.quote(content)} is not what a record of type {kind} holds")
         if key in first:
             yield Problem((*path, "domain"), f"dns.records.{first[key]} is the {kind} record of the same domain")
         first.setdefault(key, name)
@@ -187,7 +187,7 @@ def _kind_of(content: str) -> str:
 
 def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
     """A key and a path need somebody to be shown to."""
-    for path, adapter in tree.find(raw, "provider.adapters.*"):
+    for path, adapter in paths.find(raw, "provider.adapters.*"):
         if not isinstance(adapter, dict) or "url_env" in adapter:
             continue
         for key, are in (("headers", "headers are"), ("path", "path is"), ("url", "url is")):
@@ -197,10 +197,10 @@ def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
 
 def _routes(raw: dict[str, Any]) -> Iterator[Problem]:
     """A route tells what one of the prefixes is asked for, and so lies below it."""
-    prefixes = [prefix for _, prefix in tree.find(raw, "edge.api_prefixes.*")]
-    for path, value in tree.find(raw, "public.routes.*"):
+    prefixes = [prefix for _, prefix in paths.find(raw, "edge.api_prefixes.*")]
+    for path, value in paths.find(raw, "public.routes.*"):
         prefix = path[-1]
         if prefixes and prefix not in prefixes:
             yield Problem(path, "is none of edge.api_prefixes")
         elif isinstance(value, str) and value.startswith("/") and re.split("[/?]", value)[1] != prefix:
-            yield Problem(path, f"{tree.quote(value)} is not below /{prefix}")
+            yield Problem(path, f"{paths.quote(value)} is not below /{prefix}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from fabfile.inventory import tree
+from fabfile.inventory import paths
 from fabfile.inventory.fields import remote_path
 
 RELATIVE_TO: Final = (
@@ -36,22 +36,22 @@ NAMED: Final = (
 """Tables of tables, whose entries learn their own names."""
 
 
-def fill(raw: dict[str, Any]) -> set[tree.Path]:
+def fill(raw: dict[str, Any]) -> set[paths.Path]:
     """Make relative paths absolute, give entries their names, and set what follows from something else.
 
     Returns the paths that were not in the file: what is wrong there is wrong because of something else.
     """
     for pattern, base in RELATIVE_TO:
-        for path, value in tree.find(raw, pattern):
+        for path, value in paths.find(raw, pattern):
             if isinstance(value, str) and value and not value.startswith("/"):
-                tree.put(raw, path, _below(directory(raw, base), value, pattern))
+                paths.put(raw, path, _below(directory(raw, base), value, pattern))
     for table in NAMED:
-        for path, entry in tree.find(raw, f"{table}.*"):
+        for path, entry in paths.find(raw, f"{table}.*"):
             if isinstance(entry, dict):
                 entry["name"] = path[-1]
     derived = {**_default_host(raw), **_units(raw), **_public_addresses(raw)}
-    missing = {path: value for path, value in derived.items() if tree.get(raw, path) is None}
-    return {path for path, value in missing.items() if tree.put(raw, path, value)}
+    missing = {path: value for path, value in derived.items() if paths.get(raw, path) is None}
+    return {path for path, value in missing.items() if paths.put(raw, path, value)}
 
 
 def _below(base: str, value: str, pattern: str) -> str:
@@ -61,30 +61,30 @@ def _below(base: str, value: str, pattern: str) -> str:
 
 def directory(raw: dict[str, Any], key: str) -> str:
     """The directory at `key`; UNKNOWN if it is unusable, so that nothing relative to it is reported too."""
-    value = tree.get(raw, tree.split(key))
+    value = paths.get(raw, paths.split(key))
     try:
         return remote_path(value) if isinstance(value, str) else UNKNOWN
     except ValueError:
         return UNKNOWN
 
 
-def _default_host(raw: dict[str, Any]) -> dict[tree.Path, str]:
+def _default_host(raw: dict[str, Any]) -> dict[paths.Path, str]:
     hosts = raw.get("hosts")
     return {("default_host",): next(iter(hosts))} if isinstance(hosts, dict) and len(hosts) == 1 else {}
 
 
-def _units(raw: dict[str, Any]) -> dict[tree.Path, str]:
-    app = tree.get(raw, ("app", "name"))
-    services = [path for path, service in tree.find(raw, "services.*") if isinstance(service, dict)]
+def _units(raw: dict[str, Any]) -> dict[paths.Path, str]:
+    app = paths.get(raw, ("app", "name"))
+    services = [path for path, service in paths.find(raw, "services.*") if isinstance(service, dict)]
     return {(*path, "unit"): f"{app}-{path[-1]}.service" for path in services}
 
 
-def _public_addresses(raw: dict[str, Any]) -> dict[tree.Path, str]:
-    port = tree.get(raw, ("public", "https_port")) or 443
+def _public_addresses(raw: dict[str, Any]) -> dict[paths.Path, str]:
+    port = paths.get(raw, ("public", "https_port")) or 443
     suffix = "" if port == 443 else f":{port}"
-    kinds = tree.find(raw, "services.*.kind")
-    health = [tree.get(raw, (*path[:-1], "health")) for path, kind in kinds if kind == "api"] or ["/"]
+    kinds = paths.find(raw, "services.*.kind")
+    health = [paths.get(raw, (*path[:-1], "health")) for path, kind in kinds if kind == "api"] or ["/"]
     return {
-        ("public", "app_url"): f"https://{tree.get(raw, ('edge', 'app_domain'))}{suffix}/",
-        ("public", "api_health_url"): f"https://{tree.get(raw, ('edge', 'api_domain'))}{suffix}{health[0]}",
+        ("public", "app_url"): f"https://{paths.get(raw, ('edge', 'app_domain'))}{suffix}/",
+        ("public", "api_health_url"): f"https://{paths.get(raw, ('edge', 'api_domain'))}{suffix}{health[0]}",
     }

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from fabfile.inventory import fields as f
-from fabfile.inventory.table import Table
+from fabfile.inventory import fields
+from fabfile.inventory.base import Table
 
 
 class DnsRecord(Table):
     """A DNS record as it should be. `ttl` (seconds, 1 is automatic) holds while it is dns-only."""
 
-    name: f.Name
+    name: fields.Name
     type: Literal["A", "AAAA", "CNAME"]
-    domain: f.Domain
-    content: f.Address
+    domain: fields.Domain
+    content: fields.Address
     proxied: bool
-    ttl: f.Ttl = 1
+    ttl: fields.Ttl = 1
 
 
 class Dns(Table):
     """The zone at Cloudflare and the records in it that lead to the edge. `api` is where its API is."""
 
-    zone: f.Domain
-    api: f.ApiUrl = "https://api.cloudflare.com/client/v4"
+    zone: fields.Domain
+    api: fields.ApiUrl = "https://api.cloudflare.com/client/v4"
     records: Mapping[str, DnsRecord]

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from fabfile.errors import InventoryError
-from fabfile.inventory import checks, defaults, problems, questions, tree, variables
+from fabfile.inventory import checks, defaults, messages, paths, questions, variables
+from fabfile.inventory.messages import MISSING, Problem
 from fabfile.inventory.model import Site
-from fabfile.inventory.problems import MISSING, Problem
 
 
 def load(path: Path, env: Mapping[str, str]) -> Site:
@@ -45,12 +45,12 @@ def open_problems(written: dict[str, Any]) -> list[Problem]:
 
 def _examined(
     written: dict[str, Any], env: Mapping[str, str]
-) -> tuple[Site | None, list[Problem], set[tree.Path], dict[tree.Path, str]]:
+) -> tuple[Site | None, list[Problem], set[paths.Path], dict[paths.Path, str]]:
     """The inventory, or its problems, the paths of derived values, and the variables that some values came from."""
     named = [
-        problems.unknown_key((*at, "name"), problems.known_keys(at))
+        messages.unknown_key((*at, "name"), messages.known_keys(at))
         for table in defaults.NAMED
-        for at, entry in tree.find(written, f"{table}.*")
+        for at, entry in paths.find(written, f"{table}.*")
         if isinstance(entry, dict) and "name" in entry
     ]
     origin = variables.override(written, env)
@@ -61,7 +61,7 @@ def _examined(
     try:
         site = Site.model_validate(raw)
     except ValidationError as error:
-        found += [_at_entry(problem, raw) for problem in problems.from_model(error, written)]
+        found += [_at_entry(problem, raw) for problem in messages.from_model(error, written)]
     else:
         if not found and not asked:
             return site, [], derived, origin
@@ -85,19 +85,19 @@ def _read(path: Path) -> dict[str, Any]:
 def _at_entry(problem: Problem, raw: dict[str, Any]) -> Problem:
     """An entry's name is its table's key: what is wrong with it is reported there."""
     path = problem.path
-    if len(path) > 2 and path[-1] == "name" and tree.spell(path[:-2]) in defaults.NAMED:
+    if len(path) > 2 and path[-1] == "name" and paths.spell(path[:-2]) in defaults.NAMED:
         return Problem(path[:-1], problem.text)
     return problem
 
 
-def _spelled(found: list[Problem], derived: set[tree.Path], origin: Mapping[tree.Path, str]) -> list[str]:
+def _spelled(found: list[Problem], derived: set[paths.Path], origin: Mapping[paths.Path, str]) -> list[str]:
     """The problems in the order of their paths, each once; of derived values only if there are no others."""
     explained = {problem.path for problem in found if problem.text != MISSING}
     found = [problem for problem in found if problem.text != MISSING or problem.path not in explained]
     shown = [problem for problem in found if problem.path not in derived] or found
     lines: dict[str, None] = {}
     for problem in sorted(shown, key=lambda problem: [str(key) for key in problem.path]):
-        where = tree.spell(problem.path)
+        where = paths.spell(problem.path)
         if problem.path in origin:
             where = f"{origin[problem.path]} (in place of {where})"
         lines[f"{where}: {problem.text}"] = None

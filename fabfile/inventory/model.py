@@ -12,12 +12,12 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
-from fabfile.inventory import fields as f
+from fabfile.inventory import fields
 from fabfile.inventory.app import App, Service
+from fabfile.inventory.base import Table
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
-from fabfile.inventory.streams import Provider, Stream
-from fabfile.inventory.table import Table
+from fabfile.inventory.sources import Provider, Stream
 
 RUNTIMES: Final = ("native", "docker")
 SCOPES: Final = ("full", "web", "api", "services", "workers")
@@ -35,37 +35,37 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 class Host(Table):
     """A VPS and how to log in. Without `key` the SSH agent is asked, without `known_hosts` the user's own."""
 
-    name: f.Name
-    address: f.Address
-    port: f.Port = 22
-    user: f.User
-    key: f.LocalPath | None = None
-    known_hosts: f.LocalPath | None = None
+    name: fields.Name
+    address: fields.Address
+    port: fields.Port = 22
+    user: fields.User
+    key: fields.LocalPath | None = None
+    known_hosts: fields.LocalPath | None = None
 
 
 class Native(Table):
     """systemd. `bind` and `upstream` may be "bridge": the gateway of the edge's network."""
 
-    bind: f.Bind
-    upstream: f.Upstream
-    overrides_file: f.RemotePath
-    overrides: f.Environment = Field(default_factory=dict)
+    bind: fields.Bind
+    upstream: fields.Upstream
+    overrides_file: fields.RemotePath
+    overrides: fields.Environment = Field(default_factory=dict)
 
 
 class Docker(Table):
     """Docker Compose. The app's own `file` is never written; `overrides` go into `overlay_file`, laid over it."""
 
-    project: f.DockerName
-    directory: f.RemotePath
-    file: f.RemotePath
-    env_file: f.RemotePath
-    overlay_file: f.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
-    web_host: f.Name
-    api_host: f.Name
-    overrides: f.Environment = Field(default_factory=dict)
-    foreign_projects: Annotated[tuple[f.DockerName, ...], BeforeValidator(f.listed)] = ()
-    snapshot: f.RemotePath | None = None
-    snapshot_files: Annotated[tuple[f.FileName, ...], BeforeValidator(f.listed)] = ()
+    project: fields.DockerName
+    directory: fields.RemotePath
+    file: fields.RemotePath
+    env_file: fields.RemotePath
+    overlay_file: fields.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
+    web_host: fields.Name
+    api_host: fields.Name
+    overrides: fields.Environment = Field(default_factory=dict)
+    foreign_projects: Annotated[tuple[fields.DockerName, ...], BeforeValidator(fields.listed)] = ()
+    snapshot: fields.RemotePath | None = None
+    snapshot_files: Annotated[tuple[fields.FileName, ...], BeforeValidator(fields.listed)] = ()
 
 
 class Runtimes(Table):
@@ -78,20 +78,20 @@ class Runtimes(Table):
 class Server(Table):
     """What the three infrastructure servers share, natively and as a container (`image…`)."""
 
-    name: f.Name
-    binary: f.RemotePath
-    version_argv: f.SomeWords
-    unit: f.Unit
-    distribution_unit: f.Unit
-    user: f.User
-    group: f.User
-    port: f.Port
-    data: f.RemotePath
-    image: f.Image
-    image_user: f.NumericUser
-    image_port: f.Port
-    image_data: f.RemotePath
-    image_version_argv: f.SomeWords
+    name: fields.Name
+    binary: fields.RemotePath
+    version_argv: fields.SomeWords
+    unit: fields.Unit
+    distribution_unit: fields.Unit
+    user: fields.User
+    group: fields.User
+    port: fields.Port
+    data: fields.RemotePath
+    image: fields.Image
+    image_user: fields.NumericUser
+    image_port: fields.Port
+    image_data: fields.RemotePath
+    image_version_argv: fields.SomeWords
     scheme: ClassVar[str]
 
     @property
@@ -115,22 +115,22 @@ class Nats(Server):
     """NATS with JetStream. Without `monitor_port` it has no monitoring, which is for who may not ask NATS itself."""
 
     scheme = "nats"
-    monitor_port: f.Port | None = None
+    monitor_port: fields.Port | None = None
 
 
 class Redis(Server):
     """Redis, started with the `config` that we write."""
 
     scheme = "redis"
-    config: f.RemotePath
+    config: fields.RemotePath
 
 
 class ClickHouse(Server):
     """ClickHouse, started with `config`; we write `drop_in`; if both are one file, ours is complete."""
 
     scheme = "http"
-    config: f.RemotePath
-    drop_in: f.RemotePath
+    config: fields.RemotePath
+    drop_in: fields.RemotePath
 
 
 class Infra(Table):
@@ -148,25 +148,25 @@ class Edge(Table):
     for at most `hold_limit` seconds. `served_by_header` is the header in which the app's answers name their runtime.
     """
 
-    root: f.RemotePath
-    database: f.RemotePath
-    container: f.DockerName
-    network: f.DockerName
-    https_port: f.Port = 443
-    admin_port: f.Port = 81
-    api_port: f.Port = 81
-    app_domain: f.Domain
-    api_domain: f.Domain
-    api_prefixes: Annotated[tuple[f.Prefix, ...], BeforeValidator(f.listed)]
-    served_by_header: f.Header | None = None
+    root: fields.RemotePath
+    database: fields.RemotePath
+    container: fields.DockerName
+    network: fields.DockerName
+    https_port: fields.Port = 443
+    admin_port: fields.Port = 81
+    api_port: fields.Port = 81
+    app_domain: fields.Domain
+    api_domain: fields.Domain
+    api_prefixes: Annotated[tuple[fields.Prefix, ...], BeforeValidator(fields.listed)]
+    served_by_header: fields.Header | None = None
     hold: bool = True
-    hold_limit: f.HoldLimit = 45.0
+    hold_limit: fields.HoldLimit = 45.0
 
 
 class Firewall(Table):
     """The rules that let the edge's network reach the native app."""
 
-    comment: f.Comment
+    comment: fields.Comment
 
     def comment_for(self, service: Service) -> str:
         """The comment that marks our rule for this service's port."""
@@ -179,27 +179,27 @@ class Backup(Table):
     `before` says which hand-overs: all that change the owner, or only the first, as long as there is no owner file.
     """
 
-    hook: f.RemotePath | None = None
-    argv: f.Words = ()
-    timeout: f.Seconds = 600.0
+    hook: fields.RemotePath | None = None
+    argv: fields.Words = ()
+    timeout: fields.Seconds = 600.0
     before: Literal["every hand-over", "the first hand-over"] = "every hand-over"
 
 
 class Timeouts(Table):
     """Deadlines, in seconds."""
 
-    connect: f.Seconds
-    step: f.Seconds
-    drain: f.Seconds
-    health: f.Seconds
-    edge: f.Seconds
-    confirm: f.Seconds
+    connect: fields.Seconds
+    step: fields.Seconds
+    drain: fields.Seconds
+    health: fields.Seconds
+    edge: fields.Seconds
+    confirm: fields.Seconds
 
 
 class Site(Table):
     """The whole inventory."""
 
-    default_host: f.Name
+    default_host: fields.Name
     app: App
     hosts: Mapping[str, Host]
     runtimes: Runtimes

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from fabfile.inventory import fields as f
-from fabfile.inventory.table import Table
+from fabfile.inventory import fields
+from fabfile.inventory.base import Table
 
 
 def _json(value: str) -> str:
@@ -27,7 +27,7 @@ def _days(value: int) -> int:
 
 
 Days = Annotated[int, AfterValidator(_days)]
-Json = Annotated[f.Text, AfterValidator(_json)]
+Json = Annotated[fields.Text, AfterValidator(_json)]
 
 
 class Lookup(Table):
@@ -36,10 +36,10 @@ class Lookup(Table):
     With a `body`, which is JSON as text, it is asked by POST, without one by GET.
     """
 
-    name: f.Name
-    path: f.Route
+    name: fields.Name
+    path: fields.Route
     body: Json | None = None
-    expect: f.Words = ()
+    expect: fields.Words = ()
 
     @property
     def method(self) -> str:
@@ -53,20 +53,20 @@ class Public(Table):
     The websocket gets `websocket_hello`, if there is one; a message that holds `websocket_event` is an event.
     """
 
-    app_url: f.Url
-    api_health_url: f.Url
-    websocket: f.UrlPath
-    websocket_hello: f.Text | None = None
-    websocket_event: f.OneLine = ""
-    event_within: f.Seconds | None = None
-    https_port: f.Port = 443
-    http_port: f.Port = 80
+    app_url: fields.Url
+    api_health_url: fields.Url
+    websocket: fields.UrlPath
+    websocket_hello: fields.Text | None = None
+    websocket_event: fields.OneLine = ""
+    event_within: fields.Seconds | None = None
+    https_port: fields.Port = 443
+    http_port: fields.Port = 80
     resolve: bool = True
-    address: f.Address | None = None
+    address: fields.Address | None = None
     raw_api: Literal["open", "closed"] = "open"
-    routes: Mapping[str, f.Route] = {}
+    routes: Mapping[str, fields.Route] = {}
     lookups: Mapping[str, Lookup] = {}
-    closed_ports: Mapping[str, f.Port] | None = None
+    closed_ports: Mapping[str, fields.Port] | None = None
     certificate_days: Days = 21
-    ca: f.LocalPath | None = None
+    ca: fields.LocalPath | None = None
     verify_tls: bool = True

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fabfile.inventory import tree
-from fabfile.inventory.problems import Problem
+from fabfile.inventory import paths as tree
+from fabfile.inventory.messages import Problem
 
 _MARK = "?"
 _SAID = "not answered yet"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fabfile.inventory import tree
+from fabfile.inventory import paths
 
 _TEXT: Final[Mapping[str, str]] = {
     "NPM_ROOT": "edge.root",
@@ -32,25 +32,25 @@ NAMES: Final = (*_TEXT, *_PORT_OF_KIND, _KEY)
 """Every variable that is read."""
 
 
-def override(raw: dict[str, Any], env: Mapping[str, str]) -> dict[tree.Path, str]:
+def override(raw: dict[str, Any], env: Mapping[str, str]) -> dict[paths.Path, str]:
     """Put the variables' values into `raw`; returns which variable each changed path came from."""
-    origin: dict[tree.Path, str] = {}
+    origin: dict[paths.Path, str] = {}
     for name in NAMES:
         value = env.get(name, "")
         if not value:
             continue
         for path in _paths(raw, name):
-            if tree.put(raw, path, _number(value) if name in _PORT_OF_KIND else value):
+            if paths.put(raw, path, _number(value) if name in _PORT_OF_KIND else value):
                 origin[path] = name
     return origin
 
 
-def _paths(raw: dict[str, Any], name: str) -> list[tree.Path]:
+def _paths(raw: dict[str, Any], name: str) -> list[paths.Path]:
     if name in _TEXT:
-        return [tree.split(_TEXT[name])]
+        return [paths.split(_TEXT[name])]
     if name == _KEY:
-        return [(*path, "key") for path, host in tree.find(raw, "hosts.*") if isinstance(host, dict)]
-    kinds = tree.find(raw, "services.*.kind")
+        return [(*path, "key") for path, host in paths.find(raw, "hosts.*") if isinstance(host, dict)]
+    kinds = paths.find(raw, "services.*.kind")
     return [(*path[:-1], "port") for path, kind in kinds if kind == _PORT_OF_KIND[name]]
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fabfile import inventory
-from fabfile.lab import site
+from fabfile.lab import inventory as site
 from fabfile.lab.cache import Cached, cached, digest, tree
 from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
-from fabfile.lab.paths import ASSETS, LabError, Unfit, say
-from fabfile.lab.root import root
+from fabfile.lab.host import ASSETS, LabError, Unfit, say
+from fabfile.lab.rootfs import root
 
 HERE = Path(__file__).parent
 APP = HERE / "app"

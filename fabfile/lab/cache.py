@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from fabfile.lab.paths import home
+from fabfile.lab.host import home
 
 
 @dataclass(frozen=True)

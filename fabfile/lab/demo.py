@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fabfile import inventory
+from fabfile.console import Report
 from fabfile.inventory import Site
-from fabfile.lab.machine import Lab
-from fabfile.report import Report
-from fabfile.runner.model import Watch
-from fabfile.runner.watch import Watcher
+from fabfile.lab.lab import Lab
+from fabfile.runner.availability import Watcher
+from fabfile.runner.wire.plan import Watch
 
 
 @dataclass(frozen=True)

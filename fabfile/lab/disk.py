@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from fabfile.lab import site
+from fabfile.lab import inventory
 from fabfile.lab.cache import Cached
 
 OWN = ("upper", "work", "root", "docker", "data")
@@ -72,7 +72,7 @@ def spec(folder: Path, name: str, ports: dict[str, int], base: Cached, root: Cac
             "/etc/ssh/ssh_host_ed25519_key": str(folder / "host_key"),
             "/etc/ssh/lab_authorized_keys": str(folder / "key.pub"),
         },
-        "ports": {key: [near, site.STATIONS[key]] for key, near in ports.items()},
+        "ports": {key: [near, inventory.STATIONS[key]] for key, near in ports.items()},
     }  # fmt: skip
 
 

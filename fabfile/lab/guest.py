@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from fabfile.lab.paths import LabError
+from fabfile.lab.host import LabError
 from fabfile.lab.supervisor import SYSTEMD_HOST
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")

@@ -10,7 +10,7 @@ from typing import Any
 
 from fabfile.lab.dockerfile import Stage, last_stage
 from fabfile.lab.guest import Guest
-from fabfile.lab.paths import LabError, say
+from fabfile.lab.host import LabError, say
 
 # A repository's name → the lab's image that stands in for it, whatever the tag.
 STAND_INS = {

@@ -13,9 +13,9 @@ from fabfile.lab.baseline import CHECKOUT, NPM_ROOT, ORIGIN
 from fabfile.lab.choices import Choices
 from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
+from fabfile.lab.host import say
 from fabfile.lab.images import Compose
-from fabfile.lab.paths import say
-from fabfile.lab.site import write_inventory
+from fabfile.lab.inventory import write_inventory
 
 # Every Compose project but the edge's.
 CLEAR = """

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fabfile import render, survey, workloads
+from fabfile import survey, workloads
 from fabfile.inventory import Service, Site
-from fabfile.plan import Step, Steps, Undo
 from fabfile.plans import edge, parking
-from fabfile.plans.parts import as_healthy, awaited, stopping, valid, written
+from fabfile.plans.plan import Step, Steps, Undo
+from fabfile.plans.steps import as_healthy, awaited, stopping, valid, written
+from fabfile.rendering import files as render
+from fabfile.runner.actions.probes import Healthy, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
-from fabfile.runner.facts import Facts, Workload
-from fabfile.runner.probes import Healthy, UnitsDown
+from fabfile.runner.wire.facts import Facts, Workload
 
 
 def install(site: Site, facts: Facts, scope: str = "none") -> Steps:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fabfile import survey, workloads
+from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plan import Plan
 from fabfile.plans import app, data, docker, edge, firewall, infra, parking
-from fabfile.plans.findings import Finding
-from fabfile.plans.parts import watches
-from fabfile.runner.facts import Facts
+from fabfile.plans.plan import Plan
+from fabfile.plans.steps import watches
+from fabfile.runner.wire.facts import Facts
 
 
 def cutover(site: Site, facts: Facts, scope: str) -> Plan:
@@ -53,15 +52,3 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")
     return Plan("infra.bootstrap", steps, workloads=servers)
-
-
-def refusals(site: Site, facts: Facts, scope: str) -> list[Finding]:
-    """Why this scope cannot be handed over alone."""
-    if scope == "full" or survey.owner(facts) == "native":
-        return []
-    return [
-        Finding(
-            f"--scope {scope} alone would leave the rest of the app down: native does not own it",
-            "inv cutover",
-        )
-    ]

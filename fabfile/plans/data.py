@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fabfile.inventory import Site
-from fabfile.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.plan import NoUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import Handing, SetOwner
-from fabfile.runner.facts import Facts
+from fabfile.runner.wire.facts import Facts
 
 
 def backup(site: Site, facts: Facts, to: str) -> Steps:

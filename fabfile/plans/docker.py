@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fabfile import render, workloads
+from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plan import NoUndo, Step, Steps, Undo
-from fabfile.plans.parts import as_healthy, awaited, written
+from fabfile.plans.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.steps import as_healthy, awaited, written
+from fabfile.rendering import files as render
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
-from fabfile.runner.facts import Facts, Workload
-from fabfile.runner.probes import ContainersDown, Healthy
+from fabfile.runner.actions.probes import ContainersDown, Healthy
+from fabfile.runner.wire.facts import Facts, Workload
 
 
 def rendered(site: Site, facts: Facts) -> Steps:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fabfile import survey
 from fabfile.inventory import Site
-from fabfile.plan import NoUndo, Plan, Probe, Step, Steps, Undo
-from fabfile.runner.edge import HostFact
-from fabfile.runner.facts import Facts
-from fabfile.runner.npm import KeepEdge, PointEdge, RestoreEdge
-from fabfile.runner.npmaction import FILES, EdgeAction
-from fabfile.runner.npmchange import CLOSED, KEEP, OPEN, EdgeHost
-from fabfile.runner.probes import ContainersDown, UnitsDown
+from fabfile.plans.plan import NoUndo, Plan, Probe, Step, Steps, Undo
+from fabfile.runner.actions.edge_point import KeepEdge, PointEdge, RestoreEdge
+from fabfile.runner.actions.edge_switch import FILES, EdgeAction
+from fabfile.runner.actions.probes import ContainersDown, UnitsDown
+from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
+from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.wire.facts import Facts
 
 Place = tuple[str, int]  # host and port
 
@@ -90,30 +90,3 @@ def heeded(site: Site, facts: Facts, plan: Plan) -> Plan:
         return plan
     watch = tuple(watch for watch in plan.watch if watch.domain != site.edge.api_domain)
     return replace(plan, watch=watch, settings={**plan.settings, "raw_api": now})
-
-
-def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
-    """Rows (what, good or not, evidence): the container, nginx's own test, and each of our hostnames."""
-    yield from running(site, facts)
-    for domain, fact in facts.edge["hosts"].items():
-        if fact.problem:
-            yield domain, False, fact.problem
-            continue
-        routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
-        closed = "closed; its row leads " if fact.closed else ""
-        yield domain, not fact.drift, "; ".join(fact.drift) or f"{closed}to {fact.upstream}{routes}"
-        yield (
-            f"{domain} in the running nginx",
-            not fact.stale,
-            "reload needed" if fact.stale else "as in the file" if fact.text else "not there",
-        )
-
-
-def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
-    """Rows as `checks` has them, of the container and of nginx's own test."""
-    found = facts.edge
-    if found["problem"]:
-        yield site.edge.container, False, found["problem"]
-    else:
-        yield site.edge.container, True, "runs"
-        yield "nginx -t", not found["test"], found["test"] or "passes"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from fabfile import render, workloads
+from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plan import NoUndo, Step, Steps, Undo
-from fabfile.plans.parts import KILLED_WITHIN, as_healthy, valid, written
+from fabfile.plans.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.steps import KILLED_WITHIN, as_healthy, valid, written
+from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
+from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
-from fabfile.runner.facts import Facts
-from fabfile.runner.health import SETTLE
-from fabfile.runner.probes import Healthy, PortsFree, UnitsDown
+from fabfile.runner.facts.health import SETTLE
+from fabfile.runner.wire.facts import Facts
 
 _ADOPTED = "a system user without a process changes nothing, and files may be its own already"
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from fabfile import survey
 from fabfile.inventory import BRIDGE, Service, Site
-from fabfile.plan import Probe, Step, Steps, Undo
 from fabfile.plans import edge, firewall
+from fabfile.plans.plan import Probe, Step, Steps, Undo
 from fabfile.runner.actions.edge import EdgeServes, Reread
-from fabfile.runner.actions.lot import CloseLot, Drain, Exit, FreeLot, OpenLot
-from fabfile.runner.crossing import Upstreams
-from fabfile.runner.facts import Facts
-from fabfile.runner.npm import PointEdge
+from fabfile.runner.actions.edge_point import PointEdge
+from fabfile.runner.actions.parking import CloseLot, Drain, Exit, FreeLot, OpenLot
+from fabfile.runner.edge.connections import Upstreams
+from fabfile.runner.wire.facts import Facts
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plan import Plan, Step, Undo
 from fabfile.plans import app, data, docker, edge, infra, parking
-from fabfile.plans.findings import Finding
-from fabfile.plans.parts import as_healthy, awaited, stopping, watches
+from fabfile.plans.plan import Plan, Step, Undo
+from fabfile.plans.steps import as_healthy, awaited, stopping, watches
+from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.release import Command, Release
-from fabfile.runner.facts import Facts
-from fabfile.runner.probes import Healthy
+from fabfile.runner.wire.facts import Facts
 
 
 def rollback(site: Site, facts: Facts) -> Plan:
@@ -70,18 +69,6 @@ def release(site: Site, facts: Facts, ref: str, scope: str) -> Plan:
         workloads=workloads.everything(site, "native"),
         settings={"ref": ref, "scope": scope},
     )
-
-
-def dirty(site: Site, facts: Facts) -> list[Finding]:
-    """Changes in the checkout that moving it would lose."""
-    if facts.checkout_error:
-        return [Finding(f"{site.app.checkout}: {facts.checkout_error}", "make it a git checkout of the app's user")]
-    changed = facts.checkout.changed if facts.checkout else ()
-    built = built_files(site)
-    foreign = [name for name in changed if name not in built]
-    if not foreign:
-        return []
-    return [Finding(f"the checkout has changes of its own: {', '.join(foreign)}", "commit or stash them on the VPS")]
 
 
 def built_files(site: Site) -> tuple[str, ...]:

@@ -47,6 +47,13 @@ class Check:
     answers: tuple[Answer, ...] = ()
 
 
+def mark(check: Check) -> str:
+    """How a check stands, as the first character of its line."""
+    if not check.ok:
+        return "✗"
+    return "!" if check.warning else "✓"
+
+
 def timed(way: str, ask: Callable[[], str]) -> Answer:
     """Ask, and take whatever goes wrong on the way for a bad answer."""
     started = time.monotonic()

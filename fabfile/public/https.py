@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 
 from fabfile.inventory import Lookup, Public, Site
 from fabfile.public.check import Refused
-from fabfile.public.door import Door
+from fabfile.public.endpoint import Door
 
 # Cloudflare's own answers in place of the origin's, from its list of 5xx errors.
 _OF_A_CDN: Final[Mapping[int, str]] = {

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fabfile.inventory import Site
-from fabfile.public import door as doors
-from fabfile.public import https, ports, rawapi, verdict, websocket
+from fabfile.public import attribution, closed_api, https, ports, websocket
+from fabfile.public import endpoint as doors
 from fabfile.public.check import Answer, Check, Worrying, timed
-from fabfile.public.door import Door, Endpoint, Resolver, by_dns
+from fabfile.public.endpoint import Door, Endpoint, Resolver, by_dns
 
 _AT_ONCE = 4  # questions that are asked side by side: more would only make a busy server slower
 _SHORTEST = 2.0  # seconds that a try has at least, however little time is left
@@ -69,7 +69,7 @@ def questions(site: Site, runtime: str) -> list[Question]:
     asked = list(_open(site, runtime))
     if site.public.raw_api == "closed":
         asked = [question for question in asked if question.endpoint != raw]
-        asked.append(Question(f"{raw.name} is closed", raw, functools.partial(rawapi.closed, site), vital=False))
+        asked.append(Question(f"{raw.name} is closed", raw, functools.partial(closed_api.closed, site), vital=False))
     secure = dict.fromkeys(q.endpoint for q in asked if q.endpoint.scheme == "https" and q.vital)
     return [Question(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + asked
 
@@ -119,7 +119,7 @@ def _asked(
     answers = known | {key: answer.result() for key, answer in pending.items()}
     known.update({key: answer for key, answer in answers.items() if answer.ok})
     return [
-        verdict.judged(
+        attribution.judged(
             question.name,
             {way.label: answers[question.name, way.label] for way in ways},
             {way.label: found[question.endpoint, way.label] for way in ways},

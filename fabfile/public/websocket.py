@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from fabfile.inventory import Public, Site
 from fabfile.public import certificate, https
 from fabfile.public.check import Refused
-from fabfile.public.door import Door
+from fabfile.public.endpoint import Door
 
 
 def live(site: Site, runtime: str, door: Door) -> str:

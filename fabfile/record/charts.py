@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fabfile.record.course import Course
-from fabfile.record.document import Document
+from fabfile.record.model import Document
+from fabfile.record.timeline import Course
 
 _STEPS = (1, 2, 5)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from fabfile.record import charts
-from fabfile.record.document import Document
-
-_TEMPLATES: Final = Path(__file__).parent.parent.parent / "templates/record"
+from fabfile.record.model import Document
+from fabfile.resources import TEMPLATES
 
 ENDED: Final = {
     "done": "This plan was carried out.",
@@ -43,7 +41,7 @@ def _ended(made: Document) -> str:
 @cache
 def _jinja(escaping: bool) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(TEMPLATES / "record"),
         undefined=StrictUndefined,
         autoescape=escaping,
         trim_blocks=True,

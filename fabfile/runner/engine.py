@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Tuple
 
-from . import logs
-from .atomic import clear_all
-from .health import once_settled
+from .actions.base import Probe
+from .availability import Watcher
+from .facts import logs
+from .facts.health import once_settled
 from .journal import Journal
-from .machine import POLL, Evidence, Machine, StepFailed, said
-from .model import NoUndo, Plan, Probe, Step, Undo
-from .watch import Watcher
+from .system.files import clear_all
+from .system.machine import POLL, Evidence, Machine, StepFailed, said
+from .wire.plan import NoUndo, Plan, Step, Undo
 
 SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
 AGAIN = 0.5  # seconds until a way back that failed is tried again

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from .machine import StepFailed
+from .system.machine import StepFailed
 
 VERSION = 1
 RESERVE = 1 << 20  # bytes set aside, so that a plan can be taken back, and say so, on a full disk

@@ -13,18 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, List, Optional, Sequence
 
-from . import npm, npmlogin, ops, parking, probes, recovery, secret, soakverbs  # noqa: F401  plans name their types
-from .actions import backup, command, compose, data, edge, files, firewall, lot, release, units  # noqa: F401  likewise
+from . import parking, plan_secrets, recovery, store
+from .actions import backup, command, compose, data, edge, edge_point, files, firewall, probes, release, units  # noqa: F401  plans name their types  # noqa: F401  likewise
 from .adoption.gather import adoption
-from .atomic import put
-from .codec import decode, encode
+from .edge import login
 from .engine import Engine, word_of
-from .gather import gather
+from .facts.gather import gather
+from .facts.nats.follow import looks
 from .journal import Journal
-from .machine import POLL, Machine, StepFailed
-from .model import Plan
-from .streamwatch import looks
-from .talk import keep, keep_runner, tell
+from .soak import verbs
+from .stdio import keep, keep_runner, tell
+from .system.files import put
+from .system.machine import POLL, Machine, StepFailed
+from .wire.codec import decode, encode
+from .wire.plan import Plan
 
 Events = List[Dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
@@ -57,36 +59,36 @@ def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 
 def log_in(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
-    tell(npmlogin.answer(Machine(root), decode(json.loads(stdin.readline()))))
+    tell(login.answer(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
 
 def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Take a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
     header = json.loads(stdin.readline())
-    ops.prepare(root)
+    store.prepare(root)
     for sha256, size in header["files"].items():
         keep(root / "files" / sha256, stdin.read(size), sha256)
     runner = keep_runner(root, header["runner"])
     recovery.install(root, runner, Machine(root))
     plan = header["plan"]
-    folder = ops.plan_folder(root, plan["id"])
+    folder = store.plan_folder(root, plan["id"])
     folder.mkdir(mode=0o700)
     put(folder / "plan.json", json.dumps(plan).encode(), 0o600, "root", "root")
-    secret.leave(plan["id"], header["secrets"])
+    plan_secrets.leave(plan["id"], header["secrets"])
     try:
         _detach(root, runner, "execute", plan["id"])
     except StepFailed:
-        secret.discard(plan["id"])
+        plan_secrets.discard(plan["id"])
         raise
     code = follow(root, [plan["id"]], stdin)
-    secret.discard(plan["id"])
+    plan_secrets.discard(plan["id"])
     return code
 
 
 def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Carry out a shipped plan in this process, holding the lock."""
-    secrets = secret.take(words[0])
+    secrets = plan_secrets.take(words[0])
 
     def act(engine: Engine, events: Events) -> None:
         if events:  # what it found before would be overwritten, and with it the way back
@@ -98,9 +100,9 @@ def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 
 def resume(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Take back an interrupted plan, detached, and follow it. Says so when there is nothing to take back."""
-    events = ops.read_journal(ops.known_plan(root, words[0]))
+    events = store.read_journal(store.known_plan(root, words[0]))
     _to_take_back(words[0], events)
-    holder = ops.lock_holder(root)
+    holder = store.lock_holder(root)
     if holder:
         raise StepFailed(f"{holder.get('who')} holds the lock: {holder.get('what')}, since {holder.get('since')}")
     runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
@@ -121,27 +123,27 @@ def revert(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 def recover(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """After a boot or a crash: take back every plan whose runner was cut off, and carry on with a soak."""
     recovery.await_boot(Machine(root))
-    for plan in ops.interrupted(root):
+    for plan in store.interrupted(root):
         revert(root, [plan], stdin)
-    soakverbs.go_on(root)
+    verbs.go_on(root)
     return 0
 
 
 def follow(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Print a plan's events from number words[1] on, as they come, until it is finished."""
-    ops.known_plan(root, words[0])
+    store.known_plan(root, words[0])
     return _follow(root, words[0], int(words[1]) if len(words) > 1 else 0)
 
 
 def say(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Pass on the operator's word on a plan: confirm or revert."""
-    ops.say(root, words[0], words[1])
+    store.say(root, words[0], words[1])
     return 0
 
 
 def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     """Every plan in one line each, or with an identifier every event of that one."""
-    told = ops.read_journal(ops.known_plan(root, words[0])) if words else ops.history(root)
+    told = store.read_journal(store.known_plan(root, words[0])) if words else store.history(root)
     for line in told:
         tell(line)
     return 0
@@ -153,16 +155,16 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-_SOAK = (soakverbs.soak_start, soakverbs.soak_run, soakverbs.soak_follow, soakverbs.soak_stop, soakverbs.soak_show)
+_SOAK = (verbs.soak_start, verbs.soak_run, verbs.soak_follow, verbs.soak_stop, verbs.soak_show)
 _VERBS = (survey, adopt, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
 VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 
-def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = ops.ROOT) -> int:
+def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = store.ROOT) -> int:
     """Run one verb; an error becomes one JSON line and code 1."""
     try:
         return VERBS[argv[0]](root, argv[1:], stdin)
-    except ops.UnknownPlan as unknown:  # whoever asked made a mistake, not the VPS
+    except store.UnknownPlan as unknown:  # whoever asked made a mistake, not the VPS
         tell({"error": str(unknown), "unknown": "plan"})
     except (StepFailed, OSError, ValueError) as error:
         tell({"error": f"{argv[0]}: {error}"})
@@ -172,8 +174,8 @@ def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = ops.ROOT) -> int:
 
 
 def _to_take_back(plan_id: str, events: Events) -> None:
-    ended = ops.outcome(events)
-    if not events or ended in ops.ENDINGS:
+    ended = store.outcome(events)
+    if not events or ended in store.ENDINGS:
         raise StepFailed(
             f"plan {plan_id} has {'ended: ' + ended if ended else 'not begun'}; nothing is to be taken back"
         )
@@ -181,7 +183,7 @@ def _to_take_back(plan_id: str, events: Events) -> None:
 
 def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
     """Print events from number `told` on until the last one ends the plan; a resumed one has ended before."""
-    reader = ops.Reader(ops.plan_folder(root, plan_id))
+    reader = store.Reader(store.plan_folder(root, plan_id))
     seen, ended, quiet_since = 0, False, time.monotonic()
     while True:
         events = reader.more()
@@ -191,7 +193,7 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
         ended = events[-1]["event"] == "finished" if events else ended
         if ended and (seen > told or not resumed):
             return 0
-        if events or ops.lock_holder(root):
+        if events or store.lock_holder(root):
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > (_QUIET if seen > (told if resumed else 0) else _STARTING):
             if recovery.under_way(Machine(root)):
@@ -205,7 +207,7 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
 def _with_engine(
     root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: Optional[Dict[str, str]] = None
 ) -> int:
-    folder = ops.plan_folder(root, plan_id)
+    folder = store.plan_folder(root, plan_id)
     plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=plan_id)
     holder = {
         "who": plan.who,
@@ -216,13 +218,13 @@ def _with_engine(
     backups = folder / "backups"
     backups.mkdir(mode=0o700, exist_ok=True)
     try:
-        with ops.lock(root, holder):
+        with store.lock(root, holder):
             # Read with the lock held, so that it is the end of the story; and only its holder writes.
-            events = ops.read_journal(folder)
+            events = store.read_journal(folder)
             with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
                 act(Engine(plan, Machine(root, backups, secrets), journal, word_of(folder)), events)
-    except ops.Locked as locked:
-        if ops.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
+    except store.Locked as locked:
+        if store.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
             raise StepFailed(str(locked)) from locked
         with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
             journal.write("start", None, name=plan.name, who=plan.who)

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Callable, Deque, Dict, List, Optional, Set, Tuple
 
-from .atomic import put, remove
-from .machine import POLL, Machine
+from .system.files import put, remove
+from .system.machine import POLL, Machine
 
 FOLDER = Path("/run/islandflow")
 BACKLOG = 4096  # connections that wait; the kernel's own limit (net.core.somaxconn) is the same by default

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from .atomic import put
-from .machine import Machine
+from .system.files import put
+from .system.machine import Machine
 
 UNIT = Path("/etc/systemd/system/islandflow-recover.service")
 LINK = "runner.pyz"  # the zipapp of the last plan, for the unit to start

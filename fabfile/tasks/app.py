@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey, workloads
+from fabfile.checks import preflight
+from fabfile.commands.options import choices, task
+from fabfile.commands.session import Operation
 from fabfile.inventory import SCOPES
-from fabfile.operation import Operation
-from fabfile.options import choices, task
-from fabfile.plan import Plan
-from fabfile.plans import app, preflight
-from fabfile.plans.parts import watches
+from fabfile.plans import app
+from fabfile.plans.plan import Plan
+from fabfile.plans.steps import watches
 
 
 @task

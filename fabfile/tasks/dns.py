@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fabfile.cloudflare.operation import DnsOperation
+from fabfile.commands.dns import DnsOperation
+from fabfile.commands.options import choices, task
 from fabfile.inventory import POSTURES
-from fabfile.options import choices, task
 
 
 @task

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey
-from fabfile.operation import Operation
-from fabfile.options import task
-from fabfile.plan import Plan
-from fabfile.plans import composecheck, docker, preflight
-from fabfile.runner.facts import Wanted, merge
+from fabfile.checks import docker as composecheck
+from fabfile.checks import preflight
+from fabfile.commands.options import task
+from fabfile.commands.session import Operation
+from fabfile.plans import docker
+from fabfile.plans.plan import Plan
+from fabfile.runner.wire.facts import Wanted, merge
 
 
 @task

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey
-from fabfile.operation import Operation
-from fabfile.options import task
-from fabfile.plan import Plan
-from fabfile.plans import firewall, preflight
-from fabfile.runner.facts import Wanted
+from fabfile.checks import preflight
+from fabfile.checks.firewall import public_ports, refusals, rows
+from fabfile.commands.options import task
+from fabfile.commands.session import Operation
+from fabfile.plans import firewall
+from fabfile.plans.plan import Plan
+from fabfile.runner.wire.facts import Wanted
 
 
 @task
@@ -26,7 +28,7 @@ def close(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: b
     """Close what is open to the world and need not be; names what it cannot close, with the cure."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("firewall.close", firewall.close(site, facts)),
-        judge=lambda site, facts: preflight.unknown_subnet(site, facts) + firewall.refusals(site, facts),
+        judge=lambda site, facts: preflight.unknown_subnet(site, facts) + refusals(site, facts),
     )
 
 
@@ -38,7 +40,7 @@ def audit(c: Any, host: str = "", json: bool = False) -> None:
     ports = tuple(site.private_ports.values())
     facts = operation.survey(Wanted(firewall=True, ports=ports, edge=survey.edge_ref(site)))
     operation.checked(
-        "open to the world", firewall.audit(site, facts), "inv firewall.close --dry shows what can be closed, and how."
+        "open to the world", public_ports(site, facts), "inv firewall.close --dry shows what can be closed, and how."
     )
 
 
@@ -47,4 +49,4 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
     """Show whether UFW is active and whether it lets the edge reach web and API."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(Wanted(firewall=True, edge=survey.edge_ref(operation.site)))
-    operation.checked("firewall", firewall.checks(operation.site, facts))
+    operation.checked("firewall", rows(operation.site, facts))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey, workloads
-from fabfile.operation import Operation
-from fabfile.options import task
-from fabfile.plan import Plan
-from fabfile.plans import cutover, infra, preflight
+from fabfile.checks import preflight
+from fabfile.commands.options import task
+from fabfile.commands.session import Operation
+from fabfile.plans import cutover, infra
+from fabfile.plans.plan import Plan
 
 
 @task

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from fabfile.lab import machine
+from fabfile.commands.options import task
+from fabfile.console import Report
+from fabfile.lab import lab as machine
 from fabfile.lab.choices import Choices
-from fabfile.options import task
-from fabfile.report import Report
 
 
 @task

@@ -6,16 +6,19 @@ import functools
 import os
 from typing import Any
 
-from fabfile import credentials, survey
+from fabfile import survey
+from fabfile.checks import preflight
+from fabfile.checks.edge import differences, state
+from fabfile.commands import npm_token
+from fabfile.commands.options import choices, task
+from fabfile.commands.session import Operation
 from fabfile.errors import UsageError
 from fabfile.inventory import RUNTIMES
-from fabfile.operation import Operation
-from fabfile.options import choices, task
-from fabfile.plan import Plan
-from fabfile.plans import edge, edgediff, preflight
-from fabfile.plans.parts import watches
-from fabfile.runner.facts import Wanted
-from fabfile.runner.npmaction import API
+from fabfile.plans import edge
+from fabfile.plans.plan import Plan
+from fabfile.plans.steps import watches
+from fabfile.runner.actions.edge_switch import API
+from fabfile.runner.wire.facts import Wanted
 
 
 @task
@@ -32,9 +35,9 @@ def switch(
 ) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
     operation = Operation(c, host, dry=dry, wait=wait, json=json)
-    chosen = credentials.way(way, os.environ)
+    chosen = npm_token.way(way, os.environ)
     point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
-    token = functools.partial(credentials.npm_token, edge=survey.edge_ref(operation.site), environ=os.environ)
+    token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.site), environ=os.environ)
     operation.apply(
         lambda site, facts: Plan("npm.switch", point(site, facts), watch=watches(site), settings={"to": to}),
         judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
@@ -47,7 +50,7 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(Wanted(edge=survey.edge_ref(operation.site)))
-    operation.checked("edge", edge.checks(operation.site, facts))
+    operation.checked("edge", state(operation.site, facts))
 
 
 @task
@@ -60,7 +63,7 @@ def diff(c: Any, to: str = "owner", host: str = "", json: bool = False) -> None:
     if not wanted:
         raise UsageError("nobody owns the app, so nothing says where the edge should lead", next_step="Say --to.")
     fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
-    operation.checked(f"edge, wanted: {wanted}", edgediff.rows(operation.site, facts, wanted), fix)
+    operation.checked(f"edge, wanted: {wanted}", differences(operation.site, facts, wanted), fix)
 
 
 @task

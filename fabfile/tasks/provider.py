@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey
-from fabfile.operation import Operation
-from fabfile.options import task
-from fabfile.plans import provider
+from fabfile.checks import provider
+from fabfile.commands.options import task
+from fabfile.commands.session import Operation
 
 
 @task

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fabfile import survey
-from fabfile.operation import Operation
-from fabfile.options import duration, task
-from fabfile.plans import streams
+from fabfile.checks import streams
+from fabfile.commands.options import duration, task
+from fabfile.commands.session import Operation
 
 
 @task

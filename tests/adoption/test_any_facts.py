@@ -18,9 +18,9 @@ from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.errors import InventoryError
 from fabfile.inventory import Site, load
-from fabfile.runner.adoption.found import Adoption
-from tests import inventories
+from fabfile.runner.wire.adoption import Adoption
 from tests.adoption import vps
+from tests.support import inventories
 
 LOGIN = Login("192.0.2.7", "delta")
 TEXTS = st.text(max_size=12) | st.sampled_from(

@@ -10,10 +10,10 @@ import pytest
 
 from fabfile.adoption.differences import Difference, differences
 from fabfile.inventory import Site
-from fabfile.runner.adoption.found import Adoption, Box, ProxyFound, StartFound
-from fabfile.runner.appfacts import JetStream
-from tests import inventories
+from fabfile.runner.wire.adoption import Adoption, Box, ProxyFound, StartFound
+from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
+from tests.support import inventories
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.errors import InventoryError, UsageError
 from fabfile.inventory import Site, load
-from fabfile.runner.adoption.found import Adoption, Box, NpmFound, ProxyFound, StartFound, Work
-from fabfile.runner.appfacts import JetStream
-from tests import inventories
+from fabfile.runner.wire.adoption import Adoption, Box, NpmFound, ProxyFound, StartFound, Work
+from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
+from tests.support import inventories
 
 LOGIN = Login("192.0.2.7", "delta", 2222, "~/.ssh/key")
 ANY = Choice()

@@ -14,9 +14,9 @@ from fabfile.adoption.differences import differences
 from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.inventory import Site, load
-from fabfile.runner.adoption.found import Adoption, StartFound
-from tests import inventories
+from fabfile.runner.wire.adoption import Adoption, StartFound
 from tests.adoption import vps
+from tests.support import inventories
 
 SHIPPED = tomllib.loads(inventories.SHIPPED.read_text())
 WEB = ("run", "--cwd", "apps/web", "start", "--", "-H", "0.0.0.0", "-p", "3000")

@@ -7,19 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabfile.inventory import Server, Service, Site
-from fabfile.runner.adoption.found import (
-    Adoption,
-    Box,
-    EnvFile,
-    Mount,
-    NpmFound,
-    Project,
-    ProxyFound,
-    StartFound,
-    Work,
-)
-from fabfile.runner.appfacts import Consumer, JetStream, Stream
-from fabfile.runner.facts import Unit
+from fabfile.runner.wire.adoption import Adoption, Box, EnvFile, Mount, NpmFound, Project, ProxyFound, StartFound, Work
+from fabfile.runner.wire.app import Consumer, JetStream, Stream
+from fabfile.runner.wire.facts import Unit
 
 GATEWAY = "172.18.0.1"
 CONSUMER = Consumer(True, 0, 0, 0, 1, 1, 1, "2026-01-01T00:00:00Z")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.client import Client, Door, Question, Sample
-from tests.https_server import Authority
+from tests.support.https_server import Authority
 
 PAGE = Question("page", "app.test", "/")
 FORM = Question("form", "app.test", "/lookup", "POST", b'{"a": 1}')

@@ -14,7 +14,7 @@ from websockets.datastructures import Headers
 
 from bench.client import Door, Question
 from bench.crowd import Crowd, Pace
-from tests.https_server import Authority
+from tests.support.https_server import Authority
 
 LIVE = Question("websocket", "app.test", "/ws/live")
 PAGE = Question("page", "app.test", "/")

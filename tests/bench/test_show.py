@@ -14,7 +14,7 @@ from bench.crowd import Crowd, Cut, Pace
 from bench.methods import Timing
 from fabfile.inventory import load
 from tests.bench.test_figures import PARKING
-from tests.inventories import INVENTORY
+from tests.support.inventories import INVENTORY
 
 PAGE = Question("page", "flow.deltaisland.io", "/")
 API = Question("API", "api.flow.deltaisland.io", "/health")

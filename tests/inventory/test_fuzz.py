@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fabfile.errors import InventoryError
-from fabfile.inventory import Site, load, tree
-from tests.inventories import INVENTORY, WRITTEN, changed, leaves, toml
+from fabfile.inventory import Site, load, paths
+from tests.support.inventories import INVENTORY, WRITTEN, changed, leaves, toml
 
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -33,7 +33,7 @@ VALUES = st.recursive(
 
 @FUZZ
 @given(changes=st.dictionaries(st.sampled_from(leaves(WRITTEN)), VALUES, min_size=1, max_size=4))
-def test_random_values_give_a_site_or_an_inventory_error(tmp_path: Path, changes: dict[tree.Path, Any]) -> None:
+def test_random_values_give_a_site_or_an_inventory_error(tmp_path: Path, changes: dict[paths.Path, Any]) -> None:
     file = tmp_path / "inventory.toml"
     file.write_text(toml(_without_nested(changes)), encoding="utf-8")
     try:
@@ -44,12 +44,12 @@ def test_random_values_give_a_site_or_an_inventory_error(tmp_path: Path, changes
 
 @FUZZ
 @given(path=st.sampled_from(leaves(WRITTEN)))
-def test_a_value_of_a_wrong_type_is_always_named(tmp_path: Path, path: tree.Path) -> None:
+def test_a_value_of_a_wrong_type_is_always_named(tmp_path: Path, path: paths.Path) -> None:
     file = tmp_path / "inventory.toml"
     file.write_text(toml(changed({path: datetime.date(2024, 1, 2)})), encoding="utf-8")
     with pytest.raises(InventoryError) as caught:
         load(file, {})
-    assert any(line.startswith(tree.spell(path) + ": 2024-01-02 is ") for line in caught.value.problems)
+    assert any(line.startswith(paths.spell(path) + ": 2024-01-02 is ") for line in caught.value.problems)
 
 
 @FUZZ
@@ -58,15 +58,15 @@ def test_a_value_of_a_wrong_type_is_always_named(tmp_path: Path, path: tree.Path
     key=TEXTS,
 )
 def test_an_unknown_key_is_always_named(tmp_path: Path, table: str, key: str) -> None:
-    path: tree.Path = (*(tree.split(table) if table else ()), key)
-    known = tree.get(load(INVENTORY, {}).model_dump(), path[:-1])
+    path: paths.Path = (*(paths.split(table) if table else ()), key)
+    known = paths.get(load(INVENTORY, {}).model_dump(), path[:-1])
     if key in known and key != "name":
         return
     file = tmp_path / "inventory.toml"
     file.write_text(toml(changed({path: 1})), encoding="utf-8")
     with pytest.raises(InventoryError) as caught:
         load(file, {})
-    assert any(line.startswith(f"{tree.spell(path)}: ") for line in caught.value.problems)
+    assert any(line.startswith(f"{paths.spell(path)}: ") for line in caught.value.problems)
 
 
 @FUZZ
@@ -78,6 +78,6 @@ def test_random_files_are_refused_politely(tmp_path: Path, content: bytes) -> No
         load(file, {})
 
 
-def _without_nested(changes: dict[tree.Path, Any]) -> dict[str, Any]:
+def _without_nested(changes: dict[paths.Path, Any]) -> dict[str, Any]:
     """Apply changes from the deepest path up, so that each still finds its place."""
     return changed(dict(sorted(changes.items(), key=lambda change: -len(change[0]))))

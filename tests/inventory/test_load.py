@@ -8,7 +8,7 @@ import pytest
 
 from fabfile.errors import UsageError
 from fabfile.inventory import RUNTIMES, SCOPES, load
-from tests.inventories import INVENTORY, REMOVED, problems, site
+from tests.support.inventories import INVENTORY, REMOVED, problems, site
 
 
 def test_an_inventory_yields_a_typed_site() -> None:

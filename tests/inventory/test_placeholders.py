@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fabfile import render
 from fabfile.inventory import Site, placeholders
-from tests.inventories import problems, site
+from fabfile.rendering import files
+from tests.support.inventories import problems, site
 
 EVERY = " ".join(f"{{{name}}}" for name in placeholders.SHARED)
 
 
 def filled(of: Site, runtime: str, bind: str) -> dict[str, str]:
-    values = render.overrides(of, runtime, bind=bind)["ALL"].split(" ")
+    values = files.overrides(of, runtime, bind=bind)["ALL"].split(" ")
     return dict(zip(placeholders.SHARED, values, strict=True))
 
 
@@ -52,7 +52,7 @@ def test_in_docker_everything_has_the_name_of_its_container(every: Site) -> None
 def test_other_braces_are_ordinary_text(tmp_path: Path) -> None:
     text = '{"json": {A} {} {web-port} ${HOME}'
     made = site(tmp_path, {"runtimes.native.overrides": {"X": text}, "services.api.argv": [text]})
-    assert render.overrides(made, "native", bind="172.18.0.1") == {"X": text}
+    assert files.overrides(made, "native", bind="172.18.0.1") == {"X": text}
 
 
 def test_an_unknown_one_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fabfile.errors import InventoryError
 from fabfile.inventory import load
-from tests.inventories import REMOVED, problems
+from tests.support.inventories import REMOVED, problems
 
 WRONG: list[tuple[str, Any, str]] = [
     ("services.api.port", 70000, "services.api.port: 70000 is not a port (1 to 65535)"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabfile.inventory import questions
-from tests.inventories import WRITTEN, leaves, problems, site, toml
+from tests.support.inventories import WRITTEN, leaves, problems, site, toml
 
 
 def test_a_question_is_told_with_its_place_and_its_reason(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel
 
-from fabfile import render
 from fabfile.inventory import Site, load, placeholders
-from tests.inventories import SHIPPED
+from fabfile.rendering import files as render
+from tests.support.inventories import SHIPPED
 
 BRIDGE = "172.18.0.1"
 WORKERS = ("compute", "candles", "ingest-options", "ingest-equities", "ingest-news")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.inventory import tree, variables
-from tests.inventories import SHIPPED, problems, site
+from fabfile.inventory import paths, variables
+from tests.support.inventories import SHIPPED, problems, site
 
 VARIABLES = [
     ("NPM_ROOT", "/srv/npm", "edge.root"),
@@ -29,7 +29,7 @@ VARIABLES = [
 
 @pytest.mark.parametrize(("name", "value", "path"), VARIABLES)
 def test_a_variable_of_the_old_scripts_wins(tmp_path: Path, name: str, value: str, path: str) -> None:
-    ((_, found),) = tree.find(site(tmp_path, env={name: value}).model_dump(mode="json"), path)
+    ((_, found),) = paths.find(site(tmp_path, env={name: value}).model_dump(mode="json"), path)
     assert str(found) == value
 
 

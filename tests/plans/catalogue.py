@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fabfile.inventory import RUNTIMES, SCOPES, Site
-from fabfile.plan import Plan
 from fabfile.plans import app, cutover, docker, edge, firewall, infra, rollback
-from fabfile.runner.facts import Facts
-from tests.facts import BACKUP
+from fabfile.plans.plan import Plan
+from fabfile.runner.wire.facts import Facts
+from tests.support.facts import BACKUP
 
 Build = Callable[[Site, Facts], Plan]
 

@@ -10,23 +10,24 @@ from typing import Any
 import pytest
 
 from fabfile import survey
+from fabfile.checks.edge import differences, state
+from fabfile.checks.preflight import edge_problems
 from fabfile.inventory import Site
-from fabfile.plan import Plan
-from fabfile.plans import app, cutover, edge, edgediff
-from fabfile.plans.parts import watches
-from fabfile.plans.preflight import edge_problems
-from fabfile.runner.edge import edge_facts
-from fabfile.runner.facts import Facts
-from fabfile.runner.probes import ContainersDown, UnitsDown
-from tests.facts import changed
-from tests.runner.fake_edge import FakeEdge, stand_in
+from fabfile.plans import app, cutover, edge
+from fabfile.plans.plan import Plan
+from fabfile.plans.steps import watches
+from fabfile.runner.actions.probes import ContainersDown, UnitsDown
+from fabfile.runner.edge.facts import edge_facts
+from fabfile.runner.wire.facts import Facts
+from tests.runner.support.fake_edge import FakeEdge, stand_in
+from tests.support.facts import changed
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
 
 def diff(site: Site, facts: Facts, to: str) -> dict[str, str]:
     """What does not agree."""
-    return {what: text for what, agree, text in edgediff.rows(site, facts, to) if not agree}
+    return {what: text for what, agree, text in differences(site, facts, to) if not agree}
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_name_that_opens_or_closes_is_not_watched_and_checked_as_it_will_be(
 
 
 def test_status_says_that_it_is_closed_and_where_it_would_lead(site: Site, docker_serves: Facts) -> None:
-    told = {what: (good, text) for what, good, text in edge.checks(site, closed(docker_serves))}
+    told = {what: (good, text) for what, good, text in state(site, closed(docker_serves))}
     assert told[API] == (True, "closed; its row leads to api:4000")
     assert told[f"{API} in the running nginx"] == (True, "not there")
 

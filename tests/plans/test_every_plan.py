@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from fabfile import plan as plans
 from fabfile.inventory import Backup, Site
-from fabfile.plan import Action, NoUndo, Plan, Step, Undo
-from fabfile.runner import codec, main  # noqa: F401  main names every action
+from fabfile.plans import plan as plans
+from fabfile.plans.plan import Action, NoUndo, Plan, Step, Undo
+from fabfile.runner import main  # noqa: F401  main names every action
 from fabfile.runner.actions.command import Await, Run
-from fabfile.runner.codec import decode
-from fabfile.runner.facts import Facts
-
-from .catalogue import PLANS
+from fabfile.runner.wire import codec
+from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.facts import Facts
+from tests.plans.catalogue import PLANS
 
 EVERY = pytest.mark.parametrize("name", PLANS)
 SURVEYS = ("fresh", "docker_serves", "native_serves")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile import plan as plans
+from fabfile.checks.firewall import public_ports, refusals
 from fabfile.inventory import Site
-from fabfile.plan import Plan, Steps
-from fabfile.plans import firewall
-from fabfile.runner.facts import Facts, Listener
-from fabfile.runner.ufw import parse
-from tests.facts import SUBNET, changed
+from fabfile.plans import firewall, plan
+from fabfile.plans.plan import Plan, Steps
+from fabfile.runner.system.ufw import parse
+from fabfile.runner.wire.facts import Facts, Listener
+from tests.support.facts import SUBNET, changed
 
 FORMER = "ufw allow from 172.19.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'"
 WORLD = "ufw allow 3000/tcp"
@@ -28,13 +28,13 @@ def ours(port: int, name: str) -> str:
 
 def left(steps: Steps, facts: Facts) -> list[str]:
     """What the steps that have something to do would run."""
-    done = plans.settled(Plan("x", steps), facts)
+    done = plan.settled(Plan("x", steps), facts)
     return [step.action.describe() for step in steps if step.name not in done]
 
 
 def found(site: Site, facts: Facts) -> dict[str, str]:
     """The rows of an audit that are not good."""
-    return {what: text for what, ok, text in firewall.audit(site, facts) if not ok}
+    return {what: text for what, ok, text in public_ports(site, facts) if not ok}
 
 
 def test_our_rule_for_a_former_subnet_goes_and_the_one_for_todays_comes(site: Site, fresh: Facts) -> None:
@@ -85,7 +85,7 @@ def test_closing_lets_the_bridge_in_by_a_rule_of_its_own_before_the_worlds_goes(
         "ufw delete limit 81/tcp",
         "ufw delete allow 6379",
     ]
-    assert firewall.refusals(site, facts) == []
+    assert refusals(site, facts) == []
     closed = ruled(fresh, "ufw allow 22/tcp", ours(3000, "web"), ours(4000, "api"))
     assert left(firewall.close(site, closed), closed) == []
     assert found(site, closed) == {}
@@ -103,7 +103,7 @@ def test_closing_lets_the_bridge_in_by_a_rule_of_its_own_before_the_worlds_goes(
 def test_a_rule_that_opens_more_stays_and_is_named_with_the_cure(site: Site, fresh: Facts, line: str) -> None:
     facts = ruled(fresh, line, ours(3000, "web"), ours(4000, "api"))
     assert [text for text in left(firewall.close(site, facts), facts) if "delete" in text] == []
-    (finding,) = firewall.refusals(site, facts)
+    (finding,) = refusals(site, facts)
     assert finding.warning and f"`{line}`" in finding.text and "3000 (web)" in finding.text
     assert line in found(site, facts)["web, port 3000"]
 
@@ -113,7 +113,7 @@ def test_a_default_that_lets_in_is_found_and_named(site: Site, fresh: Facts) -> 
     rows = found(site, facts)
     assert "UFW" in rows and "ufw default allow incoming" in rows["web, port 3000"]
     assert "NPM's admin page, port 81" not in rows
-    (finding,) = firewall.refusals(site, facts)
+    (finding,) = refusals(site, facts)
     assert "ufw default allow incoming" in finding.text
 
 
@@ -121,7 +121,7 @@ def test_what_docker_publishes_is_open_whatever_ufw_says(site: Site, fresh: Fact
     proxies = (Listener(81, "0.0.0.0", 9, "docker-proxy", ""), Listener(81, "::", 9, "docker-proxy", ""))
     facts = changed(ruled(fresh, "ufw deny 81"), listeners=(*fresh.listeners, *proxies))
     assert found(site, facts) == {"NPM's admin page, port 81": "Docker publishes it on 0.0.0.0, ::, past UFW"}
-    (finding,) = firewall.refusals(site, facts)
+    (finding,) = refusals(site, facts)
     assert finding.warning and "127.0.0.1:81" in finding.fix
 
 
@@ -135,14 +135,14 @@ def test_loopback_and_bridge_are_not_the_world(site: Site, fresh: Facts) -> None
 def test_a_firewall_that_does_not_answer_is_said_to_and_nothing_is_concluded(site: Site, fresh: Facts) -> None:
     facts = changed(fresh, firewall_active=False, firewall_error="ufw ended with 1", rules=())
     assert found(site, facts) == {"UFW": "ufw ended with 1"}
-    (finding,) = firewall.refusals(site, facts)
+    (finding,) = refusals(site, facts)
     assert not finding.warning and "ufw ended with 1" in finding.text
 
 
 def test_without_a_filter_whatever_listens_is_open_and_closing_is_refused(site: Site, fresh: Facts) -> None:
     facts = changed(ruled(fresh), firewall_active=False, listeners=(Listener(6379, "0.0.0.0", 9, "redis-server", ""),))
     assert found(site, facts)["redis, port 6379"] == "redis-server listens on 0.0.0.0"
-    (finding,) = firewall.refusals(site, facts)
+    (finding,) = refusals(site, facts)
     assert not finding.warning and "not active" in finding.text
 
 

@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 
-from fabfile import plan as plans
+from fabfile.checks import preflight
+from fabfile.checks.checkout import checkout_findings
+from fabfile.checks.scope import scope_findings
 from fabfile.inventory import Backup, Site
-from fabfile.plan import Plan, Step, Undo
-from fabfile.plans import app, cutover, docker, infra, preflight, rollback
-from fabfile.runner.actions import backup as runner_backup
+from fabfile.plans import app, cutover, docker, infra, rollback
+from fabfile.plans import plan as plans
+from fabfile.plans.plan import Plan, Step, Undo
+from fabfile.runner.actions import backup
 from fabfile.runner.actions.compose import Down, Up
 from fabfile.runner.actions.data import Handing, SetOwner
+from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.probes import ContainersDown, Healthy, PortsFree, Runs, UnitsDown
 from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
-from fabfile.runner.facts import Facts, Health
-from fabfile.runner.npm import PointEdge
-from fabfile.runner.probes import ContainersDown, Healthy, PortsFree, Runs, UnitsDown
-from tests import inventories
+from fabfile.runner.wire.facts import Facts, Health
+from tests.support import inventories
 
 
 def names(plan: Plan) -> list[str]:
@@ -162,7 +165,7 @@ def test_the_backup_runs_before_anything_is_stopped(site: Site, docker_serves: F
         assert in_order(plan, "data: backup", stop)
         step = step_of(plan, "data: backup")
         root = "/var/lib/islandflow"
-        assert step.action == runner_backup.Backup(("/usr/local/sbin/save", "--fast"), root, former, to, 600.0)
+        assert step.action == backup.Backup(("/usr/local/sbin/save", "--fast"), root, former, to, 600.0)
 
 
 def test_where_nothing_changes_hands_nothing_is_backed_up(
@@ -288,10 +291,10 @@ def test_a_part_of_the_app_is_handed_over_only_where_native_owns(
     site: Site, scope: str, docker_serves: Facts, fresh: Facts, native_serves: Facts
 ) -> None:
     for facts in (docker_serves, fresh):
-        (finding,) = cutover.refusals(site, facts, scope)
+        (finding,) = scope_findings(site, facts, scope)
         assert "would leave the rest of the app down" in finding.text and not finding.warning
-        assert cutover.refusals(site, facts, "full") == []
-    assert cutover.refusals(site, native_serves, scope) == []
+        assert scope_findings(site, facts, "full") == []
+    assert scope_findings(site, native_serves, scope) == []
 
 
 def test_docker_starts_only_where_native_does_not_own(
@@ -341,7 +344,7 @@ def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_se
     for changed, found in (("apps/web/next-env.d.ts", False), ("apps/web/next.config.ts", True)):
         checkout = dataclasses.replace(native_serves.checkout, changed=(changed,))
         facts = dataclasses.replace(native_serves, checkout=checkout)
-        assert bool(rollback.dirty(site, facts)) == found
+        assert bool(checkout_findings(site, facts)) == found
 
 
 @pytest.mark.parametrize("was_well", [True, False])

@@ -7,14 +7,15 @@ import dataclasses
 import pytest
 
 from fabfile import survey
+from fabfile.checks import preflight
 from fabfile.inventory import Site
-from fabfile.plan import Plan, Steps, Undo
-from fabfile.plans import app, cutover, parking, preflight, rollback
+from fabfile.plans import app, cutover, parking, rollback
+from fabfile.plans.plan import Plan, Steps, Undo
 from fabfile.runner.actions.edge import EdgeServes, Reread
-from fabfile.runner.actions.lot import CloseLot, Drain, FreeLot, OpenLot
-from fabfile.runner.facts import Facts
-from fabfile.runner.npm import PointEdge
-from tests import facts as surveys
+from fabfile.runner.actions.edge_point import PointEdge
+from fabfile.runner.actions.parking import CloseLot, Drain, FreeLot, OpenLot
+from fabfile.runner.wire.facts import Facts
+from tests.support import facts as surveys
 
 LOT = (OpenLot, Drain, FreeLot, CloseLot)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fabfile.inventory import Site
-from tests.https_server import Answer, Authority, Behaviour, serving
 from tests.public.outside import API, APP, site_of
+from tests.support.https_server import Answer, Authority, Behaviour, serving
 
 
 @pytest.fixture

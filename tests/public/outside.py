@@ -8,8 +8,8 @@ from typing import Any
 
 from fabfile import public
 from fabfile.inventory import Site
-from fabfile.public.door import Resolver, by_dns
-from tests import inventories
+from fabfile.public.endpoint import Resolver, by_dns
+from tests.support import inventories
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 PREFIXES = ["ws", "prints", "lookup"]

@@ -10,8 +10,8 @@ import pytest
 
 from fabfile import public
 from fabfile.inventory import Site
-from tests.https_server import DAY, Authority, Behaviour, serving
 from tests.public.outside import API, APP, ASKED, TLS_API, TLS_APP, asked, bad, named, site_of
+from tests.support.https_server import DAY, Authority, Behaviour, serving
 
 
 def test_a_good_certificate_says_whose_it_is_and_until_when(site: Site) -> None:

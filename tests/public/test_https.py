@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.inventory import Site
-from fabfile.public import door
-from tests.https_server import Answer, Authority, Behaviour
+from fabfile.public import endpoint
 from tests.public.outside import (
     API,
     APP,
@@ -25,6 +24,7 @@ from tests.public.outside import (
     site_of,
     without_header,
 )
+from tests.support.https_server import Answer, Authority, Behaviour
 
 WEB_APP = "the edge sent it to the web app"
 ROUTE = "/prints/options?limit=1"
@@ -154,7 +154,7 @@ def test_nobody_listening_is_told(tmp_path: Path) -> None:
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "TIMEOUT", 0.3)
+    monkeypatch.setattr(endpoint, "TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         outcome = asked(site_of(tmp_path, listener.getsockname()[1]))
     assert list(bad(outcome)) == ASKED and set(bad(outcome).values()) == {"does not answer: timed out"}

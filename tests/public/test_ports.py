@@ -14,9 +14,9 @@ import pytest
 from fabfile import public
 from fabfile.inventory import Site, load
 from fabfile.public import ports
-from tests.https_server import Authority
-from tests.inventories import INVENTORY
 from tests.public.outside import asked, bad, site_of
+from tests.support.https_server import Authority
+from tests.support.inventories import INVENTORY
 
 OPEN = "open to the world, past the edge: "
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fabfile.inventory import Site
-from tests.https_server import Answer, Authority, Behaviour
-from tests.inventories import REMOVED
 from tests.public.outside import SOCKET, asked, bad, site_of
+from tests.support.https_server import Answer, Authority, Behaviour
+from tests.support.inventories import REMOVED
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.record.document import Outage, document
+from fabfile.record.model import Outage, document
 from tests.record import journals
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fabfile.record import page
 from fabfile.record.charts import place, span, ticks
-from fabfile.record.decisions import Decision
-from fabfile.record.document import Document, document
+from fabfile.record.followups import Decision
+from fabfile.record.model import Document, document
 from tests.record import browser, journals
 
 DECISIONS = [Decision("Keep native as the default runtime, or go back", "`inv soak --hours 24` says.")]

@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner import ops
+from fabfile.runner import store
 from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.engine import word_of
-from fabfile.runner.model import NoUndo, Plan, Step, Undo
-
-from .bricks import PLACES, Brick, Holds
-from .killed import killed_writing
-from .worlds import World, new_world, plan_of
+from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from tests.runner.support.bricks import PLACES, Brick, Holds
+from tests.runner.support.killed import killed_writing
+from tests.runner.support.worlds import World, new_world, plan_of
 
 KINDS = ("StepFailed", "OSError", "KeyError", "ValueError")
 
@@ -102,7 +101,7 @@ def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_
     assert world.state() == {"a": b"new", "b": b"new"}
 
     assert world.resume(plan)[0] == "stuck", "it is still broken"
-    folder = ops.plan_folder(world.ops, plan.id)
+    folder = store.plan_folder(world.ops, plan.id)
     (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('["undo"]', "[]"))
     outcome, story = world.resume(plan)
     assert (outcome, story.begun, story.runs) == ("reverted", [], 3)
@@ -113,7 +112,7 @@ def test_what_a_killed_runner_had_half_written_into_its_backups_is_cleared(world
     """As a mark of how far a change came: whether it was made or not, nobody looks at half of it."""
     plan = plan_of(world, world.step("a"), world.step("b", "undo"), world.step("c", "after do"))
     world.execute(plan)
-    kept = ops.plan_folder(world.ops, plan.id) / "backups/edge-1"
+    kept = store.plan_folder(world.ops, plan.id) / "backups/edge-1"
     kept.mkdir(parents=True)
     killed_writing(kept / "began")
     world.resume(plan)
@@ -212,7 +211,7 @@ def test_the_word_comes_from_the_plans_folder(world: World) -> None:
     folder = world.ship(plan)
     read = word_of(folder)
     assert read() == ""
-    ops.say(world.ops, plan.id, "confirm")
+    store.say(world.ops, plan.id, "confirm")
     assert read() == "confirm"
     (folder / "say").write_bytes(b"\xff\xfe")
     assert read() not in ("confirm", "revert")
@@ -220,9 +219,9 @@ def test_the_word_comes_from_the_plans_folder(world: World) -> None:
     (folder / "say").mkdir()
     assert read() == ""
     with pytest.raises(ValueError, match="neither confirm nor revert"):
-        ops.say(world.ops, plan.id, "perhaps")
+        store.say(world.ops, plan.id, "perhaps")
     with pytest.raises((OSError, ValueError), match="p9"):
-        ops.say(world.ops, "p9", "confirm")
+        store.say(world.ops, "p9", "confirm")
 
 
 # ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,7 +229,7 @@ def test_the_word_comes_from_the_plans_folder(world: World) -> None:
 
 def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from fabfile.runner import engine
-    from fabfile.runner.facts import Workload
+    from fabfile.runner.wire.facts import Workload
 
     def broken(*_: Any) -> Any:
         raise ValueError("no JSON")
@@ -257,7 +256,7 @@ def test_what_was_healthy_before_and_is_not_after_the_way_back_is_told(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fabfile.runner import engine
-    from fabfile.runner.facts import Health
+    from fabfile.runner.wire.facts import Health
 
     found = {
         f"native/{name}": Health(name, "native", name == "web", "healthy" if name == "web" else "x")

@@ -13,13 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fabfile.runner import journal as journals
-from fabfile.runner import ops
+from fabfile.runner import store
 from fabfile.runner.actions.command import Run
 from fabfile.runner.journal import JournalFailed
-from fabfile.runner.machine import StepFailed
-from fabfile.runner.model import NoUndo, Plan, Step, Undo
-
-from .worlds import World, new_world, plan_of
+from fabfile.runner.system.machine import StepFailed
+from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from tests.runner.support.worlds import World, new_world, plan_of
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_on_a_disk_that_is_full_already_nothing_is_begun(small_disk: Path) -> No
     with pytest.raises(JournalFailed, match="no space"):
         world.execute(plan)
     assert world.state() == {}
-    assert ops.stored(world.ops)["unfinished"] == [], "a plan that never began needs no hands"
+    assert store.stored(world.ops)["unfinished"] == [], "a plan that never began needs no hands"
 
 
 def small_disk_free(folder: Path) -> int:
@@ -125,7 +124,7 @@ def small_disk_free(folder: Path) -> int:
 
 def cut_off(world: World, plan: Plan, keep: int, rest: bytes = b"") -> None:
     """Leave the first `keep` events of a journal and some bytes of the next."""
-    path = ops.plan_folder(world.ops, plan.id) / "journal.jsonl"
+    path = store.plan_folder(world.ops, plan.id) / "journal.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:keep]) + rest)
 
@@ -141,7 +140,7 @@ def test_resume_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -
     outcome, story = world.resume(plan)
     assert (outcome, story.undone, story.runs) == ("reverted", ["b", "a"], 2)
     assert world.state() == before
-    lines = (ops.plan_folder(world.ops, plan.id) / "journal.jsonl").read_bytes().splitlines()
+    lines = (store.plan_folder(world.ops, plan.id) / "journal.jsonl").read_bytes().splitlines()
     assert all(json.loads(line) for line in lines[-6:]), "nothing was glued to the cut-off line"
 
 
@@ -159,7 +158,7 @@ def test_evidence_may_hold_anything(world: World) -> None:
     assert failure.evidence["error"] == "no", "evidence never hides the error"
     journal = journals.Journal(world.ops / "journal.jsonl", "p")
     journal.write("failed", "a", **failure.evidence, self=object(), name="\udcff")
-    (event,) = ops.read_journal(world.ops)
+    (event,) = store.read_journal(world.ops)
     assert event["evidence"]["evidence"] == "/x"
     assert (event["event"], event["step"]) == ("failed", "a")
 
@@ -179,4 +178,4 @@ def test_a_partial_write_is_taken_back(world: World, monkeypatch: pytest.MonkeyP
         journal.write("done", "a")
     monkeypatch.undo()
     journal.write("failed", "a")
-    assert [event["event"] for event in ops.read_journal(world.ops)] == ["start", "failed"]
+    assert [event["event"] for event in store.read_journal(world.ops)] == ["start", "failed"]

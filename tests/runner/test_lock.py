@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner import ops
+from fabfile.runner import store
 
 HOLDER = {"who": "ann@laptop", "what": "cutover", "plan": "p1", "since": "2026-01-01 10:00:00 UTC"}
 _HOLD = """
 import subprocess, sys, time
 from pathlib import Path
-from fabfile.runner import ops
-from fabfile.runner.machine import Machine
-with ops.lock(Path(sys.argv[1]), {holder!r}):
+from fabfile.runner import store
+from fabfile.runner.system.machine import Machine
+with store.lock(Path(sys.argv[1]), {holder!r}):
     child = subprocess.Popen(["sleep", "30"])
     print(child.pid, flush=True)
     time.sleep(30)
@@ -46,11 +46,11 @@ def holder(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def test_the_second_is_told_who_and_what_and_since_when(tmp_path: Path) -> None:
     with holder(tmp_path):
-        with pytest.raises(ops.Locked, match="ann@laptop runs cutover since 2026-01-01") as caught:
-            with ops.lock(tmp_path, {"who": "bob"}):
+        with pytest.raises(store.Locked, match="ann@laptop runs cutover since 2026-01-01") as caught:
+            with store.lock(tmp_path, {"who": "bob"}):
                 raise AssertionError("two hold the lock")
         assert caught.value.holder == HOLDER
-        assert ops.lock_holder(tmp_path) == HOLDER
+        assert store.lock_holder(tmp_path) == HOLDER
 
 
 def test_a_killed_holder_leaves_no_lock_although_its_child_lives_on(tmp_path: Path) -> None:
@@ -58,23 +58,23 @@ def test_a_killed_holder_leaves_no_lock_although_its_child_lives_on(tmp_path: Pa
         process.kill()
         process.wait()
         os.kill(child, 0)  # it is there still
-        assert ops.lock_holder(tmp_path) is None
-        with ops.lock(tmp_path, {"who": "bob"}):
+        assert store.lock_holder(tmp_path) is None
+        with store.lock(tmp_path, {"who": "bob"}):
             assert "bob" in (tmp_path / "lock").read_text()
             assert "ann" not in (tmp_path / "lock").read_text(), "the former holder's name is gone"
 
 
 def test_it_is_free_after_use_and_after_an_error(tmp_path: Path) -> None:
-    assert ops.lock_holder(tmp_path) is None
-    with pytest.raises(KeyError), ops.lock(tmp_path, HOLDER):
+    assert store.lock_holder(tmp_path) is None
+    with pytest.raises(KeyError), store.lock(tmp_path, HOLDER):
         raise KeyError("something")
-    assert ops.lock_holder(tmp_path) is None
-    with ops.lock(tmp_path, HOLDER):
-        assert ops.lock_holder(tmp_path) == HOLDER
+    assert store.lock_holder(tmp_path) is None
+    with store.lock(tmp_path, HOLDER):
+        assert store.lock_holder(tmp_path) == HOLDER
 
 
 def test_only_root_may_read_it(tmp_path: Path) -> None:
-    with ops.lock(tmp_path, HOLDER):
+    with store.lock(tmp_path, HOLDER):
         assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
 
 
@@ -83,12 +83,12 @@ def test_those_who_look_never_keep_a_plan_from_starting(tmp_path: Path) -> None:
     with open(tmp_path / "lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # as in the middle of lock_holder
         threading.Timer(0.1, fcntl.flock, (file, fcntl.LOCK_UN)).start()
-        with ops.lock(tmp_path, HOLDER):
-            assert ops.lock_holder(tmp_path) == HOLDER
+        with store.lock(tmp_path, HOLDER):
+            assert store.lock_holder(tmp_path) == HOLDER
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
 def test_a_lock_whose_holder_cannot_be_read_is_held_all_the_same(tmp_path: Path, text: str) -> None:
-    with ops.lock(tmp_path, HOLDER):
+    with store.lock(tmp_path, HOLDER):
         (tmp_path / "lock").write_text(text)
-        assert ops.lock_holder(tmp_path) == {}
+        assert store.lock_holder(tmp_path) == {}

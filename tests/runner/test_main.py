@@ -19,17 +19,15 @@ from typing import Any
 
 import pytest
 
-from fabfile import shipment
-from fabfile.runner import main as verbs
-from fabfile.runner import ops, recovery
+from fabfile.remote import bootstrap
+from fabfile.runner import main, recovery, store
 from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.files import File, Files
-from fabfile.runner.machine import Machine
-from fabfile.runner.model import NoUndo, Plan, Step, Undo
-from fabfile.runner.probes import PortsFree
-from tests.journal_rules import Story, told
-
-from .worlds import World
+from fabfile.runner.actions.probes import PortsFree
+from fabfile.runner.system.machine import Machine
+from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from tests.runner.support.worlds import World
+from tests.support.journal_rules import Story, told
 
 _VERB = """
 import os, signal, sys
@@ -53,7 +51,7 @@ sys.exit(main(argv, sys.stdin.buffer, Path(root)))
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = World(tmp_path)
-    (tmp_path / "runner.pyz").write_bytes(shipment.zipapp())
+    (tmp_path / "runner.pyz").write_bytes(bootstrap.zipapp())
     return made
 
 
@@ -127,11 +125,11 @@ def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: Wor
     world.ship(plan)
     assert ran(world, "execute", "p1", after=after) == -signal.SIGKILL
     assert len(world.events(plan)) == after
-    assert ops.lock_holder(world.ops) is None
-    assert ops.stored(world.ops)["unfinished"] == ops.interrupted(world.ops) == ["p1"]
+    assert store.lock_holder(world.ops) is None
+    assert store.stored(world.ops)["unfinished"] == store.interrupted(world.ops) == ["p1"]
 
     assert ran(world, "revert", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
-    if ops.interrupted(world.ops):
+    if store.interrupted(world.ops):
         assert ran(world, "revert", "p1") == 0
     assert state(world) == before
     assert story(world, plan).outcome == "reverted"
@@ -150,7 +148,7 @@ def test_killed_in_the_middle_of_things_it_is_taken_back(world: World, root: Non
         time.sleep(0.1 + chance.random() * 0.5)
         process.kill()
         process.communicate()
-        if one.id in ops.interrupted(world.ops):
+        if one.id in store.interrupted(world.ops):
             assert ran(world, "revert", one.id) == 0
             assert story(world, one).outcome == "reverted"
         assert state(world) == before
@@ -175,7 +173,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
     plan = plan_of(world)
     before = state(world)
     world.ship(plan)
-    with ops.lock(world.ops, {"who": "ann", "what": "cutover", "since": "now"}):
+    with store.lock(world.ops, {"who": "ann", "what": "cutover", "since": "now"}):
         assert ran(world, "execute", "p1") == 0
         assert state(world) == before
         last = world.events(plan)[-1]
@@ -183,7 +181,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
             "outcome": "locked",
             "holder": {"who": "ann", "what": "cutover", "since": "now"},
         }
-    assert ops.stored(world.ops)["unfinished"] == []
+    assert store.stored(world.ops)["unfinished"] == []
     assert ran(world, "revert", "p1") == 1
 
 
@@ -192,9 +190,9 @@ def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World,
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
-    with ops.lock(world.ops, {"who": "ann"}):
+    with store.lock(world.ops, {"who": "ann"}):
         assert ran(world, "revert", "p1") == 1
-    assert ops.stored(world.ops)["unfinished"] == ["p1"]
+    assert store.stored(world.ops)["unfinished"] == ["p1"]
     assert [event["event"] for event in world.events(plan)].count("finished") == 0
 
 
@@ -204,15 +202,15 @@ def test_a_plan_that_ends_while_it_is_asked_back_stays_done(
     """Its journal is read with the lock held, not before."""
     plan = plan_of(world)
     world.ship(plan)
-    locked = ops.lock
+    locked = store.lock
 
     def late(*args: Any) -> Any:
-        monkeypatch.setattr(ops, "lock", locked)
-        assert verbs.main(["execute", "p1"], io.BytesIO(), world.ops) == 0  # ends just before we get the lock
+        monkeypatch.setattr(store, "lock", locked)
+        assert main.main(["execute", "p1"], io.BytesIO(), world.ops) == 0  # ends just before we get the lock
         return locked(*args)
 
-    monkeypatch.setattr(ops, "lock", late)
-    assert verbs.main(["revert", "p1"], io.BytesIO(), world.ops) == 1
+    monkeypatch.setattr(store, "lock", late)
+    assert main.main(["revert", "p1"], io.BytesIO(), world.ops) == 1
     assert story(world, plan).outcome == "done"
 
 
@@ -230,10 +228,10 @@ def test_following_tells_every_event_once_as_they_come(
     world.ship(plan)
     execution = threading.Thread(target=ran, args=(world, "execute", "p1"))
     execution.start()
-    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
+    assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
     execution.join()
     assert lines(capsys) == world.events(plan)
-    assert verbs.main(["follow", "p1", "4"], io.BytesIO(), world.ops) == 0
+    assert main.main(["follow", "p1", "4"], io.BytesIO(), world.ops) == 0
     assert lines(capsys) == world.events(plan)[4:]
 
 
@@ -241,12 +239,12 @@ def test_following_again_after_the_last_event_ends_at_once(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """A connection may be lost between the last line and the exit code."""
-    monkeypatch.setattr(verbs, "_QUIET", 60.0)
+    monkeypatch.setattr(main, "_QUIET", 60.0)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1")
     started = time.monotonic()
-    assert verbs.main(["follow", "p1", str(len(world.events(plan)))], io.BytesIO(), world.ops) == 0
+    assert main.main(["follow", "p1", str(len(world.events(plan)))], io.BytesIO(), world.ops) == 0
     assert time.monotonic() - started < 30
     assert lines(capsys) == []
 
@@ -254,11 +252,11 @@ def test_following_again_after_the_last_event_ends_at_once(
 def test_following_a_runner_that_was_killed_says_so(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
-    monkeypatch.setattr(verbs, "_QUIET", 0.3)
+    monkeypatch.setattr(main, "_QUIET", 0.3)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
-    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 1
+    assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 1
     assert "the runner is gone" in lines(capsys)[-1]["error"]
 
 
@@ -266,7 +264,7 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """After a reboot that takes longer than a runner may be quiet."""
-    monkeypatch.setattr(verbs, "_QUIET", 0.1)
+    monkeypatch.setattr(main, "_QUIET", 0.1)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
@@ -279,18 +277,18 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
         return True
 
     monkeypatch.setattr(recovery, "under_way", under_way)
-    assert verbs.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
+    assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
     assert lines(capsys)[-1]["evidence"]["outcome"] == "reverted"
 
 
 def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr(ops, "json", SimpleNamespace(loads=lambda line: read.append(line) or json.loads(line)))
+    monkeypatch.setattr(store, "json", SimpleNamespace(loads=lambda line: read.append(line) or json.loads(line)))
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
     line = json.dumps({"event": "outage", "evidence": "x" * 200}) + "\n"
     path.write_text(line * 20_000)
-    reader = ops.Reader(path.parent)
+    reader = store.Reader(path.parent)
     assert len(reader.more()) == 20_000
     with path.open("a") as file:
         for _ in range(200):
@@ -309,7 +307,7 @@ def test_resume_follows_past_a_former_end(
     plan = plan_of(world)
     world.ship(replace(plan, steps=(*plan.steps, Step("no", Run(("false",)), Undo(deadline=0.0)))))
     ran(world, "execute", "p1")
-    assert ops.outcome(world.events(plan)) == "stuck"
+    assert store.outcome(world.events(plan)) == "stuck"
     before = len(world.events(plan))
     (world.ops / f"runner-{'0' * 64}.pyz").write_bytes(b"")
     threads: list[threading.Thread] = []
@@ -322,8 +320,8 @@ def test_resume_follows_past_a_former_end(
         threads.append(threading.Thread(target=later))
         threads[0].start()
 
-    monkeypatch.setattr(verbs, "_detach", detach)
-    assert verbs.main(["resume", "p1"], io.BytesIO(), world.ops) == 0
+    monkeypatch.setattr(main, "_detach", detach)
+    assert main.main(["resume", "p1"], io.BytesIO(), world.ops) == 0
     threads[0].join()
     assert lines(capsys) == world.events(plan)[before:]
     assert world.events(plan)[-1]["event"] == "finished"
@@ -336,6 +334,6 @@ def test_what_cannot_be_done_is_one_line_and_code_1(
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1")
-    assert verbs.main(words, io.BytesIO(), world.ops) == 1
+    assert main.main(words, io.BytesIO(), world.ops) == 1
     (line,) = lines(capsys)
     assert line["error"]

@@ -16,9 +16,8 @@ import pytest
 
 from fabfile.runner import parking
 from fabfile.runner.parking import Lot, Warden
-
-from .recorder import Recorder
-from .servers import page, serving
+from tests.runner.support.recorder import Recorder
+from tests.runner.support.servers import page, serving
 
 WAITERS = 40
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from fabfile.runner import recovery
-
-from .recorder import Recorder
+from tests.runner.support.recorder import Recorder
 
 
 @pytest.mark.parametrize(

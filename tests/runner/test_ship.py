@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from fabfile import shipment
-from fabfile.runner import main as verbs
-from fabfile.runner import ops, recovery
+from fabfile.remote import bootstrap
+from fabfile.runner import main, recovery, store
 from fabfile.runner.actions.files import File, Files
-from fabfile.runner.facts import Facts
-from fabfile.runner.model import Plan, Step, Undo
+from fabfile.runner.wire.facts import Facts
+from fabfile.runner.wire.plan import Plan, Step, Undo
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -26,16 +25,16 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.fixture
 def vps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the runner, in which nothing is started: systemd is not here."""
-    monkeypatch.setattr(verbs, "_detach", lambda root, runner, verb, plan_id: None)
+    monkeypatch.setattr(main, "_detach", lambda root, runner, verb, plan_id: None)
     monkeypatch.setattr(recovery, "install", lambda *args: None)
-    monkeypatch.setattr(verbs, "_STARTING", 0.0)
-    (tmp_path / "zipapp").write_bytes(shipment.zipapp())
+    monkeypatch.setattr(main, "_STARTING", 0.0)
+    (tmp_path / "zipapp").write_bytes(bootstrap.zipapp())
     monkeypatch.setattr(sys, "path", [str(tmp_path / "zipapp"), *sys.path])
     return tmp_path / "islandflow" / "ops"
 
 
 def shipped(vps: Path, payload: bytes) -> int:
-    return verbs.main(["ship"], io.BytesIO(payload), vps)
+    return main.main(["ship"], io.BytesIO(payload), vps)
 
 
 def a_plan(*contents: bytes) -> Plan:
@@ -44,9 +43,9 @@ def a_plan(*contents: bytes) -> Plan:
 
 
 def test_what_is_shipped_arrives_for_roots_eyes_only(vps: Path, root: None) -> None:
-    shipped(vps, shipment.shipment(a_plan(b"one", b"", bytes(range(256))), Facts()))
+    shipped(vps, bootstrap.shipment(a_plan(b"one", b"", bytes(range(256))), Facts()))
     assert sorted(path.read_bytes() for path in (vps / "files").iterdir()) == sorted([b"one", b"", bytes(range(256))])
-    assert (vps / shipment.runner_name()).read_bytes() == shipment.zipapp()
+    assert (vps / bootstrap.runner_name()).read_bytes() == bootstrap.zipapp()
     assert json.loads((vps / "plans/p1/plan.json").read_text())["name"] == "test"
     for path in vps.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
@@ -56,7 +55,7 @@ def test_what_is_shipped_arrives_for_roots_eyes_only(vps: Path, root: None) -> N
 def test_a_damaged_shipment_is_refused_and_leaves_nothing_that_counts_as_shipped(
     vps: Path, damage: Any, capsys: pytest.CaptureFixture[str], root: None
 ) -> None:
-    payload = shipment.shipment(a_plan(b"contents of a file"), Facts())
+    payload = bootstrap.shipment(a_plan(b"contents of a file"), Facts())
     assert shipped(vps, damage(payload)) == 1
     assert "error" in lines(capsys)[-1]
     assert list((vps / "files").glob("*")) == []
@@ -66,14 +65,14 @@ def test_a_damaged_shipment_is_refused_and_leaves_nothing_that_counts_as_shipped
 def test_a_runner_that_is_not_what_its_name_says_is_refused(
     vps: Path, capsys: pytest.CaptureFixture[str], root: None
 ) -> None:
-    Path(sys.path[0]).write_bytes(shipment.zipapp()[:-1])
-    assert shipped(vps, shipment.shipment(a_plan(), Facts())) == 1
+    Path(sys.path[0]).write_bytes(bootstrap.zipapp()[:-1])
+    assert shipped(vps, bootstrap.shipment(a_plan(), Facts())) == 1
     assert "damaged" in lines(capsys)[-1]["error"]
     assert list(vps.glob("runner-*")) == []
 
 
 def test_the_same_plan_cannot_be_shipped_twice(vps: Path, root: None) -> None:
-    payload = shipment.shipment(a_plan(b"x"), Facts())
+    payload = bootstrap.shipment(a_plan(b"x"), Facts())
     shipped(vps, payload)
     kept = (vps / "plans/p1/plan.json").stat().st_mtime_ns
     assert shipped(vps, payload) == 1
@@ -81,8 +80,8 @@ def test_the_same_plan_cannot_be_shipped_twice(vps: Path, root: None) -> None:
 
 
 def test_a_plan_that_was_shipped_and_never_begun_needs_no_hands(vps: Path, root: None) -> None:
-    shipped(vps, shipment.shipment(a_plan(b"x"), Facts()))
-    found = ops.stored(vps)
+    shipped(vps, bootstrap.shipment(a_plan(b"x"), Facts()))
+    found = store.stored(vps)
     assert found["unfinished"] == []
     assert found["files"] == [hashlib.sha256(b"x").hexdigest()]
-    assert found["runners"] == [shipment.runner_name()]
+    assert found["runners"] == [bootstrap.runner_name()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
-from ..codec import wire
-from ..machine import CommandFailed, Evidence, Machine, StepFailed, said
-from ..model import Action
+from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, said
+from ..wire.codec import wire
+from .base import Action
 
 
 @wire

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
-from ..codec import wire
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action, Probe
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from .base import Action, Probe
 
 
 @wire

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
-from .. import docker
-from ..codec import wire
-from ..composefacts import Compose
-from ..facts import Container, Facts, Wanted
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action
+from ..system import docker
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.compose import Compose
+from ..wire.facts import Container, Facts, Wanted
+from .base import Action
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from .. import paths, systemd
-from ..atomic import clear, put, remove, sync_folder
-from ..codec import wire
-from ..facts import Facts, Wanted
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action
+from ..system import paths, systemd
+from ..system.files import clear, put, remove, sync_folder
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.facts import Facts, Wanted
+from .base import Action
 
 
 @wire

@@ -6,15 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import Any, Dict, Tuple
 
-from .. import asking, edgeprobe, npmproof, npmserver
-from ..asking import Ask, Inquiry
-from ..codec import wire
-from ..edge import host_facts, read_at
-from ..facts import EdgeRef
-from ..machine import Evidence, Machine, Seen, StepFailed
-from ..model import Action, Look, Probe
-from ..npmaction import tell
-from ..npmchange import EdgeHost
+from ..edge import probe, server, verify
+from ..edge.change import EdgeHost
+from ..edge.facts import host_facts, read_at
+from ..system import questions as asking
+from ..system.machine import Evidence, Machine, Seen, StepFailed
+from ..system.questions import Ask, Inquiry
+from ..wire.codec import wire
+from ..wire.facts import EdgeRef
+from .base import Action, Look, Probe
+from .edge_switch import tell
 
 
 @wire
@@ -54,7 +55,7 @@ class EdgeServes(Probe):
 
     def look(self, machine: Machine) -> Seen:
         now = time.monotonic()
-        return self._look(machine, Inquiry(now + edgeprobe.TIMEOUT), now, edgeprobe.TIMEOUT)
+        return self._look(machine, Inquiry(now + probe.TIMEOUT), now, probe.TIMEOUT)
 
     def until(self, machine: Machine, seconds: float) -> Seen:
         began = time.monotonic()
@@ -62,7 +63,7 @@ class EdgeServes(Probe):
         return machine.until(lambda: self._look(machine, inquiry, began), seconds)
 
     def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Seen:
-        box = npmserver.container(machine, self.edge.container)
+        box = server.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
             return Seen(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
@@ -80,7 +81,7 @@ class EdgeServes(Probe):
             led = fact.upstream
             if led is not None and (led.host, led.port) != (host.upstream_host, host.upstream_port):
                 return Seen(False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}")
-            questions.update(npmproof.through(address, fact.tls, host, routes=False))
+            questions.update(verify.through(address, fact.tls, host, routes=False))
         seen = inquiry.look(questions, patience)
         wrong = asking.wrong(machine, seen, began)
         return Seen(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from .. import diffs, paths, systemd
-from ..atomic import clear, put, remove
-from ..codec import wire
-from ..facts import Facts, FileFact, Wanted
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action, Look
+from ..system import diffs, paths, systemd
+from ..system.files import clear, put, remove
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.facts import Facts, FileFact, Wanted
+from .base import Action, Look
 
 
 @wire

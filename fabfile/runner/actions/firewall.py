@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
-from .. import ufw
-from ..codec import wire
-from ..facts import Facts, Rule, Wanted
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action
+from ..system import ufw
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.facts import Facts, Rule, Wanted
+from .base import Action
 
 _INACTIVE = "UFW is not active: nothing filters"
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-from .. import git, systemd
-from ..atomic import put
-from ..codec import wire
-from ..envfile import read_env
-from ..facts import Facts, Wanted, Workload
-from ..machine import Evidence, Machine, StepFailed
-from ..model import Action
+from ..system import git, systemd
+from ..system.envfile import read_env
+from ..system.files import put
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.facts import Facts, Wanted, Workload
+from .base import Action
 
 
 @wire

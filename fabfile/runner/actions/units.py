@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence, Tuple
 
-from .. import systemd
-from ..codec import wire
-from ..facts import Facts, Unit, Wanted, Workload
-from ..machine import Evidence, Machine
-from ..model import Action
+from ..system import systemd
+from ..system.machine import Evidence, Machine
+from ..wire.codec import wire
+from ..wire.facts import Facts, Unit, Wanted, Workload
+from .base import Action
 
 _STARTED = ("active", "activating", "reloading")
 

@@ -7,9 +7,9 @@ import json
 import os
 from typing import Any, Dict, List, Sequence, Tuple
 
-from .. import sockets
-from ..machine import CommandFailed, Machine
-from .found import Box, Mount
+from ..system import sockets
+from ..system.machine import CommandFailed, Machine
+from ..wire.adoption import Box, Mount
 
 _LABEL = "com.docker.compose."
 _ASKED = ("/health", "/healthz", "/")  # paths that a service is asked for

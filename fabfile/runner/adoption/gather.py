@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
-from .. import docker, sockets, systemd, ufw
-from ..facts import Unit
-from ..machine import PATH, CommandFailed, Machine, StepFailed, said
-from ..paths import group_name, read_owner, user_name
-from . import containers, edges, envs, starts, work
-from .found import Adoption, AdoptionWanted, Box, Project
+from ..system import docker, sockets, systemd, ufw
+from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
+from ..system.paths import group_name, read_owner, user_name
+from ..wire.adoption import Adoption, AdoptionWanted, Box, Project
+from ..wire.facts import Unit
+from . import checkout, containers, edge, env_files, starts
 from .streams import streams_of
 
 _PROGRAMS = ("{name}-server", "{name}")
@@ -38,7 +38,7 @@ def adoption(machine: Machine, wanted: AdoptionWanted) -> Adoption:
         host=socket.gethostname(),
         docker_error=problem,
         projects={project.name: project for project in projects},
-        edges=edges.edges(items),
+        edges=edge.edges(items),
         gateways=_gateways(machine, items),
         programs={name: program for name in wanted.servers for program in [_program(name)] if program},
         accounts={name: _account(name) for name in wanted.servers},
@@ -54,19 +54,19 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Di
     own = [item for item in items if containers.label(item, "project") == name]
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
-    root, problem = work.root_of(directory)
+    root, problem = checkout.root_of(directory)
     complaint, started = _compose(machine, name, directory, files)
     boxes = _boxes(wanted, own, root, started)
-    found = envs.env_files(directory, files, str(root or ""), wanted.shown)
+    found = env_files.env_files(directory, files, str(root or ""), wanted.shown)
     return Project(
         name=name,
         directory=directory,
         files=files,
         problem=complaint,
         boxes=boxes,
-        work=work.work(machine, root, problem, wanted),
+        work=checkout.work(machine, root, problem, wanted),
         env_files=found,
-        differing=envs.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
+        differing=env_files.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
         copies=_copies(directory, root),
         jetstream=streams_of(boxes, own),
     )

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .found import StartFound
+from ..wire.adoption import StartFound
 
 _WRAPPERS = ("docker-entrypoint.sh", "tini", "dumb-init", "docker-init")
 _SECRET = re.compile(r"(pass|secret|token|key|credential)", re.IGNORECASE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from ..appfacts import Environment, JetStream, NatsRef
-from ..jetstream import read_streams
-from ..machine import StepFailed, said
-from ..natslogin import VARIABLE
-from .found import Box
+from ..facts.nats.jetstream import read_streams
+from ..facts.nats.login import VARIABLE
+from ..system.machine import StepFailed, said
+from ..wire.adoption import Box
+from ..wire.app import Environment, JetStream, NatsRef
 
 _NAME, _PORT, _MONITOR, _LOCAL = "nats", 4222, 8222, "127.0.0.1"
 _NO_FILE = "/dev/null"

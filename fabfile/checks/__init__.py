@@ -1,0 +1,1 @@
+"""Checks: inventory and facts → findings and rows. Nothing here touches a host."""

@@ -1,0 +1,128 @@
+"""What a reboot of the VPS would bring up, and whether that is what the owner needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fabfile import survey, workloads
+from fabfile.checks.result import Finding
+from fabfile.inventory import RUNTIMES, Site
+from fabfile.rendering import files
+from fabfile.runner.wire.facts import Container, Facts, Workload
+
+Coming = Mapping[str, tuple[str, ...]]  # runtime → names
+
+_ALWAYS = "always"
+_UP = ("running", "restarting", "paused")
+_RESPECTING = "in the Compose file: restart: unless-stopped; then docker compose up -d"
+
+
+def after_reboot(site: Site, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Runtime → the servers and services that a reboot would bring up; a runtime that nothing is known of is left out.
+
+    A native unit comes up where it is enabled and its condition lets it: the owner file says native, or the unit that
+    is installed has no such condition. A container comes up as its restart policy says: `always` in any case,
+    `unless-stopped` where nobody stopped it.
+    """
+    known = {"native": bool(facts.units or facts.user_units), "docker": not facts.docker_error}
+    return {
+        runtime: tuple(w.name for w in workloads.everything(site, runtime) if _comes_up(site, facts, w))
+        for runtime in RUNTIMES
+        if known[runtime]
+    }
+
+
+def findings(site: Site, facts: Facts) -> list[Finding]:
+    """Warnings: what a reboot would not bring up of the owner, or would bring up beside it; each with its cure."""
+    owner, coming = survey.owner(facts), after_reboot(site, facts)
+    if facts.owner_error or not owner:
+        return []
+    missing = _missing_native(site, facts, coming) if owner == "native" else _missing_docker(site, facts, coming)
+    return missing + _beside(site, facts, owner, coming)
+
+
+def stubborn(facts: Facts) -> list[Finding]:
+    """Containers that Docker starts at every boot, stopped or not: they would run beside a native owner."""
+    names = sorted(name for name, box in facts.containers.items() if box.policy == _ALWAYS)
+    if not names:
+        return []
+    text = f"Docker starts at every boot, stopped or not (restart: always): {', '.join(names)}"
+    return [Finding(text, _RESPECTING)]
+
+
+def _comes_up(site: Site, facts: Facts, workload: Workload) -> bool:
+    if workload.runtime == "docker":
+        box = facts.containers.get(workload.name)
+        return box is not None and not _daemon_off(facts) and _comes_back(box)
+    unit = facts.unit(workload.unit, workload.user)
+    if unit is None or unit.enabled != "enabled":
+        return False
+    return facts.owner == "native" or not _conditional(site, facts, workload)
+
+
+def _conditional(site: Site, facts: Facts, workload: Workload) -> bool:
+    """Whether the unit that is installed starts for the owner only; the original scripts' units start for anybody."""
+    folder = site.app.unit_directory if workload.user else str(files.SYSTEM_UNITS)
+    installed = facts.files.get(f"{folder}/{workload.unit}")
+    return installed is None or installed.text is None or site.app.owner_file in installed.text
+
+
+def _comes_back(box: Container) -> bool:
+    """Docker's rule. A container that was made and never started stays as it is."""
+    if box.policy == _ALWAYS:
+        return box.state != "created"
+    return box.policy in ("unless-stopped", "on-failure") and box.state in _UP
+
+
+def _daemon_off(facts: Facts) -> bool:
+    daemon = facts.units.get(survey.DAEMON)
+    return daemon is not None and daemon.load == "loaded" and daemon.enabled == "disabled"
+
+
+def _missing_native(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
+    servers = [s.name for s in site.servers if s.name not in coming.get("native", ())]
+    # Without a user manager nothing is known of its units, which is a warning of its own.
+    services = [] if facts.user_manager else [s.name for s in site.scope("full")]
+    absent = [name for name in services if name not in coming.get("native", ())]
+    return [
+        _warned(f"native owns, and a reboot would not bring up {', '.join(names)}: not enabled at boot", cure)
+        for names, cure in ((servers, "inv infra.start"), (absent, "inv app.start"))
+        if names and "native" in coming
+    ]
+
+
+def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
+    names = [w.name for w in workloads.everything(site, "docker") if w.name not in coming.get("docker", ())]
+    if not names or "docker" not in coming:
+        return []
+    if _daemon_off(facts):
+        why, cure = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
+        return [_warned(f"docker owns, and a reboot would bring up no container: {why}", cure)]
+    loose = [name for name in names if (box := facts.containers.get(name)) and box.state in _UP]
+    stopped = [name for name in names if name not in loose]
+    return [
+        _warned(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", cure)
+        for group, why, cure in (
+            (loose, "their restart policy keeps them down", _RESPECTING),
+            (stopped, "stopped, or there is no container", "inv docker.up"),
+        )
+        if group
+    ]
+
+
+def _beside(site: Site, facts: Facts, owner: str, coming: Coming) -> list[Finding]:
+    """What would come up of the one that does not own."""
+    other = next(runtime for runtime in RUNTIMES if runtime != owner)
+    names = coming.get(other, ())
+    always = [name for name in names if other == "docker" and facts.containers[name].policy == _ALWAYS]
+    rest = [name for name in names if name not in always]
+    stop = "inv docker.stop" if other == "docker" else "inv infra.install and inv app.install: units for the owner only"
+    return [
+        _warned(f"{owner} owns, and a reboot would bring up {other}'s {', '.join(group)} beside it", cure)
+        for group, cure in ((always, _RESPECTING), (rest, stop))
+        if group
+    ]
+
+
+def _warned(text: str, cure: str) -> Finding:
+    return Finding(text, cure, warning=True)

@@ -1,0 +1,149 @@
+"""Whether the app's own Compose file can run what the inventory says, with the data that it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile.checks.result import Finding
+from fabfile.inventory import Site
+from fabfile.runner.facts.compose import NO_PLUGIN
+from fabfile.runner.wire.compose import ComposeService
+from fabfile.runner.wire.facts import Facts
+
+_ALIVE = ("running", "restarting", "paused")
+
+
+def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
+    if facts.docker_error:
+        return [Finding(facts.docker_error, "mend Docker, then try again")]
+    if facts.compose_error:
+        return [unreadable(site, facts)]
+    found = [*_missing(site, facts), *_data(site, facts), *_images(site, facts, to)]
+    return found + ([*_containers(site, facts)] if to == "native" else [])
+
+
+def unreadable(site: Site, facts: Facts) -> Finding:
+    """Compose's own words, and whose business it is to change what it complains of."""
+    docker = site.runtimes.docker
+    if facts.compose_error == NO_PLUGIN:
+        return Finding(
+            NO_PLUGIN, "on the VPS: apt-get install docker-compose-plugin (Docker's own packages' name for it)"
+        )
+    laid = ", or runtimes.docker.overrides, which is laid over it" if docker.overrides else ""
+    return Finding(
+        f"Compose: {facts.compose_error}",
+        f"this tool never writes {docker.file}: mend it on the VPS, or correct runtimes.docker.file{laid}; "
+        f"`inv docker.check` looks again",
+    )
+
+
+def _missing(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Services that the inventory has and the Compose file has not."""
+    wanted = {name: f"services.{name}" for name in site.services}
+    wanted |= {server.name: f"infra.{server.name}" for server in site.servers}
+    for name, key in wanted.items():
+        if facts.compose and name not in facts.compose:
+            there = ", ".join(sorted(facts.compose))
+            yield Finding(
+                f"{site.runtimes.docker.file} has no service {name} ({key}), only: {there}",
+                f"correct {key} in the inventory, or runtimes.docker.file",
+            )
+
+
+def _data(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Docker's servers must hold the very folders that are handed over, and be the ones whose versions are compared."""
+    for server in site.servers:
+        found = facts.compose.get(server.name)
+        if found is None:
+            continue
+        if server.data not in map(_plain, found.mounts.values()):
+            held = ", ".join(f"{source or 'a volume'} at {place}" for place, source in found.mounts.items())
+            yield Finding(
+                f"{server.name}'s data in Docker is not {server.data}: its service mounts {held or 'nothing'}",
+                f"correct infra.{server.name}.data or app.data_root, or what the Compose file mounts: a hand-over "
+                f"would leave the data behind",
+            )
+        if found.image != server.image:
+            yield Finding(
+                f"{server.name} in Docker is the image {found.image}, and the inventory says {server.image}",
+                f'infra.{server.name}.image = "{found.image}"',
+            )
+
+
+def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
+    """What runs in the project and would be neither stopped nor started."""
+    known = {*site.services, *(server.name for server in site.servers)}
+    for box in facts.containers.values():
+        if box.state in _ALIVE and box.service not in known:
+            yield Finding(
+                f"the container {box.name} runs in the project, and the inventory has no service {box.service}: a "
+                f"hand-over would leave it running",
+                f"on the VPS: docker stop {box.name}; or describe it in services.{box.service}",
+            )
+
+
+def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Containers that run although native owns: both may open the same data."""
+    known = {*site.services, *(server.name for server in site.servers)}
+    alive = sorted(box.name for box in facts.containers.values() if box.state in _ALIVE and box.service in known)
+    if alive and facts.owner == "native":
+        yield Finding(
+            f"native owns the app and its data, and these containers run: {', '.join(alive)}", "inv docker.stop"
+        )
+
+
+def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
+    """What runs there and is not the inventory's, or holds other data than is handed over."""
+    yield from unknown_containers(site, facts)
+    for server in site.servers:
+        held = facts.containers.get(server.name)
+        if held and held.state in _ALIVE and server.data not in map(_plain, held.mounts.values()):
+            places = ", ".join(held.mounts.values()) or "nothing of the VPS"
+            yield Finding(
+                f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
+                f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
+            )
+    yield from _other_files(site, facts)
+
+
+def _other_files(site: Site, facts: Facts) -> Iterator[Finding]:
+    docker = site.runtimes.docker
+    known = {docker.file, docker.overlay_file}
+    others = {file for box in facts.containers.values() if box.service in facts.compose for file in box.files} - known
+    if others:
+        yield Finding(
+            f"containers of the project were made from {', '.join(sorted(others))} as well, which this tool does not "
+            f"read: the next rollback makes them anew by {docker.file} alone",
+            "put what it says into that file or into runtimes.docker.overrides, or correct runtimes.docker.file",
+            warning=True,
+        )
+
+
+def _plain(path: str) -> str:
+    return path.rstrip("/")
+
+
+def _images(site: Site, facts: Facts, to: str) -> Iterator[Finding]:
+    """Nothing is fetched or built during a hand-over, so everything must be there before."""
+    names = [*site.services, *(server.name for server in site.servers)]
+    found = [facts.compose[name] for name in names if name in facts.compose]
+    for image in dict.fromkeys(service.image for service in found if not service.there):
+        of = [service for service in found if service.image == image]
+        yield Finding(
+            f"image {image} of {', '.join(service.name for service in of)} is not on the VPS"
+            + ("" if to == "docker" else ": the way back would be refused"),
+            _got(site, of),
+            warning=to != "docker",
+        )
+
+
+def _got(site: Site, of: list[ComposeService]) -> str:
+    """How an image comes onto the VPS."""
+    docker = site.runtimes.docker
+    names = " ".join(service.name for service in of)
+    verb = "build" if any(service.built for service in of) else "pull"
+    lacking = list(dict.fromkeys(path for service in of for path in service.lacking))
+    need = f"; it also needs what is not there: {', '.join(lacking)}" if lacking else ""
+    command = f"docker compose -p {docker.project} -f {docker.file} {verb} {names}"
+    return f"on the VPS: cd {docker.directory} && {command}{need}"

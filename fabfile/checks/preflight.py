@@ -1,0 +1,303 @@
+"""Everything that must be right before anything is stopped, all findings at once."""
+
+from __future__ import annotations
+
+from fabfile import survey
+from fabfile.checks import boot, compose, provider, units, versions
+from fabfile.checks.result import Finding
+from fabfile.inventory import BRIDGE, Site
+from fabfile.plans import data, edge, infra
+from fabfile.plans.plan import Steps
+from fabfile.runner.actions.edge_switch import EdgeAction
+from fabfile.runner.wire.facts import Facts, Listener
+
+_DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
+_OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
+
+
+def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = False) -> list[Finding]:
+    """What stands against handing the app to `to`. The survey must have asked for versions.
+
+    With `accept_downgrade` older servers on newer data are warned about only.
+    """
+    found = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
+    found += versions.findings(site, facts, to, accept_downgrade)
+    found += _docker(site, facts, to) + parking_lot(site, facts)
+    found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
+    found += _jetstream(site, facts, to) + _optional(site, facts, to)
+    return found + (_native(site, facts) if to == "native" else [])
+
+
+def runner(facts: Facts) -> list[Finding]:
+    """What stands against running any plan at all."""
+    found = [
+        Finding(f"plan {plan} was interrupted and is not taken back yet", f"inv resume --plan {plan}")
+        for plan in facts.ops.get("unfinished", ())
+        if not facts.ops.get("lock")
+    ]
+    found += [
+        Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_DISK >> 20} MiB there")
+        for folder, free in facts.disks.items()
+        if free < _DISK
+    ]
+    if facts.owner_error:
+        found.append(
+            Finding(facts.owner_error, "look who runs, write native or docker into it accordingly, and chmod 644 it")
+        )
+    return found
+
+
+def no_manager(site: Site, facts: Facts) -> list[Finding]:
+    """Whether the app's user has a systemd manager of its own that stays."""
+    if not facts.user_manager:
+        return []
+    return [Finding(facts.user_manager, f"on the VPS: sudo loginctl enable-linger {site.app.user}")]
+
+
+def missing_programs(site: Site, facts: Facts) -> list[Finding]:
+    """The native servers' programs that are not installed."""
+    missing = infra.missing_programs(site, facts)
+    if not missing:
+        return []
+    return [Finding(f"not installed on the VPS: {', '.join(missing)}", "install their packages (apt-get install …)")]
+
+
+def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
+    """Whether the bridge's gateway, where natives listen or the edge connects to, could be found."""
+    native = site.runtimes.native
+    if BRIDGE not in (native.bind, native.upstream) or survey.address(facts, BRIDGE):
+        return []
+    return [
+        Finding(
+            f"the gateway of the Docker network {site.edge.network} is unknown: {facts.edge.get('problem')}",
+            "check edge.network in the inventory, or name an address as runtimes.native.bind and .upstream",
+        )
+    ]
+
+
+def parking_lot(site: Site, facts: Facts) -> list[Finding]:
+    """Whether requests can wait where the inventory says, while no runtime is up."""
+    if not site.edge.hold:
+        return []
+    found = []
+    if not survey.address(facts, BRIDGE):
+        problem = facts.edge.get("problem")
+        found.append(
+            Finding(
+                f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
+                "check edge.network in the inventory; edge.hold = false does without waiting, and with an outage",
+            )
+        )
+    ports = {service.parking_port: service.name for service in site.scope("full") if service.parking_port}
+    for listener in facts.listeners:
+        if listener.port in ports:
+            found.append(
+                Finding(
+                    f"port {listener.port}, where requests for {ports[listener.port]} shall wait, is held by "
+                    f"{listener.command or 'another process'} (pid {listener.pid}, {listener.address})",
+                    f"stop that process, or give services.{ports[listener.port]} another parking_port",
+                )
+            )
+    return found
+
+
+def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
+    """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
+    asked = [service.name for service in site.scope(scope) if service.port]
+    if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":
+        return []
+    text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(asked)} meanwhile may fail"
+    return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
+
+
+def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Variables that mean something else than they say, in the environment that `to` gives the app."""
+    found = facts.settings[to].values if to in facts.settings else {}
+    return [
+        Finding(
+            f"{name} is set for {to}, and this version of the app takes any text in it, even false, for true "
+            "(app.any_text_is_true)",
+            f"remove the line from {found[name].origin}, unless true is what is meant",
+            warning=True,
+        )
+        for name in site.app.any_text_is_true
+        if name in found and found[name].value
+    ]
+
+
+def edge_findings(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """What stands against pointing the edge at `to`."""
+    return edge_problems(edge.point(site, facts, to), facts)
+
+
+def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
+    """What stands against steps that change the edge."""
+    fix = "mend it in Nginx Proxy Manager; `inv npm.status` shows what the edge says"
+    actions = [step.action for step in steps if isinstance(step.action, EdgeAction)]
+    return [Finding(f"edge: {problem}", fix) for action in actions for problem in action.problems(facts)]
+
+
+def _native(site: Site, facts: Facts) -> list[Finding]:
+    found = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
+    found += _firewall(site, facts)
+    return found + units.before_installing(site, facts, site.scope("full"))
+
+
+def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
+    units: dict[int, tuple[str, ...]]
+    units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
+    held = [listener for listener in facts.listeners if to == "native" or listener.address in _OVERLAPPING]
+    if to == "native":
+        units |= {server.port: (server.unit, server.distribution_unit) for server in site.servers}
+        if site.infra.nats.monitor_port:
+            units[site.infra.nats.monitor_port] = units[site.infra.nats.port]
+    return [
+        Finding(
+            f"port {listener.port} is held by {listener.command or 'another process'} "
+            f"(pid {listener.pid}, {listener.address})",
+            "stop that process, or give the service another port in the inventory",
+        )
+        for listener in held
+        if listener.port in units and not _ours(listener, units[listener.port], facts)
+    ]
+
+
+def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
+    """Whether a port is held by a unit of ours, by a package's, or by Docker for a container of the project."""
+    if listener.command == "docker-proxy":
+        published = [place for box in facts.containers.values() for place in box.published.values()]
+        return any(place.endswith(f":{listener.port}") for place in published)
+    return any(f"/{unit}" in listener.cgroup for unit in units)
+
+
+def _firewall(site: Site, facts: Facts) -> list[Finding]:
+    if facts.firewall_error:
+        return [Finding(f"UFW: {facts.firewall_error}", "mend it: `sudo ufw status` must answer")]
+    if facts.firewall_active or site.runtimes.native.bind != "0.0.0.0":
+        return []
+    state = "not active" if facts.firewall_present else "not installed"
+    return [
+        Finding(
+            f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
+            'set runtimes.native.bind to "bridge", or have a firewall',
+            warning=True,
+        )
+    ]
+
+
+def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Whether the backup's hook, which runs before the data changes hands, can run at all."""
+    if not data.backup(site, facts, to):
+        return []
+    hook = facts.files[site.backup.hook or ""]
+    if hook.kind == "file" and hook.mode & 0o111:
+        return []
+    what = "is not executable" if hook.kind == "file" else f"is no file: {hook.kind}"
+    return [Finding(f"the backup's hook {hook.path} {what}", "put it there with mode 755, or correct backup.hook")]
+
+
+def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
+    foreign = [name for name in site.runtimes.docker.foreign_projects if name in facts.projects]
+    found = [
+        Finding(
+            f"a second Compose project named {name} is on the host ({facts.projects[name]})",
+            f"if nobody needs it: docker compose -p {name} down",
+            warning=True,
+        )
+        for name in foreign
+    ]
+    if to == "native":
+        found += boot.stubborn(facts)
+    return found + compose.findings(site, facts, to)
+
+
+def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
+    said = facts.providers.get(to)
+    if said is None:
+        return []
+    found = provider.verdict(site, said)
+    if found.ok is not False:
+        return []
+    fix = f'correct it on the VPS, or set runtimes.{to}.overrides.{site.provider.adapter_env} = "…" to another adapter'
+    known = f"would not work in {to}" if found.refused else f"may not work in {to}"
+    text = f"the adapter {said.adapter} {known}: {found.text}" if said.adapter else f"provider: {found.text}"
+    return [Finding(text, fix, warning=not found.refused)]
+
+
+def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Whether the owner's JetStream can be asked: without it no way back could be seen to have brought the app back.
+
+    Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
+    """
+    found = facts.jetstream
+    if not found.problem or not _nats_runs(site, facts, found.runtime):
+        return []
+    return [
+        Finding(
+            f"whether {found.runtime}'s durables are bound can't be told: {found.problem}",
+            "do so and try again; `inv streams.check` shows whether it helped",
+            warning=not (found.runtime == "docker" and to == "native"),
+        )
+    ]
+
+
+def _nats_runs(site: Site, facts: Facts, runtime: str) -> bool:
+    nats = site.infra.nats
+    here = facts.units.get(nats.unit) if runtime == "native" else facts.containers.get(nats.name)
+    return here is not None and here.running
+
+
+def _optional(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Services that are ill where they run now, and whose health the hand-over will not wait for."""
+    leaving = "docker" if to == "native" else "native"
+    ill = [
+        (service, health)
+        for service in site.services.values()
+        if service.optional and survey.owner(facts) == leaving
+        for health in [facts.health.get(f"{leaving}/{service.name}")]
+        if health and not health.ok
+    ]
+    return [
+        Finding(
+            f"{service.name} is not healthy in {leaving} ({health.text}); it is optional, so that nothing waits for it",
+            f"if it should run: look at its log, or take `optional` out of services.{service.name}",
+            warning=True,
+        )
+        for service, health in ill
+    ]
+
+
+def native_owns(site: Site, facts: Facts) -> list[Finding]:
+    """Native servers start only where native owns: the units' own condition would skip them otherwise."""
+    owner = survey.owner(facts)
+    if owner == "native":
+        return []
+    who = f"{owner} owns the app and its data" if owner else "nobody owns the app and its data yet"
+    return [Finding(f"{who}, so native units would not start", "inv cutover hands it over as a whole")]
+
+
+def app_may_run(site: Site, facts: Facts, scope: str) -> list[Finding]:
+    """What stands against starting the scope's units, running or not."""
+    return native_owns(site, facts) + no_manager(site, facts) + units.of_services(site, facts, scope)
+
+
+def servers_may_run(site: Site, facts: Facts) -> list[Finding]:
+    """What stands against starting the native servers."""
+    return native_owns(site, facts) + units.of_servers(site, facts)
+
+
+def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
+    """Docker's services start only where native does not own: both would open the same data."""
+    if survey.owner(facts) != "native":
+        return compose.findings(site, facts, "docker")
+    return [Finding("native owns the app and its data", "inv rollback --full hands it back as a whole")]
+
+
+def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
+    """Whether the edge's network, which the rules are for, could be found."""
+    if facts.edge.get("network", {}).get("subnet"):
+        return []
+    problem = facts.edge.get("problem") or "Docker does not tell its subnet"
+    return [Finding(f"the Docker network {site.edge.network}: {problem}", "check edge.network in the inventory")]

@@ -1,0 +1,58 @@
+"""Whether the app's provider accepts the app's own key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fabfile.inventory import Site
+from fabfile.runner.wire.app import Provided
+from fabfile.runner.wire.facts import Facts
+
+_REFUSALS = (401, 403)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer of the provider means; `refused`: it is certain that the key is not accepted.
+
+    `ok` is None where nobody can be asked.
+    """
+
+    ok: bool | None
+    text: str
+    refused: bool = False
+
+
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool | None, str]]:
+    """Rows (what, good or not, evidence): the adapter that the owner's environment chooses, and its provider.
+
+    Before the first hand-over there is no owner file, and Docker owns.
+    """
+    if facts.owner_error:
+        yield "owner", False, facts.owner_error
+        return
+    runtime = facts.owner or "docker"
+    said = facts.providers[runtime]
+    adapter = f"{said.adapter}, by {site.provider.adapter_env} in {said.adapter_origin}"
+    yield f"{runtime}'s adapter", True, adapter if said.adapter else "none is chosen: the app takes its own default"
+    found = verdict(site, said)
+    yield "provider", found.ok, found.text
+
+
+def verdict(site: Site, said: Provided) -> Verdict:
+    """The provider's answer in words, with where the key comes from and never the key itself."""
+    keys = ", ".join(f"{name} in {origin}" for name, origin in said.keys.items()) or "no key"
+    if said.problem:
+        return Verdict(False, f"{said.asked + ': ' if said.asked else ''}{said.problem}")
+    if not said.adapter:
+        return Verdict(True, f"nobody was asked: {site.provider.adapter_env} is not set")
+    if said.unchecked:
+        return Verdict(None, f"the adapter {said.adapter} can't be checked: {said.unchecked}")
+    if not said.asked:
+        return Verdict(True, f"the adapter {said.adapter} asks nobody")
+    if said.status in _REFUSALS:
+        return Verdict(False, f"{said.asked} answers {said.status}: it refuses the key ({keys})", refused=True)
+    if 200 <= said.status < 300:
+        return Verdict(True, f"{said.asked} answers {said.status}: it accepts the key ({keys})")
+    return Verdict(False, f"{said.asked} answers {said.status}, which tells nothing of the key ({keys})")

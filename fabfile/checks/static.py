@@ -1,0 +1,22 @@
+"""What can be checked without starting anything: Compose file, snapshot, units, scripts, nginx's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile.checks import docker
+from fabfile.inventory import Site
+from fabfile.runner.wire.facts import Facts
+
+
+def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """Rows (what, good or not, evidence)."""
+    yield from docker.checks(site, facts)
+    for user, said in facts.unit_errors.items():
+        yield f"{f'units of {user}' if user else 'system units'}", not said, said or "systemd-analyze verify is silent"
+    for path, said in facts.script_errors.items():
+        yield path.removeprefix(f"{site.app.checkout}/"), not said, said or "bash -n is silent"
+    if not site.app.scripts:
+        yield "shell scripts", True, "the inventory names none (app.shell_scripts)"
+    problem = facts.edge["problem"] or facts.edge["test"]
+    yield "nginx -t", not problem, problem or "passes"

@@ -1,0 +1,101 @@
+"""Whether the new owner's servers can read what the former owner's wrote: by version, Redis by its files as well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fabfile import survey
+from fabfile.checks.result import Finding
+from fabfile.inventory import Server, Site
+from fabfile.runner.wire.facts import Facts
+
+# RDB format → the first Redis that reads it (RDB_VERSION in its rdb.h). What is newer than this list is judged by
+# the releases alone.
+_READ_FROM = {10: (7, 0), 11: (7, 2), 12: (7, 4)}
+_GIVEN_UP = (
+    "accepted by --accept-downgrade: it may refuse the data, and then the plan reverts; or it may start, and what it "
+    "does not know is lost, which no revert brings back"
+)
+
+
+def findings(site: Site, facts: Facts, to: str, accept_downgrade: bool = False) -> list[Finding]:
+    """What stands against `to` opening the data, and what would stand against the way back.
+
+    Nothing does where `to` owns it already. With `accept_downgrade` refusals become warnings that say what is given up.
+    """
+    found = _missing_images(site, facts) if to == "docker" else []
+    if survey.owner(facts) == to:
+        return found
+    refusals = [finding for server in site.servers for finding in _older(server, facts, to)] + _format(site, facts, to)
+    if accept_downgrade:
+        refusals = [replace(finding, fix=_GIVEN_UP, warning=True) for finding in refusals]
+    return found + refusals + [finding for server in site.servers for finding in _way_back(server, facts, to)]
+
+
+def _missing_images(site: Site, facts: Facts) -> list[Finding]:
+    return [
+        Finding(
+            f"image {server.image}: {facts.version_errors.get(f'docker/{server.name}', 'no answer')}",
+            "load the image, or correct the inventory",
+        )
+        for server in site.servers
+        if not facts.versions.get(f"docker/{server.name}")
+    ]
+
+
+def _older(server: Server, facts: Facts, to: str) -> list[Finding]:
+    """Redis refuses what a newer one wrote; the others do not promise to read it."""
+    former, old, new = _both(server, facts, to)
+    if not (old and new) or _release(new) >= _release(old):
+        return []
+    return [
+        Finding(
+            f"{to}'s {server.name} is {new}, and {former}'s {old} wrote the data: an older one may not read it",
+            f"use a {server.name} of at least {old} in {to}, or accept the loss: --accept-downgrade",
+        )
+    ]
+
+
+def _format(site: Site, facts: Facts, to: str) -> list[Finding]:
+    """Files may be newer than the server that opened them last: Redis rewrites them when it sees fit."""
+    redis = site.infra.redis
+    found, new = facts.redis_formats.get(redis.data, 0), facts.versions.get(f"{to}/{redis.name}", "")
+    first = _READ_FROM.get(found)
+    if not new or first is None or _release(new) >= first:
+        return []
+    reads = max(
+        (known for known, release in _READ_FROM.items() if release <= _release(new)), default=min(_READ_FROM) - 1
+    )
+    return [
+        Finding(
+            f"the files in {redis.data} have RDB format {found}, and {to}'s redis {new} reads up to {reads}",
+            f"use a redis of at least {first[0]}.{first[1]} in {to}",
+        )
+    ]
+
+
+def _way_back(server: Server, facts: Facts, to: str) -> list[Finding]:
+    former, old, new = _both(server, facts, to)
+    if not (old and new) or _release(new) <= _release(old):
+        return []
+    back = "a rollback" if to == "native" else "the next cutover"
+    where = f"the image {server.image}" if to == "native" else f"native {server.name}"
+    return [
+        Finding(
+            f"{to}'s {server.name} {new} is newer than {former}'s {old}: {back} would be refused, since the older one "
+            f"may not read what the newer one writes",
+            f"bring {where} to {new} to keep the way back open",
+            warning=True,
+        )
+    ]
+
+
+def _both(server: Server, facts: Facts, to: str) -> tuple[str, str, str]:
+    """Who owned before, its version of the server, and `to`'s; a version is empty when it is unknown."""
+    former = "docker" if to == "native" else "native"
+    return former, facts.versions.get(f"{former}/{server.name}", ""), facts.versions.get(f"{to}/{server.name}", "")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor: patches keep their data formats."""
+    return tuple(int(part) for part in version.split(".")[:2])

@@ -1,0 +1,133 @@
+"""What every dns task does: inventory, token, look, change; there is no VPS in it."""
+
+from __future__ import annotations
+
+from fabfile.cloudflare import records, token
+from fabfile.cloudflare.client import Api
+from fabfile.cloudflare.records import Found
+from fabfile.cloudflare.schema import posture, seconds
+from fabfile.cloudflare.switch import Change, Switch, changes
+from fabfile.cloudflare.token import ADVICE, Token
+from fabfile.commands.session import load_site
+from fabfile.console import Report
+from fabfile.errors import DnsFailed, UsageError
+from fabfile.inventory import Dns
+
+_COLUMNS = ("", "domain", "type", "content", "posture", "TTL")
+
+
+class DnsOperation:
+    """One task at Cloudflare. Raises InventoryError, or UsageError without [dns] or a token."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self._site = load_site()
+        self._dns = _needed(self._site.dns)
+        self._report = Report(json=json)
+        self._api = Api(self._dns.api, token.obtain(), self._waiting)
+
+    def status(self) -> None:
+        """Show every record against the inventory. Raises DnsFailed when one differs."""
+        look = records.look(self._api, self._dns)
+        title = f"zone {look.zone.name} ({look.zone.status})"
+        self._report.table(title, _COLUMNS, [_row(found) for found in look.found])
+        for found in look.found:
+            self._tell(found)
+        differing = [found.expected.domain for found in look.found if found.problems or found.differences]
+        if look.zone.status != "active":
+            differing.insert(0, f"the zone {look.zone.name}")
+        if differing:
+            raise DnsFailed(
+                f"not as the inventory says: {', '.join(dict.fromkeys(differing))}",
+                state="This command only looked; it changed nothing.",
+                next_step="inv dns.posture --to … changes posture and TTL; whatever else is wrong, correct it at "
+                "Cloudflare or in [dns] of the inventory.",
+            )
+
+    def posture(self, to: str, *, dry: bool) -> None:
+        """Give all records the posture `to`, or show what that would change.
+
+        Raises PreflightRefused where a record can't be told to be ours, and whatever Switch.carry_out raises.
+        """
+        look = records.look(self._api, self._dns)
+        pending = changes(look, to)
+        if not pending:
+            self._report.say(f"dns.posture: nothing to do, all {len(look.found)} records are {to} already.")
+            self._report.data("nothing", posture=to)
+            return
+        if dry:
+            self._show(pending)
+            return
+        worth = self._worth()
+        self._report.say(f"token: {worth}")
+        self._report.data("token", text=worth)
+        Switch(self._site, self._api, look, self._report).carry_out(pending, to)
+        self._report.say(f"dns.posture: {len(pending)} records are {to} now.")
+        for found in look.found:
+            if posture(found.expected.proxied) != to:
+                said = (
+                    f"dns.records.{found.expected.name} in the inventory still says {posture(found.expected.proxied)}"
+                )
+                self._report.warn(f"{said}: write down what is to stay")
+        self._report.warn(ADVICE)
+
+    def verify_token(self) -> None:
+        """Show what the token is worth. Raises DnsFailed when it can't be used now."""
+        found = self._token()
+        self._report.say(f"token: {found.describe()}")
+        expires = found.expires_on.isoformat() if found.expires_on else None
+        self._report.data("token", status=found.status, expires_on=expires, ok=found.good)
+        self._report.warn(ADVICE)
+        if not found.good:
+            raise DnsFailed(
+                f"the token can't be used: {found.describe()}",
+                next_step="Create another at Cloudflare, My Profile, API Tokens, with Zone:Read and DNS:Edit for the "
+                "zone and a date on which it expires.",
+            )
+
+    def _token(self) -> Token:
+        return self._api.one(Token, "GET", "/user/tokens/verify")
+
+    def _worth(self) -> str:
+        """An account's own tokens can't be asked about this way, and work all the same."""
+        try:
+            return self._token().describe()
+        except DnsFailed as error:
+            return f"when it expires can't be told: {error.message}"
+
+    def _show(self, pending: list[Change]) -> None:
+        for change in pending:
+            self._report.say(change.describe())
+            self._report.data("change", domain=change.record.name, former=change.former, fields=change.fields)
+        limit = self._site.timeouts.confirm
+        self._report.say(f"Then the public checks run from here; unless they pass within {limit:g} s, it is put back.")
+
+    def _tell(self, found: Found) -> None:
+        for text in (*found.problems, *(f"{found.expected.domain}: {text}" for text in found.differences)):
+            self._report.say(f"  ✗ {text}")
+        self._report.data(
+            "record",
+            name=found.expected.name,
+            expected=found.expected.model_dump(mode="json", exclude={"name"}),
+            found=found.record.model_dump(mode="json", exclude={"id"}) if found.record else None,
+            problems=[*found.problems, *found.differences],
+        )
+
+    def _waiting(self, text: str) -> None:
+        self._report.say(f"… {text}")
+        self._report.data("waiting", text=text)
+
+
+def _row(found: Found) -> tuple[str, ...]:
+    wanted, record = found.expected, found.record
+    good = not (found.problems or found.differences)
+    there = (record.content, posture(record.proxied), seconds(record.ttl)) if record else ("?", "?", "?")
+    return ("✓" if good else "✗", wanted.domain, wanted.type, *there)
+
+
+def _needed(dns: Dns | None) -> Dns:
+    if dns is None:
+        raise UsageError(
+            "the inventory has no [dns]: it does not say which records lead to the edge",
+            next_step="Write [dns] as the project's own inventory.toml shows it.",
+        )
+    return dns

@@ -1,0 +1,155 @@
+"""Follows a plan that runs on the VPS: tells its events, gives the operator's word, and says how it ended."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+
+from fabfile import console, public
+from fabfile.commands import record
+from fabfile.console import Event, Report
+from fabfile.errors import Interrupted, Unreachable
+from fabfile.inventory import Site
+from fabfile.public import Check
+from fabfile.remote.host import Host
+
+_AGAIN = 1.0  # seconds between two tries to give the word
+_TO_BE_HEARD = 20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
+
+
+@dataclass
+class _Seen:
+    """All events of a plan so far, and the checks that were made before its word was given."""
+
+    events: list[Event] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        found: dict[str, str] = self.events[0]["evidence"].get("settings", {})
+        return found
+
+
+def follow(
+    site: Site, host: Host, told: Report, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()
+) -> None:
+    """Show events to their end; where the runner waits for it, check the public side and confirm or revert.
+
+    `earlier` are the plan's events before those, for its record. Ctrl-C asks whether to leave the plan running or to
+    revert it. Raises CutoverError as the plan ended.
+    """
+    seen = _Seen(list(earlier))
+    try:
+        _to_the_end(site, host, told, events, seen)
+    except KeyboardInterrupt:
+        if not _asked_to_revert(plan_id):
+            raise _left(plan_id) from None
+        host.say(plan_id, "revert")
+        seen = _Seen()  # it is followed from its first event again
+        _to_the_end(site, host, told, host.follow(plan_id), seen)
+    _end(site, told, plan_id, seen)
+
+
+def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], seen: _Seen) -> None:
+    with told.following():
+        for event in events:
+            seen.events.append(event)
+            told.event(event)
+            if event["event"] == "waiting":
+                seen.checks = _give_word(site, host, told, event, seen.settings)
+
+
+def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
+    """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
+    intended = _intended(site, settings)
+    began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
+    # As late as the word can be given: then it must still reach the VPS, which may be busy.
+    checks = public.until_good(intended, settings.get("to", ""), seconds - min(seconds / 2, _TO_BE_HEARD))
+    bad = [check for check in checks if not check.ok]
+    word = "reverting" if bad else "confirmed"
+    try:
+        _say(host, waiting["plan"], "revert" if bad else "confirm", began + seconds)
+    except Unreachable as error:
+        word = "not told"
+        told.warn(f"the runner could not be told, so it will revert by itself: {error.message}")
+    for check in checks:
+        told.data("public", **asdict(check))
+    told.say(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
+    for check in checks:
+        if not check.ok or check.warning:
+            told.say(f"  {public.mark(check)} {check.name}: {check.text}")
+    return checks
+
+
+def _say(host: Host, plan_id: str, word: str, ends: float) -> None:
+    """Give the word, again until the runner waits no longer (monotonic) where it does not get through.
+
+    Raises Unreachable.
+    """
+    while True:
+        try:
+            host.say(plan_id, word)
+        except Unreachable:
+            if time.monotonic() + _AGAIN >= ends:
+                raise
+            time.sleep(_AGAIN)
+        else:
+            return
+
+
+def _intended(site: Site, settings: dict[str, str]) -> Site:
+    """The site as the plan leaves it: the API's own hostname may be closed whatever the inventory says, or open."""
+    if "raw_api" not in settings:
+        return site
+    return site.model_copy(update={"public": site.public.model_copy(update={"raw_api": settings["raw_api"]})})
+
+
+def to_take_back(events: list[Event]) -> list[str]:
+    """The steps that a plan's journal shows as begun and not undone, in the order in which `resume` undoes them."""
+    begun: dict[str, None] = {}
+    for event in events:
+        if event["step"] and event["event"] == "start":
+            begun[event["step"]] = None
+        elif event["step"] and event["event"] == "undone":
+            begun.pop(event["step"], None)
+    return list(reversed(begun))
+
+
+def _asked_to_revert(plan_id: str, ask: Callable[[str], str] = input) -> bool:
+    """Where nobody can answer the plan is left running: it ends well by itself."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        answer = ask(f"\n{plan_id} goes on on the VPS. Leave it running (Enter), or revert it (r)? ")
+    except (EOFError, KeyboardInterrupt):
+        return False
+    return answer.strip().lower() in ("r", "revert")
+
+
+def _left(plan_id: str) -> Interrupted:
+    return Interrupted(
+        "you stopped watching; the plan goes on",
+        state=f"{plan_id} runs on the VPS to its end; where it waits for a confirmation and gets none, it reverts.",
+        next_step=f"Follow it again: inv attach --plan {plan_id}",
+    )
+
+
+def _end(site: Site, told: Report, plan_id: str, seen: _Seen) -> None:
+    last = seen.events[-1] if seen.events else {}
+    if last.get("event") != "finished":
+        raise Unreachable(
+            f"the events of {plan_id} ended before the plan did",
+            state="The runner on the VPS goes on, or was killed; the journal there knows.",
+            next_step=f"inv attach --plan {plan_id}, or inv status",
+        )
+    record.leave(site, told, seen.events, seen.checks, os.environ)
+    felt = console.felt(last)
+    if felt:
+        told.table("", console.FELT_COLUMNS, felt)
+    error = console.ending(last)
+    if error:
+        raise error
+    told.say(f"{plan_id}: {last['evidence']['outcome']} in {last['ms'] / 1000:.1f} s.")

@@ -1,0 +1,43 @@
+"""What the checks found, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from fabfile.console import Report
+from fabfile.errors import Failed
+from fabfile.inventory import Site
+from fabfile.public.check import Check, mark
+
+_NEXT = {
+    "origin": "The origin is at fault, whichever way one comes: `inv status` shows what runs on the VPS.",
+    "DNS or CDN": "DNS or the CDN is at fault and the VPS is well: mend the record at your DNS provider.",
+    "pinned": "The users are served, but not from where the inventory says: correct public.address.",
+    "": "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs.",
+}
+
+
+def show(report: Report, site: Site, found: Sequence[Check]) -> None:
+    """A table, or JSON lines. Raises Failed when a check is not good, saying whose fault that is."""
+    report.data("ways", dns=site.public.resolve, pinned=site.origin)
+    report.table(_title(site), ("", "what", "evidence"), [(mark(c), c.name, f"{c.text} ({c.ms} ms)") for c in found])
+    for check in found:
+        report.data("check", **asdict(check))
+    bad = [check for check in found if not check.ok]
+    if bad:
+        faults = dict.fromkeys(check.fault for check in bad)
+        raise Failed(
+            f"from outside: {len(bad)} of {len(found)} not good: {', '.join(check.name for check in bad)}",
+            state="This command only looked; it changed nothing.",
+            next_step="\n".join(_NEXT[fault] for fault in faults),
+        )
+
+
+def _title(site: Site) -> str:
+    if site.public.resolve:
+        return f"from outside, through DNS and pinned to {site.origin}"
+    return (
+        f"from outside, pinned to {site.origin} alone: DNS was not asked (public.resolve is false), "
+        "so that faults of DNS or of a CDN would not show"
+    )

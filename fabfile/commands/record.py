@@ -1,0 +1,163 @@
+"""Leaves the record of a plan behind, finds it again, and makes issues of what it leaves open."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import webbrowser
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from fabfile.console import Event, Report
+from fabfile.errors import Failed, UsageError
+from fabfile.inventory import Site
+from fabfile.public import Check
+from fabfile.record import Decision, Document, Shelf, limitations, model, open_decisions
+
+Told = Callable[[str], Sequence[Event]]  # a plan's events, by its identifier
+
+_NONE_YET = "Every plan that you follow to its end leaves one: inv cutover, inv rollback --full, …"
+_NOTHING = "Nothing was changed on the VPS."
+
+
+def leave(
+    site: Site, told: Report, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]
+) -> None:
+    """Keep a record of a plan that has ended; one that never began has none.
+
+    What goes wrong with that is a warning: the plan went as it went.
+    """
+    if events[0]["event"] != "start":
+        return
+    shelf = Shelf.of(environ)
+    try:
+        page = shelf.put(_made(site, events, checks, environ))
+    except Exception as error:  # noqa: BLE001  a fault of ours in the record must not hide how the plan ended
+        told.warn(f"the record could not be kept in {shelf.folder}: {type(error).__name__}: {error}")
+    else:
+        told.say(f"record: {page}")
+        told.data("record", html=str(page), markdown=str(page.with_suffix(".md")))
+
+
+def list_all(told: Report, environ: Mapping[str, str]) -> None:
+    """A line for each record on this machine."""
+    shelf = Shelf.of(environ)
+    rows = []
+    for made in _readable(told, shelf):
+        failed = f"{made.failures} of {made.requests}" if made.felt else ""
+        rows.append((made.id, made.name, made.who, made.began[:19], f"{made.seconds:.1f} s", made.outcome, failed))
+        told.data("record", id=made.id, outcome=made.outcome, html=str(shelf.page_of(made.id)))
+    if rows:
+        told.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
+    told.say(f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}")
+
+
+def _readable(told: Report, shelf: Shelf) -> Iterator[Document]:
+    for plan in shelf.plans():
+        try:
+            made = shelf.get(plan)
+        except ValueError as error:
+            told.warn(str(error))
+        else:
+            if made:
+                yield made
+
+
+def open_one(site: Site, told: Report, plan: str, history: Told, environ: Mapping[str, str]) -> None:
+    """Open the page of a plan's record, the last one's if `plan` is empty.
+
+    One that this machine did not follow is made from the journal on the VPS. Raises UsageError, Failed.
+    """
+    shelf = Shelf.of(environ)
+    made = _found(shelf, plan)
+    if made is None:
+        events = history(plan)
+        if not events:
+            raise UsageError(f"there is no plan {plan}", next_step="inv history lists those on the VPS.")
+        made = _made(site, events, (), environ)
+        _put(shelf, made)
+    page = shelf.page_of(made.id)
+    told.say(f"{made.name}, {made.outcome}: {page}")
+    told.data("record", id=made.id, outcome=made.outcome, html=str(page), markdown=str(page.with_suffix(".md")))
+    if not webbrowser.open(page.as_uri()):
+        told.say("There is no browser to open it with here.")
+
+
+def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) -> None:
+    """Make issues of what a plan left open, through the Beads command where that is installed; else list it.
+
+    What has its issue already is left alone. Raises UsageError without a record, Failed as `bd` says.
+    """
+    shelf = Shelf.of(environ)
+    made = _found(shelf, plan)
+    if made is None:
+        raise UsageError(f"there is no record of {plan} here", next_step="inv record lists those that are.")
+    beads = shutil.which("bd", path=environ.get("PATH"))
+    for number, decision in enumerate(made.decisions):
+        if beads and not dry and not decision.issue:
+            decision = dataclasses.replace(decision, issue=_issue(beads, made, decision))
+            decisions = (*made.decisions[:number], decision, *made.decisions[number + 1 :])
+            made = dataclasses.replace(made, decisions=decisions)
+            _put(shelf, made)  # each at once, so that a failure at the next one makes none twice
+        told.say(f"{decision.issue or '[ ]'} {decision.title}\n    {decision.text}")
+        told.data("decision", title=decision.title, text=decision.text, issue=decision.issue)
+    if not made.decisions:
+        told.say(f"{made.id} left nothing open.")
+    elif not beads:
+        told.say(f"bd is not installed, so this is a checklist; it is in the record too: {shelf.page_of(made.id)}")
+
+
+def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:
+    plain = model.document(events, checks)
+    led_to = plain.settings.get("to", "") if plain.outcome == "done" else ""
+    return dataclasses.replace(
+        plain,
+        limitations=(*plain.limitations, *limitations(site, plain.up)),
+        decisions=tuple(open_decisions(site, led_to, environ)),
+    )
+
+
+def _found(shelf: Shelf, plan: str) -> Document | None:
+    """The record of a plan, or the last one. Raises UsageError when there is none at all, Failed for a broken one."""
+    plans = shelf.plans()
+    if not (plan or plans):
+        raise UsageError(f"there is no record in {shelf.folder} yet", next_step=_NONE_YET)
+    try:
+        return shelf.get(plan or plans[-1])
+    except ValueError as error:
+        raise Failed(
+            str(error), state=_NOTHING, next_step="Move it away; inv record --plan ID makes it anew."
+        ) from None
+
+
+def _put(shelf: Shelf, made: Document) -> Path:
+    try:
+        return shelf.put(made)
+    except OSError as error:
+        raise Failed(
+            f"the record could not be kept in {shelf.folder}: {error}",
+            state=_NOTHING,
+            next_step="Make room there, or name another folder in ISLANDFLOW_RECORDS.",
+        ) from error
+
+
+def _issue(beads: str, made: Document, decision: Decision) -> str:
+    """Have `bd` make an issue; its identifier."""
+    text = f"{decision.text}\n\nLeft open by {made.id} ({made.outcome})."
+    done = subprocess.run(
+        [beads, "create", decision.title, "--description", text, "--type", "task", "--json"],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        return str(json.loads(done.stdout)["id"])
+    except (ValueError, KeyError, TypeError):
+        said = (done.stderr or done.stdout).strip()
+        raise Failed(
+            f"bd made no issue of “{decision.title}” (exit {done.returncode}): {said}",
+            state=f"{_NOTHING} Issues that were made before are noted in the record.",
+            next_step="Run it where Beads has been set up (bd init), then inv followup again.",
+        ) from None

@@ -1,0 +1,122 @@
+"""Where things stand, from one survey."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from fabfile import survey, workloads
+from fabfile.checks import boot, compose
+from fabfile.console import Event, Report
+from fabfile.inventory import RUNTIMES, Site
+from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.wire.facts import Facts
+
+
+def show(report: Report, site: Site, facts: Facts) -> None:
+    """Owner, edge and health of both runtimes; then whatever the operator should know."""
+    owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
+    report.say(f"host   {facts.host['name']}")
+    report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
+    api: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    raw_api = "unknown" if api is None or api.problem else "closed" if api.closed else "open"
+    report.say(
+        f"edge   {edge or _nowhere(facts)}" + (f"; {site.edge.api_domain} is closed" if raw_api == "closed" else "")
+    )
+    report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api=raw_api)
+    reboot(report, site, facts)
+    rows = []
+    for index, workload in enumerate(workloads.everything(site, "native")):
+        row = [workload.name]
+        for runtime in RUNTIMES:
+            other = workloads.everything(site, runtime)[index]
+            verdict = facts.health.get(f"{runtime}/{other.name}")
+            text = verdict.text if verdict else "could not be asked"
+            row.append(f"✓ {text}" if verdict and verdict.ok else (f"✗ {text}" if runtime == owner else text))
+            report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
+        rows.append(row)
+    report.table("", ("", *RUNTIMES), rows)
+    for text in _warnings(site, facts, owner, edge) + [str(finding) for finding in boot.findings(site, facts)]:
+        report.warn(text)
+
+
+def reboot(report: Report, site: Site, facts: Facts) -> None:
+    """Say what a reboot of the VPS would bring up."""
+    coming = boot.after_reboot(site, facts)
+    if coming:
+        report.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
+    for runtime, names in coming.items():
+        report.data("reboot", runtime=runtime, names=list(names))
+
+
+def backups(report: Report, facts: Facts) -> None:
+    """A line for each backup of the edge, and where its hosts led."""
+    rows = []
+    for backup in facts.edge_backups:
+        when = datetime.datetime.fromtimestamp(backup.taken, datetime.UTC).isoformat(" ", "seconds")[:19]
+        led = [f"{d} at {h.row.place}{'' if h.row.enabled else ' (closed)'}" for d, h in backup.hosts.items()]
+        rows.append((backup.id, when, backup.plan, "\n".join(led)))
+        report.data("backup", id=backup.id, taken=backup.taken, plan=backup.plan, hosts=led)
+    report.table("", ("id", "when (UTC)", "plan", "as it was"), rows)
+    report.say("inv npm.restore --backup ID brings one back." if rows else "There are none yet: inv npm.backup")
+
+
+def past(report: Report, told: Sequence[Event]) -> None:
+    """A line for each past plan."""
+    rows = []
+    for line in told:
+        outage = max((tally["outage_ms"] for tally in line["felt"].values()), default=0)
+        rows.append(
+            (
+                line["id"],
+                line["plan"],
+                line["who"],
+                line["time"][:19],
+                f"{line['ms'] / 1000:.1f} s",
+                line["outcome"] or "unfinished",
+                f"{outage / 1000:.2f} s" if line["felt"] else "",
+            )
+        )
+        report.data("past", **line)
+    report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
+
+
+def _nowhere(facts: Facts) -> str:
+    """Why the edge sends requests to neither runtime, or that it could not be looked at."""
+    if facts.edge.get("hosts"):
+        return "neither runtime: see npm.status"
+    return f"unknown: {facts.edge.get('problem') or 'it could not be looked at'}"
+
+
+def _coming(site: Site, runtime: str, names: Sequence[str]) -> str:
+    """What a reboot would bring up of a runtime."""
+    return runtime if len(names) == len(workloads.everything(site, runtime)) else f"{runtime}'s {', '.join(names)}"
+
+
+def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
+    found = []
+    if not (owner or facts.owner_error):
+        found.append(
+            f"nobody owns the app: Docker runs nothing of it, and without {site.app.owner_file} nothing native starts. "
+            f"If the file was lost, write into it who owned (native or docker); then infra.start and app.start, or "
+            f"docker.up"
+        )
+    if owner and edge and owner != edge:
+        found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
+    hosts: Iterable[HostFact] = facts.edge.get("hosts", {}).values()
+    found += [
+        f"edge: {text}; inv npm.diff shows more" for host in hosts for text in (host.problem, *host.drift) if text
+    ]
+    if facts.owner_error:
+        found.append(facts.owner_error)
+    if facts.user_manager:
+        found.append(facts.user_manager)
+    found += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
+    strays = (*compose.beside_native(site, facts), *compose.unknown_containers(site, facts))
+    found += [f"{stray.text}; {stray.fix}" for stray in strays]
+    holder = facts.ops.get("lock")
+    if holder:
+        found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")
+    else:
+        found += [f"plan {name} is unfinished: inv resume --plan {name}" for name in facts.ops.get("unfinished", ())]
+    return found

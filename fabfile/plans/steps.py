@@ -1,0 +1,70 @@
+"""What several plans are made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fabfile.inventory import Service, Site
+from fabfile.plans.plan import Probe, Watch
+from fabfile.rendering import files as render
+from fabfile.runner.actions.files import File, Files
+from fabfile.runner.actions.probes import Healthy, Runs, UnitsValid
+from fabfile.runner.wire.facts import Facts, Workload
+
+KILLED_WITHIN = 10.0  # seconds that systemd may need to kill what did not end in its own time
+
+
+def written(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
+    """The action that writes rendered files; with `reload` the system's systemd, or `user`'s, reads them."""
+    files = tuple(
+        File(f.path, hashlib.sha256(f.content).hexdigest(), f.mode, f.owner, f.group, f.content) for f in rendered
+    )
+    return Files(files, reload=reload, user=user)
+
+
+def valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ...]:
+    """What systemd must say of the units among rendered files once they are written: nothing."""
+    return (UnitsValid(tuple(file.path for file in rendered if file.path.endswith(".service")), user),)
+
+
+def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
+    """What taking back must reach: all that ran is up again, and as healthy as it was.
+
+    What was ill in the survey need not get better by it. But it is waited for as far as it was well: nobody is let
+    through to something that is not up because its durables could not be asked about.
+    """
+    asked: list[Workload] = []
+    up: list[Workload] = []
+    for workload in chosen:
+        was = facts.health.get(f"{workload.runtime}/{workload.name}")
+        if was is None or was.ok:
+            asked.append(workload)
+        elif was.data.get("answered") or (was.running and not workload.protocol):
+            asked.append(replace(workload, durables=()))
+        elif "answered" in was.data:
+            up.append(replace(workload, durables=(), protocol=""))
+        elif was.running:
+            up.append(replace(workload, durables=(), protocol="", port=0))
+    return (*((Healthy(tuple(asked)),) if asked else ()), *((Runs(tuple(up)),) if up else ()))
+
+
+def awaited(site: Site, facts: Facts, chosen: Iterable[Workload]) -> tuple[Workload, ...]:
+    """Whose health a plan waits for: all but the optional services that were healthy in neither runtime before."""
+    optional = {service.name for service in site.services.values() if service.optional}
+    well = {key.partition("/")[2] for key, health in facts.health.items() if health.ok}
+    return tuple(workload for workload in chosen if workload.name not in optional or workload.name in well)
+
+
+def stopping(site: Site, services: Iterable[Service]) -> float:
+    """Seconds for stopping services: never less than systemd gives them before it kills them."""
+    return max(site.timeouts.step, *(service.stop_timeout + KILLED_WITHIN for service in services))
+
+
+def watches(site: Site) -> tuple[Watch, ...]:
+    """What the public asks for, asked on the VPS all through a plan."""
+    edge = site.edge
+    paths = {edge.app_domain: site.web.health or "/", edge.api_domain: site.api.health or "/"}
+    patience = edge.hold_limit + 15 if edge.hold else 10.0  # a request that waits in the parking lot has not failed
+    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path, patience) for domain, path in paths.items())

@@ -1,0 +1,215 @@
+"""A record as data, made from a plan's events and the checks made beside it, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fabfile.public import Check, mark
+from fabfile.record.followups import Decision
+from fabfile.record.timeline import Course, course, epoch
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Felt:
+    """What was asked of one hostname on the VPS all through the plan, and how it was answered; waits in ms."""
+
+    name: str
+    requests: int
+    failures: int
+    longest_wait_ms: int
+    outage_ms: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All hostnames together, in a slice of the plan's time that begins at `at` (seconds)."""
+
+    at: float
+    requests: int
+    failures: int
+    longest_wait_ms: int
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From its first failed request to the next one that was served, in seconds of the plan."""
+
+    name: str
+    began: float
+    seconds: float
+    errors: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check from outside: its mark (✓, ! or ✗), what was asked, and the evidence."""
+
+    mark: str
+    name: str
+    text: str
+    ms: int
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What became of a file, or of a row of the edge's database."""
+
+    path: str
+    lines: tuple[str, ...]
+
+    @property
+    def added(self) -> int:
+        """Lines that are new."""
+        return sum(line.startswith("+") for line in self.lines)
+
+    @property
+    def removed(self) -> int:
+        """Lines that are gone."""
+        return sum(line.startswith("-") for line in self.lines)
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything that a record tells. Times are UTC, as in ISO 8601."""
+
+    id: str
+    name: str
+    outcome: str
+    who: str
+    host: str
+    began: str
+    seconds: float
+    why: str  # the reason why it was taken back, or got stuck
+    stuck_at: str
+    settings: dict[str, str]
+    versions: dict[str, str]
+    held_seconds: float
+    courses: tuple[Course, ...]
+    felt: tuple[Felt, ...]
+    slice_seconds: float
+    moments: tuple[Moment, ...]
+    outages: tuple[Outage, ...]
+    checks: tuple[Checked, ...]
+    health: dict[str, str]
+    diffs: tuple[Diff, ...]
+    limitations: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+    lost: tuple[str, ...] = ()  # what was healthy before a plan that was taken back, and was not after it
+
+    @property
+    def up(self) -> str:
+        """The one runtime of which something is healthy in the end; empty when that is not one."""
+        found = {name.partition("/")[0] for name, text in self.health.items() if text == "healthy"}
+        return found.pop() if len(found) == 1 else ""
+
+    @property
+    def requests(self) -> int:
+        """Requests of all hostnames."""
+        return sum(one.requests for one in self.felt)
+
+    @property
+    def failures(self) -> int:
+        """Those of them that failed."""
+        return sum(one.failures for one in self.felt)
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the hostname was away that was so for the longest."""
+        return max((one.outage_ms for one in self.felt), default=0) / 1000
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """How long the most patient request waited."""
+        return max((one.longest_wait_ms for one in self.felt), default=0) / 1000
+
+
+def document(
+    events: Sequence[Event],
+    checks: Iterable[Check] = (),
+    limitations: Iterable[str] = (),
+    decisions: Iterable[Decision] = (),
+) -> Document:
+    """The document of a plan that has begun. Raises ValueError without an event."""
+    if not events:
+        raise ValueError("a plan without an event has no record")
+    first, last = events[0], events[-1]
+    heading, ending = first["evidence"], last["evidence"] if last["event"] == "finished" else {}
+    measured: Mapping[str, Any] = next((e["evidence"] for e in reversed(events) if e["evidence"].get("felt")), {})
+    told = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
+    return Document(
+        id=first["plan"],
+        name=heading.get("name", ""),
+        outcome=ending.get("outcome", "unfinished"),
+        who=heading.get("who", ""),
+        host=heading.get("host", ""),
+        began=first["time"],
+        seconds=round(epoch(last) - epoch(first), 3),
+        why=ending.get("why", ""),
+        stuck_at=f"{ending['stuck_at']}: {ending['error']}" if "stuck_at" in ending else "",
+        settings=dict(heading.get("settings", {})),
+        versions=dict(heading.get("versions", {})),
+        held_seconds=measured.get("held_ms", 0) / 1000,
+        courses=tuple(course(part) for part in _parts(events)),
+        felt=tuple(
+            Felt(name, t["requests"], t["failures"], t["longest_wait_ms"], t["outage_ms"])
+            for name, t in measured.get("felt", {}).items()
+        ),
+        slice_seconds=_slice(measured),
+        moments=tuple(_moments(measured)),
+        outages=tuple(_outage(e, epoch(first)) for e in events if e["event"] == "outage"),
+        checks=tuple(told),
+        health=dict(ending.get("health", {})),
+        diffs=tuple(_diffs(events)),
+        limitations=(
+            *heading.get("warnings", ()),
+            *(f"{check.name}: {check.text}" for check in told if check.mark == "!"),
+            *limitations,
+        ),
+        decisions=tuple(decisions),
+        lost=tuple(ending.get("lost", ())),
+    )
+
+
+def _parts(events: Sequence[Event]) -> list[list[Event]]:
+    """The events of each run: a plan that was interrupted is taken back by another one."""
+    parts: list[list[Event]] = []
+    for event in events:
+        if not parts or (event["event"] == "start" and not event["step"]):
+            parts.append([])
+        parts[-1].append(event)
+    return parts
+
+
+def _slice(measured: Mapping[str, Any]) -> float:
+    return max((tally.get("slice_ms", 0) for tally in measured.get("felt", {}).values()), default=0) / 1000
+
+
+def _moments(measured: Mapping[str, Any]) -> Iterable[Moment]:
+    series = [tally.get("over_time", ()) for tally in measured.get("felt", {}).values()]
+    for number in range(max(map(len, series), default=0)):
+        counts = [one[number] for one in series if number < len(one)]
+        requests, failures = (sum(count[i] for count in counts) for i in (0, 1))
+        at = round(number * _slice(measured), 3)
+        yield Moment(at, requests, failures, max(count[2] for count in counts))
+
+
+def _outage(event: Event, began: float) -> Outage:
+    """An outage is journaled as it ends."""
+    told, seconds = event["evidence"], event["evidence"]["lasted_ms"] / 1000
+    errors = ", ".join(f"{count} × {error}" for error, count in told["errors"].items())
+    return Outage(told["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
+
+
+def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
+    """Of the steps that were not taken back, each file once and as it was changed last."""
+    undone = {event["step"] for event in events if event["event"] == "undone"}
+    found: dict[str, Diff] = {}
+    for event in events:
+        if event["event"] == "done" and event["step"] not in undone:
+            for diff in event["evidence"].get("diffs", ()):
+                found[diff["path"]] = Diff(diff["path"], tuple(diff["lines"]))
+    return found.values()

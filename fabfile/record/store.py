@@ -1,0 +1,65 @@
+"""Where records are kept on the operator's machine: a page, Markdown and data of each plan, by its identifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from fabfile.record import page
+from fabfile.record.model import Document
+
+_DATA: TypeAdapter[Document] = TypeAdapter(Document)
+
+
+class Shelf:
+    """A folder of records, for the operator's eyes only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Shelf:
+        """The operator's own: where ISLANDFLOW_RECORDS says, else with the user's state, as XDG has it."""
+        state = environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+        return cls(Path(environ.get("ISLANDFLOW_RECORDS") or Path(state) / "islandflow/records").expanduser())
+
+    def put(self, made: Document) -> Path:
+        """Keep a record, over one of the same plan; returns its page. Raises OSError."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        texts = {
+            "json": _DATA.dump_json(made, indent=1).decode(),
+            "md": page.markdown(made),
+            "html": page.html(made),
+        }
+        for ending, text in texts.items():
+            _replace(self.folder / f"{made.id}.{ending}", text)
+        return self.page_of(made.id)
+
+    def page_of(self, plan: str) -> Path:
+        """Where the page of a plan's record is, if there is one."""
+        return self.folder / f"{plan}.html"
+
+    def get(self, plan: str) -> Document | None:
+        """The record of a plan; None when it is not here. Raises ValueError for what is no record."""
+        path = self.folder / f"{plan}.json"
+        if Path(plan).name != plan or not path.is_file():
+            return None
+        try:
+            return _DATA.validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise ValueError(f"{path} is no record that this version can read") from error
+
+    def plans(self) -> list[str]:
+        """The plans that have a record, oldest first: their identifiers begin with the time."""
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the file, or leave the one that was there."""
+    fresh = path.with_suffix(f"{path.suffix}.new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)

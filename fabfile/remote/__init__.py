@@ -1,0 +1,1 @@
+"""The VPS over SSH: connect, ship the runner, read its answers."""

@@ -1,0 +1,88 @@
+"""What travels to the VPS in one go: the runner as a zipapp, a plan, and the files that the VPS lacks."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+from fabfile.plans import plan as plans
+from fabfile.plans.plan import Plan
+from fabfile.resources import RUNNER
+from fabfile.runner.wire.adoption import AdoptionWanted
+from fabfile.runner.wire.app import StreamsRef
+from fabfile.runner.wire.codec import encode
+from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.soak import Soak
+
+_MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest date: equal sources make equal bytes
+
+BOOT = """
+import os, sys
+if sys.version_info < (3, 9):
+    sys.exit("python3 is too old: %d.%d.%d" % sys.version_info[:3])
+stdin = sys.stdin.buffer
+zipapp = stdin.read(int(stdin.readline()))
+memory = os.memfd_create("islandflow-runner")
+os.write(memory, zipapp)
+sys.path.insert(0, "/proc/self/fd/%d" % memory)
+from runner.main import main
+sys.exit(main(sys.argv[1:], stdin))
+"""
+"""Runs the runner that comes on standard input from memory, so that a survey leaves nothing on the VPS.
+
+Written so that any Python compiles it: the old ones shall say that they are too old.
+"""
+
+
+@functools.cache
+def zipapp() -> bytes:
+    """The runner as a zipapp; the same bytes for the same sources."""
+    buffer = io.BytesIO()
+    sources = {f"runner/{path.relative_to(RUNNER)}": path.read_text() for path in RUNNER.rglob("*.py")}
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, source in sorted({**sources, "__main__.py": _MAIN}.items()):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), source, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def runner_name() -> str:
+    """The zipapp's file name on the VPS."""
+    return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
+
+
+def request(asked: Wanted | AdoptionWanted | StreamsRef | EdgeLogin) -> bytes:
+    """What a verb that only answers is sent."""
+    return _line(encode(asked))
+
+
+def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
+    """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
+    known = set(facts.ops.get("files", ()))
+    lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
+    header = {
+        "plan": plans.as_json(plan),
+        "runner": runner_name(),
+        "files": {name: len(content) for name, content in lacking.items()},
+        "secrets": dict(secrets or {}),
+    }
+    return _line(header) + b"".join(lacking.values())
+
+
+def soak(wanted: Soak) -> bytes:
+    """A soak, to be carried out by the runner that comes with it."""
+    return _line({"soak": encode(wanted), "runner": runner_name()})
+
+
+def framed(payload: bytes) -> bytes:
+    """The zipapp and what it shall read, as BOOT expects them on standard input."""
+    return f"{len(zipapp())}\n".encode() + zipapp() + payload
+
+
+def _line(data: Any) -> bytes:
+    return json.dumps(data).encode() + b"\n"

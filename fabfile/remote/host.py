@@ -1,0 +1,311 @@
+"""A VPS over SSH: connect, survey, ship, follow, confirm. The only module that knows Fabric.
+
+Every verb is one round trip on one connection: the runner travels with the request.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import paramiko
+from fabric import Connection
+from paramiko.ssh_exception import SSHException
+
+from fabfile import inventory
+from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
+from fabfile.plans.plan import Plan
+from fabfile.remote import bootstrap, refusals, ssh
+from fabfile.remote.refusals import Refused
+from fabfile.runner.wire.adoption import Adoption, AdoptionWanted
+from fabfile.runner.wire.app import JetStream, StreamsRef
+from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.soak import Soak
+
+Event = dict[str, Any]
+
+KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet connection
+PATIENCE = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
+PAUSE = 0.5  # seconds between two attempts
+
+
+class ConnectionLost(Exception):
+    """The connection ended in the middle of an answer; what runs on the VPS goes on."""
+
+
+@dataclass(frozen=True)
+class _Lasting:
+    """What goes on on the VPS without us: the verb that follows it, its identifier, and words for when it is lost."""
+
+    verb: str
+    id: str
+    goes_on: str
+    again: str
+
+
+class Host:
+    """One VPS of the inventory, or the one that `fab -H` connected to."""
+
+    def __init__(self, host: inventory.Host, timeout: float, connection: Connection | None = None) -> None:
+        self._host = host
+        self._timeout = timeout
+        self._login = ssh.options(host, timeout) if connection is None else dict(connection.connect_kwargs)
+        self._connection = connection or self._new()
+
+    def survey(self, wanted: Wanted) -> Facts:
+        """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable."""
+        answers = self._ask("survey", [], bootstrap.request(wanted), PATIENCE + wanted.patience)
+        if not answers:
+            raise self._stopped("the survey ended without an answer")
+        facts: Facts = decode(answers[0]["facts"])
+        return facts
+
+    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+        """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
+        answers = self._ask("adopt", [], bootstrap.request(wanted), PATIENCE)
+        if not answers:
+            raise self._stopped("the look at the VPS ended without an answer")
+        found: Adoption = decode(answers[0]["adoption"])
+        return found
+
+    def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
+        """Looks at the owner's JetStream, each with the seconds since the first, over one connection.
+
+        They end after `seconds`, or never when that is 0. Raises Unreachable.
+        """
+        try:
+            for line in self._call("positions", [f"{seconds:g}"], bootstrap.request(ref)):
+                yield line["at"], decode(line["look"])
+        except ConnectionLost as lost:
+            raise self._stopped(str(lost)) from lost
+
+    def log_in(self, login: EdgeLogin) -> dict[str, str]:
+        """What NPM's API, asked on the VPS, says to a log-in: `token`, `challenge` or `refused`. Raises Unreachable."""
+        answers = self._ask("log_in", [], bootstrap.request(login))
+        if not answers:
+            raise self._stopped("the log-in to NPM's API ended without an answer")
+        return answers[0]
+
+    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> Iterator[Event]:
+        """Ship a plan, have it started, and yield its events until it is finished.
+
+        A lost connection changes nothing on the VPS: this connects again and goes on where it was.
+        Raises Unreachable, or HandsNeeded when the runner went away before the end.
+        """
+        yield from self._persistent(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
+
+    def follow(self, plan_id: str, told: int = 0) -> Iterator[Event]:
+        """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
+        yield from self._persistent(plan_id, self._call("follow", [plan_id, str(told)]), told)
+
+    def resume(self, plan_id: str) -> Iterator[Event]:
+        """Have an interrupted plan taken back and yield the events of that. Raises as `ship` does."""
+        told = len(self.history(plan_id))
+        yield from self._persistent(plan_id, self._call("resume", [plan_id]), told)
+
+    def history(self, plan_id: str | None = None) -> list[Event]:
+        """One line for each past plan, or every event of one. Raises Unreachable, UsageError when there is none."""
+        return self._ask("history", [plan_id] if plan_id else [])
+
+    def soak_start(self, soak: Soak) -> Iterator[Event]:
+        """Have a soak started and yield its lines until it has ended, or one that names the `holder` of another.
+
+        A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable.
+        """
+        patience = PATIENCE + soak.every
+        lasting = _Lasting("soak_follow", soak.id, "The soak goes on there.", "inv soak")
+        yield from self._reconnecting(
+            lasting, self._call("soak_start", [], bootstrap.soak(soak), patience), 0, patience
+        )
+
+    def soak_stop(self) -> list[Event]:
+        """Have the running soak end; all its lines, none when no soak runs. Raises Unreachable."""
+        return self._ask("soak_stop", [])
+
+    def soak_show(self) -> list[Event]:
+        """One line with the `holder` of the running soak, then all lines of the newest one. Raises Unreachable."""
+        return self._ask("soak_show", [])
+
+    def say(self, plan_id: str, word: str) -> None:
+        """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.
+
+        Raises Unreachable.
+        """
+        messenger = Host(self._host, self._timeout, self._new())
+        try:
+            messenger._ask("say", [plan_id, word])
+        except Unreachable as error:
+            state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
+            raise Unreachable(error.message, state=state, next_step=error.next_step) from error
+        finally:
+            messenger.close()
+
+    def close(self) -> None:
+        """Close the connection; what was shipped goes on."""
+        self._connection.client.close()
+
+    def _persistent(self, plan_id: str, events: Iterator[Event], told: int = 0) -> Iterator[Event]:
+        state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
+        lasting = _Lasting("follow", plan_id, state, f"inv attach --plan {plan_id}")
+        try:
+            for event in self._reconnecting(lasting, events, told):
+                told += 1
+                yield event
+        except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
+            raise _abandoned(plan_id, refused) if told else refused from None
+
+    def _reconnecting(
+        self, what: _Lasting, events: Iterator[Event], told: int, patience: float = PATIENCE
+    ) -> Iterator[Event]:
+        """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
+        give_up, last = 0.0, ""
+        while True:
+            try:
+                for event in events:
+                    told, give_up, last = told + 1, 0.0, event["event"]
+                    yield event
+                return
+            except Refused:
+                raise
+            except (ConnectionLost, Unreachable) as error:
+                if last == "finished":
+                    return
+                if isinstance(error, Unreachable) and not give_up:
+                    raise  # there was no connection to lose
+                give_up = give_up or time.monotonic() + PATIENCE
+                if time.monotonic() > give_up:
+                    raise Unreachable(
+                        f"the connection to {self._host.address} was lost and could not be made again",
+                        state=what.goes_on,
+                        next_step=f"Once the VPS can be reached: {what.again}",
+                    ) from None
+            time.sleep(PAUSE)
+            self.close()
+            self._connection = self._new()
+            events = self._call(what.verb, [what.id, str(told)], patience=patience)
+
+    def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Event]:
+        """The whole answer of a verb that comes to its end by itself."""
+        try:
+            return list(self._call(verb, words, payload, patience))
+        except ConnectionLost as lost:
+            raise self._stopped(str(lost)) from lost
+
+    def _call(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> Iterator[Event]:
+        """Run one verb of the runner as root and yield the lines it answers."""
+        channel = self._open(verb, words)
+        channel.settimeout(patience)
+        try:
+            self._send(channel, bootstrap.framed(payload))
+            yield from self._lines(channel)
+        except (OSError, SSHException, EOFError) as error:
+            raise ConnectionLost(str(error) or type(error).__name__) from error
+        finally:
+            channel.close()
+
+    def _open(self, verb: str, words: list[str]) -> paramiko.Channel:
+        argv = ["python3", "-I", "-c", bootstrap.BOOT, verb, *words]
+        if self._connection.user != "root":
+            # Why sudo refuses is told by its words, which it would otherwise translate.
+            argv = ["env", "LC_ALL=C", "sudo", "-n", *argv]
+        started = time.monotonic()
+        try:
+            channel: paramiko.Channel = self._transport().open_session(timeout=self._timeout)
+            channel.exec_command(shlex.join(argv))
+        except (OSError, SSHException, EOFError) as error:
+            self.close()
+            raise ssh.explained(error, self._host, self._timeout, time.monotonic() - started) from error
+        return channel
+
+    def _transport(self) -> paramiko.Transport:
+        connection = self._connection
+        if not connection.is_connected:
+            # Fabric trusts any host key by itself, and knows none.
+            ssh.trust_known(connection.client, self._host)
+            connection.open()
+            connection.transport.set_keepalive(KEEPALIVE)
+        transport: paramiko.Transport = connection.transport
+        return transport
+
+    def _send(self, channel: paramiko.Channel, payload: bytes) -> None:
+        try:
+            channel.sendall(payload)
+            channel.shutdown_write()
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # the other side has ended already; why is in what it wrote
+
+    def _lines(self, channel: paramiko.Channel) -> Iterator[Event]:
+        with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
+            for line in out:
+                yield refusals.answer(line)
+            said = err.read().decode(errors="replace")
+        code = channel.recv_exit_status()
+        if code == -1:
+            raise ConnectionLost("the connection closed without an exit status")
+        if code != 0:
+            raise refusals.of_boot(code, said, self._connection.user, self._host.address)
+
+    def _new(self) -> Connection:
+        host = self._host
+        return Connection(
+            host.address,
+            user=host.user,
+            port=host.port,
+            connect_timeout=self._timeout,
+            connect_kwargs=dict(self._login),
+        )
+
+    def _stopped(self, why: str) -> Unreachable:
+        return Unreachable(
+            f"{self._host.address} stopped answering: {why}",
+            next_step="Run the same command again; if it stays, look at the VPS's own log.",
+        )
+
+
+def _abandoned(plan_id: str, refused: CutoverError) -> HandsNeeded:
+    return HandsNeeded(
+        f"plan {plan_id} stopped half-way: {refused.message}",
+        up=(),
+        down=(),
+        unknown="the runner went away before it looked; `inv status` shows it",
+        next_step=f"Have it taken back: inv resume --plan {plan_id}",
+    )
+
+
+def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
+    """The host that a task works on: the one `fab -H` connected to, else the inventory's.
+
+    A connection's key and known_hosts come from the inventory where that knows the address.
+    """
+    timeout = site.timeouts.connect
+    if not isinstance(context, Connection) or name:
+        return Host(site.host(name), timeout)
+    known = site.hosts.get(context.original_host)
+    if known:
+        return Host(known, timeout)
+    same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
+    entry = inventory.Host(
+        name="fab",
+        address=context.host,
+        port=context.port,
+        user=context.user,
+        key=same.key if same else None,
+        known_hosts=same.known_hosts if same else None,
+    )
+    return reached(context, entry, timeout)
+
+
+def reached(context: Any, entry: inventory.Host, timeout: float) -> Host:
+    """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
+    if not isinstance(context, Connection):
+        return Host(entry, timeout)
+    context.connect_timeout = context.connect_timeout or timeout
+    # Fabric's own are kept, but for the empty list of keys that it starts with.
+    context.connect_kwargs = {**ssh.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}
+    return Host(entry, timeout, context)

@@ -1,0 +1,1 @@
+"""Templates and values → the bytes of files."""

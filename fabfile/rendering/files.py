@@ -1,0 +1,118 @@
+"""Templates → files. Pure: the same site always gives the same bytes; nothing is read but templates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fabfile.inventory import BRIDGE, Server, Service, Site, placeholders
+from fabfile.rendering import quoting
+from fabfile.resources import TEMPLATES
+
+SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
+SERVER_STOP: Final = 30
+"""Seconds that systemd gives a server to end."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it must be on the VPS. Its directory may have to be made, with the same owner and group."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root"
+    group: str = "root"
+
+
+def infra(site: Site) -> tuple[File, ...]:
+    """The three system units, redis.conf and ClickHouse's drop-in: everything that native servers need."""
+    servers = site.infra
+    return (
+        *(_system_unit(site, server) for server in site.servers),
+        _root_file(site, servers.redis.config, "config/redis.conf.j2", server=servers.redis),
+        _root_file(site, servers.clickhouse.drop_in, "config/clickhouse.xml.j2", server=servers.clickhouse),
+    )
+
+
+def app(site: Site, *, bind: str, services: Sequence[Service] | None = None) -> tuple[File, ...]:
+    """The user units of `services` (of all, if None) and the environment that overrides the app's own.
+
+    `bind` is the IPv4 address where web and API listen; for "bridge" that is the bridge's gateway.
+    """
+    if bind == BRIDGE:
+        raise ValueError('`bind` must be an address; the survey knows which one "bridge" is')
+    chosen = site.scope("full") if services is None else services
+    return (
+        *(_user_unit(site, service, bind) for service in chosen),
+        _environment(site, bind=bind),
+    )
+
+
+def overlay(site: Site) -> tuple[File, ...]:
+    """What Compose lays over the app's own file, which stays as it is: nothing where there are no overrides."""
+    docker = site.runtimes.docker
+    if not docker.overrides:
+        return ()
+    values = overrides(site, "docker", bind=placeholders.EVERY_ADDRESS)
+    return (_root_file(site, docker.overlay_file, "compose/overlay.yml.j2", docker=docker, overrides=values),)
+
+
+def overrides(site: Site, runtime: str, *, bind: str) -> dict[str, str]:
+    """The variables that a runtime's overrides set, placeholders filled; its web and API listen on `bind`."""
+    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    values = placeholders.values(site, runtime, bind=bind)
+    return {name: placeholders.fill(value, values) for name, value in side.overrides.items()}
+
+
+def _system_unit(site: Site, server: Server) -> File:
+    path = str(SYSTEM_UNITS / server.unit)
+    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", server=server, stop=SERVER_STOP)
+
+
+def _user_unit(site: Site, service: Service, bind: str) -> File:
+    path = f"{site.app.unit_directory}/{service.unit}"
+    values = placeholders.values(site, "native", bind=bind, service=service)
+    argv = [site.app.bun, *(placeholders.fill(word, values) for word in service.argv)]
+    return _app_file(site, path, "systemd/user/service.j2", service=service, argv=argv)
+
+
+def _environment(site: Site, *, bind: str) -> File:
+    return _root_file(
+        site,
+        site.runtimes.native.overrides_file,
+        "config/environment.env.j2",
+        overrides=overrides(site, "native", bind=bind),
+        quote=quoting.systemd_env,
+    )
+
+
+def _root_file(site: Site, path: str, template: str, **values: Any) -> File:
+    """A file of root's that everybody may read; nothing that is rendered is secret."""
+    return File(path, _jinja().get_template(template).render(site=site, **values).encode())
+
+
+def _app_file(site: Site, path: str, template: str, **values: Any) -> File:
+    """The same, belonging to the app's user: it stands in that user's home."""
+    return replace(_root_file(site, path, template, **values), owner=site.app.user, group=site.app.group)
+
+
+@cache
+def _jinja() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for filter_ in (quoting.specifiers, quoting.exec_word, quoting.exec_line, quoting.path_word):
+        environment.filters[filter_.__name__] = filter_
+    environment.filters.update(compose=quoting.compose, redis=quoting.redis, xml=quoting.xml)
+    return environment

@@ -1,0 +1,86 @@
+"""What every action and every probe is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
+
+from ..facts.gather import gather
+from ..system.machine import Evidence, Machine, Seen, StepFailed
+from ..wire.facts import Facts, Wanted, Workload
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an action finds before it acts."""
+
+    settled: str  # why there is nothing to do; empty when there is
+    before: Dict[str, Any]  # what `restore` needs to put everything back; plain JSON, journaled before `do`
+
+
+class Action:
+    """Something that changes the VPS, as data.
+
+    `settled` judges facts alone, so it gives the same answer on the operator's machine (from the survey)
+    and on the VPS (from a fresh look). `restore` must work after a `do` that was cut off anywhere, and twice.
+    """
+
+    def wants(self) -> Wanted:
+        """The facts that `settled` and `before` judge by."""
+        return Wanted()
+
+    def unknown(self, facts: Facts) -> str:
+        """Why the facts do not tell the present state, so that nothing may be concluded from them; else empty."""
+        return ""
+
+    def settled(self, facts: Facts) -> str:
+        """Why there is nothing to do, or an empty text."""
+        return ""
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        """What restoring needs to know, as plain JSON."""
+        return {}
+
+    def look(self, machine: Machine) -> Look:
+        """The present state, read from the VPS. Raises StepFailed when it cannot be read."""
+        facts = gather(machine, self.wants())
+        problem = self.unknown(facts)
+        if problem:
+            raise StepFailed(problem)
+        return Look(self.settled(facts), self.before(facts))
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        """Act. Raises StepFailed."""
+        raise NotImplementedError
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        """Put back what `before` recorded, and only that. Raises StepFailed."""
+        raise NotImplementedError
+
+    def about(self) -> Tuple[Workload, ...]:
+        """Whose last log lines tell why it failed."""
+        return ()
+
+    def describe(self) -> str:
+        """One line for the operator: what this does, in words."""
+        raise NotImplementedError
+
+
+class Probe:
+    """A question about the VPS, as data."""
+
+    def look(self, machine: Machine) -> Seen:
+        """One look, bounded in time. Never raises for a negative answer."""
+        raise NotImplementedError
+
+    def until(self, machine: Machine, seconds: float) -> Seen:
+        """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
+        return machine.until(lambda: self.look(machine), seconds)
+
+    def about(self) -> Tuple[Workload, ...]:
+        """Whose last log lines tell why it does not hold: its evidence has them as runtime/name."""
+        return ()
+
+    def describe(self) -> str:
+        """What has to be true, in words."""
+        raise NotImplementedError

@@ -1,0 +1,108 @@
+"""Changes of the edge: pointing it at other upstreams, keeping what it is, bringing back what it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, Tuple
+
+from ..edge import backup as npmbackup
+from ..edge.backup import EdgeBackup
+from ..edge.change import EdgeHost as EdgeHost
+from ..edge.change import HostChange, change_of, change_to, led_to
+from ..edge.facts import HostFact
+from ..facts.gather import gather
+from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.codec import wire
+from ..wire.facts import EdgeRef, Facts, Wanted
+from .base import Action
+from .edge_switch import FILES, EdgeAction, unchanged
+
+
+@wire
+@dataclass(frozen=True)
+class PointEdge(EdgeAction):
+    """Points hostnames at the given upstreams, in NPM's database, its files and the running nginx."""
+
+    edge: EdgeRef
+    hosts: Tuple[EdgeHost, ...]
+    seconds: float = 15.0  # for the reload to be taken, and again for the answers through the edge
+    way: str = FILES
+
+    def describe(self) -> str:
+        by = "" if self.way == FILES else ", by NPM's API"
+        return "point " + ", ".join(str(host) for host in self.hosts) + by
+
+    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+        return self.hosts
+
+    def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
+        return change_of(host, fact, by_npm=self.way != FILES)
+
+
+@wire
+@dataclass(frozen=True)
+class RestoreEdge(EdgeAction):
+    """Gives hostnames' rows and files what a backup has of them; `paths` (domain → path) is what is asked then."""
+
+    edge: EdgeRef
+    backup: str
+    paths: Dict[str, str]
+    prefixes: Tuple[str, ...] = ()  # whose routes are asked as well
+    seconds: float = 15.0
+    way: str = FILES
+
+    def wants(self) -> Wanted:
+        return Wanted(edge=self.edge, edge_backups=self.backup)
+
+    def describe(self) -> str:
+        return f"restore backup {self.backup} of the edge's rows and files"
+
+    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+        """The hosts that the backup has, leading where they led."""
+        return tuple(
+            led_to(domain, host.row, self.prefixes, self.paths.get(domain, "/"))
+            for domain, host in self._backup(facts).hosts.items()
+            if domain in self.edge.domains
+        )
+
+    def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
+        backup = self._backup(facts)
+        return change_to(host, fact, backup.hosts[host.domain].row, backup.texts.get(host.domain, ""))
+
+    def _backup(self, facts: Facts) -> EdgeBackup:
+        if not facts.edge_backups:
+            raise StepFailed(f"there is no backup {self.backup} of the edge: `inv npm.restore` lists them")
+        found: EdgeBackup = facts.edge_backups[0]
+        return found
+
+
+@wire
+@dataclass(frozen=True)
+class KeepEdge(Action):
+    """Makes a backup: the whole database, and our hosts' files. Changes nothing of the edge."""
+
+    edge: EdgeRef
+
+    def wants(self) -> Wanted:
+        return Wanted(edge=self.edge)
+
+    def describe(self) -> str:
+        return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
+
+    def unknown(self, facts: Facts) -> str:
+        hosts: Dict[str, HostFact] = facts.edge["hosts"]
+        problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
+        return "; ".join(problems) if hosts else str(facts.edge["problem"])
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"hosts": list(facts.edge["hosts"])}
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        facts = gather(machine, self.wants())
+        folder = npmbackup.new_folder(machine.backups, time.time())
+        npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge["hosts"].values()])
+        return {"backup": npmbackup.number_of(folder), "folder": str(folder)}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        return {"why": "a backup is kept"}

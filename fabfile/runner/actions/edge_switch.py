@@ -1,0 +1,250 @@
+"""How the edge is changed: NPM's rows and files together, the running nginx told, the result seen.
+
+The order is the safe one: nothing is touched before nginx's own test passes and the new upstreams have
+answered from inside the edge's container; until the reload the running nginx never notices; past it, what
+users get is asked through the edge itself. NPM's own API does the middle of it in its own order; whatever
+becomes of that, rows and files can be taken back without it.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from ..edge import api as npmapi
+from ..edge import backup as npmbackup
+from ..edge import database, server, verify
+from ..edge.backup import BEGAN, RELOADED, SavedHost
+from ..edge.change import EdgeHost, HostChange
+from ..edge.database import RowChange
+from ..edge.facts import HostFact, host_facts, read_at
+from ..edge.server import EdgeContainer
+from ..facts.gather import gather
+from ..system import diffs
+from ..system import files as atomic
+from ..system.machine import Evidence, Machine, Seen, StepFailed
+from ..wire.facts import EdgeRef, Facts, Wanted
+from .base import Action, Look
+
+FILES, API = "files", "api"
+SECRET = "npm"  # the name by which the token for NPM's API comes beside a plan
+
+
+class EdgeAction(Action):
+    """A change of some hosts of the edge; what it makes of each is what its kinds differ in."""
+
+    edge: EdgeRef
+    seconds: float
+    way: str
+
+    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+        """The hosts it changes. Raises StepFailed when they cannot be told."""
+        raise NotImplementedError
+
+    def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
+        """What it makes of one. Raises StepFailed where no safe change can be told."""
+        raise NotImplementedError
+
+    def wants(self) -> Wanted:
+        return Wanted(edge=self.edge)
+
+    def settled(self, facts: Facts) -> str:
+        if self.problems(facts):
+            return ""
+        changes = self.changes(facts)
+        if any(not change.same or change.fact.stale for change in changes):
+            return ""
+        return "database, files and the running nginx say: " + ", ".join(str(change.host) for change in changes)
+
+    def problems(self, facts: Facts) -> Tuple[str, ...]:
+        """Every reason to refuse the change, as far as facts tell; nothing is touched while there is one."""
+        edge = facts.edge
+        box: EdgeContainer = edge["container"]
+        found: List[str] = [edge["problem"]] if edge["problem"] else []
+        if edge["test"]:
+            found.append(f"nginx -t already fails in {box.name}: {edge['test']}")
+        if box.running and self.edge.network not in box.addresses:
+            found.append(f"container {box.name} is not on the network {self.edge.network}")
+        if edge["hosts"]:
+            found += self._host_problems(facts)
+        return tuple(found)
+
+    def _host_problems(self, facts: Facts) -> List[str]:
+        found: List[str] = []
+        rows: Dict[int, str] = {}
+        try:
+            targets = self.targets(facts)
+        except StepFailed as error:
+            return [str(error)]
+        for host in targets:
+            if not host.upstream_host:  # the network's own problem says why
+                continue
+            try:
+                change = self.change(host, facts.edge["hosts"][host.domain], facts)
+            except StepFailed as error:
+                found.append(str(error))
+                continue
+            other = rows.setdefault(change.row.id, host.domain)
+            if other != host.domain:
+                found.append(f"proxy host {change.row.id} has both {other} and {host.domain}: split it in two")
+        return found
+
+    def changes(self, facts: Facts) -> List[HostChange]:
+        """What the change would make of each host. Raises StepFailed where it cannot be told."""
+        return [self.change(host, facts.edge["hosts"][host.domain], facts) for host in self.targets(facts)]
+
+    def before(self, facts: Facts) -> Dict[str, Any]:
+        return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
+
+    def look(self, machine: Machine) -> Look:
+        facts = gather(machine, self.wants())
+        problems = self.problems(facts)
+        if problems:
+            raise StepFailed("; ".join(problems), findings=list(problems))
+        backup = npmbackup.new_folder(machine.backups, time.time())
+        return Look(self.settled(facts), {"backup": str(backup), **self.before(facts)})
+
+    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        folder = Path(before["backup"])
+        box = self._box(machine)
+        changes = self._as_seen(machine, box, before)
+        hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
+        probed = verify.prove_upstreams(machine, box, self.edge.network, hosts, self.seconds)
+        npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
+        npmbackup.mark(folder, BEGAN)
+        differing = [change for change in changes if not change.same]
+        # Without the lines around: those are an operator's own, who may have put secrets there.
+        shown = [diffs.told(*texts, context=0) for change in differing for texts in change.diffs()]
+        if differing and self.way == API:
+            told = self._ask_npm(machine, box, folder, differing)
+            changes = self._as_npm_wrote(machine, box)
+        else:
+            if differing:
+                self._write(machine, box, folder, differing)
+            npmbackup.mark(folder, RELOADED)
+            told = server.reload(machine, box, self.seconds)
+        served = verify.prove_served(machine, box.addresses[self.edge.network], changes, self.seconds)
+        found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
+        return {"hosts": before["hosts"], **found}
+
+    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+        folder = Path(before["backup"])
+        if not npmbackup.marked(folder, BEGAN):
+            return {"why": "nothing had been changed"}
+        changed = npmbackup.put_back(folder)
+        loaded = changed or npmbackup.marked(folder, RELOADED)
+        told = tell(machine, self.edge, self.seconds) if loaded else {}
+        npmbackup.unmark(folder)
+        return {"put_back": changed, **told}
+
+    def _box(self, machine: Machine) -> EdgeContainer:
+        box = server.container(machine, self.edge.container)
+        if not box.running or self.edge.network not in box.addresses:
+            raise StepFailed(box.problem or f"container {box.name} is not on the network {self.edge.network}")
+        return box
+
+    def _fresh(self, machine: Machine, box: EdgeContainer) -> List[HostChange]:
+        """The changes, from a fresh reading of no more than they need."""
+        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
+        number = self.wants().edge_backups
+        kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
+        return self.changes(Facts(edge={"hosts": hosts}, edge_backups=tuple(kept)))
+
+    def _as_seen(self, machine: Machine, box: EdgeContainer, before: Dict[str, Any]) -> List[HostChange]:
+        """The changes, which must still be what `before` recorded."""
+        changes = self._fresh(machine, box)
+        for change in changes:
+            if change.summary() != before["hosts"][change.host.domain]:
+                raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
+        return changes
+
+    def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: List[HostChange]) -> None:
+        """Rows and files, then nginx's own test; what it refuses is put back and never loaded."""
+        try:
+            database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
+        except StepFailed:
+            npmbackup.unmark(folder)  # the transaction did not happen, and nothing else has yet
+            raise
+        for change in changes:
+            if change.text:
+                npmbackup.write_file(Path(change.fact.path), change.text)
+            else:
+                atomic.remove(Path(change.fact.path))
+        tested = server.config_test(machine, self.edge.container)
+        if tested.code != 0:
+            npmbackup.put_back(folder)
+            if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
+                npmbackup.mark(folder, RELOADED)
+                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=tested.said)
+            npmbackup.unmark(folder)
+            raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
+
+    def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: List[HostChange]) -> Evidence:
+        """Have NPM change rows and files by itself, host by host, and nginx take each before the next."""
+        if SECRET not in machine.secrets:
+            raise StepFailed("no token for NPM's API came beside the plan")
+        api = npmapi.Api(box.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
+        first, began = set(server.workers(box.pid)), time.monotonic()
+        try:
+            for change in changes:
+                workers = set(server.workers(box.pid))
+                reloaded = npmapi.apply(api, change)
+                npmbackup.note_written(folder, Path(change.fact.path))
+                if reloaded:
+                    server.await_workers(machine, box, workers, self.seconds)
+        except StepFailed:
+            files = [path for path in npmbackup.put_back(folder) if path.startswith("/")]
+            if not files and set(server.workers(box.pid)) == first:  # nginx never noticed
+                npmbackup.unmark(folder)
+            else:
+                npmbackup.mark(folder, RELOADED)
+            raise
+        npmbackup.mark(folder, RELOADED)
+        return {"api_ms": round(1000 * (time.monotonic() - began))}
+
+    def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> List[HostChange]:
+        """The hosts after NPM's own work, which must be what was asked for."""
+        changes = self._fresh(machine, box)
+        wrong = [change.host.domain for change in changes if not change.same]
+        if wrong:
+            raise StepFailed(f"NPM's API took the change, but row and file of {', '.join(wrong)} do not say it")
+        return changes
+
+
+def tell(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
+    """Have the running nginx read its files again. Its upstreams need not answer yet. Raises StepFailed."""
+
+    def docker_answers() -> Seen:
+        box = server.container(machine, edge.container)
+        return Seen(box.known, box.problem)
+
+    machine.wait(docker_answers, seconds, every=0.5)
+    box = server.container(machine, edge.container)
+    if not box.known:
+        raise StepFailed(f"rows and files are as before, but nginx cannot be told: {box.problem}")
+    if not box.running:
+        return {"reload": f"{box.problem}; it reads the restored files when it starts"}
+    tested = server.config_test(machine, edge.container)
+    if tested.code != 0:
+        raise StepFailed(
+            "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
+            said=tested.said,
+        )
+    return server.reload(machine, box, seconds)
+
+
+def saved(change: HostChange) -> SavedHost:
+    """What a backup keeps of a host that is about to be changed."""
+    path = change.fact.path
+    modified = Path(path).stat().st_mtime_ns if change.fact.text else 0
+    written = change.summary()["file_becomes"]
+    values = change.values
+    return SavedHost(change.host.domain, change.row, path, modified, written, values.enabled, values.websocket)
+
+
+def unchanged(fact: HostFact) -> SavedHost:
+    """What a backup keeps of a host that nothing is about to change."""
+    assert fact.row is not None
+    host = EdgeHost(fact.domain, fact.row.host, fact.row.port)
+    return saved(HostChange(host, fact, fact.row, fact.row.values, fact.text))

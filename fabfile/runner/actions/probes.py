@@ -1,0 +1,156 @@
+"""The questions that verify a step."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from ..facts.health import SETTLE, healthy, running, seen_of
+from ..facts.servers import answers
+from ..system import docker, sockets, systemd
+from ..system.machine import Machine, Seen, StepFailed
+from ..system.questions import Inquiry
+from ..wire.codec import wire
+from ..wire.facts import Workload
+from .base import Probe
+
+
+@wire
+@dataclass(frozen=True)
+class Healthy(Probe):
+    """All of the workloads are healthy, and still the same processes after `settle` seconds."""
+
+    workloads: Tuple[Workload, ...]
+    settle: float = SETTLE
+
+    def look(self, machine: Machine) -> Seen:
+        return self._look(machine)
+
+    def until(self, machine: Machine, seconds: float) -> Seen:
+        inquiry = Inquiry(time.monotonic() + seconds)
+        return machine.until(lambda: self._look(machine, inquiry), seconds)
+
+    def _look(self, machine: Machine, inquiry: Optional[Inquiry] = None) -> Seen:
+        try:
+            return seen_of(healthy(machine, self.workloads, self.settle, inquiry))
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+
+    def about(self) -> Tuple[Workload, ...]:
+        return self.workloads
+
+    def describe(self) -> str:
+        return "healthy: " + ", ".join(w.name for w in self.workloads)
+
+
+@wire
+@dataclass(frozen=True)
+class Runs(Probe):
+    """All of the workloads run, and hold their ports where they have some; for what was no better before."""
+
+    workloads: Tuple[Workload, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            return seen_of(running(machine, self.workloads))
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+
+    def describe(self) -> str:
+        return "running: " + ", ".join(w.name for w in self.workloads)
+
+
+@wire
+@dataclass(frozen=True)
+class UnitsValid(Probe):
+    """systemd, or `user`'s own manager, has nothing to say against the unit files."""
+
+    files: Tuple[str, ...]
+    user: str = ""
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            against = systemd.complaints(machine, self.files, self.user)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        return Seen(not against, "; ".join(against) or "units are valid", final=True)
+
+    def describe(self) -> str:
+        return "systemd accepts " + ", ".join(self.files)
+
+
+@wire
+@dataclass(frozen=True)
+class UnitsDown(Probe):
+    """None of the units runs or is about to be restarted."""
+
+    units: Tuple[str, ...]
+    user: str = ""
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            found = systemd.show(machine, self.units, self.user)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        alive = [f"{u.name} is {u.active}/{u.sub}" for u in found.values() if u.active not in ("inactive", "failed")]
+        return Seen(not alive, "; ".join(alive) or "all down")
+
+    def describe(self) -> str:
+        return "down: " + ", ".join(self.units)
+
+
+@wire
+@dataclass(frozen=True)
+class ContainersDown(Probe):
+    """None of the project's services has a running or restarting container."""
+
+    project: str
+    services: Tuple[str, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        try:
+            found = docker.standing(machine, self.project)
+        except StepFailed as error:
+            return Seen(False, str(error), error.evidence)
+        alive = [
+            f"{box.service} is {box.state}"
+            for box in found
+            if box.service in self.services and box.state not in ("exited", "created", "dead")
+        ]
+        return Seen(not alive, "; ".join(alive) or "all down")
+
+    def describe(self) -> str:
+        return "containers down: " + ", ".join(self.services)
+
+
+@wire
+@dataclass(frozen=True)
+class PortsFree(Probe):
+    """Nobody listens on the ports."""
+
+    ports: Tuple[int, ...]
+
+    def look(self, machine: Machine) -> Seen:
+        held = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]
+        return Seen(not held, "held: " + "; ".join(held) if held else "all free")
+
+    def describe(self) -> str:
+        return "ports free: " + ", ".join(str(port) for port in self.ports)
+
+
+@wire
+@dataclass(frozen=True)
+class Answers(Probe):
+    """A server at an address answers as its protocol should."""
+
+    protocol: str
+    address: str
+    port: int
+    path: str = "/"
+
+    def look(self, machine: Machine) -> Seen:
+        return answers(self.protocol, self.address, self.port, self.path)
+
+    def describe(self) -> str:
+        return f"{self.protocol} answers on {self.address}:{self.port}{self.path if self.protocol == 'http' else ''}"

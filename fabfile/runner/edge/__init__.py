@@ -1,0 +1,1 @@
+"""Nginx Proxy Manager: its rows, files, container, API and access logs."""

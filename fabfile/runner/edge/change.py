@@ -1,0 +1,180 @@
+"""Where a hostname shall go, and what that makes of its row and its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..system.machine import StepFailed
+from ..wire.codec import wire
+from . import backup, hostfile
+from .database import ProxyHost, Values
+from .facts import HostFact
+from .hostfile import Drift, Upstream
+from .nginx import ParseError, parse
+from .text import digest
+
+REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeHost:
+    """Where one hostname shall go.
+
+    `routes` are path prefixes that go to an upstream of their own. `probe_path` is asked of the new upstream
+    before, and through the edge after the switch; empty asks for a mere connection before, and for nothing
+    after. `expect_header` ("name: value") must be in those answers. `exposure` says whether the public shall have
+    the host at all: it must be enabled already (`required`), stays as it is (`keep`), or becomes `open` or `closed`.
+    """
+
+    domain: str
+    upstream_host: str
+    upstream_port: int
+    routes: Tuple[str, ...] = ()
+    route_host: str = ""
+    route_port: int = 0
+    probe_path: str = "/"
+    expect_header: str = ""
+    exposure: str = REQUIRED
+
+    @property
+    def upstream(self) -> Upstream:
+        return Upstream(self.upstream_host, self.upstream_port)
+
+    @property
+    def block(self) -> str:
+        """The managed block for advanced_config; empty without routes."""
+        if not self.routes:
+            return ""
+        return hostfile.managed_block(self.routes, Upstream(self.route_host, self.route_port))
+
+    def __str__(self) -> str:
+        routes = f" ({len(self.routes)} prefixes at {self.route_host}:{self.route_port})" if self.routes else ""
+        exposed = f", {self.exposure}" if self.exposure in (OPEN, CLOSED) else ""
+        return f"{self.domain} at {self.upstream}{routes}{exposed}"
+
+
+@dataclass(frozen=True)
+class HostChange:
+    """What a change makes of one host: its row's values and its file's text, before and after."""
+
+    host: EdgeHost
+    fact: HostFact
+    row: ProxyHost
+    values: Values
+    text: Optional[str]  # empty: no file; None: only NPM itself can tell
+
+    @property
+    def same(self) -> bool:
+        """Whether row and file are already as they shall be."""
+        return self.values == self.row.values and self.text == self.fact.text
+
+    def diffs(self) -> List[Tuple[str, str, str]]:
+        """What would change, for people: (title, before, after) of the row's columns and of the file."""
+        title = f"proxy_host row {self.row.id} ({self.host.domain})"
+        text = "as NPM writes it\n" if self.text is None else self.text
+        pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
+        return [pair for pair in pairs if pair[1] != pair[2]]
+
+    def summary(self) -> Dict[str, Any]:
+        """For the journal: places and fingerprints. The texts may hold an operator's secrets."""
+        return {
+            "row": self.row.id,
+            "row_was": self.row.place,
+            "row_becomes": self.values.place,
+            "enabled_was": self.row.enabled,
+            "enabled_becomes": self.values.enabled,
+            "advanced_was": digest(self.row.advanced),
+            "file": self.fact.path,
+            "file_was": digest(self.fact.text) if self.fact.text else "",
+            "file_becomes": digest(self.text) if self.text else "",
+        }
+
+
+def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChange:
+    """What pointing `host` makes of what was found; `by_npm`: NPM itself will write the file.
+
+    Raises StepFailed where no safe change can be told.
+    """
+    if fact.problem or fact.row is None:
+        raise StepFailed(fact.problem or f"nothing is known of {host.domain}")
+    row = fact.row
+    try:
+        advanced = hostfile.managed_config(row.advanced, host.block) if host.routes else row.advanced
+        upstream, enabled = host.upstream, _exposed(host, fact, row)
+        websocket = backup.opened(row).websocket if enabled else row.websocket
+        values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
+        if row.sealed and not enabled:  # on purpose it leads nowhere
+            values = row.values
+        return HostChange(host, fact, row, values, _text(fact, row, values, by_npm, closable=host.exposure == KEEP))
+    except ParseError as error:
+        raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
+
+
+def led_to(domain: str, row: ProxyHost, prefixes: Tuple[str, ...], probe_path: str) -> EdgeHost:
+    """Where a row leads, and those of the prefixes that its advanced_config routes."""
+    exposure = OPEN if row.enabled else CLOSED
+    blocks = hostfile.route_blocks(parse(row.advanced))
+    block = next((block for block in blocks if block.upstream and set(prefixes).intersection(block.prefixes)), None)
+    if block is None or block.upstream is None:
+        return EdgeHost(domain, row.host, row.port, probe_path=probe_path, exposure=exposure)
+    routes = tuple(prefix for prefix in block.prefixes if prefix in prefixes)
+    route = block.upstream
+    return EdgeHost(domain, row.host, row.port, routes, route.host, route.port, probe_path, exposure=exposure)
+
+
+def change_to(host: EdgeHost, fact: HostFact, former: ProxyHost, text: str) -> HostChange:
+    """What bringing back a former row makes of what was found; `text` is its former file, if it still fits the row.
+
+    Raises StepFailed where no safe change can be told.
+    """
+    if fact.row is None:
+        raise StepFailed(fact.problem)
+    values = backup.brought_back(fact.row, former).values
+    try:
+        if fact.problem:  # of the file alone
+            raise Drift(fact.problem)
+        return HostChange(host, fact, fact.row, values, _text(fact, fact.row, values, by_npm=False))
+    except Drift:
+        if not text:
+            raise
+        return HostChange(host, fact, fact.row, values, text)
+
+
+def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
+    """Whether the host shall be enabled. Raises Drift where that must be said first."""
+    if host.exposure in (OPEN, CLOSED):
+        return host.exposure == OPEN
+    if not row.enabled and host.exposure == REQUIRED:
+        raise Drift(f"proxy host {row.id} ({host.domain}) is disabled: enable it in Nginx Proxy Manager")
+    if not row.enabled and fact.text:
+        raise Drift(f"{fact.drift[0]}: say with `npm.switch --raw-api open` or `closed` which it shall be")
+    return row.enabled
+
+
+def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable: bool = False) -> Optional[str]:
+    """The file for a row of these values. Raises Drift where it cannot be told and NPM will not write it."""
+    if not values.enabled:
+        return ""
+    upstream = Upstream(values.host, values.port, values.scheme)
+    try:
+        if not (fact.text or fact.kept):
+            close = "; `npm.switch --raw-api closed` does without" if closable else ""
+            raise Drift(f"{fact.unkept}: with `--way api` NPM makes the file itself{close}")
+        try:
+            return hostfile.updated_file(fact.text or fact.kept, fact.domain, upstream, row.advanced, values.advanced)
+        except Drift:
+            if row.custom or not fact.text:
+                raise
+            return hostfile.mended_file(fact.text, fact.domain, upstream, values.advanced)
+    except Drift:
+        if by_npm:
+            return None
+        raise
+
+
+def _columns(values: Values) -> str:
+    place = f"forward_scheme: {values.scheme}\nforward_host: {values.host}\nforward_port: {values.port}\n"
+    websocket = "" if values.websocket is None else f"allow_websocket_upgrade: {int(values.websocket)}\n"
+    return f"{place}enabled: {int(values.enabled)}\n{websocket}advanced_config:\n{values.advanced}\n"

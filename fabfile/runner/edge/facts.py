@@ -1,0 +1,150 @@
+"""Facts about the edge: what NPM's database, its generated files and the running nginx say of our hosts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..system import docker
+from ..system.machine import CommandFailed, Machine, StepFailed, said
+from ..wire.codec import wire
+from ..wire.facts import EdgeRef
+from . import backup, database, hostfile
+from . import server as npmserver
+from .database import ProxyHost
+from .hostfile import Drift, Upstream
+from .server import EdgeContainer
+from .text import decoded
+
+
+@wire
+@dataclass(frozen=True)
+class HostFact:
+    """One of our hostnames at the edge. With a `problem` the other fields may be empty.
+
+    A host that is disabled, or whose file NPM has deleted, has no `text`; what the file would be is then `kept`,
+    or `unkept` says why that cannot be told.
+    """
+
+    domain: str
+    problem: str = ""  # why there is nothing that a switch could safely build on
+    row: Optional[ProxyHost] = None
+    path: str = ""  # its generated file
+    text: str = ""
+    tls: bool = False
+    upstream: Optional[Upstream] = None  # the file's own, where `location /` goes
+    routes: Tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
+    route_upstream: Optional[Upstream] = None
+    drift: Tuple[str, ...] = ()  # how file and database differ
+    stale: bool = False  # the file is newer than what the running nginx has read
+    kept: str = ""
+    unkept: str = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is disabled: the public has no such host."""
+        return self.row is not None and not self.row.enabled
+
+
+def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
+    """All there is to know before a switch; what cannot be read is told, not raised.
+
+    Keys: `container` (EdgeContainer), `network` (gateway and subnet; empty when it cannot be told),
+    `test` (what `nginx -t` complains of; empty when it passes), `problem` (of all the rest) and `hosts`
+    (domain → HostFact).
+    """
+    box = npmserver.container(machine, ref.container)
+    facts: Dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
+    try:
+        facts["network"] = docker.network(machine, ref.network)
+        if box.running:
+            tested = npmserver.config_test(machine, ref.container)
+            facts["test"] = "" if tested.code == 0 else tested.said
+    except CommandFailed as error:
+        facts["problem"] = facts["problem"] or said(error)
+    try:
+        facts["hosts"] = {fact.domain: fact for fact in host_facts(machine, ref, read_at(box))}
+    except StepFailed as error:
+        facts["problem"] = str(error)
+    return facts
+
+
+def read_at(box: EdgeContainer) -> float:
+    """When the running nginx last read its files (epoch, seconds); 0 when none runs."""
+    return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
+
+
+def host_facts(machine: Machine, ref: EdgeRef, read: float) -> List[HostFact]:
+    """What database and files say of our hostnames, nginx having read its files at `read` (see `read_at`).
+
+    Raises StepFailed when the database cannot be read.
+    """
+    rows = database.live_rows(ref.database)
+    return [_host(machine, ref, rows, domain, read) for domain in ref.domains]
+
+
+def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
+    """The generated file of a proxy host."""
+    return Path(ref.root) / "data/nginx/proxy_host" / f"{row.id}.conf"
+
+
+def _host(machine: Machine, ref: EdgeRef, rows: List[ProxyHost], domain: str, read: float) -> HostFact:
+    problem = database.row_problem(rows, domain)
+    if problem:
+        return HostFact(domain, problem)
+    row = next(row for row in rows if domain in row.names)
+    path = file_of(ref, row)
+    bare = HostFact(domain, "", row, str(path))
+    try:
+        if not path.exists():
+            return _without_file(machine, ref, bare, row)
+        text = decoded(path.read_bytes())
+        stale = path.stat().st_mtime > read > 0
+    except OSError as error:
+        return replace(bare, problem=f"the generated file of {domain} cannot be read: {error}")
+    try:
+        found = _read(replace(bare, text=text, stale=stale), text)
+    except Drift as error:
+        return replace(bare, problem=str(error), text=text)
+    return replace(found, drift=_drift(row, found.upstream, text, domain))
+
+
+def _without_file(machine: Machine, ref: EdgeRef, bare: HostFact, row: ProxyHost) -> HostFact:
+    """A host that no file serves: its row tells where it would lead."""
+    lost = (f"{bare.domain}: enabled in the database, and its file is missing",) if row.enabled else ()
+    found = replace(bare, upstream=row.upstream, tls=True, drift=lost)  # a name that NPM has not is refused by TLS
+    try:
+        kept = backup.kept_file(machine.ops, ref.database, row, bare.domain)
+        return replace(found, tls=_read(bare, kept).tls, kept=kept)
+    except (StepFailed, OSError) as error:
+        return replace(found, unkept=str(error))
+
+
+def _read(bare: HostFact, text: str) -> HostFact:
+    """What a file says. Raises Drift when it is not one of NPM's."""
+    server = hostfile.server_block(text, bare.domain)
+    blocks = hostfile.route_blocks(server.children or ())
+    return replace(
+        bare,
+        tls=any("ssl" in listen.values for listen in server.find("listen")),
+        upstream=hostfile.own_upstream(server),
+        # nginx takes the first matching location, so the first block is the one that counts.
+        routes=blocks[0].prefixes if blocks else (),
+        route_upstream=blocks[0].upstream if blocks else None,
+    )
+
+
+def _drift(row: ProxyHost, own: Optional[Upstream], text: str, domain: str) -> Tuple[str, ...]:
+    found = []
+    if not row.enabled:
+        found.append(f"{domain}: disabled in the database, and its file is still there")
+    if own is None or not row.leads_to(own):
+        found.append(f"{domain}: the database sends requests to {row.place}, the file to {own or 'nowhere'}")
+    try:
+        hostfile.updated_file(text, domain, own or Upstream("unknown", 1), row.advanced, row.advanced)
+    except ValueError as error:
+        found.append(f"{domain}: advanced_config: {error}")
+    except Drift as error:
+        found.append(str(error))
+    return tuple(found)

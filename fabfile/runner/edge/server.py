@@ -1,0 +1,185 @@
+"""The running edge: NPM's container, the nginx in it, and what it answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Set, Tuple
+
+from ..system.machine import CommandFailed, Machine, Result, Seen, StepFailed
+from ..wire.codec import wire
+from . import probe as edgeprobe
+
+_WORKER = "nginx: worker process"
+_TICKS = os.sysconf("SC_CLK_TCK")  # of /proc's start times, a second
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeContainer:
+    """NPM's container as Docker has it: where it runs and where it can be reached."""
+
+    name: str
+    running: bool
+    pid: int  # of its first process, in the host's numbering; 0 when it does not run
+    addresses: Dict[str, str]  # network → IPv4 address
+    problem: str = ""  # why it does not run, or why that cannot be told
+    known: bool = True  # whether Docker answered at all
+
+
+def container(machine: Machine, name: str) -> EdgeContainer:
+    """What Docker says of the container; a `problem` instead of an exception."""
+    try:
+        result = machine.run(["docker", "inspect", "--type", "container", name], timeout=30, ok=None)
+    except CommandFailed as error:
+        return EdgeContainer(name, False, 0, {}, f"container {name}: {error}", known=False)
+    if result.code != 0:
+        known = "no such container" in result.err.lower()
+        return EdgeContainer(name, False, 0, {}, f"container {name}: {result.said}", known)
+    item: Dict[str, Any] = json.loads(result.out)[0]
+    networks = item["NetworkSettings"].get("Networks") or {}
+    addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
+    running = bool(item["State"].get("Running"))
+    problem = "" if running else f"container {name} is {item['State'].get('Status', 'not running')}"
+    return EdgeContainer(name, running, int(item["State"].get("Pid") or 0), addresses, problem)
+
+
+def config_test(machine: Machine, name: str) -> Result:
+    """The result of `nginx -t` in the container; code 0 means that nginx would take its files."""
+    return machine.run(["docker", "exec", name, "nginx", "-t"], timeout=30, ok=None)
+
+
+def workers(pid: int) -> Dict[int, float]:
+    """nginx's accepting workers in the container whose first process is `pid`: pid → started at (epoch, s).
+
+    Workers that are shutting down are left out: they serve what they have and accept nothing new.
+    """
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return {child: booted + started for child, started in _descendants(pid).items() if _title(child) == _WORKER}
+
+
+def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Dict[str, Any]:
+    """Tell nginx to read its files again and wait until only new workers accept connections.
+
+    Raises StepFailed when that has not happened after `seconds`. Old workers may live on: a websocket
+    keeps the worker, and so the upstream, that it was opened on.
+    """
+    old = set(workers(box.pid))
+    if not old:
+        raise StepFailed(f"no nginx worker runs in container {box.name}")
+    began = time.monotonic()
+    machine.run(["docker", "exec", box.name, "nginx", "-s", "reload"], timeout=30)
+    told = await_workers(machine, box, old, seconds)
+    return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": told}
+
+
+def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: float) -> str:
+    """Wait until none of the `old` workers accepts connections any more and new ones do; says how many.
+
+    Raises StepFailed when that has not happened after `seconds`.
+    """
+
+    def replaced() -> Seen:
+        now = set(workers(box.pid))
+        found = f"{len(now - old)} new workers, {len(now & old)} old ones"
+        taken = bool(now) and not now & old
+        return Seen(taken, found if taken else f"nginx did not take the reload: {found}")
+
+    return machine.until(replaced, seconds, every=0.02).text
+
+
+def probe(box: EdgeContainer, question: Dict[str, Any], timeout: float) -> List[edgeprobe.Answer]:
+    """Ask an upstream from inside the container's network namespace, with its own DNS.
+
+    A question has the keys host, port, path and domain (see `edgeprobe.probe`). For a thread of its own, which stays
+    in that namespace. Raises OSError, StepFailed.
+    """
+    server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
+    edgeprobe.enter_network(box.pid)
+    return edgeprobe.probe(**question, server=server, timeout=timeout)
+
+
+def nameserver(resolv_conf: Path) -> str:
+    """The first IPv4 name server of a resolv.conf, which is the one that NPM gives to nginx.
+
+    Docker's own, 127.0.0.11, when the file names none.
+    """
+    try:
+        found = re.findall(r"^\s*nameserver\s+([0-9.]+)\s*$", resolv_conf.read_text(), re.MULTILINE)
+    except OSError as error:
+        raise StepFailed(f"the edge's name server cannot be read: {error}") from error
+    return found[0] if found else "127.0.0.11"
+
+
+def served(
+    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = edgeprobe.TIMEOUT
+) -> Seen:
+    """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
+    try:
+        status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        return _unanswered(error)
+    wrong = header_problem(headers, header)
+    return Seen(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
+
+
+def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Seen:
+    """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
+    try:
+        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls, timeout)
+    except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
+        return _unanswered(error)
+    except ssl.SSLError as error:
+        return Seen(True, f"is refused by the edge ({error.reason or error})")
+    except (OSError, http.client.HTTPException) as error:
+        return _unanswered(error)
+    return Seen(not tls and status == 404, f"still answers {status}")
+
+
+def _unanswered(error: Exception) -> Seen:
+    slow = {"slow": True} if isinstance(error, socket.timeout) else {}
+    return Seen(False, str(error) or type(error).__name__, slow)
+
+
+def header_problem(headers: Dict[str, str], expected: str) -> str:
+    """How the headers fall short of `expected` ("name: value"); empty when they don't."""
+    if not expected:
+        return ""
+    name, _, value = (part.strip() for part in expected.partition(":"))
+    found = headers.get(name.lower())
+    return "" if found == value else f"{name} is {found!r} instead of {value!r}"
+
+
+def _descendants(root: int) -> Dict[int, float]:
+    """Every process below `root`, itself included: pid → started at (seconds after boot)."""
+    parents: Dict[int, Tuple[int, float]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # The command's name may hold spaces and brackets: the fields start behind the last one.
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        parents[int(folder.name)] = (int(fields[1]), int(fields[19]) / _TICKS)
+    found = {root: parents[root][1]} if root in parents else {}
+    grown = True
+    while grown:
+        below = {pid: at for pid, (parent, at) in parents.items() if parent in found and pid not in found}
+        found.update(below)
+        grown = bool(below)
+    return found
+
+
+def _title(pid: int) -> str:
+    """A process's title; empty when it has ended."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return raw.replace(b"\0", b" ").decode(errors="replace").strip()

@@ -1,0 +1,122 @@
+"""Proof that an upstream can be used by the edge, and that the edge then serves from it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
+
+from ..system import docker
+from ..system import questions as asking
+from ..system.machine import Machine, Seen, StepFailed
+from ..system.questions import Ask
+from . import server
+from .change import EdgeHost, HostChange
+from .probe import Answer
+from .server import EdgeContainer
+
+OWN = 400  # a page must answer with a status below
+
+
+def prove_upstreams(
+    machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
+) -> List[str]:
+    """Ask the new upstreams from the edge's container until all have answered as they should; what they answered.
+
+    Raises StepFailed after `seconds`, with all that is wrong; at once where a connection is refused.
+    """
+    began = time.monotonic()
+    questions: Dict[str, Ask] = {}
+    for host in hosts:
+        for below, question in _questions(host):
+            key = f"{question['host']}:{question['port']}{question['path']}"
+            questions[key] = functools.partial(_upstream, box, question, host.expect_header, below)
+    seen = asking.until_good(machine, questions, seconds)
+    wrong = asking.wrong(machine, seen, began)
+    if wrong:
+        silent = {port for answer in seen.values() for port in answer.data.get("silent", ())}
+        hints = [_firewall_hint(machine, network, port) for port in sorted(silent)]
+        probed = [answer.data.get("answers", []) for answer in seen.values()]
+        raise StepFailed("; ".join([f"the edge cannot use the new upstream: {wrong}", *hints]), probed=probed)
+    return [f"{key} {found.text}" for key, found in seen.items()]
+
+
+def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> List[str]:
+    """Ask through the edge until every name and every route has answered as it should; what they answered.
+
+    A disabled host must be refused. `address` is the edge's own. Raises StepFailed after `seconds`.
+    """
+    began = time.monotonic()
+    questions: Dict[str, Ask] = {}
+    for change in changes:
+        host, tls = change.host, change.fact.tls
+        if change.values.enabled:
+            questions.update(through(address, tls, host))
+        else:
+            questions[host.domain] = functools.partial(server.refused, address, tls, host.domain)
+    seen = asking.until_good(machine, questions, seconds)
+    wrong = asking.wrong(machine, seen, began)
+    if wrong:
+        raise StepFailed(f"through the edge: {wrong} (waited {time.monotonic() - began:.1f} s)")
+    return [f"{key} {found.text}" for key, found in seen.items()]
+
+
+def through(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> Dict[str, Ask]:
+    """What to ask of a host through the edge, by name and path."""
+    paths = _paths(host) if routes else _paths(host)[:1]
+    return {
+        f"{host.domain}{path}": functools.partial(_served, address, tls, host, path, below) for path, below in paths
+    }
+
+
+def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limit: float) -> Seen:
+    return server.served(address, tls, host.domain, path, host.expect_header, below, limit)
+
+
+def _upstream(box: EdgeContainer, question: Dict[str, Any], header: str, below: int, limit: float) -> Seen:
+    """One try at all addresses of an upstream."""
+    answers = server.probe(box, question, limit)
+    told = [(answer, _problem(answer, header, below)) for answer in answers]
+    bad = {answer["kind"] for answer, problem in told if problem}
+    text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in told)
+    silent = [question["port"]] if "silent" in bad else []
+    data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
+    return Seen(not bad, text, data, final="refused" in bad)
+
+
+def _questions(host: EdgeHost) -> Iterator[Tuple[int, Dict[str, Any]]]:
+    """What to ask of a host's upstreams: the limit of the status, and the question."""
+    own = {"host": host.upstream_host, "port": host.upstream_port, "path": host.probe_path}
+    yield OWN, {**own, "domain": host.domain}
+    if host.routes:
+        path = f"/{host.routes[0]}" if host.probe_path else ""
+        routed = {"host": host.route_host, "port": host.route_port, "path": path}
+        yield _route_limit(host), {**routed, "domain": host.domain}
+
+
+def _route_limit(host: EdgeHost) -> int:
+    """A route may well refuse a bare GET, and where its header shows who answered, any status will do."""
+    return 600 if host.expect_header else 500
+
+
+def _paths(host: EdgeHost) -> List[Tuple[str, int]]:
+    """What to ask through the edge: (path, status must be below)."""
+    if not host.probe_path:
+        return []
+    return [(host.probe_path, OWN), *((f"/{prefix}", _route_limit(host)) for prefix in host.routes)]
+
+
+def _problem(answer: Answer, header: str, below: int) -> str:
+    if answer["kind"] == "open":
+        return ""
+    if answer["kind"] != "answer":
+        return str(answer["text"])
+    if answer["status"] >= below:
+        return f"answers {answer['status']}"
+    return server.header_problem(answer["headers"], header)
+
+
+def _firewall_hint(machine: Machine, network: str, port: int) -> str:
+    subnet = docker.network(machine, network)["subnet"]
+    rule = f"ufw allow proto tcp from {subnet} to any port {port} comment 'npm bridge to port {port}'"
+    return f"probably the firewall; add: {rule}"

@@ -1,0 +1,1 @@
+"""Reads what is so on the VPS, each fact in one place."""

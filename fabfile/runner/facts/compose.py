@@ -1,0 +1,104 @@
+"""The app's own Compose file as Compose itself reads it, alone or with our overlay. Nothing is started or fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, Iterator, List, Sequence
+
+from ..system import docker
+from ..system.machine import CommandFailed, Machine
+from ..wire.compose import Compose, ComposeService
+
+Config = Dict[str, Any]
+
+NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
+
+# Services behind a profile are read as well: one of them may be the inventory's.
+_CONFIG = ("--profile", "*", "config", "--format", "json")
+
+
+def own(machine: Machine, ref: Compose) -> Config:
+    """What the app's own file says by itself. Raises CommandFailed in Compose's words."""
+    return _config(machine, docker.own(ref))
+
+
+def installed(machine: Machine, ref: Compose) -> Config:
+    """What the next call of Compose will run: with the overlay as it is on the VPS. Raises CommandFailed."""
+    return _config(machine, docker.compose(ref))
+
+
+def planned(machine: Machine, ref: Compose, overlay: str) -> Config:
+    """What a plan will run: with the overlay that it will write, whatever is there now. Raises CommandFailed."""
+    return _config(machine, [*docker.own(ref), "--file", "-"], overlay) if overlay else own(machine, ref)
+
+
+def environments(config: Config) -> Dict[str, Dict[str, str]]:
+    """What each service gets, from env files and all: some of it is secret, so this stays on the VPS."""
+    return {name: _environment(service) for name, service in _services(config).items()}
+
+
+def services(machine: Machine, config: Config) -> Dict[str, ComposeService]:
+    """The services by name, and which of their images and build contexts are on the VPS."""
+    found = _services(config)
+    images = {name: _image(config, name, service) for name, service in found.items()}
+    distinct = sorted(set(images.values()))
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        there = dict(zip(distinct, pool.map(lambda image: _is_there(machine, image), distinct)))
+    return {
+        name: ComposeService(
+            name=name,
+            image=images[name],
+            there=there[images[name]],
+            built="build" in service,
+            lacking=tuple(_lacking(service.get("build") or {})),
+            mounts={mount["target"]: mount.get("source") or "" for mount in service.get("volumes") or []},
+            restart=service.get("restart") or "",
+        )
+        for name, service in found.items()
+    }
+
+
+def _config(machine: Machine, words: Sequence[str], overlay: str = "") -> Config:
+    result = machine.run([*words, *_CONFIG], timeout=20, stdin=overlay.encode() if overlay else None, ok=None)
+    if result.code:
+        there = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
+        if there.code:  # what it said before is Docker's own help
+            raise CommandFailed(NO_PLUGIN)
+        raise CommandFailed("docker compose does not take the file", said=result.said)
+    try:
+        config: Config = json.loads(result.out)
+        return config
+    except ValueError as error:
+        raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.said) from error
+
+
+def _services(config: Config) -> Dict[str, Dict[str, Any]]:
+    found: Dict[str, Dict[str, Any]] = config.get("services") or {}
+    return found
+
+
+def _environment(service: Dict[str, Any]) -> Dict[str, str]:
+    """`config` writes every $ of a value twice, so that Compose could read it again."""
+    values: Dict[str, Any] = service.get("environment") or {}
+    return {name: str(value).replace("$$", "$") for name, value in values.items() if value is not None}
+
+
+def _image(config: Config, name: str, service: Dict[str, Any]) -> str:
+    return str(service.get("image") or f"{config.get('name', '')}-{name}")
+
+
+def _is_there(machine: Machine, image: str) -> bool:
+    """Whether an image is on the VPS; where Docker does not answer, another fact says so."""
+    result = machine.run(["docker", "image", "inspect", "--format", "ok", image], timeout=15, ok=None)
+    return result.code == 0 or "no such image" not in result.err.lower()
+
+
+def _lacking(build: Dict[str, Any]) -> Iterator[str]:
+    """Folders and files that a build needs and that are not there; addresses elsewhere are not looked at."""
+    context = str(build.get("context") or "")
+    needed: List[str] = [context, *(str(place) for place in (build.get("additional_contexts") or {}).values())]
+    if build and not build.get("dockerfile_inline"):
+        needed.append(os.path.join(context, str(build.get("dockerfile") or "Dockerfile")))
+    yield from (path for path in needed if path.startswith("/") and not os.path.exists(path))

@@ -1,0 +1,260 @@
+"""Gathers the wanted facts, side by side: what takes longest is waiting for other programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from ..store import stored
+from ..system import docker, git, paths, sockets, systemd, ufw
+from ..system.envfile import read_env
+from ..system.machine import CommandFailed, Machine, StepFailed, said
+from ..wire.facts import Facts, Wanted
+from . import compose, compose_view, environment, health, needs, provider, scripts, versions
+from .nats import jetstream
+
+Found = Dict[str, Any]
+
+
+def gather(machine: Machine, wanted: Wanted) -> Facts:
+    """The facts that `wanted` asks for. What cannot be read is told in the facts, not raised."""
+    jobs = [job for needed, job in _JOBS if needed(wanted)]
+    found: Found = {}
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for part in pool.map(lambda job: job(machine, wanted), jobs):
+            found.update(part)
+    return Facts(**found)
+
+
+def _host(machine: Machine, wanted: Wanted) -> Found:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {
+        "host": {
+            "name": socket.gethostname(),
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            "uid": os.geteuid(),
+            "boot": boot,
+            "time": time.time(),
+        }
+    }
+
+
+def _units(machine: Machine, wanted: Wanted) -> Found:
+    return {"units": systemd.show(machine, wanted.units)}
+
+
+def _user_units(machine: Machine, wanted: Wanted) -> Found:
+    if not wanted.user_units:
+        return {}
+    try:
+        problem = systemd.manager_error(machine, wanted.user)
+        if problem:
+            return {"user_manager": problem}
+        return {"user_units": systemd.show(machine, wanted.user_units, wanted.user)}
+    except StepFailed as error:
+        return {"user_manager": said(error)}
+
+
+def _files(machine: Machine, wanted: Wanted) -> Found:
+    return {"files": {path: paths.file_fact(path) for path in wanted.files}}
+
+
+def _trees(machine: Machine, wanted: Wanted) -> Found:
+    return {"trees": {path: paths.tree(machine, path) for path in wanted.trees}}
+
+
+def _accounts(machine: Machine, wanted: Wanted) -> Found:
+    return {"accounts": {name: paths.account(name) for name in wanted.accounts}}
+
+
+def _ports(machine: Machine, wanted: Wanted) -> Found:
+    return {"listeners": sockets.listeners(wanted.ports)}
+
+
+def _programs(machine: Machine, wanted: Wanted) -> Found:
+    return versions.ask_all(machine, wanted.programs)
+
+
+def _containers(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"containers": docker.containers(machine, wanted.project)}
+    except CommandFailed as error:
+        return {"docker_error": f"Docker does not answer: {said(error)}"}
+
+
+def _compose(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.compose is not None
+    if not Path(wanted.compose.file).exists():
+        return {"compose_error": f"there is no Compose file at {wanted.compose.file}"}
+    try:
+        config = compose.planned(machine, wanted.compose, wanted.overlay)
+        return {"compose": compose.services(machine, config)}
+    except CommandFailed as error:
+        return {"compose_error": said(error)}
+
+
+def _compose_view(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.compose is not None
+    return {"compose_view": compose_view.view(machine, wanted.compose, wanted.overlay)}
+
+
+def _projects(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"projects": docker.projects(machine)}
+    except CommandFailed:
+        return {}  # `_containers` tells that Docker does not answer
+
+
+def _owner(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"owner": paths.read_owner(Path(wanted.owner_file))}
+    except StepFailed as error:
+        return {"owner_error": str(error)}
+
+
+def _env(machine: Machine, wanted: Wanted) -> Found:
+    """Only the named keys leave the VPS: the rest of an env file may be secret."""
+    try:
+        values = read_env(Path(wanted.env_file))
+    except (OSError, ValueError) as error:
+        return {"env_error": f"{wanted.env_file}: {error}"}
+    return {
+        "env": {key: values[key] for key in wanted.env_keys if key in values},
+        "env_denied": _denied(machine, wanted) if wanted.user else "",
+    }
+
+
+def _denied(machine: Machine, wanted: Wanted) -> str:
+    """Natively the file is read by the app's user, not by root; that user is asked, as folders count as well."""
+    try:
+        asked = machine.run(["test", "-r", wanted.env_file], user=wanted.user, timeout=10, ok=None)
+    except CommandFailed as error:
+        return said(error)
+    return "" if asked.code == 0 else f"{wanted.user} cannot read {wanted.env_file}"
+
+
+def _settings(machine: Machine, wanted: Wanted) -> Found:
+    return {"settings": {e.runtime: environment.settings(e, wanted.env_keys) for e in wanted.environments}}
+
+
+def _streams(machine: Machine, wanted: Wanted) -> Found:
+    assert wanted.streams is not None
+    return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
+
+
+def _providers(machine: Machine, wanted: Wanted) -> Found:
+    return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
+
+
+def _static(machine: Machine, wanted: Wanted) -> Found:
+    return {
+        "unit_errors": scripts.unit_errors(machine, wanted.unit_files),
+        "script_errors": scripts.script_errors(machine, wanted.scripts, wanted.user),
+    }
+
+
+def _firewall(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        active, default = ufw.status(machine)
+        found: Found = {"firewall_active": active, "firewall_default": default, "rules": ufw.rules(machine)}
+        return {"firewall_present": True, **found}
+    except CommandFailed as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}  # not installed: nothing of it filters, and the plan has no rule to add
+        return {"firewall_present": True, "firewall_error": said(error)}
+
+
+def _edge(machine: Machine, wanted: Wanted) -> Found:
+    from ..edge.facts import edge_facts  # the edge's module needs this one's caller
+
+    assert wanted.edge is not None
+    return {"edge": edge_facts(machine, wanted.edge)}
+
+
+def _edge_backups(machine: Machine, wanted: Wanted) -> Found:
+    from ..edge import backup  # which knows the edge's database, as `edge` does
+
+    assert wanted.edge is not None
+    if wanted.edge_backups == "all":
+        return {"edge_backups": tuple(backup.listed(machine.ops))}
+    try:
+        return {"edge_backups": tuple(backup.find(machine.ops, wanted.edge.database, wanted.edge_backups))}
+    except StepFailed:
+        return {}  # the database cannot be read, which `_edge` tells
+
+
+def _health(machine: Machine, wanted: Wanted) -> Found:
+    verdicts: Dict[str, Any] = {}
+    for runtime in ("native", "docker"):
+        some = [w for w in wanted.workloads if w.runtime == runtime]
+        try:
+            verdicts.update(health.patiently(machine, some, wanted.patience) if some else {})
+        except StepFailed:
+            continue  # the user manager or Docker does not answer, which has a fact of its own
+    return {"health": verdicts}
+
+
+def _checkout(machine: Machine, wanted: Wanted) -> Found:
+    try:
+        return {"checkout": git.checkout(machine, wanted.checkout, wanted.user)}
+    except StepFailed as error:
+        return {"checkout_error": said(error)}
+
+
+def _redis(machine: Machine, wanted: Wanted) -> Found:
+    return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
+
+
+def _disks(machine: Machine, wanted: Wanted) -> Found:
+    """Folders on one file system share its space: only the first of them is told."""
+    found: Dict[int, Tuple[str, int]] = {}
+    for folder in wanted.disks:
+        there = paths.nearest(folder)
+        found.setdefault(os.stat(there).st_dev, (folder, shutil.disk_usage(there).free))
+    return {"disks": dict(found.values())}
+
+
+def _ops(machine: Machine, wanted: Wanted) -> Found:
+    return {"ops": stored(machine.ops)}
+
+
+def _needs(machine: Machine, wanted: Wanted) -> Found:
+    return {"lacking": needs.lacking(machine, wanted.needs)}
+
+
+_JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
+    (lambda w: w.host, _host),
+    (lambda w: w.units, _units),
+    (lambda w: w.user, _user_units),
+    (lambda w: w.files, _files),
+    (lambda w: w.trees, _trees),
+    (lambda w: w.accounts, _accounts),
+    (lambda w: w.ports, _ports),
+    (lambda w: w.programs, _programs),
+    (lambda w: w.project, _containers),
+    (lambda w: w.compose, _compose),
+    (lambda w: w.compose and w.compose_view, _compose_view),
+    (lambda w: w.projects, _projects),
+    (lambda w: w.owner_file, _owner),
+    (lambda w: w.env_file, _env),
+    (lambda w: w.environments, _settings),
+    (lambda w: w.streams, _streams),
+    (lambda w: w.providers, _providers),
+    (lambda w: w.unit_files or w.scripts, _static),
+    (lambda w: w.firewall, _firewall),
+    (lambda w: w.edge, _edge),
+    (lambda w: w.edge and w.edge_backups, _edge_backups),
+    (lambda w: w.workloads, _health),
+    (lambda w: w.checkout, _checkout),
+    (lambda w: w.redis_data, _redis),
+    (lambda w: w.disks, _disks),
+    (lambda w: w.ops, _ops),
+    (lambda w: w.needs, _needs),
+]

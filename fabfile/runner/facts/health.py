@@ -1,0 +1,256 @@
+"""Healthy, in one place: every check, plan and status asks this and shows its evidence.
+
+A workload is healthy when its unit or container runs and is not restarting, its own process holds its port,
+it answers, and every durable consumer that belongs to it is bound. Each part was once the only one that told:
+a crash-looping unit is "active" between crashes, a foreign process answers on the port, and after a second
+owner took its consumers an API still says ok while it receives nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ..system import docker, sockets, systemd
+from ..system.machine import Machine, Seen, StepFailed
+from ..system.questions import GLANCE, Ask, Inquiry
+from ..wire.app import Consumer, NatsRef
+from ..wire.facts import Container, Health, Listener, Unit, Workload
+from .nats.jetstream import address_of, durables_of, read_streams
+from .servers import TIMEOUT, answers
+
+SETTLE = 0.4  # seconds a healthy process must stay the same one
+_LOOP = 5  # restarts after which waiting for the next one is no use
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that one look needs, read once for all workloads."""
+
+    units: Dict[Tuple[str, str], Unit]
+    containers: Dict[Tuple[str, str], Container]
+    listeners: Tuple[Listener, ...]
+    durables: Dict[str, Dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is known of a workload before it is asked anything, and by which key its answer is kept."""
+
+    workload: Workload
+    problems: List[str]
+    data: Dict[str, Any]
+    key: str
+
+
+def healthy(
+    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, inquiry: Optional[Inquiry] = None
+) -> Dict[str, Health]:
+    """One verdict for each workload, keyed "runtime/name".
+
+    With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one look
+    cannot tell a crash loop from a start. What is younger is looked at again at that age, since requests may wait.
+    The `inquiry` of many looks remembers from one to the next what a process has answered, and what it still owes.
+    """
+    first = _scene(machine, workloads)
+    verdicts = _verdicts(first, workloads, inquiry)
+    missing = settle - min((_age(_identity(first, workload)[0]) for workload in workloads), default=settle)
+    if missing > 0 and all(verdict.ok for verdict in verdicts.values()):
+        time.sleep(missing)
+        second = _scene(machine, workloads)
+        for workload in workloads:
+            change = _restarted(_identity(first, workload), _identity(second, workload))
+            if change:
+                key = f"{workload.runtime}/{workload.name}"
+                verdicts[key] = Health(workload.name, workload.runtime, False, change, verdicts[key].data)
+    return verdicts
+
+
+def running(machine: Machine, workloads: Sequence[Workload]) -> Dict[str, Health]:
+    """One verdict for each workload, of no more than that it runs and holds its port, if it has one."""
+    scene = _scene(machine, workloads)
+    # What Docker's own check says of them is a part of being healthy.
+    plain = {key: replace(container, health="") for key, container in scene.containers.items()}
+    bare = [replace(workload, protocol="", durables=()) for workload in workloads]
+    return _verdicts(replace(scene, containers=plain), bare, None)
+
+
+def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+    """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
+    last: Dict[str, Health] = {}
+    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+
+    def look() -> Seen:
+        last.update(healthy(machine, workloads, SETTLE if seconds else 0.0, inquiry))
+        return seen_of(last)
+
+    machine.wait(look, seconds)
+    return last
+
+
+def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+    """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
+    last: Dict[str, Health] = {}
+    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+
+    def look() -> Seen:
+        last.update(healthy(machine, workloads, inquiry=inquiry))
+        return Seen(all(verdict.ok or verdict.hopeless for verdict in last.values()), "")
+
+    machine.wait(look, seconds)
+    return last
+
+
+def seen_of(verdicts: Dict[str, Health]) -> Seen:
+    """All verdicts as one look."""
+    sick = [verdict for verdict in verdicts.values() if not verdict.ok]
+    text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
+    data = {key: verdict.text for key, verdict in verdicts.items()}
+    return Seen(not sick, text, data, final=any(verdict.hopeless for verdict in sick))
+
+
+def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
+    native = [w for w in workloads if w.runtime == "native"]
+    units: Dict[Tuple[str, str], Unit] = {}
+    for user in {w.user for w in native}:
+        names = [w.unit for w in native if w.user == user]
+        units.update({(user, name): unit for name, unit in systemd.show(machine, names, user).items()})
+    containers: Dict[Tuple[str, str], Container] = {}
+    for project in {w.project for w in workloads if w.runtime == "docker"}:
+        found = docker.containers(machine, project)
+        containers.update({(project, service): container for service, container in found.items()})
+    return _Scene(units, containers, sockets.listeners([w.port for w in native if w.port]))
+
+
+def _identity(scene: _Scene, workload: Workload) -> Tuple[int, int]:
+    """Main process and restart counter: what a restart changes."""
+    if workload.runtime == "native":
+        unit = scene.units[(workload.user, workload.unit)]
+        return unit.pid, unit.restarts
+    container = scene.containers.get((workload.project, workload.name))
+    return (container.pid, container.restarts) if container else (0, 0)
+
+
+def _age(pid: int) -> float:
+    """For how long a process has run, in seconds, proc_pid_stat(5) and proc_uptime(5); 0 when it is gone."""
+    try:
+        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        up = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return up - started / os.sysconf("SC_CLK_TCK")
+
+
+def _restarted(first: Tuple[int, int], second: Tuple[int, int]) -> str:
+    if first == second:
+        return ""
+    return f"is restarting: process {first[0]} became {second[0]} (restarts {first[1]} → {second[1]})"
+
+
+def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Optional[Inquiry]) -> Dict[str, Health]:
+    """All that can be asked is asked side by side; where there is only one look, it waits for the answers."""
+    patience = GLANCE if inquiry else TIMEOUT
+    inquiry = inquiry or Inquiry(time.monotonic() + patience)
+    found: Dict[str, _Found] = {}
+    questions: Dict[str, Ask] = {}
+    for workload in workloads:
+        problems, address, data = (_native if workload.runtime == "native" else _docker)(scene, workload)
+        # A process that has answered once is not asked again; another one in its place is.
+        key = f"{workload.runtime}/{workload.name} {_identity(scene, workload)}"
+        found[f"{workload.runtime}/{workload.name}"] = _Found(workload, problems, data, key)
+        if not problems and workload.protocol:
+            questions[key] = functools.partial(answers, workload.protocol, address, workload.port, workload.path)
+    seen = inquiry.look(questions, patience)
+    return {name: _verdict(scene, item, seen.get(item.key)) for name, item in found.items()}
+
+
+def _verdict(scene: _Scene, found: _Found, answer: Optional[Seen]) -> Health:
+    workload, problems, data = found.workload, list(found.problems), found.data
+    if answer is not None:
+        data.update(answer=answer.text, answered=answer.ok)
+        problems += [] if answer.ok else [answer.text]
+    if not found.problems and workload.durables:
+        problem = _durables_problem(scene, workload)
+        problems += [problem] if problem else []
+    text = "; ".join(problems) or "healthy"
+    return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("hopeless", False)))
+
+
+def _native(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+    unit = scene.units[(workload.user, workload.unit)]
+    data: Dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
+    if not unit.running:
+        data["hopeless"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
+        return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", data
+    if not workload.port:
+        return [], "", data
+    held = [item for item in scene.listeners if item.port == workload.port]
+    if not held:
+        return [f"nothing listens on port {workload.port}"], "", data
+    # Both are paths below the same control-group root; a foreign process is in another branch.
+    own = [item for item in held if unit.cgroup and (item.cgroup + "/").startswith(unit.cgroup + "/")]
+    if not own:
+        other = held[0]
+        return (
+            [f"port {workload.port} is held by {other.command or '?'} (pid {other.pid}), not by the unit"],
+            "",
+            data,
+        )
+    return [], sockets.reachable(own[0].address), data
+
+
+def _because(unit: Unit) -> str:
+    if unit.load == "not-found":
+        return " (not installed)"
+    return f" ({unit.result}, {unit.restarts} restarts)" if unit.result not in ("", "success") else ""
+
+
+def _docker(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+    container = scene.containers.get((workload.project, workload.name))
+    if container is None:
+        return ["there is no container"], "", {"hopeless": True}
+    data: Dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
+    if not container.running:
+        data["hopeless"] = container.state != "restarting" or container.restarts >= _LOOP
+        return [f"container is {container.state}"], "", data
+    # Docker's own check looks every few seconds; until its first verdict ours below are the stricter ones.
+    if container.health == "unhealthy":
+        return ["container's health check says unhealthy"], "", data
+    if workload.port and workload.port not in sockets.listening_ports(container.pid):
+        return [f"nothing in the container listens on port {workload.port}"], "", data
+    if workload.port and not container.address:
+        return ["the container is on no network"], "", data
+    return [], container.address, data
+
+
+def _durables_problem(scene: _Scene, workload: Workload) -> str:
+    """By the JetStream of the workload's own runtime; the other one's would tell of other consumers."""
+    assert workload.nats is not None
+    try:
+        found = _durables(scene, workload, workload.nats)
+    except (OSError, ValueError, StepFailed) as error:
+        return f"whether its durables are bound can't be told: {error}"
+    known = {name: found[name] for name in sorted(workload.durables) if name in found}
+    loose = {
+        "there is no durable": [name for name in sorted(workload.durables) if name not in known],
+        "durables not bound": [name for name, durable in known.items() if not durable.bound and not durable.pull],
+        "nobody fetches from": [name for name, durable in known.items() if not durable.bound and durable.pull],
+    }
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in loose.items() if names)
+
+
+def _durables(scene: _Scene, workload: Workload, nats: NatsRef) -> Dict[str, Consumer]:
+    """All durables, read once for all workloads; once more where nobody waits to fetch. Raises as `read_streams`."""
+    address = "127.0.0.1"
+    if workload.runtime == "docker":
+        own = {service: found for (project, service), found in scene.containers.items() if project == workload.project}
+        address = address_of(own, workload.project)
+    if workload.runtime not in scene.durables:
+        scene.durables[workload.runtime] = durables_of(read_streams(address, nats))
+    found = scene.durables[workload.runtime]
+    idle = {name for name in workload.durables if name in found and found[name].pull and not found[name].bound}
+    return durables_of(read_streams(address, nats, idle)) if idle else found

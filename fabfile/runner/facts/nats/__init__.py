@@ -1,0 +1,1 @@
+"""NATS' own protocol, and what JetStream says of its streams and consumers."""

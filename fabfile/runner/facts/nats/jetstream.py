@@ -1,0 +1,270 @@
+"""A runtime's JetStream: the limits of its streams, how far each durable has got, and whether somebody receives.
+
+It is asked over NATS' own protocol, so that nothing but NATS itself has to listen; over NATS' monitoring only where
+that is there and NATS does not let the app's own login ask. Ephemeral consumers come and go, and are left alone.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Collection, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from ...system import docker
+from ...system.machine import Machine, StepFailed, said
+from ...system.paths import read_owner
+from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
+from ...wire.facts import Container
+from ..servers import get
+from .client import Client, Denied, LoginWanted, Message, Unanswered, words
+from .login import login
+
+ANSWER = 5.0  # seconds for one whole look
+FETCH = 2.0  # seconds within which somebody must fetch from a durable that is made for it
+_LOCAL = "127.0.0.1"
+_API = "$JS.API"
+_GONE = 404  # what was listed a moment ago
+
+Told = Dict[str, Any]
+
+
+def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
+    """The owner's streams, by two looks `ref.apart`; what cannot be asked is told, not raised."""
+    runtime = ""
+    try:
+        runtime, address = place(machine, ref)
+        nats = ref.nats[runtime]
+        first = read_streams(address, nats)
+        if not ref.apart:
+            return JetStream(runtime, first)
+        time.sleep(ref.apart)
+        return JetStream(runtime, _grown(first, read_streams(address, nats, ref.durables)))
+    except (OSError, ValueError, StepFailed) as error:
+        return JetStream(runtime, problem=said(error))
+
+
+def place(machine: Machine, ref: StreamsRef) -> Tuple[str, str]:
+    """The owner and the address of its NATS. Before the first hand-over there is no owner file, and Docker owns.
+
+    Raises StepFailed when the owner file says nothing known, or Docker does not, or the container is not up.
+    """
+    runtime = read_owner(Path(ref.owner_file)) or "docker"
+    if runtime == "native":
+        return runtime, _LOCAL
+    return runtime, address_of(docker.containers(machine, ref.project), ref.project)
+
+
+def address_of(containers: Dict[str, Container], project: str) -> str:
+    """Where the project's NATS is. Raises StepFailed when it does not run, or on no network."""
+    nats = containers.get("nats")
+    if nats is None:
+        raise StepFailed(f"the project {project} has no container nats: docker compose -p {project} up -d nats")
+    if not nats.running:
+        raise StepFailed(f"the project {project}'s nats is {nats.state}: docker compose -p {project} up -d nats")
+    if not nats.address:  # an empty one would mean this host
+        raise StepFailed(f"the project {project}'s nats is on no network: give it one in the Compose file")
+    return nats.address
+
+
+def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> Dict[str, Stream]:
+    """The streams by name.
+
+    A durable that is made for fetching and is in `awaited` has FETCH seconds to be fetched from: between two fetches
+    nobody waits. Raises Unanswered when JetStream can't be asked, or does not answer as it does.
+    """
+    try:
+        with _client(address, ref) as client:
+            return _Look(client).streams(awaited)
+    except Denied as denied:
+        if not ref.monitor:
+            raise
+        try:
+            return monitored(address, ref.monitor)
+        except (OSError, ValueError) as error:
+            raise Denied(f"{denied}; its monitoring on port {ref.monitor} is no help: {words(error)}") from error
+
+
+def durables_of(streams: Dict[str, Stream]) -> Dict[str, Consumer]:
+    """The durables of all streams by name; those that the app knows have names of their own."""
+    return {name: consumer for stream in streams.values() for name, consumer in stream.consumers.items()}
+
+
+def monitored(address: str, port: int) -> Dict[str, Stream]:
+    """The streams as NATS' monitoring tells them. Raises OSError, ValueError."""
+    try:
+        status, _, body = get(address, port, "/jsz?streams=1&consumers=1&config=1")
+    except http.client.HTTPException as error:
+        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
+    if status != 200:
+        raise OSError(f"JetStream's monitoring answered {status}")
+    return of_monitoring(json.loads(body))
+
+
+def of_monitoring(told: Any) -> Dict[str, Stream]:
+    """The streams in what /jsz says with streams, consumers and their configuration. Raises ValueError."""
+    try:
+        accounts = told.get("account_details") or []
+        found = [stream for account in accounts for stream in account.get("stream_detail") or []]
+        return {stream["name"]: _stream(stream, stream.get("consumer_detail") or []) for stream in found}
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"no answer of JetStream: {type(error).__name__} {error}") from error
+
+
+def _client(address: str, ref: NatsRef) -> Client:
+    """A connection to a runtime's NATS. Its login is looked up only where it wants one: in Docker, Compose reads it."""
+    runtime = ref.environment.runtime
+    port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
+    try:
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER)
+    except LoginWanted:  # a server waits no longer than a second or two for it
+        known = login(ref.environment)
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER, known)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One page of a list of JetStream's API."""
+
+    items: Sequence[Told] = ()
+    total: int = 0
+
+
+@dataclass
+class _Look:
+    """One look over one connection."""
+
+    client: Client
+    found: Dict[str, Stream] = field(default_factory=dict)
+
+    def streams(self, awaited: Collection[str]) -> Dict[str, Stream]:
+        """All streams with their durables. Raises Unanswered."""
+        try:
+            told = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
+            names = [str(stream["config"]["name"]) for stream in told]
+            consumers = self._consumers(names)
+            found = {name: _stream(stream, consumers[name]) for name, stream in zip(names, told)}
+            return self._fetched(found, awaited)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            what = f"what {self.client.name} says is no JetStream's answer"
+            raise Unanswered(f"{what} ({type(error).__name__} {error}): look what listens there") from error
+
+    def _consumers(self, streams: Sequence[str]) -> Dict[str, List[Told]]:
+        return dict(zip(streams, self._lists([f"{_API}.CONSUMER.LIST.{name}" for name in streams], "consumers")))
+
+    def _lists(self, subjects: Sequence[str], key: str) -> List[List[Told]]:
+        """Every list as a whole, page by page; the pages of all are asked for side by side."""
+        found: Dict[str, List[Told]] = {subject: [] for subject in subjects}
+        unfinished = list(found)
+        while unfinished:
+            wanted = [(subject, json.dumps({"offset": len(found[subject])}).encode()) for subject in unfinished]
+            pages = dict(zip(unfinished, (self._page(message, key) for message in self.client.ask(wanted))))
+            for subject, page in pages.items():
+                found[subject] += page.items
+            unfinished = [name for name, page in pages.items() if page.items and len(found[name]) < page.total]
+        return [found[subject] for subject in subjects]
+
+    def _page(self, message: Message, key: str) -> _Page:
+        if message.status:  # 503: nobody is subscribed to JetStream's API
+            raise Unanswered(_disabled(self.client.name, f"status {message.status}"))
+        told = json.loads(message.payload)
+        error = told.get("error") or {}
+        if error.get("code") == _GONE:
+            return _Page()
+        if error:
+            raise Unanswered(_disabled(self.client.name, f"{error.get('code')} {error.get('description')}"))
+        return _Page(told.get(key) or [], int(told["total"]))
+
+    def _fetched(self, found: Dict[str, Stream], awaited: Collection[str]) -> Dict[str, Stream]:
+        """With the durables from which somebody fetches a moment later."""
+        idle = {
+            f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}": (stream, name)
+            for stream, name, consumer in _idle(found)
+            if name in awaited
+        }
+        if not idle:
+            return found
+        busy = {idle[subject] for subject in self._heard(idle)}
+        streams = {stream for stream, name in set(idle.values()) - busy}
+        for stream, told in self._consumers(sorted(streams)).items():
+            later = _durables(told)
+            busy |= {(stream, name) for name, now in later.items() if _moved(found[stream].consumers.get(name), now)}
+        return {name: replace(stream, consumers=_bound(name, stream.consumers, busy)) for name, stream in found.items()}
+
+    def _heard(self, subjects: Iterable[str]) -> Collection[str]:
+        """Who fetches says so on a subject of its own."""
+        try:
+            return self.client.hear(subjects, FETCH)
+        except Denied:  # the app's own login need not be allowed to listen
+            return ()
+
+
+def _disabled(name: str, why: str) -> str:
+    return (
+        f"{name} has no JetStream for the app ({why[:200]}): start it with JetStream (-js), for the "
+        "app's account as well if it has accounts; just after its start it may not be ready yet"
+    )
+
+
+def _stream(told: Told, consumers: Iterable[Told]) -> Stream:
+    config, state = told["config"], told["state"]
+    return Stream(
+        max_age=int(config.get("max_age", 0)),
+        max_bytes=int(config.get("max_bytes", -1)),
+        messages=int(state["messages"]),
+        last=int(state["last_seq"]),
+        consumers=_durables(consumers),
+    )
+
+
+def _durables(told: Iterable[Told]) -> Dict[str, Consumer]:
+    return {consumer["name"]: _consumer(consumer) for consumer in told if consumer["config"].get("durable_name")}
+
+
+def _consumer(told: Told) -> Consumer:
+    pull = not told["config"].get("deliver_subject")
+    return Consumer(
+        # `push_bound` is missing where nobody is subscribed; who fetches waits until there is something.
+        bound=int(told["num_waiting"]) > 0 if pull else bool(told.get("push_bound")),
+        pending=int(told["num_pending"]),
+        unacknowledged=int(told["num_ack_pending"]),
+        redelivered=int(told["num_redelivered"]),
+        delivered=int(told["delivered"]["stream_seq"]),
+        deliveries=int(told["delivered"]["consumer_seq"]),
+        floor=int(told["ack_floor"]["stream_seq"]),
+        created=str(told["created"]),
+        pull=pull,
+    )
+
+
+def _idle(found: Dict[str, Stream]) -> List[Tuple[str, str, Consumer]]:
+    """Stream, name and consumer of the durables that are made for fetching and at which nobody waits."""
+    return [
+        (name, durable, consumer)
+        for name, stream in found.items()
+        for durable, consumer in stream.consumers.items()
+        if consumer.pull and not consumer.bound
+    ]
+
+
+def _moved(former: Optional[Consumer], now: Consumer) -> bool:
+    return now.bound or (former is not None and now.deliveries > former.deliveries)
+
+
+def _bound(stream: str, consumers: Dict[str, Consumer], busy: Collection[Tuple[str, str]]) -> Dict[str, Consumer]:
+    return {name: replace(c, bound=c.bound or (stream, name) in busy) for name, c in consumers.items()}
+
+
+def _grown(first: Dict[str, Stream], second: Dict[str, Stream]) -> Dict[str, Stream]:
+    """The second look, with how much each durable's pending messages grew since the first."""
+    grown = {}
+    for name, stream in second.items():
+        former = first[name].consumers if name in first else {}
+        consumers = {
+            key: replace(consumer, grew=consumer.pending - former.get(key, consumer).pending)
+            for key, consumer in stream.consumers.items()
+        }
+        grown[name] = replace(stream, consumers=consumers)
+    return grown

@@ -1,0 +1,48 @@
+"""What can be said of units and scripts without running them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from ..system.machine import CommandFailed, Machine, said
+from ..wire.app import UnitFile
+
+_SECONDS = 30.0  # for all units of one manager
+
+
+def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> Dict[str, str]:
+    """User of the manager (empty: the system's) → what `systemd-analyze verify` says of its units; empty is good.
+
+    The units need not be installed. Any output counts: `verify` can exit with 0 on a bad unit.
+    """
+    users = dict.fromkeys(file.user for file in files)
+    return {user: _verified(machine, [file for file in files if file.user == user], user) for user in users}
+
+
+def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> Dict[str, str]:
+    """Path → what bash says of the script's syntax; empty is good. Nothing in it is executed."""
+    return {script: _said(machine, ["bash", "-n", "--", script], user) for script in scripts}
+
+
+def _verified(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
+    manager = "--user" if user else "--system"
+    with tempfile.TemporaryDirectory(prefix="islandflow-units-") as folder:
+        os.chmod(folder, 0o755)  # the manager's user has to read them
+        paths = [Path(folder, file.name) for file in files]
+        for path, file in zip(paths, files):
+            path.write_text(file.text)
+            path.chmod(0o644)
+        told = _said(machine, ["systemd-analyze", manager, "--man=no", "verify", *map(str, paths)], user)
+    return told.replace(f"{folder}/", "")
+
+
+def _said(machine: Machine, argv: List[str], user: str) -> str:
+    """Everything that a check has to say; its exit code where it fails without a word."""
+    try:
+        result = machine.run(argv, user=user or None, timeout=_SECONDS, ok=None)
+    except CommandFailed as error:
+        return said(error)
+    return (result.err + result.out).strip() or (f"{argv[0]} ended with {result.code}" if result.code else "")

@@ -1,0 +1,1 @@
+"""Samples the running app for hours and changes nothing."""

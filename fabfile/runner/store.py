@@ -1,0 +1,202 @@
+"""What the runner keeps on the VPS: plans with their journals, shipped files, backups, the lock.
+
+Everything is below one folder (root, 0700):
+
+    lock                     held by flock while a plan runs; says who, what, since when
+    runner-<sha256>.pyz      the zipapps that plans were started with
+    files/<sha256>           contents that plans write
+    plans/<id>/plan.json     the plan
+    plans/<id>/journal.jsonl its journal
+    plans/<id>/backups/      what the plan overwrote
+    plans/<id>/say           the operator's word: confirm or revert
+    plans/<id>/reserve       space for taking it back on a full disk, while it runs
+    soaks/<id>.jsonl         what a soak saw: a journal as well
+    soaks/lock               held while a soak runs
+    soaks/<id>.stop          the operator's word that it shall end
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import IO, Any, Dict, Iterator, List, Optional
+
+from .system.files import put
+
+ROOT = Path("/var/lib/islandflow/ops")
+ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no hands
+_GLANCE = 0.5  # seconds, far longer than a look at the lock takes
+
+
+class Locked(Exception):
+    """Another plan runs; `holder` says who, what, since when."""
+
+    def __init__(self, holder: Dict[str, Any]) -> None:
+        super().__init__(f"{holder.get('who')} runs {holder.get('what')} since {holder.get('since')}")
+        self.holder = holder
+
+
+class UnknownPlan(ValueError):
+    """A plan that was asked for by a name that none has."""
+
+
+def prepare(root: Path) -> None:
+    """Make the runner's folder, for root's eyes only."""
+    for folder in (root, root / "files", root / "plans"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.chmod(0o700)
+    # The owner file beside it must be readable by the app's user.
+    root.parent.chmod(0o755)
+
+
+def plan_folder(root: Path, plan_id: str) -> Path:
+    """The folder of a plan. Raises UnknownPlan for an identifier that is no plain name."""
+    if not plan_id or "/" in plan_id or plan_id.startswith("."):
+        raise UnknownPlan(f"{plan_id!r} is not a plan's identifier")
+    return root / "plans" / plan_id
+
+
+def known_plan(root: Path, plan_id: str) -> Path:
+    """The folder of a plan that was shipped. Raises UnknownPlan when none of that name was."""
+    folder = plan_folder(root, plan_id)
+    if not folder.is_dir():
+        raise UnknownPlan(f"there is no plan {plan_id}")
+    return folder
+
+
+@contextlib.contextmanager
+def lock(root: Path, holder: Dict[str, Any]) -> Iterator[None]:
+    """Hold the lock. The kernel frees it when the process dies, so it cannot go stale. Raises Locked."""
+    with open(os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        if not _taken(file):
+            raise Locked(_holder(file.read()))
+        file.truncate(0)
+        file.write(json.dumps(holder))
+        file.flush()
+        yield
+
+
+def _taken(file: "IO[str]") -> bool:
+    """Whether the lock could be had. Who only looks at it holds it for an instant, so one refusal says nothing."""
+    ends = time.monotonic() + _GLANCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > ends:
+                return False
+            time.sleep(_GLANCE / 100)
+        else:
+            return True
+
+
+def lock_holder(root: Path) -> Optional[Dict[str, Any]]:
+    """Who holds the lock now; None when nobody does."""
+    try:
+        with open(root / "lock") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _holder(file.read())
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def read_journal(folder: Path) -> List[Dict[str, Any]]:
+    """The events of a plan; a last line that was cut off by a crash is left out."""
+    return Reader(folder).more()
+
+
+class Reader:
+    """Reads a plan's journal as it grows."""
+
+    def __init__(self, folder: Path, name: str = "journal.jsonl") -> None:
+        self._path = folder / name
+        self._at = 0  # bytes
+
+    def more(self) -> List[Dict[str, Any]]:
+        """The events that were added since the last time; none while there is no journal."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._at)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        lines = added[: added.rfind(b"\n") + 1]
+        self._at += len(lines)
+        events = []
+        for line in lines.splitlines():
+            with contextlib.suppress(ValueError):
+                events.append(json.loads(line))
+        return events
+
+
+def outcome(events: List[Dict[str, Any]]) -> str:
+    """How a plan ended: one of ENDINGS, "stuck", or empty while it has not."""
+    for event in reversed(events):
+        if event["event"] == "finished":
+            return str(event["evidence"]["outcome"])
+    return ""
+
+
+def history(root: Path) -> List[Dict[str, Any]]:
+    """Every plan, oldest first: id, name, who, time, how it ended, seconds, what the users felt."""
+    told = []
+    for folder in sorted((root / "plans").glob("*/")):
+        events = read_journal(folder)
+        if not events:
+            continue
+        first, last = events[0], events[-1]
+        told.append(
+            {
+                "id": folder.name,
+                "plan": first["evidence"].get("name", ""),
+                "who": first["evidence"].get("who", ""),
+                "time": first["time"],
+                "outcome": outcome(events),
+                "ms": last["ms"],
+                "felt": last["evidence"].get("felt", {}),
+            }
+        )
+    return told
+
+
+def interrupted(root: Path) -> List[str]:
+    """The plans that began and whose runner was cut off, oldest first."""
+    begun = [folder for folder in sorted((root / "plans").glob("*/")) if read_journal(folder)]
+    return [folder.name for folder in begun if not outcome(read_journal(folder))]
+
+
+def stored(root: Path) -> Dict[str, Any]:
+    """What is on the VPS already: shipped files, zipapps, the lock, plans that did not end well."""
+    unfinished = []
+    for folder in sorted((root / "plans").glob("*/")):
+        events = read_journal(folder)
+        if events and outcome(events) not in ENDINGS:  # without an event it never began
+            unfinished.append(folder.name)
+    return {
+        "files": sorted(path.name for path in (root / "files").glob("*")),
+        "runners": sorted(path.name for path in root.glob("runner-*.pyz")),
+        "lock": lock_holder(root),
+        "unfinished": unfinished,
+    }
+
+
+def say(root: Path, plan_id: str, word: str) -> None:
+    """Leave the operator's word (confirm or revert) for the runner. Raises ValueError, OSError."""
+    if word not in ("confirm", "revert"):
+        raise ValueError(f"{word!r} is neither confirm nor revert")
+    put(known_plan(root, plan_id) / "say", word.encode(), 0o600, "root", "root")
+
+
+def _holder(text: str) -> Dict[str, Any]:
+    try:
+        holder = json.loads(text)
+    except ValueError:  # read between truncate and write
+        return {}
+    return holder if isinstance(holder, dict) else {}

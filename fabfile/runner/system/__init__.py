@@ -1,0 +1,1 @@
+"""The VPS's own programs and files, one module each."""

@@ -1,0 +1,137 @@
+"""What Docker says of a Compose project's containers."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, NamedTuple, Sequence, Set
+
+from ..wire.compose import Compose
+from ..wire.facts import Container
+from .machine import CommandFailed, Machine, Result
+
+_SERVICE = "com.docker.compose.service"
+_FILES = "com.docker.compose.project.config_files"
+_STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
+
+
+def own(ref: Compose) -> List[str]:
+    """The first words of a Compose call on a project that reads nothing but the app's own file."""
+    project = ["--project-name", ref.project, "--project-directory", ref.directory]
+    return ["docker", "compose", *project, "--file", ref.file]
+
+
+def compose(ref: Compose) -> List[str]:
+    """The first words of every Compose call that acts on a project: our overlay lies over the app's own file.
+
+    Until a plan has written the overlay there is none, and what runs was made without it.
+    """
+    return [*own(ref), "--file", ref.overlay] if ref.overlay and os.path.exists(ref.overlay) else own(ref)
+
+
+def containers(machine: Machine, project: str) -> Dict[str, Container]:
+    """The project's containers by service, stopped ones included; one-off containers left out.
+
+    Raises CommandFailed when the Docker daemon does not answer.
+    """
+    found = [_container(item) for item in _inspected(machine, project)]
+    return {item.service: item for item in found}
+
+
+class Standing(NamedTuple):
+    """A container by its service, its name, and the state it is in, in Docker's word."""
+
+    service: str
+    name: str
+    state: str
+
+
+def standing(machine: Machine, project: str) -> List[Standing]:
+    """The project's containers, stopped ones included, as one call tells them: for when requests wait.
+
+    Raises CommandFailed when the Docker daemon does not answer, or not as it should.
+    """
+    result = machine.run([*_listing(project), "--format", _STANDING], timeout=30)
+    found = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
+    if any(len(words) != len(Standing._fields) for words in found):
+        raise CommandFailed("docker ps answered something else than it was asked", said=result.said)
+    return [Standing(*words) for words in found]
+
+
+def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[str]:
+    """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
+    items = [item for item in _inspected(machine, project) if _labels(item).get(_SERVICE) in services]
+    networks = [found for item in items for found in (item["NetworkSettings"].get("Networks") or {}).values()]
+    return {found["IPAddress"] for found in networks if found.get("IPAddress")}
+
+
+def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
+    ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=30).out.split()
+    if not ids:
+        return []
+    result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
+    # A container may vanish between the two calls; the others are still told. The daemon may vanish as well, and
+    # then saying that there are none would be wrong.
+    if result.code != 0 and "no such" not in result.err.lower():
+        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
+    return _json(result)
+
+
+def projects(machine: Machine) -> Dict[str, str]:
+    """Every Compose project on the host, running or not: name → status."""
+    result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=30)
+    return {item["Name"]: item["Status"] for item in _json(result)}
+
+
+def network(machine: Machine, name: str) -> Dict[str, str]:
+    """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
+    result = machine.run(["docker", "network", "inspect", name], timeout=30)
+    configs = _json(result)[0]["IPAM"]["Config"] or []
+    usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
+    if len(usable) != 1:
+        raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
+    return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
+
+
+def _listing(project: str) -> List[str]:
+    labels = (f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False")
+    return ["docker", "ps", "-a", *(word for label in labels for word in ("--filter", f"label={label}"))]
+
+
+def _json(result: Result) -> List[Dict[str, Any]]:
+    try:
+        found: List[Dict[str, Any]] = json.loads(result.out or "[]")
+    except ValueError as error:
+        raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.said) from error
+    return found
+
+
+def _container(item: Dict[str, Any]) -> Container:
+    networks = item["NetworkSettings"].get("Networks") or {}
+    addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
+    state = item["State"]
+    return Container(
+        service=_labels(item).get(_SERVICE, ""),
+        name=item["Name"].lstrip("/"),
+        id=item["Id"],
+        state=state["Status"],
+        health=(state.get("Health") or {}).get("Status", ""),
+        restarts=item.get("RestartCount", 0),
+        pid=state.get("Pid", 0),
+        started=state.get("StartedAt", ""),
+        image=item["Config"].get("Image", ""),
+        address=addresses[0] if addresses else "",
+        published=_published(item),
+        policy=((item.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
+        files=tuple(file for file in _labels(item).get(_FILES, "").split(",") if file),
+        mounts={mount["Destination"]: mount.get("Source", "") for mount in item.get("Mounts") or []},
+    )
+
+
+def _labels(item: Dict[str, Any]) -> Dict[str, str]:
+    return item["Config"].get("Labels") or {}
+
+
+def _published(item: Dict[str, Any]) -> Dict[str, str]:
+    ports = item["NetworkSettings"].get("Ports") or {}
+    return {port: f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}" for port, bindings in ports.items() if bindings}

@@ -1,0 +1,110 @@
+"""What systemd says of units: the system's, or those of a user's own manager."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Sequence, Set, Tuple
+
+from ..wire.facts import Unit
+from .machine import Machine, StepFailed
+
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
+
+_UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
+
+
+def systemctl(user: str) -> List[str]:
+    """The first words of every systemctl call: to the system manager, or to the manager of `user`."""
+    return ["systemctl", "--user"] if user else ["systemctl"]
+
+
+def show(machine: Machine, units: Sequence[str], user: str = "") -> Dict[str, Unit]:
+    """Facts of units, known to systemd or not, by name; one call for all. Raises StepFailed."""
+    if not units:
+        return {}
+    argv = [*systemctl(user), "show", f"--property={_PROPERTIES}", "--", *units]
+    result = machine.run(argv, user=user or None, timeout=10)
+    blocks = [_fields(block) for block in result.out.strip().split("\n\n")]
+    if len(blocks) != len(units):
+        raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.said)
+    return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
+
+
+def stop(
+    machine: Machine, units: Sequence[str], user: str = "", timeout: float = 60.0, ok: Tuple[int, ...] = (0,)
+) -> Dict[str, str]:
+    """Stop units and leave none failed: an app may end with 1 on its stop signal, or be killed for not ending in time.
+
+    Returns those, with systemd's word for it. They are stopped in any case, so that only what stops them may fail:
+    `ok` are systemctl's good codes. Raises CommandFailed.
+    """
+    if not units:
+        return {}
+    machine.run([*systemctl(user), "stop", "--", *units], user=user or None, timeout=timeout, ok=ok)
+    bad = _failed(machine, units, user)
+    if bad:
+        machine.run([*systemctl(user), "reset-failed", "--", *bad], user=user or None, timeout=10, ok=None)
+        left = _failed(machine, list(bad), user)
+        bad = {
+            name: f"{result}, and systemd goes on calling it failed" if name in left else result
+            for name, result in bad.items()
+        }
+    return bad
+
+
+def _failed(machine: Machine, units: Sequence[str], user: str) -> Dict[str, str]:
+    """Those of the units that systemd calls failed, and why; none where it cannot be asked."""
+    try:
+        found = show(machine, units, user)
+    except StepFailed:
+        return {}
+    return {name: unit.result for name, unit in found.items() if unit.active == "failed"}
+
+
+def manager_error(machine: Machine, user: str) -> str:
+    """Why the user's own systemd manager cannot be used; empty when it can.
+
+    Without lingering it exists only while the user is logged in, and the units would stop at logout.
+    """
+    if not Path("/var/lib/systemd/linger", user).exists():
+        return f"lingering is off for {user}: run `loginctl enable-linger {user}` on the VPS"
+    result = machine.run([*systemctl(user), "is-system-running"], user=user, timeout=10, ok=None)
+    if result.out.strip() in ("running", "degraded", "starting"):
+        return ""
+    return f"the user manager of {user} does not answer: {result.said or 'no output'}"
+
+
+def complaints(machine: Machine, files: Sequence[str], user: str = "") -> List[str]:
+    """What systemd says against unit files, of its own or of `user`'s manager: any line counts, it may exit with 0.
+
+    It loads what they depend on as well; lines that name only other units are about those. Raises StepFailed.
+    """
+    argv = ["systemd-analyze", *(["--user"] if user else []), "--man=no", "verify", *files]
+    result = machine.run(argv, user=user or None, timeout=25, ok=None)
+    own = {Path(file).name for file in files}
+    lines = [line.strip() for line in (result.err + result.out).splitlines() if line.strip()]
+    return [line for line in lines if own & _named(line) or not _named(line)]
+
+
+def _named(line: str) -> Set[str]:
+    return set(_UNIT_NAME.findall(line))
+
+
+def _fields(block: str) -> Dict[str, str]:
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def _unit(name: str, fields: Dict[str, str]) -> Unit:
+    return Unit(
+        name=name,
+        load=fields.get("LoadState", ""),
+        active=fields.get("ActiveState", ""),
+        sub=fields.get("SubState", ""),
+        enabled=fields.get("UnitFileState", ""),
+        restarts=int(fields.get("NRestarts") or 0),
+        pid=int(fields.get("MainPID") or 0),
+        result=fields.get("Result", ""),
+        cgroup=fields.get("ControlGroup", ""),
+        stale=fields.get("NeedDaemonReload") == "yes",
+    )

@@ -1,0 +1,119 @@
+"""UFW's rules, read from its own listing."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from typing import List, Optional, Sequence, Tuple
+
+from ..wire.facts import Rule
+from .machine import Machine
+
+_LOGS = ("log", "log-all")
+_ALLOWING = ("allow", "limit")
+_ANYWHERE = ("", "0.0.0.0/0", "::/0")
+
+
+def status(machine: Machine) -> Tuple[bool, str]:
+    """Whether UFW filters at all, and what it does with incoming packets that no rule names: deny, reject or allow.
+
+    Raises CommandFailed when ufw is not there.
+    """
+    told = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    default = re.search(r"^Default: (\w+) \(incoming\)", told, re.MULTILINE)
+    return "Status: active" in told, default.group(1) if default else ""
+
+
+def added(machine: Machine) -> List[str]:
+    """Every added rule as UFW lists it, in its order: all for IPv4, then those for IPv6 alone."""
+    lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
+    return [line for line in lines if line.startswith("ufw ")]
+
+
+def rules(machine: Machine) -> Tuple[Rule, ...]:
+    """The added rules for incoming traffic. Raises CommandFailed when ufw is not there."""
+    parsed = [parse(line) for line in added(machine)]
+    return tuple(rule for rule in parsed if rule is not None)
+
+
+def words(line: str) -> Tuple[str, ...]:
+    """The words behind `ufw` in a line of its listing: what adds the very rule."""
+    return tuple(shlex.split(line)[1:])
+
+
+def parse(line: str) -> Optional[Rule]:
+    """One line of `ufw show added`; None for a rule that is not about incoming traffic."""
+    try:
+        words = shlex.split(line)[1:]
+    except ValueError:  # no line of UFW's
+        return None
+    if len(words) < 2 or words[0] not in ("allow", "limit", "deny", "reject") or words[1] == "out":
+        return None
+    comment = words[-1] if words[-2] == "comment" else ""
+    action, rest = words[0], [word for word in words[1 : -2 if comment else None] if word not in ("in", *_LOGS)]
+    narrow = "on" in rest[:1]
+    rest = rest[2:] if narrow else rest
+    if rest and "from" not in rest and "to" not in rest:  # short: `ufw allow 22/tcp`, or a profile's name
+        port, _, protocol = rest[0].partition("/")
+        return Rule(action, port, protocol, "", comment, line, narrow)
+    at = rest.index("to") if "to" in rest else len(rest)
+    source, target = _after(rest[:at], "from"), _after(rest[at:], "to")
+    narrow = narrow or target not in ("", "any") or bool({"port", "app"} & set(rest[:at]))
+    port = _after(rest[at:], "port") or _after(rest[at:], "app")
+    return Rule(action, port, _after(rest, "proto"), "" if source == "any" else source, comment, line, narrow)
+
+
+def allows(found: Sequence[Rule], source: str, port: int) -> str:
+    """The allowing rule that lets TCP from the network `source` reach `port`; empty when none does.
+
+    The first that covers it decides, as in UFW.
+    """
+    for rule in found:
+        if rule.narrow or not _covers(rule.port, port) or rule.protocol not in ("", "tcp"):
+            continue
+        if not rule.source or _within(source, rule.source):
+            return rule.text if rule.action in _ALLOWING else ""
+    return ""
+
+
+def openers(found: Sequence[Rule], port: int, default: str) -> Tuple[Rule, ...]:
+    """What lets TCP from anywhere reach `port`: rules up to the first that keeps all out, or else the default.
+
+    A narrow rule counts when it names the port, since the one interface or address may well be the public one.
+    """
+    opening = []
+    for rule in found:
+        if rule.source not in _ANYWHERE or rule.protocol not in ("", "tcp") or not _covers(rule.port, port):
+            continue
+        if rule.action in _ALLOWING and (rule.port or not rule.narrow):
+            opening.append(rule)
+        elif rule.action not in _ALLOWING and not rule.narrow:
+            return tuple(opening)
+    if default == "allow":
+        opening.append(Rule("allow", "", "", "", "", "ufw default allow incoming"))
+    return tuple(opening)
+
+
+def _covers(ports: str, port: int) -> bool:
+    """Whether a rule's ports (`80,443`, `6000:6010`, empty for any) hold `port`; a profile's name never does."""
+    if not ports:
+        return True
+    for part in ports.split(","):
+        first, _, last = part.partition(":")
+        last = last or first
+        if first.isdecimal() and last.isdecimal() and int(first) <= port <= int(last):
+            return True
+    return False
+
+
+def _within(inner: str, outer: str) -> bool:
+    try:
+        ours, theirs = ipaddress.IPv4Network(inner), ipaddress.IPv4Network(outer, strict=False)
+    except ValueError:  # an IPv6 or named source says nothing about our bridge
+        return False
+    return ours.subnet_of(theirs)
+
+
+def _after(words: List[str], key: str) -> str:
+    return words[words.index(key) + 1] if key in words[:-1] else ""

@@ -1,0 +1,1 @@
+"""What travels between the two machines, as data, and how it is written."""

@@ -1,0 +1,305 @@
+"""Facts about a VPS, as data, and the request that names which ones are wanted."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Dict, Optional, Tuple, TypeVar
+
+from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
+from .codec import wire
+from .compose import Compose, ComposeService, ComposeView
+
+T = TypeVar("T")
+
+
+@wire
+@dataclass(frozen=True)
+class Workload:
+    """A service as a runtime runs it, with all that `healthy` asks about it."""
+
+    name: str
+    runtime: str  # native or docker
+    unit: str = ""
+    user: str = ""  # whose user manager runs the unit; empty: the system's
+    project: str = ""  # Compose project, for docker
+    port: int = 0  # 0: it listens nowhere
+    protocol: str = ""  # how it answers: http, redis, nats, clickhouse
+    path: str = ""  # what http asks for
+    durables: Tuple[str, ...] = ()
+    nats: Optional[NatsRef] = None  # of whom the durables are asked
+
+
+@wire
+@dataclass(frozen=True)
+class Program:
+    """A server's program on one side: how to ask it for its version."""
+
+    name: str
+    argv: Tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
+    image: str = ""  # empty: native
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeRef:
+    """Where the edge's files are and which hostnames matter."""
+
+    root: str
+    database: str
+    container: str
+    network: str
+    domains: Tuple[str, ...]
+    api_port: int = 81  # of NPM's own HTTP API, in its container
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeLogin:
+    """A question to NPM's API: who one is, or the two-factor code that answers its challenge. Never kept."""
+
+    edge: EdgeRef
+    identity: str = ""
+    secret: str = field(default="", repr=False)
+    challenge: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
+
+
+@wire
+@dataclass(frozen=True)
+class Need:
+    """What a unit cannot start without: a file to read, a program to run, a directory to enter."""
+
+    path: str
+    how: str  # read, run, enter
+    user: str = ""  # who must be able to; empty: root
+
+
+@wire
+@dataclass(frozen=True)
+class Wanted:
+    """Which facts to gather. Every field left empty costs nothing."""
+
+    units: Tuple[str, ...] = ()
+    user: str = ""
+    user_units: Tuple[str, ...] = ()
+    files: Tuple[str, ...] = ()
+    trees: Tuple[str, ...] = ()
+    accounts: Tuple[str, ...] = ()
+    ports: Tuple[int, ...] = ()
+    programs: Tuple[Program, ...] = ()
+    project: str = ""  # the Compose project whose containers are wanted
+    compose: Optional[Compose] = None  # what its files say
+    overlay: str = ""  # the overlay's text as a plan will write it; empty: there is none
+    compose_view: bool = False  # how what Compose will run differs from the own file, and from the containers
+    projects: bool = False
+    owner_file: str = ""
+    env_file: str = ""
+    env_keys: Tuple[str, ...] = ()
+    environments: Tuple[Environment, ...] = ()  # of which `env_keys` are told
+    streams: Optional[StreamsRef] = None
+    providers: Tuple[ProviderRef, ...] = ()
+    unit_files: Tuple[UnitFile, ...] = ()
+    scripts: Tuple[str, ...] = ()  # read as `user`
+    firewall: bool = False
+    edge: Optional[EdgeRef] = None
+    edge_backups: str = ""  # "all" of them as a list, or one by its identifier, with its files
+    workloads: Tuple[Workload, ...] = ()
+    patience: float = 0.0  # seconds to wait until the workloads are healthy
+    checkout: str = ""  # asked as `user`
+    redis_data: Tuple[str, ...] = ()
+    disks: Tuple[str, ...] = ()  # folders whose file systems' free space is wanted
+    host: bool = False
+    ops: bool = False
+    needs: Tuple[Need, ...] = ()
+
+
+@wire
+@dataclass(frozen=True)
+class Unit:
+    """What systemd says of a unit (`systemctl show`)."""
+
+    name: str
+    load: str
+    active: str
+    sub: str
+    enabled: str
+    restarts: int
+    pid: int
+    result: str
+    cgroup: str
+    stale: bool  # the file changed since systemd read it
+
+    @property
+    def running(self) -> bool:
+        return self.active == "active" and self.sub == "running"
+
+
+@wire
+@dataclass(frozen=True)
+class FileFact:
+    """A file, a folder, or the lack of one."""
+
+    path: str
+    kind: str  # file, directory, other, missing, unreadable
+    mode: int = 0
+    owner: str = ""
+    group: str = ""
+    sha256: str = ""
+    text: Optional[str] = None  # contents of a small text file
+
+
+@wire
+@dataclass(frozen=True)
+class Tree:
+    """Who owns a data directory, in numbers ("uid:gid"); nobody where there is none."""
+
+    path: str
+    owner: str = ""  # the directory itself
+    others: Tuple[str, ...] = ()  # whoever else owns something in it
+
+    @property
+    def owners(self) -> Tuple[str, ...]:
+        return (self.owner, *self.others) if self.owner else ()
+
+
+@wire
+@dataclass(frozen=True)
+class Container:
+    """What Docker says of one container of the project."""
+
+    service: str
+    name: str
+    id: str
+    state: str
+    health: str  # healthy, unhealthy, starting, or empty when it has no health check
+    restarts: int
+    pid: int
+    started: str
+    image: str
+    address: str
+    published: Dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
+    policy: str = ""  # when Docker starts it by itself: no, on-failure, unless-stopped, always
+    files: Tuple[str, ...] = ()  # the Compose files that it was made from
+    mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+@wire
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket and the process that holds it."""
+
+    port: int
+    address: str
+    pid: int
+    command: str
+    cgroup: str
+
+
+@wire
+@dataclass(frozen=True)
+class Rule:
+    """One UFW rule for incoming traffic, as `ufw show added` lists it."""
+
+    action: str
+    port: str  # empty: any
+    protocol: str  # empty: any
+    source: str  # empty: anywhere
+    comment: str
+    text: str
+    narrow: bool = False  # only for one interface, source port or address of ours: whether it fits cannot be told
+
+
+@wire
+@dataclass(frozen=True)
+class Health:
+    """Whether a workload is healthy, and every reason it is not."""
+
+    name: str
+    runtime: str
+    ok: bool
+    text: str
+    data: Dict[str, Any] = field(default_factory=dict)
+    hopeless: bool = False  # it will not become healthy by waiting
+
+    @property
+    def running(self) -> bool:
+        """Whether its unit or container runs, healthy or not."""
+        return self.data.get("state") in ("active/running", "running")
+
+
+@wire
+@dataclass(frozen=True)
+class Checkout:
+    """A git work tree: where it stands and what was changed in it by hand."""
+
+    head: str
+    branch: str  # empty when detached
+    changed: Tuple[str, ...]
+
+
+@wire
+@dataclass(frozen=True)
+class Facts:
+    """What was found. Keys are names, paths or ports; what was not asked for is absent."""
+
+    host: Dict[str, Any] = field(default_factory=dict)
+    units: Dict[str, Unit] = field(default_factory=dict)
+    user_units: Dict[str, Unit] = field(default_factory=dict)
+    user_manager: str = ""  # empty when it can be reached, else why not
+    files: Dict[str, FileFact] = field(default_factory=dict)
+    trees: Dict[str, Tree] = field(default_factory=dict)
+    accounts: Dict[str, str] = field(default_factory=dict)  # name → "uid:gid", empty when it does not exist
+    listeners: Tuple[Listener, ...] = ()
+    versions: Dict[str, str] = field(default_factory=dict)  # program → version, or empty when not found
+    version_errors: Dict[str, str] = field(default_factory=dict)
+    containers: Dict[str, Container] = field(default_factory=dict)
+    docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
+    compose_error: str = ""  # why Compose does not take the app's own file, with the overlay that a plan will write
+    compose: Dict[str, ComposeService] = field(default_factory=dict)  # by service
+    compose_view: Optional[ComposeView] = None
+    projects: Dict[str, str] = field(default_factory=dict)
+    owner: str = ""  # native, docker, or empty when there is no owner file
+    owner_error: str = ""
+    env: Dict[str, str] = field(default_factory=dict)
+    env_error: str = ""
+    env_denied: str = ""  # why the app's user cannot read the env file
+    firewall_present: bool = False  # UFW is installed
+    settings: Dict[str, Settings] = field(default_factory=dict)  # by runtime
+    jetstream: JetStream = field(default_factory=JetStream)
+    providers: Dict[str, Provided] = field(default_factory=dict)  # by runtime
+    unit_errors: Dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
+    script_errors: Dict[str, str] = field(default_factory=dict)  # path → what bash said
+    firewall_active: bool = False
+    firewall_error: str = ""  # why UFW, though installed, does not answer
+    firewall_default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
+    rules: Tuple[Rule, ...] = ()
+    edge: Dict[str, Any] = field(default_factory=dict)
+    edge_backups: Tuple[Any, ...] = ()  # EdgeBackup
+    health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"
+    checkout: Optional[Checkout] = None
+    checkout_error: str = ""
+    redis_formats: Dict[str, int] = field(default_factory=dict)
+    disks: Dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
+    ops: Dict[str, Any] = field(default_factory=dict)
+    lacking: Dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
+
+    def unit(self, name: str, user: str = "") -> Optional[Unit]:
+        """A unit's facts; None when nobody asked for it."""
+        return (self.user_units if user else self.units).get(name)
+
+
+def merge(left: Wanted, right: Wanted) -> Wanted:
+    """A request for all that both want; where only one can be had, the right one's."""
+    values: Dict[str, Any] = {}
+    for spec in dataclasses.fields(Wanted):
+        mine, theirs = getattr(left, spec.name), getattr(right, spec.name)
+        if isinstance(mine, tuple):
+            values[spec.name] = mine + tuple(item for item in theirs if item not in mine)
+        else:
+            values[spec.name] = theirs or mine
+    return Wanted(**values)

@@ -1,0 +1,86 @@
+"""Plans as data: what a step does, how it is verified and how it is undone.
+
+The same classes build a plan on the operator's machine and execute it on the VPS, so what `--dry` shows and
+what happens cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Dict, Optional, Tuple, Union
+
+from .codec import wire
+from .facts import Workload
+
+if TYPE_CHECKING:
+    from ..actions.base import Action, Probe
+
+
+@wire
+@dataclass(frozen=True)
+class Undo:
+    """How a step is taken back: by what its action recorded, or by another action; then verified."""
+
+    action: Optional[Action] = None
+    verify: Tuple[Probe, ...] = ()
+    deadline: float = 30.0  # seconds in which it is tried again where it fails; and again for all of `verify`
+
+
+@wire
+@dataclass(frozen=True)
+class NoUndo:
+    """A step that needs no way back, and the reason."""
+
+    why: str
+
+
+@wire
+@dataclass(frozen=True)
+class Step:
+    """One change: what, how it is verified and until when (seconds), how it is undone.
+
+    `hold` says where requests begin to wait in the parking lot ("begins") and where they are let go ("ends").
+    """
+
+    name: str
+    action: Action
+    undo: Union[Undo, NoUndo]
+    verify: Tuple[Probe, ...] = ()
+    deadline: float = 30.0
+    hold: str = ""
+
+
+@wire
+@dataclass(frozen=True)
+class Watch:
+    """A request that is repeated all through a plan to measure what the users feel."""
+
+    name: str
+    host: str
+    port: int
+    domain: str
+    path: str
+    timeout: float = 10.0  # seconds; a longer wait counts as a failure
+
+
+@wire
+@dataclass(frozen=True)
+class Plan:
+    """Steps in order, and how long to wait for the operator's word at the end (seconds; 0 asks nobody).
+
+    `hold_limit` is how long requests may wait in the parking lot (seconds) before the plan is taken back.
+    """
+
+    name: str
+    steps: Tuple[Step, ...]
+    confirm_within: float = 0.0
+    hold_limit: float = 0.0
+    watch: Tuple[Watch, ...] = ()
+    workloads: Tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
+    well: Tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
+    id: str = ""
+    who: str = ""
+    # For the record: what was asked for, what runs there, and what preflight found but did not refuse.
+    settings: Dict[str, str] = field(default_factory=dict)
+    versions: Dict[str, str] = field(default_factory=dict)
+    warnings: Tuple[str, ...] = ()

@@ -1,0 +1,95 @@
+"""A soak as data: what is looked at, and what one look found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from .app import StreamsRef
+from .codec import wire
+from .facts import EdgeRef, Workload
+from .plan import Watch
+
+
+@wire
+@dataclass(frozen=True)
+class Soak:
+    """What to look at, every how many seconds and for how many. The owner's workloads are chosen of both runtimes'."""
+
+    id: str
+    who: str
+    seconds: float
+    every: float
+    workloads: Tuple[Workload, ...]
+    streams: StreamsRef
+    edge: EdgeRef
+    watch: Tuple[Watch, ...]
+
+
+@wire
+@dataclass(frozen=True)
+class Memory:
+    """What a control group holds, in bytes: what it keeps, swapped out or not, and caches that the kernel can take."""
+
+    held: int
+    cached: int = 0
+
+
+@wire
+@dataclass(frozen=True)
+class Pulse:
+    """A workload in one sample. `restarts` is systemd's or Docker's own counter, `pid` its main process, or 0."""
+
+    ok: bool
+    text: str
+    pid: int = 0
+    restarts: int = 0
+    memory: Optional[Memory] = None  # None where nothing runs
+
+
+@wire
+@dataclass(frozen=True)
+class Lag:
+    """How many messages a durable has before it, and how many it has had more than once."""
+
+    pending: int
+    unacknowledged: int
+    redelivered: int
+
+    @property
+    def behind(self) -> int:
+        """Messages that are not acknowledged yet, delivered or not."""
+        return self.pending + self.unacknowledged
+
+
+@wire
+@dataclass(frozen=True)
+class Asked:
+    """Requests to one watched address since the sample before, and how many of them failed."""
+
+    requests: int
+    failures: int
+
+
+@wire
+@dataclass(frozen=True)
+class Served:
+    """Lines of a host's access log at the edge since the sample before, and how many of them tell a 5xx."""
+
+    answers: int
+    errors: int
+
+
+@wire
+@dataclass(frozen=True)
+class Sample:
+    """One look at everything, `at` seconds after the soak began. Edge and logs are keyed by domain."""
+
+    at: float
+    owner: str  # native, docker, or empty where it cannot be told
+    boot: str  # identifies the boot: counters and processes begin anew with it
+    workloads: Dict[str, Pulse] = field(default_factory=dict)
+    durables: Dict[str, Lag] = field(default_factory=dict)
+    edge: Dict[str, Asked] = field(default_factory=dict)
+    served: Dict[str, Served] = field(default_factory=dict)  # without the hosts whose log cannot be read
+    problems: Tuple[str, ...] = ()  # what could not be looked at

@@ -1,0 +1,164 @@
+"""The whole job: hand the app over, take it back, see where it stands."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from fabfile.checks import preflight
+from fabfile.checks.checkout import checkout_findings
+from fabfile.checks.scope import scope_findings
+from fabfile.commands import adopt
+from fabfile.commands import record as recording
+from fabfile.commands.options import hours as as_seconds
+from fabfile.commands.options import says, task
+from fabfile.commands.session import Operation
+from fabfile.console import Report
+from fabfile.errors import UsageError
+from fabfile.plans import cutover as handing
+from fabfile.plans import rollback as back
+from fabfile.resources import INVENTORY
+
+
+@task
+def cutover(
+    c: Any,
+    scope: str = "full",
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
+    no_confirm: bool = False,
+    accept_downgrade: bool = False,
+) -> None:
+    """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
+    Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: handing.cutover(site, facts, scope),
+        judge=lambda site, facts: (
+            scope_findings(site, facts, scope)
+            + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
+        ),
+        versions=True,
+        confirm=not no_confirm,
+    )
+
+
+@task
+def rollback(
+    c: Any,
+    full: bool = False,
+    ref: str = "",
+    scope: str = "full",
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
+    no_confirm: bool = False,
+    accept_downgrade: bool = False,
+) -> None:
+    """Hand the app back to Docker (--full), or take the native app's code back to a commit (--ref REF)."""
+    if full == bool(ref):
+        raise UsageError(
+            "rollback needs one of --full and --ref",
+            next_step="inv rollback --full, or inv rollback --ref COMMIT.",
+        )
+    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    if ref:
+        operation.apply(
+            lambda site, facts: back.release(site, facts, ref, scope),
+            judge=lambda site, facts: preflight.app_may_run(site, facts, scope) + checkout_findings(site, facts),
+        )
+    else:
+        operation.apply(
+            back.rollback,
+            judge=lambda site, facts: preflight.findings(site, facts, "docker", accept_downgrade=accept_downgrade),
+            versions=True,
+            confirm=not no_confirm,
+        )
+
+
+@task
+def status(c: Any, host: str = "", json: bool = False) -> None:
+    """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
+    Operation(c, host, json=json).status()
+
+
+@task
+@says(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
+def init(
+    c: Any,
+    host: str = "",
+    key: str = "",
+    output: str = "",
+    project: str = "",
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Survey a VPS and write its inventory, each value with what it was found in.
+
+    What could not be found is a question in the file: a value that begins with ?, to be replaced by its answer. Nothing
+    secret is written, and nothing is changed on the VPS.
+    """
+    report = Report(json=json)
+    adopt.init(c, report, INVENTORY, host=host, key=key, output=output, project=project, force=force)
+
+
+@task
+def doctor(c: Any, host: str = "", json: bool = False) -> None:
+    """Compare the inventory with the VPS, and say whether a cutover and a rollback would start.
+
+    It names each difference with the line to change, and all that preflight has to say in both directions; it changes
+    nothing. It ends with 0 where the inventory says what is there and both would start, with 3 otherwise.
+    """
+    Operation(c, host, json=json).doctor()
+
+
+@task
+def history(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+    """List past plans and how they ended, or with --plan every event of one."""
+    Operation(c, host, json=json).history(plan)
+
+
+@task
+def record(c: Any, plan: str = "", last: bool = False, host: str = "", json: bool = False) -> None:
+    """List the records of plans on this machine; --last opens the last one, --plan any other."""
+    if plan and last:
+        raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
+    if plan or last:
+        Operation(c, host, json=json).open_record(plan)
+    else:
+        recording.list_all(Report(json=json), os.environ)
+
+
+@task
+def followup(c: Any, plan: str = "", dry: bool = False, json: bool = False) -> None:
+    """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
+    recording.follow_up(Report(json=json), plan, dry, os.environ)
+
+
+@task
+def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+    """Follow a plan that runs on the VPS, from its first event."""
+    Operation(c, host, json=json).attach(plan)
+
+
+@task
+def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+    """Take back a plan that was interrupted or got stuck, from its journal."""
+    Operation(c, host, dry=dry, wait=wait, json=json).resume(plan)
+
+
+@task
+def soak(c: Any, hours: str = "", stop: bool = False, host: str = "", json: bool = False) -> None:
+    """Watch the owner's runtime for hours, from the VPS, and recommend: keep native, or go back.
+
+    It samples health, restarts, memory, stream lag and the edge's errors, and goes on without you. Ctrl-C only stops
+    watching; without --hours it shows the figures so far. It ends with 0 only where it recommends to keep what runs.
+    """
+    seconds = as_seconds(hours)
+    if seconds and stop:
+        raise UsageError(
+            "soak takes one of --hours and --stop",
+            next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
+        )
+    Operation(c, host, json=json).soak(seconds, stop)

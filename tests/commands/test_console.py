@@ -1,0 +1,197 @@
+"""Events become lines for people, or JSON and nothing else; and the last one becomes an exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fabfile import console
+from fabfile.console import Report
+from fabfile.errors import CutoverError, Failed, HandsNeeded, LockHeld
+from tests.support.events import PLAN, begun, event, finished, tally
+
+EVERY_KIND = [
+    begun(to="native"),
+    event("noop", "infra: files", 0, why="6 files are as wanted"),
+    event("start", "docker: stop", 0, what="stop web, api", before={}),
+    event("done", "docker: stop", 2100, verified=[]),
+    event("start", "app: start [api]", 0, what="start the units", before={}),
+    event("outage", watch="flow.deltaisland.io", lasted_ms=1230, errors={"connection refused": 3}),
+    event("failed", "app: start [api]", 30000, error="api is not [healthy]", said="line 1\nline 2"),
+    event("undo", "app: start [api]", 0),
+    event("undone", "app: start [api]", 400),
+    event("undo", "docker: stop", 0),
+    event("stuck", "docker: stop", 5000, error="Docker does not answer"),
+    event("waiting", seconds=120),
+    finished("stuck", why="api is not healthy", stuck_at="docker: stop", error="Docker does not answer"),
+]
+
+
+def told(events: list[dict[str, Any]], *, terminal: bool = False) -> list[str]:
+    """The lines that a report makes of events."""
+    out = io.StringIO()
+    shown = Report(console=Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False))
+    with shown.following():
+        for each in events:
+            shown.event(each)
+    return out.getvalue().splitlines()
+
+
+def test_events_become_lines_in_order() -> None:
+    assert told(EVERY_KIND) == [
+        f"▸ cutover {PLAN} by ana@laptop",
+        "· infra: files 6 files are as wanted",
+        "▸ docker: stop stop web, api",
+        "✓ docker: stop 2.1 s",
+        "▸ app: start [api] start the units",
+        "! flow.deltaisland.io was away for 1.23 s (3 × connection refused)",
+        "✗ app: start [api]: api is not [healthy] 30.0 s",
+        "    line 1",
+        "line 2",
+        "↶ taking back: app: start [api]",
+        "✓ taken back: app: start [api] 0.4 s",
+        "↶ taking back: docker: stop",
+        "✗ docker: stop: Docker does not answer 5.0 s",
+        "… waiting 120 s for the public checks' confirmation",
+    ]
+
+
+def test_a_terminal_shows_the_running_step_beside_a_spinner_and_keeps_the_rest() -> None:
+    lines = "\n".join(told(EVERY_KIND, terminal=True))
+    assert "docker: stop" in lines and "\x1b[" in lines
+    assert "taken back: app: start" in lines
+
+
+def test_text_for_people_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither Rich's markup nor its emoji codes mean anything in what a VPS says."""
+    text = "[red]nginx: [emerg] :warning: 127.0.0.1:100: in /etc/nginx/nginx.conf:3[/red]"
+    Report().say(text)
+    Report().warn(text)
+    Report().event(event("failed", "edge: point", 0, error=text))
+    assert capsys.readouterr().out.splitlines() == [text, f"warning: {text}", f"✗ edge: point: {text} 0.0 s"]
+
+
+def test_long_lines_are_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    Report().say("x" * 500)
+    assert capsys.readouterr().out == "x" * 500 + "\n"
+
+
+def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    Report().table("servers", ("", "what", "evidence"), [("✓", "nats", "healthy"), ("✗", "redis [0]", "down")])
+    out = capsys.readouterr().out
+    assert all(text in out for text in ("servers", "what", "evidence", "nats", "healthy", "✗", "redis [0]", "down"))
+
+
+def test_json_prints_json_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Report(json=True)
+    with shown.following():
+        shown.say("for people")
+        shown.table("title", ("a",), [("b",)])
+        shown.warn("careful")
+        shown.data("check", what="nats", ok=True)
+        for each in EVERY_KIND:
+            shown.event(each)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        {"kind": "warning", "text": "careful"},
+        {"kind": "check", "what": "nats", "ok": True},
+        *EVERY_KIND,
+    ]
+
+
+def test_without_json_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Report().data("check", what="nats", ok=True)
+    assert capsys.readouterr().out == ""
+
+
+# ── How it ended ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+HEALTH = {"docker/api": "healthy", "native/api": "islandflow-api.service is inactive"}
+
+
+@pytest.mark.parametrize("outcome", ["done", "nothing"])
+def test_a_good_end_is_no_error(outcome: str) -> None:
+    assert console.ending(finished(outcome)) is None
+
+
+@pytest.mark.parametrize(
+    ("last", "kind", "code"),
+    [
+        (finished("reverted", why="nobody confirmed", health=HEALTH), Failed, 1),
+        (finished("locked", holder={"who": "bo@desk", "what": "rollback", "since": "noon"}), LockHeld, 4),
+        (finished("locked", holder={}), LockHeld, 4),
+        (finished("stuck", why="api is down", stuck_at="docker: stop", error="no", health=HEALTH), HandsNeeded, 5),
+    ],
+)
+def test_a_bad_end_has_its_exit_code(last: dict[str, Any], kind: type[CutoverError], code: int) -> None:
+    error = console.ending(last)
+    assert type(error) is kind and error is not None and error.exit_code == code
+    assert error.message and error.state and error.next_step
+
+
+def test_a_reverted_plan_says_why_and_what_is_up() -> None:
+    error = console.ending(finished("reverted", why="nobody confirmed within 120 s", health=HEALTH))
+    assert error is not None
+    assert "nobody confirmed within 120 s" in error.message
+    assert "as before" in error.state and "docker/api" in error.state and "native/api" not in error.state
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state"),
+    [
+        ({"health": HEALTH}, "Everything is as before. Up: docker/api."),
+        ({"health": {"native/api": "unit is failed/failed"}}, "Everything is as before. Up: nothing."),
+        ({"health": {}}, "Every step of it is undone. What runs is not known: it was not looked at"),
+        ({"health": {"unknown": "StepFailed: no bus"}}, "undone. What runs is not known: StepFailed: no bus"),
+        (
+            {"health": HEALTH, "lost": ["native/api"]},
+            "not everything runs as before.\nUp: docker/api.\n"
+            "Healthy before, and not now: native/api (islandflow-api.service is inactive)",
+        ),
+    ],
+)
+def test_of_a_plan_that_was_taken_back_no_more_is_claimed_than_was_seen(evidence: dict[str, Any], state: str) -> None:
+    error = console.ending(finished("reverted", why="no", **evidence))
+    assert error is not None and error.state.endswith(state)
+
+
+@pytest.mark.parametrize(
+    ("health", "why"), [({}, "it was not looked at"), ({"unknown": "StepFailed: no bus"}, "no bus")]
+)
+def test_a_stuck_plan_does_not_call_down_what_was_not_seen(health: dict[str, str], why: str) -> None:
+    error = console.ending(finished("stuck", why="api is down", stuck_at="docker: stop", error="no", health=health))
+    assert error is not None and error.state.startswith("what runs is not known: ") and why in error.state
+
+
+def test_a_stuck_plan_says_what_is_up_and_what_is_down_and_how_to_go_on() -> None:
+    error = console.ending(
+        finished("stuck", why="api is down", stuck_at="docker: stop", error="Docker does not answer", health=HEALTH)
+    )
+    assert isinstance(error, HandsNeeded)
+    assert all(text in error.message for text in ("api is down", "docker: stop", "Docker does not answer"))
+    assert error.up == ("docker/api",)
+    assert error.down == ("native/api (islandflow-api.service is inactive)",)
+    assert f"inv resume --plan {PLAN}" in error.next_step
+
+
+def test_a_lock_names_its_holder() -> None:
+    error = console.ending(finished("locked", holder={"who": "bo@desk", "what": "rollback", "since": "noon"}))
+    assert error is not None and error.message == "bo@desk holds the lock: rollback, since noon"
+
+
+def test_what_the_users_felt_is_a_row_for_each_name() -> None:
+    felt = {"flow.deltaisland.io": tally(), "api.flow.deltaisland.io": tally(failures=2, outage_ms=1230)}
+    rows = console.felt(finished("done", felt=felt))
+    assert rows == [
+        ("flow.deltaisland.io", "400", "0", "2.34 s", "0.00 s"),
+        ("api.flow.deltaisland.io", "400", "2", "2.34 s", "1.23 s"),
+    ]
+    assert len(console.FELT_COLUMNS) == len(rows[0])
+
+
+def test_a_plan_without_watches_was_felt_by_nobody() -> None:
+    assert console.felt(finished("done")) == []

@@ -1,0 +1,78 @@
+"""Plans add up, and know what they hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from fabfile.plans import plan as plans
+from fabfile.plans.plan import NoUndo, Plan, Step, Undo
+from fabfile.runner.actions.data import SetOwner
+from fabfile.runner.actions.files import File, Files
+from fabfile.runner.actions.units import Start
+from fabfile.runner.wire.facts import Facts, FileFact, merge
+from fabfile.runner.wire.facts import Wanted as W
+
+OWNER = SetOwner("/o", "native")
+A, B = (File(f"/etc/{name}", name * 64, content=name.encode()) for name in "ab")
+
+
+def steps(*names: str) -> tuple[Step, ...]:
+    return tuple(Step(name, OWNER, Undo()) for name in names)
+
+
+def test_an_identifier_sorts_by_time_and_names_the_plan() -> None:
+    plan = plans.identified(Plan("infra.bootstrap", steps("a")))
+    assert re.fullmatch(r"\d{8}T\d{6}-infra-bootstrap-[0-9a-f]{6}", plan.id)
+    assert dataclasses.replace(plan, id="", who="") == Plan("infra.bootstrap", steps("a"))
+
+
+def test_steps_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="these steps twice: a, c"):
+        plans.identified(Plan("x", steps("a", "b", "c", "a", "c")))
+
+
+def test_what_is_settled_is_told_with_its_reason() -> None:
+    plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NoUndo("none is needed here"))))
+    facts = Facts(owner="native")
+    assert plans.settled(plan, facts) == {"a": "the owner is native"}
+    assert not plans.changes_nothing(plan, facts)
+    assert plans.changes_nothing(Plan("x", steps("a")), facts)
+    assert plans.changes_nothing(Plan("x", ()), Facts())
+
+
+def test_what_cannot_be_told_is_not_settled() -> None:
+    facts = Facts(owner="native", owner_error="it holds nonsense")
+    assert plans.settled(Plan("x", steps("a")), facts) == {}
+
+
+def test_every_file_is_found_wherever_it_is() -> None:
+    plan = Plan("x", (Step("a", Files((A,)), Undo(Files((B,)))), Step("b", Files((A,)), Undo())))
+    assert plans.files(plan) == [A, B, A]
+    assert plans.contents(plan) == {"a" * 64: b"a", "b" * 64: b"b"}
+
+
+@pytest.mark.parametrize(
+    ("fact", "difference"),
+    [
+        (None, "missing"),
+        (FileFact(A.path, "missing"), "missing"),
+        (FileFact(A.path, "directory"), "directory"),
+        (FileFact(A.path, "unreadable"), "unreadable"),
+        (FileFact(A.path, "file", 0o644, "root", "root", "x"), "contents"),
+        (FileFact(A.path, "file", 0o600, "root", "root", A.sha256), "root:root 600"),
+        (FileFact(A.path, "file", 0o644, "delta", "root", A.sha256), "delta:root 644"),
+        (FileFact(A.path, "file", 0o644, "root", "root", A.sha256), ""),
+    ],
+)
+def test_what_is_different_about_a_file(fact: FileFact | None, difference: str) -> None:
+    assert A.differs(fact) == difference
+    facts = Facts(files={A.path: fact} if fact else {})
+    assert bool(Files((A,)).settled(facts)) == (difference == "")
+
+
+def test_two_requests_become_one() -> None:
+    both = merge(W(units=("a", "b"), user="x", patience=1.0), W(units=("b", "c"), user="y", firewall=True))
+    assert both == W(units=("a", "b", "c"), user="y", patience=1.0, firewall=True)

@@ -1,0 +1,127 @@
+"""What travels: the same bytes for the same sources, no more than is lacking, and nothing left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fabfile.plans.plan import Plan, Step, Undo
+from fabfile.remote import bootstrap
+from fabfile.runner.actions.files import File, Files
+from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.facts import Facts, Wanted
+
+
+def plan_of(*contents: bytes) -> Plan:
+    files = tuple(File(f"/x/{n}", hashlib.sha256(c).hexdigest(), content=c) for n, c in enumerate(contents))
+    return Plan("test", (Step("files", Files(files), Undo()),), id="p1")
+
+
+def parts(payload: bytes) -> tuple[dict[str, object], dict[str, bytes]]:
+    """The header, and every file that came with it."""
+    stream = io.BytesIO(payload)
+    header = json.loads(stream.readline())
+    files = {name: stream.read(size) for name, size in header["files"].items()}
+    assert stream.read() == b""
+    return header, files
+
+
+def boot(payload: bytes, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the runner as the VPS does: from standard input, and from nowhere else."""
+    words = [sys.executable, "-I", "-c", bootstrap.BOOT, *argv]
+    env = {"PATH": os.environ["PATH"]}
+    return subprocess.run(words, input=payload, capture_output=True, timeout=60, cwd=cwd, env=env, check=False)
+
+
+def test_equal_sources_make_equal_bytes() -> None:
+    bootstrap.zipapp.cache_clear()
+    first = bootstrap.zipapp()
+    bootstrap.zipapp.cache_clear()
+    assert bootstrap.zipapp() == first
+    other = subprocess.run(
+        [sys.executable, "-c", "from fabfile.remote import bootstrap; print(bootstrap.runner_name())"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
+    )
+    assert other.stdout.strip() == bootstrap.runner_name()
+
+
+def test_the_zipapp_holds_the_runner_and_nothing_else() -> None:
+    names = zipfile.ZipFile(io.BytesIO(bootstrap.zipapp())).namelist()
+    assert "__main__.py" in names and "runner/main.py" in names and "runner/actions/units.py" in names
+    assert all(name == "__main__.py" or (name.startswith("runner/") and name.endswith(".py")) for name in names)
+
+
+def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    request = Wanted(host=True, files=("/etc/passwd", "/nowhere"), accounts=("root",), ops=True)
+    found = boot(bootstrap.framed(bootstrap.request(request)), "survey", cwd=scratch)
+    assert found.returncode == 0, found.stderr.decode()
+    (line,) = found.stdout.splitlines()
+    facts = decode(json.loads(line)["facts"])
+    assert isinstance(facts, Facts)
+    assert facts.files["/etc/passwd"].kind == "file" and facts.files["/nowhere"].kind == "missing"
+    assert facts.accounts == {"root": "0:0"} and facts.host["uid"] == os.geteuid()
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
+    request = Wanted(
+        user="islandflow-nobody",
+        user_units=("a.service",),
+        checkout="/nowhere",
+        env_file="/nowhere/.env",
+        owner_file="/etc",
+        trees=("/nowhere",),
+        ports=(1,),
+        redis_data=("/nowhere",),
+    )
+    found = boot(bootstrap.framed(bootstrap.request(request)), "survey")
+    facts = decode(json.loads(found.stdout)["facts"])
+    assert "lingering is off" in facts.user_manager
+    assert "no user islandflow-nobody" in facts.checkout_error
+    assert "/nowhere/.env" in facts.env_error
+    assert "cannot be read" in facts.owner_error
+    assert facts.trees["/nowhere"].owners == ()
+    assert facts.redis_formats == {"/nowhere": 0}
+
+
+@pytest.mark.parametrize("cut", [20, 5000])
+def test_a_runner_that_broke_off_on_the_way_does_nothing(cut: int) -> None:
+    payload = bootstrap.framed(bootstrap.request(Wanted(host=True)))
+    found = boot(payload[:cut], "survey")
+    assert found.returncode != 0 and found.stdout == b""
+
+
+def test_a_request_that_is_none_is_one_line() -> None:
+    for payload in (b"", b"{\n", b'{"type": "Nonsense"}\n'):
+        found = boot(bootstrap.framed(payload), "survey")
+        assert found.returncode == 1
+        assert json.loads(found.stdout)["error"]
+
+
+def test_only_what_the_vps_lacks_travels() -> None:
+    one, two = (hashlib.sha256(content).hexdigest() for content in (b"one", b"two"))
+    header, files = parts(bootstrap.shipment(plan_of(b"one", b"two", b"one"), Facts()))
+    assert files == {one: b"one", two: b"two"}
+    assert header["runner"] == bootstrap.runner_name()
+    assert decode(header["plan"]) == plan_of(b"one", b"two", b"one")
+    _, files = parts(bootstrap.shipment(plan_of(b"one", b"two"), Facts(ops={"files": [one]})))
+    assert files == {two: b"two"}
+    _, files = parts(bootstrap.shipment(plan_of(b"one"), Facts(ops={"files": [one, two]})))
+    assert files == {}
+
+
+def test_the_runners_name_is_its_hash() -> None:
+    assert bootstrap.runner_name() == f"runner-{hashlib.sha256(bootstrap.zipapp()).hexdigest()}.pyz"

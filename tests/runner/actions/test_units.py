@@ -1,0 +1,438 @@
+"""systemd's, Compose's and UFW's verbs: what they conclude from facts, and the very words they run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.runner.actions.command import Await, Run
+from fabfile.runner.actions.compose import Down, Make, Up
+from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.probes import ContainersDown, UnitsDown, UnitsValid
+from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
+from fabfile.runner.system.machine import CommandFailed, Machine, StepFailed
+from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.facts import Container, Facts, Unit
+from tests.runner.support.recorder import Recorder
+
+A, B = "a.service", "b.service"
+
+
+def unit(name: str = A, active: str = "active", sub: str = "running", enabled: str = "enabled") -> Unit:
+    return Unit(name, "loaded", active, sub, enabled, 0, 1, "success", f"/system.slice/{name}", False)
+
+
+def units(*found: Unit) -> Facts:
+    return Facts(units={item.name: item for item in found})
+
+
+def users(*found: Unit) -> Facts:
+    return Facts(user_units={item.name: item for item in found})
+
+
+UP, DOWN = unit(A), unit(B, "inactive", "dead", "disabled")
+
+
+@pytest.mark.parametrize("kind", [Start, Stop, Enable, Disable, Restart])
+def test_nothing_is_concluded_while_the_user_manager_cannot_be_asked(kind: Callable[..., Any]) -> None:
+    facts = Facts(user_manager="lingering is off for delta")
+    assert kind((A,), "delta").unknown(facts) == "lingering is off for delta"
+    assert not kind((A,)).unknown(facts), "the system's units can be asked"
+
+
+def test_a_look_at_units_that_cannot_be_asked_fails(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="lingering is off for nobody"):
+        Stop((A,), "nobody").look(Recorder(tmp_path))
+
+
+def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
+    action = Start((A, B))
+    assert action.settled(units(UP, unit(B)))
+    assert not action.settled(units(UP, DOWN))
+    assert not action.settled(units(UP, unit(B, "activating", "auto-restart"))), "a crash loop is no running"
+    before = action.before(units(UP, DOWN))
+    assert before == {"down": [B]}
+    machine = Recorder(tmp_path, {"systemctl reset-failed": (1, "", "not loaded")})
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert changing(machine) == [
+        ("systemctl", "reset-failed", "--", B),
+        ("systemctl", "start", "--", B),
+        ("systemctl", "stop", "--", B),
+    ]
+
+
+@pytest.mark.parametrize("active", ["active", "activating", "reloading"])
+def test_stop_acts_on_whatever_may_run(tmp_path: Path, active: str) -> None:
+    action = Stop((A, B), "delta")
+    facts = users(unit(A, active, "auto-restart"), DOWN)
+    assert not action.settled(facts)
+    assert action.settled(users(unit(A, "failed", "failed"), DOWN))
+    before = action.before(facts)
+    machine = Recorder(tmp_path)
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert changing(machine) == [("systemctl", "--user", "stop", "--", A), ("systemctl", "--user", "start", "--", A)]
+    assert set(machine.users) == {"delta"}
+
+
+class Failing(Recorder):
+    """A systemd whose unit is left failed by every stop, until somebody resets it."""
+
+    mends = True
+
+    def run(self, argv: Any, **more: Any) -> Any:
+        if "stop" in argv:
+            self.answers["systemctl show"] = "ActiveState=failed\nSubState=failed\nResult=exit-code\n"
+        elif "reset-failed" in argv and self.mends:
+            self.answers["systemctl show"] = "ActiveState=inactive\nSubState=dead\n"
+        return super().run(argv, **more)
+
+
+@pytest.mark.parametrize(
+    "put_down",
+    [
+        lambda machine: Stop((A,)).do(machine, {"up": [A]}),
+        lambda machine: Start((A,)).restore(machine, {"down": [A]}),
+        lambda machine: Restart((A,)).restore(machine, {"down": [A]}),
+    ],
+    ids=["stop", "undo of a start", "undo of a restart"],
+)
+def test_a_unit_that_ends_badly_on_its_stop_signal_is_not_left_failed(
+    tmp_path: Path, put_down: Callable[[Recorder], dict[str, Any]]
+) -> None:
+    """An app may well end with 1 then: what was asked for is no failure, but it is told."""
+    machine = Failing(tmp_path)
+    assert put_down(machine) == {"stopped": [A], "ended_badly": {A: "exit-code"}}
+    assert changing(machine) == [("systemctl", "stop", "--", A), ("systemctl", "reset-failed", "--", A)]
+
+
+def test_a_unit_that_stays_failed_is_told(tmp_path: Path) -> None:
+    machine = Failing(tmp_path)
+    machine.mends = False
+    ended = Stop((A,)).do(machine, {"up": [A]})["ended_badly"]
+    assert ended == {A: "exit-code, and systemd goes on calling it failed"}
+
+
+def changing(machine: Recorder) -> list[tuple[str, ...]]:
+    """The calls that are not only questions."""
+    return [call for call in machine.calls if "show" not in call]
+
+
+def test_enable_and_disable_change_only_what_differs(tmp_path: Path) -> None:
+    facts, machine = units(UP, DOWN), Recorder(tmp_path)
+    enable, disable = Enable((A, B)), Disable((A, B))
+    assert (enable.before(facts), disable.before(facts)) == ({"off": [B]}, {"on": [A]})
+    for action in (enable, disable):
+        assert not action.settled(facts)
+        action.do(machine, action.before(facts))
+        action.restore(machine, action.before(facts))
+    assert [call[1:] for call in machine.calls] == [
+        ("enable", "--", B),
+        ("disable", "--", B),
+        ("disable", "--", A),
+        ("enable", "--", A),
+    ]
+    assert enable.settled(units(UP, unit(B)))
+    assert disable.settled(units(DOWN, unit(A, enabled="")))
+    assert disable.settled(units(DOWN, unit(A, enabled="masked")))
+
+
+def test_restart_always_acts_and_stops_again_what_was_down(tmp_path: Path) -> None:
+    action, facts, machine = Restart((A, B)), units(UP, DOWN), Recorder(tmp_path)
+    assert not action.settled(facts)
+    action.do(machine, action.before(facts))
+    action.restore(machine, action.before(facts))
+    assert [call[1:] for call in changing(machine)] == [("restart", "--", A, B), ("stop", "--", B)]
+
+
+@pytest.mark.parametrize("key", ["down", "up", "off", "on"])
+def test_nothing_to_put_back_runs_nothing(tmp_path: Path, key: str) -> None:
+    machine, kinds = Recorder(tmp_path), {"down": Start, "up": Stop, "off": Enable, "on": Disable}
+    kinds[key]((A,)).restore(machine, {key: []})
+    assert machine.calls == []
+
+
+def test_down_means_neither_running_nor_about_to(tmp_path: Path) -> None:
+    shown = "ActiveState={}\nSubState={}\n\nActiveState=inactive\nSubState=dead\n"
+    machine = Recorder(tmp_path)
+    for active, sub, down in (
+        ("failed", "failed", True),
+        ("activating", "auto-restart", False),
+        ("deactivating", "", False),
+    ):
+        machine.answers["systemctl show"] = shown.format(active, sub)
+        assert UnitsDown((A, B)).look(machine).ok == down
+    machine.answers["systemctl show"] = (1, "", "Failed to connect to bus")
+    seen = UnitsDown((A, B)).look(machine)
+    assert not seen.ok, "who cannot be asked is not down"
+    machine.answers["systemctl show"] = "ActiveState=inactive\n"
+    assert not UnitsDown((A, B)).look(machine).ok, "one answer for two units"
+
+
+# ── Compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+PROJECT = Compose("islandflow-vps", "/c/docker-compose.yml", "/c")
+COMPOSE = ("docker", "compose", "--project-name", "islandflow-vps", "--project-directory", "/c")
+COMPOSE += ("--file", "/c/docker-compose.yml")
+CREATE = ("up", "--no-start", "--no-build", "--pull", "never")
+
+
+def container(service: str, state: str = "running") -> Container:
+    return Container(service, f"x-{service}-1", "id", state, "", 0, 1, "", "image", "10.0.0.2", {})
+
+
+def docker(*found: Container, **more: Any) -> Facts:
+    return Facts(containers={item.service: item for item in found}, **more)
+
+
+def made(*services: str) -> dict[str, Any]:
+    """Answers of a Docker that has a container for each of these services."""
+    return {"docker ps": "".join(f"{service}\tx-{service}-1\tcreated\n" for service in services)}
+
+
+def changes(machine: Recorder) -> list[tuple[str, ...]]:
+    """The calls that are not only questions."""
+    return [call for call in machine.calls if call[1] not in ("ps", "inspect")]
+
+
+def test_up_starts_exactly_these_that_are_down(tmp_path: Path) -> None:
+    action = Up(PROJECT, ("web", "api"))
+    assert action.settled(docker(container("web"), container("api")))
+    assert not action.settled(docker(container("web")))
+    facts = docker(container("web"), container("api", "exited"))
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert changes(machine) == [("docker", "start", "x-api-1"), ("docker", "stop", "x-api-1")]
+
+
+def test_a_container_that_somebody_removed_is_made_again_and_where_that_fails_it_is_named(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, made("web"))
+    with pytest.raises(StepFailed, match="no container for api"):
+        Up(PROJECT, ("web", "api")).do(machine, {"down": ["web", "api"]})
+    assert changes(machine) == [(*COMPOSE, *CREATE, "--no-recreate", "api")]
+
+
+def test_containers_are_made_as_the_file_says_and_those_that_run_are_left_alone(tmp_path: Path) -> None:
+    action = Make(PROJECT, ("web", "api"))
+    assert action.settled(docker(container("web"), container("api")))
+    facts = docker(container("web"), container("api", "exited"))
+    assert not action.settled(facts)
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    # `up` would stop and remake what runs, where it is out of date and `api` depends on it.
+    assert changes(machine) == [("docker", "rm", "x-api-1"), (*COMPOSE, *CREATE, "--no-recreate", "api")]
+    down = docker(container("web", "exited"), container("api", "exited"))
+    machine, before = Recorder(tmp_path, made("web", "api")), action.before(down)
+    action.do(machine, before)
+    assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api")]
+
+
+def test_what_runs_besides_the_chosen_services_is_left_alone_too(tmp_path: Path) -> None:
+    facts = docker(container("web", "exited"), container("nats"))
+    machine, action = Recorder(tmp_path, made("web")), Make(PROJECT, ("web",))
+    action.do(machine, action.before(facts))
+    assert changes(machine) == [("docker", "rm", "x-web-1"), (*COMPOSE, *CREATE, "--no-recreate", "web")]
+
+
+def test_all_containers_of_a_service_are_the_service(tmp_path: Path) -> None:
+    scaled = {"docker ps": "web\tx-web-1\trunning\nweb\tx-web-2\trunning\n"}
+    machine = Recorder(tmp_path, scaled)
+    Down(PROJECT, ("web",)).do(machine, {"up": ["web"]})
+    assert changes(machine) == [("docker", "stop", "x-web-1", "x-web-2")]
+
+
+@pytest.mark.parametrize("overlay", [True, False])
+def test_the_overlay_lies_over_the_own_file_once_it_is_written(tmp_path: Path, overlay: bool) -> None:
+    path = tmp_path / "overlay.yml"
+    if overlay:
+        path.write_text("services: {}\n")
+    project = Compose("islandflow-vps", "/c/docker-compose.yml", "/c", str(path))
+    machine = Recorder(tmp_path, made("web"))
+    Make(project, ("web",)).do(machine, {"down": ["web"], "beside": []})
+    laid = ("--file", str(path)) if overlay else ()
+    assert changes(machine) == [(*COMPOSE, *laid, *CREATE, "web")]
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "paused"])
+def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, state: str) -> None:
+    action = Down(PROJECT, ("web", "api", "new"))
+    facts = docker(container("web", state), container("api", "exited"))
+    assert not action.settled(facts)
+    assert action.settled(docker(container("web", "exited"), container("api", "created")))
+    machine, before = Recorder(tmp_path, made("web")), action.before(facts)
+    action.do(machine, before)
+    action.restore(machine, before)
+    assert changes(machine) == [("docker", "stop", "x-web-1"), ("docker", "start", "x-web-1")]
+
+
+@pytest.mark.parametrize("kind", [Make, Up, Down])
+def test_nothing_is_concluded_while_docker_does_not_answer(tmp_path: Path, kind: Callable[..., Any]) -> None:
+    machine = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
+    with pytest.raises(StepFailed, match="Cannot connect to the Docker daemon"):
+        kind(PROJECT, ("web",)).look(machine)
+
+
+@pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), (0, "no JSON", "")])
+def test_a_daemon_that_vanishes_between_two_questions_has_not_stopped_anything(tmp_path: Path, answer: Any) -> None:
+    machine = Recorder(tmp_path, {"docker ps": "abc\n", "docker inspect": answer})
+    with pytest.raises(StepFailed, match="Docker does not answer"):
+        Down(PROJECT, ("web",)).look(machine)
+
+
+@pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), "half an ans"])
+def test_what_docker_cannot_tell_is_not_down(tmp_path: Path, answer: Any) -> None:
+    machine = Recorder(tmp_path, {"docker ps": answer})
+    assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+
+
+@pytest.mark.parametrize("state", ["running", "restarting", "paused", "removing"])
+def test_containers_are_down_when_none_is_left_in_any_other_state(tmp_path: Path, state: str) -> None:
+    probe = ContainersDown("islandflow-vps", ("web",))
+    down = "web\tx-web-1\texited\nweb\tx-web-2\tcreated\napi\tx-api-1\trunning\n"
+    assert probe.look(Recorder(tmp_path, {"docker ps": down})).ok
+    seen = probe.look(Recorder(tmp_path, {"docker ps": f"web\tx-web-2\t{state}\n{down}"}))
+    assert (seen.ok, seen.text) == (False, f"web is {state}")
+
+
+def inspected(**state: Any) -> str:
+    labels = {"com.docker.compose.service": "web"}
+    item = {"Config": {"Labels": labels}, "NetworkSettings": {}, "Name": "/x", "Id": "1", "State": state}
+    return json.dumps([item])
+
+
+def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    inspect = (1, inspected(Status="exited"), "Error response from daemon: No such container: def")
+    machine = Recorder(tmp_path, {"docker ps": "abc\ndef\n", "docker inspect": inspect})
+    assert Down(PROJECT, ("web",)).look(machine).settled
+
+
+# ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+ALLOW = Allow("172.18.0.0/16", 4000, "npm bridge to native api")
+RULE = "ufw allow from 172.18.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'"
+WORDS = ("allow", "proto", "tcp", "from", "172.18.0.0/16", "to", "any", "port", "4000")
+
+
+def filtering(tmp_path: Path, *rules: str) -> Recorder:
+    listed = "\n".join(["Added user rules (see 'ufw status' for running firewall):", *rules])
+    status = "Status: active\nDefault: deny (incoming), allow (outgoing), deny (routed)\n"
+    return Recorder(tmp_path, {"ufw status verbose": status, "ufw show added": listed})
+
+
+def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:
+    machine = filtering(tmp_path, "ufw allow 22/tcp")
+    look = ALLOW.look(machine)
+    assert not look.settled
+    machine.answers["ufw show added"] = RULE
+    ALLOW.do(machine, look.before)
+    ALLOW.restore(machine, look.before)
+    acts = [call for call in machine.calls if call[1] not in ("status", "show")]
+    assert acts == [("ufw", *WORDS, "comment", "npm bridge to native api"), ("ufw", "--force", "delete", *WORDS)]
+
+
+def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
+    assert RULE in ALLOW.look(filtering(tmp_path, RULE)).settled
+    off = Recorder(tmp_path, {"ufw status": "Status: inactive\n"})
+    assert "not active" in ALLOW.look(off).settled
+    assert "not installed" in ALLOW.settled(Facts())
+    with pytest.raises(StepFailed, match="problem running iptables"):
+        ALLOW.look(Recorder(tmp_path, {"ufw": (1, "", "ERROR: problem running iptables")}))
+
+
+def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(tmp_path: Path) -> None:
+    machine = filtering(tmp_path, "ufw deny 4000", RULE)
+    look = ALLOW.look(machine)
+    assert not look.settled
+    with pytest.raises(StepFailed, match="a rule above it"):
+        ALLOW.do(machine, look.before)
+    ALLOW.restore(machine, look.before)
+    assert machine.said("ufw", "--force") == [], "somebody else made it"
+
+
+# ── Commands and waiting ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_command_runs_as_it_was_given_and_has_no_way_back_of_its_own(tmp_path: Path) -> None:
+    action, machine = Run(("bun", "install"), "delta", "/home/delta", 5.0), Recorder(tmp_path, {"bun": "fine"})
+    assert not action.settled(Facts())
+    assert action.do(machine, {}) == {"said": "fine"}
+    assert (machine.calls, machine.users) == ([("bun", "install")], ["delta"])
+    with pytest.raises(StepFailed, match="its way back"):
+        action.restore(machine, {})
+    with pytest.raises(CommandFailed):
+        action.do(Recorder(tmp_path, {"bun": (1, "", "no")}), {})
+
+
+def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemctl show": "ActiveState=active\nSubState=running\n"})
+    action = Await(UnitsDown((A,)), 0.1)
+    with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited [\d.]+ s\)"):
+        action.do(machine, {})
+    machine.answers["systemctl show"] = "ActiveState=inactive\n"
+    assert action.do(machine, {})["seen"] == "all down"
+    assert action.restore(machine, {}) == {}
+
+
+def test_what_will_not_come_is_not_said_to_have_been_waited_for(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemd-analyze": "a.service: bad"})
+    with pytest.raises(StepFailed) as caught:
+        Await(UnitsValid(("/etc/systemd/system/a.service",)), 600.0).do(machine, {})
+    said = re.search(r"\(waited ([\d.]+) s\)", str(caught.value))
+    assert said and float(said[1]) < 300
+
+
+OURS, THEIRS = "/etc/systemd/system/a.service", "/etc/systemd/system/other.service"
+
+
+@pytest.mark.parametrize(
+    ("said", "against"),
+    [
+        ("", ""),
+        (f"{OURS}:3: Unknown key name 'ExceStart' in section 'Service', ignoring.", "ExceStart"),
+        ("a.service: Command /usr/sbin/gone is not executable: No such file or directory", "/usr/sbin/gone"),
+        (f"{OURS}.d/mine.conf:2: Assignment outside of section, ignoring.", "outside of section"),
+        ("Failed to prepare: something nameless", "nameless"),
+        (f"{THEIRS}:7: Unit uses KillMode=none.", ""),
+        (f"{THEIRS}.d/x.conf:1: Unknown key name 'Y'.\nother.socket: ListenStream= is below /var/run", ""),
+        ("other.service: wants a.service, which is odd", "which is odd"),
+    ],
+)
+def test_any_word_of_systemds_against_our_units_is_a_failure_whatever_its_exit_code(
+    tmp_path: Path, said: str, against: str
+) -> None:
+    for code in (0, 1):
+        seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
+        assert seen.ok is not bool(against) and against in seen.text
+        assert seen.final, "it will not change by waiting"
+
+
+def test_a_users_units_are_judged_by_that_users_manager(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path)
+    assert UnitsValid((OURS,), "delta").look(machine).ok
+    assert machine.calls == [("systemd-analyze", "--user", "--man=no", "verify", OURS)] and machine.users == ["delta"]
+
+
+def test_a_systemd_that_cannot_be_asked_accepts_nothing(tmp_path: Path) -> None:
+    class Mute(Recorder):
+        def run(self, argv: Any, **more: Any) -> Any:
+            raise CommandFailed("systemd-analyze could not be started")
+
+    assert not UnitsValid((OURS,)).look(Mute(tmp_path)).ok
+
+
+def test_systemds_own_verdict_on_a_good_and_a_bad_unit(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.service", tmp_path / "bad.service"
+    good.write_text("[Service]\nExecStart=/bin/true\n")
+    bad.write_text("[Service]\nExecStart=/bin/true\nExceStart=/bin/true\n")
+    machine = Machine(tmp_path)
+    assert UnitsValid((str(good),)).look(machine).ok
+    seen = UnitsValid((str(good), str(bad))).look(machine)
+    assert not seen.ok and "ExceStart" in seen.text

@@ -1,0 +1,170 @@
+"""The API's own name open or closed, by files: durably, as NPM itself would, and exactly back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fabfile.runner.edge import database, server
+from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
+from fabfile.runner.system.machine import Seen, StepFailed
+from tests.runner.edge.test_change import API, WEB, carry_out, exposed, facts_of, point, refusal
+from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge, stand_in
+from tests.runner.support.npm_shape import DOMAIN, HostShape
+
+
+@pytest.fixture
+def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
+    made = FakeEdge(tmp_path)
+    stand_in(made, monkeypatch)
+    made.serve(upstream=WEB)
+    made.serve(upstream=API)
+    return made
+
+
+def enabled(edge: FakeEdge) -> list[bool]:
+    return [row.enabled for row in database.live_rows(edge.ref.database)]
+
+
+def test_closing_disables_the_row_and_deletes_the_file_and_the_app_stays(edge: FakeEdge) -> None:
+    carry_out(edge, exposed(edge, CLOSED))
+    assert (enabled(edge), sorted(edge.files())) == ([True, False, True], ["1.conf", "3.conf"])
+    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert not any(API_DOMAIN in text for text in edge.loaded.values())
+
+
+def test_closing_twice_changes_nothing_more(edge: FakeEdge) -> None:
+    carry_out(edge, exposed(edge, CLOSED))
+    assert exposed(edge, CLOSED).look(edge).settled
+    assert exposed(edge, KEEP).look(edge).settled
+    assert not exposed(edge, OPEN).look(edge).settled
+
+
+def test_opening_brings_back_every_byte(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    rows, files = edge.rows(), edge.files()
+    carry_out(edge, exposed(edge, CLOSED))
+    carry_out(edge, exposed(edge, OPEN))
+    assert edge.files()["2.conf"][:2] == files["2.conf"][:2]
+    assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
+
+
+def test_a_closed_hosts_row_follows_and_opening_leads_where_it_says(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    carry_out(edge, exposed(edge, CLOSED))
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET forward_host = 'elsewhere' WHERE id = 2")
+    carry_out(edge, exposed(edge, KEEP))
+    assert (enabled(edge)[1], database.live_rows(edge.ref.database)[1].host) == (False, API.host)
+    assert "2.conf" not in edge.files()
+    carry_out(edge, exposed(edge, OPEN))
+    assert (edge.conf / "2.conf").read_text() == HostShape(API, "", (API_DOMAIN,)).render()
+
+
+@pytest.mark.parametrize("wanted", [CLOSED, OPEN])
+def test_either_is_taken_back_whole(edge: FakeEdge, wanted: str) -> None:
+    carry_out(edge, point(edge))
+    if wanted == OPEN:
+        carry_out(edge, exposed(edge, CLOSED))
+    rows, files, loaded = edge.rows(), edge.files(), dict(edge.loaded)
+    before = carry_out(edge, exposed(edge, wanted))
+    exposed(edge, wanted).restore(edge, before)
+    assert (edge.rows(), edge.files(), edge.loaded) == (rows, files, loaded)
+
+
+def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, files = edge.rows(), edge.files()
+    monkeypatch.setattr(server, "refused", lambda *args: Seen(False, "still answers 200"))
+    action = exposed(edge, CLOSED)
+    look = action.look(edge)
+    with pytest.raises(StepFailed, match="still answers 200"):
+        action.do(edge, look.before)
+    action.restore(edge, look.before)
+    assert (edge.rows(), edge.files()) == (rows, files)
+
+
+def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
+    carry_out(edge, exposed(edge, CLOSED))
+    before = carry_out(edge, exposed(edge, KEEP)) if not exposed(edge, KEEP).look(edge).settled else None
+    assert before is None
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET forward_host = 'old' WHERE id = 2")
+    before = carry_out(edge, exposed(edge, KEEP))
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET enabled = 1 WHERE id = 2")
+    (edge.conf / "2.conf").write_text(HostShape(API, "", (API_DOMAIN,)).render())
+    exposed(edge, KEEP).restore(edge, before)
+    assert enabled(edge)[1] and (edge.conf / "2.conf").exists()
+
+
+def test_one_that_was_closed_elsewhere_cannot_be_opened_by_files(edge: FakeEdge) -> None:
+    edge.close(2)
+    words = refusal(edge, exposed(edge, OPEN))
+    assert f"{API_DOMAIN}: it has no file, and no backup here has one: with `--way api`" in words
+
+
+def test_row_and_file_that_disagree_on_it_want_a_word(edge: FakeEdge) -> None:
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = 2")
+    words = refusal(edge, exposed(edge, KEEP))
+    assert "disabled in the database, and its file is still there: say with `npm.switch --raw-api open`" in words
+    carry_out(edge, exposed(edge, CLOSED))
+    assert "2.conf" not in edge.files()
+
+
+def test_the_app_itself_is_never_switched_while_it_is_disabled(edge: FakeEdge) -> None:
+    edge.close(1)
+    assert f"proxy host 1 ({DOMAIN}) is disabled: enable it" in refusal(edge, exposed(edge, KEEP))
+
+
+def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
+    edge.close(2)
+    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    assert (fact.closed, str(fact.upstream), fact.text, fact.drift) == (True, "api:4000", "", ())
+
+
+# ── As the app's own script closes and opens it ─────────────────────────────────────────────────────────────────────
+
+
+def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
+    edge.seal(2)
+    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    assert fact.closed and fact.row.sealed and fact.drift == ()
+    sealed = edge.rows()[1]
+    carry_out(edge, exposed(edge, KEEP))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert exposed(edge, CLOSED).look(edge).settled
+    assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
+
+
+def test_it_is_opened_to_the_right_place_with_websockets_from_what_was_kept(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    rows, files = edge.rows(), edge.files()
+    edge.seal(2)
+    sealed, loaded = edge.rows(), dict(edge.loaded)
+    before = carry_out(edge, exposed(edge, OPEN))
+    assert edge.leads(API_DOMAIN) == (str(API), "")
+    assert edge.files()["2.conf"][0] == files["2.conf"][0]
+    assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
+    exposed(edge, OPEN).restore(edge, before)
+    assert (edge.rows(), edge.loaded) == (sealed, loaded)
+
+
+def test_one_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    files = edge.files()
+    edge.seal(2)
+    edge.unseal(2, API)
+    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    assert not fact.closed and "its file is missing" in fact.drift[0]
+    carry_out(edge, exposed(edge, KEEP))
+    assert edge.files()["2.conf"][0] == files["2.conf"][0]
+
+
+def test_whether_websockets_pass_stays_somebody_elses_where_we_do_not_change_it(edge: FakeEdge) -> None:
+    before = carry_out(edge, point(edge))
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET allow_websocket_upgrade = 0 WHERE id = 1")
+    point(edge).restore(edge, before)
+    assert database.live_rows(edge.ref.database)[0].websocket is False

@@ -1,0 +1,64 @@
+"""Units and scripts are checked by the real systemd-analyze and the real bash; nothing of them stays or runs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from fabfile.runner.facts.scripts import script_errors, unit_errors
+from fabfile.runner.system.machine import Machine
+from fabfile.runner.wire.app import UnitFile
+from tests.runner.support.recorder import Recorder
+
+GOOD = "[Service]\nExecStart=/bin/true\n"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return Machine(tmp_path)
+
+
+def test_a_good_unit_is_met_with_silence_and_leaves_nothing(machine: Machine, tmp_path: Path) -> None:
+    assert unit_errors(machine, [UnitFile("x-good.service", GOOD)]) == {"": ""}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "Surprise=1\n", "x-bad.service:3: Unknown key"),
+        ("[Service]\nExecStart=/no/such/program\n", "/no/such/program"),
+        ("[Service]\nType=oneshot\n", "x-bad.service"),
+        (GOOD + "[Unit]\nRequires=no-such-unit-anywhere.service\n", "no-such-unit-anywhere.service"),
+    ],
+)
+def test_whatever_is_said_of_a_unit_is_told(machine: Machine, text: str, said: str) -> None:
+    """On some of these `verify` exits with 0."""
+    found = unit_errors(machine, [UnitFile("x-good.service", GOOD), UnitFile("x-bad.service", text)])
+    assert said in found[""] and "islandflow-units-" not in found[""]
+
+
+def test_each_manager_is_asked_about_its_own_units(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemd-analyze --user": (0, "", "/x.service:1: warned of")})
+    found = unit_errors(machine, [UnitFile("a.service", GOOD), UnitFile("b.service", GOOD, "delta")])
+    assert found == {"": "", "delta": "/x.service:1: warned of"}
+    assert machine.users == [None, "delta"]
+    assert [Path(call[-1]).name for call in machine.calls] == ["a.service", "b.service"]
+
+
+def test_a_check_that_fails_without_a_word_is_told_by_its_code(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemd-analyze": (1, "", "")})
+    assert unit_errors(machine, [UnitFile("a.service", GOOD)]) == {"": "systemd-analyze ended with 1"}
+
+
+def test_scripts_are_read_and_not_run(machine: Machine, tmp_path: Path) -> None:
+    good, broken, mark = tmp_path / "good.sh", tmp_path / "broken.sh", tmp_path / "mark"
+    good.write_text(f"touch {mark}\n")
+    broken.write_text("if true; then\n")
+    missing = str(tmp_path / "missing.sh")
+    found = script_errors(machine, [str(good), str(broken), missing], "")
+    assert found[str(good)] == "" and not mark.exists()
+    assert "syntax error" in found[str(broken)] and "No such file" in found[missing]

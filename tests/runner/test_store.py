@@ -1,0 +1,113 @@
+"""What the runner keeps on the VPS, and what it makes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.runner import store
+
+PLAN = "20260101T000000-cutover-abcd"
+
+
+def write(root: Path, plan: str, *events: Any) -> Path:
+    """A plan's folder with a journal of these events; text is written as it is."""
+    folder = store.plan_folder(root, plan)
+    folder.mkdir(parents=True)
+    lines = [event if isinstance(event, str) else json.dumps(event) + "\n" for event in events]
+    (folder / "journal.jsonl").write_text("".join(lines))
+    return folder
+
+
+def start(**evidence: Any) -> dict[str, Any]:
+    return {"event": "start", "step": None, "time": "t0", "ms": 0, "evidence": {"name": "cutover", **evidence}}
+
+
+def finished(outcome: str, **evidence: Any) -> dict[str, Any]:
+    return {"event": "finished", "step": None, "time": "t1", "ms": 900, "evidence": {"outcome": outcome, **evidence}}
+
+
+def test_everything_is_for_roots_eyes_only_but_the_way_to_the_owner_file(tmp_path: Path) -> None:
+    root = tmp_path / "islandflow" / "ops"
+    store.prepare(root)
+    store.prepare(root)
+    assert {path.name: path.stat().st_mode & 0o777 for path in (root, root / "files", root / "plans")} == {
+        "ops": 0o700,
+        "files": 0o700,
+        "plans": 0o700,
+    }
+    assert root.parent.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", ".hidden"])
+def test_a_name_that_leads_elsewhere_is_no_plan(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a plan's identifier"):
+        store.plan_folder(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("events", "outcome", "unfinished", "interrupted"),
+    [
+        ([], "", False, False),
+        ([start()], "", True, True),
+        ([start(), finished("done")], "done", False, False),
+        ([start(), finished("nothing")], "nothing", False, False),
+        ([start(), finished("reverted")], "reverted", False, False),
+        ([start(), finished("locked")], "locked", False, False),
+        ([start(), finished("stuck")], "stuck", True, False),
+        ([start(), finished("stuck"), start(resumed=True)], "stuck", True, False),
+        ([start(), finished("stuck"), start(resumed=True), finished("reverted")], "reverted", False, False),
+        ([start(), '{"event": "finished", "evidence": {"outc'], "", True, True),
+    ],
+)
+def test_how_a_plan_ended_and_who_still_needs_hands(
+    tmp_path: Path, events: list[Any], outcome: str, unfinished: bool, interrupted: bool
+) -> None:
+    folder = write(tmp_path, PLAN, *events)
+    assert store.outcome(store.read_journal(folder)) == outcome
+    assert (store.stored(tmp_path)["unfinished"] == [PLAN]) == unfinished
+    assert (store.interrupted(tmp_path) == [PLAN]) == interrupted
+
+
+def test_a_host_on_which_nothing_ever_ran(tmp_path: Path) -> None:
+    root = tmp_path / "none"
+    assert store.stored(root) == {"files": [], "runners": [], "lock": None, "unfinished": []}
+    assert store.history(root) == []
+    assert store.interrupted(root) == []
+    assert store.read_journal(root) == []
+    assert not root.exists(), "looking leaves nothing"
+
+
+def test_past_plans_in_their_order(tmp_path: Path) -> None:
+    felt = {"app": {"outage_ms": 12}}
+    write(tmp_path, "2-rollback-a", start(name="rollback", who="bob"), finished("reverted"))
+    write(tmp_path, "1-cutover-b", start(who="ann"), finished("done", felt=felt))
+    write(tmp_path, "3-cutover-c")
+    first, second = store.history(tmp_path)
+    assert (first["id"], first["who"], first["outcome"], first["felt"], first["ms"]) == (
+        "1-cutover-b",
+        "ann",
+        "done",
+        felt,
+        900,
+    )
+    assert (second["plan"], second["who"], second["outcome"]) == ("rollback", "bob", "reverted")
+
+
+def test_only_whole_lines_are_events_however_they_come(tmp_path: Path) -> None:
+    folder = write(tmp_path, PLAN)
+    raw = b"".join(json.dumps({"n": n, "text": "\u00e4\u2028"}, ensure_ascii=False).encode() + b"\n" for n in range(9))
+    reader, told = store.Reader(folder), []
+    with (folder / "journal.jsonl").open("ab", buffering=0) as file:
+        for at in range(0, len(raw), 7):
+            file.write(raw[at : at + 7])
+            told += reader.more()
+    assert [event["n"] for event in told] == list(range(9))
+
+
+def test_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
+    folder = write(tmp_path, PLAN, start(), "\n", '{"cut": \n', "\0\0\n", finished("done"))
+    assert [event["event"] for event in store.read_journal(folder)] == ["start", "finished"]

@@ -1,0 +1,114 @@
+"""A strict stand-in for a VPS: it answers what the test says it would, and anything else is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from fabfile.commands import session
+from fabfile.errors import Unreachable
+from fabfile.plans.plan import Plan
+from fabfile.runner.wire.adoption import Adoption, AdoptionWanted
+from fabfile.runner.wire.app import JetStream, StreamsRef
+from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.soak import Soak
+
+GOOD_HOST = {"name": "vps"}
+
+
+class FakeHost:
+    """Facts for surveys, events for plans; every call is noted in `calls`."""
+
+    def __init__(self, facts: Facts | None = None) -> None:
+        self.facts = facts or Facts(host=GOOD_HOST)
+        self.adoption = Adoption()
+        self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
+        self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
+        self.looks: list[JetStream] = []
+        self.past: list[dict[str, Any]] = []
+        self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
+        self.deaf = False  # it can't be told a word
+        self.hears_at = 0  # … until it was told so many times
+        self.soak: list[dict[str, Any]] = []  # the lines of the newest one
+        self.soaker: dict[str, Any] = {}  # who runs one
+        self.calls: list[tuple[Any, ...]] = []
+        self.shipped: list[Plan] = []
+        self.secrets: dict[str, str] = {}  # what came beside the last one
+        self.logins: list[dict[str, str]] = []  # what NPM's API answers, one after the other
+
+    def survey(self, wanted: Wanted) -> Facts:
+        if self.later and ("survey",) in self.calls:
+            self.facts = self.later.pop(0)
+        self.calls.append(("survey",))
+        return self.facts
+
+    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+        self.calls.append(("adopt", wanted))
+        return self.adoption
+
+    def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
+        self.calls.append(("positions", seconds))
+        for number, look in enumerate(self.looks):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield float(number), look
+
+    def log_in(self, login: EdgeLogin) -> dict[str, str]:
+        self.calls.append(("log_in", login))
+        return self.logins.pop(0)
+
+    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        assert facts is self.facts, "a plan goes with the survey that it was made from"
+        self.shipped.append(plan)
+        self.secrets = dict(secrets)
+        return self._told("ship", plan.id)
+
+    def follow(self, plan_id: str, told: int = 0) -> Iterator[dict[str, Any]]:
+        return self._told("follow", plan_id)
+
+    def resume(self, plan_id: str) -> Iterator[dict[str, Any]]:
+        return self._told("resume", plan_id)
+
+    def history(self, plan_id: str | None = None) -> list[dict[str, Any]]:
+        self.calls.append(("history", plan_id))
+        return self.past
+
+    def say(self, plan_id: str, word: str) -> None:
+        self.calls.append(("say", word))
+        if self.deaf or [call[0] for call in self.calls].count("say") < self.hears_at:
+            raise Unreachable.timed_out("vps.example", 22, 10)
+
+    def soak_start(self, soak: Soak) -> Iterator[dict[str, Any]]:
+        self.calls.append(("soak_start", soak))
+        lines = [{"event": "held", "holder": self.soaker}] if self.soaker else self.soak
+        for number, line in enumerate(lines):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield line
+
+    def soak_stop(self) -> list[dict[str, Any]]:
+        self.calls.append(("soak_stop",))
+        return self.soak if self.soaker else []
+
+    def soak_show(self) -> list[dict[str, Any]]:
+        self.calls.append(("soak_show",))
+        return [{"event": "running", "holder": self.soaker}, *self.soak]
+
+    def _told(self, verb: str, plan_id: str) -> Iterator[dict[str, Any]]:
+        self.calls.append((verb,) if verb == "ship" else (verb, plan_id))
+        for number, event in enumerate(self.events[verb]):
+            if number == self.interrupted_at:
+                self.interrupted_at = None
+                raise KeyboardInterrupt
+            yield event
+
+    @property
+    def verbs(self) -> list[str]:
+        """The calls without their arguments, surveys left out: those change nothing."""
+        return [call[0] for call in self.calls if call[0] != "survey"]
+
+    def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Be the host that every task works on."""
+        monkeypatch.setattr(session, "opened", lambda context, site, name: self)

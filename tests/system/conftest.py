@@ -1,0 +1,157 @@
+"""One lab for the whole session of a worker, put back to the Docker baseline for each test that changes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fabfile.inventory import Site, load
+from fabfile.lab.demo import Quiet, public
+from fabfile.lab.lab import Lab
+from fabfile.runner.availability import Watcher
+
+# Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
+SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
+
+PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("lab")
+            item.add_marker(pytest.mark.xdist_group("second lab" if item.path.stem in SECOND_LAB else "first lab"))
+
+
+@dataclass(frozen=True)
+class Vps:
+    """A lab as an operator and as the public see it."""
+
+    lab: Lab
+
+    @property
+    def site(self) -> Site:
+        """The lab's own inventory."""
+        return load(self.lab.inventory, {})
+
+    def tool(self, *words: str, door: str = "islandflow", **env: str) -> subprocess.CompletedProcess[str]:
+        """Run the tool from this machine, by any of its doors; never raises for its exit code."""
+        command = [str(Path(sys.executable).with_name(door)), *words]
+        variables = self.environment(**env)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=variables, timeout=900, stdin=subprocess.DEVNULL
+        )
+
+    def environment(self, **env: str) -> dict[str, str]:
+        """What the tool finds in its environment on the operator's machine."""
+        own = {"ISLANDFLOW_INVENTORY": str(self.lab.inventory), "ISLANDFLOW_RECORDS": str(self.records)}
+        return {**os.environ, **own, "COLUMNS": "200", **env}
+
+    @property
+    def records(self) -> Path:
+        """Where the tool keeps its records of plans on this lab."""
+        return self.lab.folder / "records"
+
+    def good(self, *words: str, **env: str) -> str:
+        """Run the tool and have it succeed; its output."""
+        done = self.tool(*words, **env)
+        assert done.returncode == 0, f"{' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def get(self, name: str, path: str) -> tuple[int, dict[str, str], str]:
+        """Status, headers and body of a request as the public sends it."""
+        done = subprocess.run(
+            [
+                *("curl", "-si", "--http1.1", "--max-time", "30", "--cacert", str(self.lab.ca)),
+                *("--connect-to", f"::127.0.0.1:{self.lab.ports['https']}", f"https://{name}{path}"),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        head, _, body = done.stdout.partition("\n\n")  # text mode has made them plain
+        lines = head.splitlines() or ["HTTP/1.1 000"]
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
+        return int(lines[0].split()[1]), headers, body
+
+    def served_by(self) -> tuple[str, str, str]:
+        """Which runtime serves the page, the API's own name and an API route of the app's name."""
+        asked = [("flow.deltaisland.io", "/"), ("api.flow.deltaisland.io", "/health")]
+        asked.append(("flow.deltaisland.io", "/prints/"))
+        answers = [self.get(name, path) for name, path in asked]
+        page, api, route = (h.get("x-islandflow-runtime", f"status {code}") for code, h, _ in answers)
+        return page, api, route
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows in ClickHouse by table, as the API tells them once it has some of each."""
+        deadline = time.monotonic() + 120
+        while True:
+            status, _, body = self.get("api.flow.deltaisland.io", "/history/counts")
+            found: dict[str, dict[str, int]] = json.loads(body) if status == 200 else {}
+            if found and all(table["rows"] for table in found.values()):
+                return found
+            assert time.monotonic() < deadline, f"no rows yet: {status} {body}"
+            time.sleep(0.2)
+
+    def status(self) -> dict[str, Any]:
+        """Owner, edge, and the health of every workload as "runtime/name" → bool."""
+        lines = [json.loads(line) for line in self.good("status", "--json").splitlines()]
+        health = {f"{line['runtime']}/{line['name']}": line["ok"] for line in lines if line["kind"] == "health"}
+        (line,) = [line for line in lines if line["kind"] == "status"]
+        return {"owner": line["owner"], "edge": line["edge"], "health": health}
+
+    @contextmanager
+    def nobody_turned_away(self) -> Iterator[None]:
+        """The public asks all the while, from outside, and every request is answered."""
+        watcher = Watcher(public(self.site), Quiet())
+        with watcher:
+            yield
+        for name, felt in watcher.felt().items():
+            assert felt["requests"] > 5, (name, felt)  # it rests for longer where answers take longer
+            assert felt["failures"] == 0, (name, felt)
+
+    def no_lot_left(self) -> None:
+        """No parking lot is open, and no unit of one listens."""
+        assert self.lab.run("ls /run/islandflow | grep park", check=False).stdout == ""
+        assert "islandflow-park" not in self.lab.run("systemctl list-units --all --type=socket").stdout
+
+    def edge_files(self) -> dict[str, str]:
+        """The edge's generated files and rows, each host's for itself: name → contents."""
+        root = "/home/delta/nginx-proxy-manager/data"
+        files = {str(n): self.lab.run(["cat", f"{root}/nginx/proxy_host/{n}.conf"]).stdout for n in (1, 2, 3)}
+        rows = self.lab.run(["sqlite3", f"{root}/database.sqlite", "select * from proxy_host where id = 3"]).stdout
+        return {**files, "row 3": rows}
+
+
+@pytest.fixture(scope="session")
+def session_lab() -> Iterator[Lab]:
+    """A lab of this session's own. Without root or packages it fails, naming what is missing."""
+    lab = Lab(f"test-{os.getpid()}")
+    lab.up()
+    yield lab
+    lab.down()
+
+
+@pytest.fixture
+def vps(session_lab: Lab) -> Vps:
+    """The session's lab, at the Docker baseline."""
+    session_lab.reset()
+    return Vps(session_lab)
+
+
+def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Wait for something; returns it."""
+    ends = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < ends, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)
+    return found
