@@ -147,13 +147,22 @@ class Guest:
         for name in ("supervisor.json", "cgroup"):
             (self.state / name).unlink(missing_ok=True)
 
-    def starve(self, cpus: float) -> None:
-        """Give the whole VPS so many of this machine's processors, from now on. Raises LabError where that can't be."""
-        for group in self._cgroups:
-            for name, text in (("cpu.max", "{quota} {period}"), ("cpu.cfs_quota_us", "{quota}")):
-                if (group / name).exists():
-                    (group / name).write_text(text.format(quota=round(cpus * PERIOD), period=PERIOD))
-                    return
+    def starve(self, cpus: float | None) -> None:
+        """Give the whole VPS so many of this machine's processors from now on, all of them if None.
+
+        Raises LabError where that can't be: without control groups, or where this process itself is given fewer.
+        """
+        quotas = {"cpu.max": ("max", f"{{}} {PERIOD}"), "cpu.cfs_quota_us": ("-1", "{}")}
+        limits = [(group / name, *texts) for group in self._cgroups for name, texts in quotas.items()]
+        for file, unlimited, limited in limits:
+            if file.exists():
+                try:
+                    file.write_text(unlimited if cpus is None else limited.format(round(cpus * PERIOD)))
+                except OSError as error:  # version 1 gives a child no more than its parent has
+                    raise LabError(
+                        f"this machine does not give a lab {cpus:g} CPUs ({error}): ask for fewer"
+                    ) from error
+                return
         raise LabError("this machine's control groups can't limit a lab's processors: leave --cpus out")
 
     @property

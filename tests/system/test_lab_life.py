@@ -14,6 +14,7 @@ import pytest
 from fabfile.errors import UsageError
 from fabfile.lab.baseline import CHECKOUT
 from fabfile.lab.choices import Choices
+from fabfile.lab.host import LabError
 from fabfile.lab.lab import Lab, labs
 from tests.system.conftest import Vps
 
@@ -92,9 +93,12 @@ def test_a_starved_lab_gets_no_more_than_its_share(vps: Vps) -> None:
         used = vps.lab.run(["systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", f"{loops}; times"]).stdout
         seconds = time.monotonic() - before
     finally:
-        vps.lab.guest.starve(os.cpu_count() or 1)
+        vps.lab.guest.starve(None)
     minutes, rest = used.split()[2].rstrip("s").split("m")
     assert 0 < float(minutes) * 60 + float(rest) <= 0.2 * seconds + 0.5
+    with pytest.raises(LabError, match="ask for fewer"):
+        vps.lab.guest.starve(1e12)
+    vps.lab.guest.starve(None)
 
 
 def test_a_lab_whose_supervisor_was_killed_is_down_and_comes_up_again(vps: Vps) -> None:

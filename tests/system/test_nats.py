@@ -30,9 +30,9 @@ accounts {
 LOOK = """
 import json, socket, sys, threading, time
 sys.path.insert(0, "/tmp/nats-scratch/runner.pyz")
-from runner.appfacts import Environment, NatsRef
-from runner.jetstream import durables_of, read_streams
-from runner.nats import Client, Login
+from runner.wire.app import Environment, NatsRef
+from runner.facts.nats.jetstream import durables_of, read_streams
+from runner.facts.nats.client import Client, Login
 
 LOCAL, PORT = "127.0.0.1", 14222
 APP = Login("app", "p@ss w:rd")
