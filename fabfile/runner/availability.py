@@ -15,7 +15,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Deque, Dict, List, Optional, Protocol, Tuple, Type
+from typing import Any, Protocol
 
 from .facts.servers import body_of
 from .system.machine import Served, StepFailed
@@ -25,11 +25,11 @@ from .wire.plan import Watch
 class Sink(Protocol):
     """Where outages are told: the journal."""
 
-    def write(self, event: str, step: Optional[str] = None, /, **evidence: Any) -> None:
+    def write(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
         """Take one event. Raises StepFailed."""
 
 
-Answer = Tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
+Answer = tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
 
 EVERY = 0.05  # seconds from an answer to the next request, at the least
 SHARE = 4  # it rests so many times as long as the answer took …
@@ -55,28 +55,28 @@ _ANY_CERTIFICATE = _any_certificate()
 class Watcher:
     """Requests every watched address until it is left; each outage is journaled as it ends."""
 
-    def __init__(self, watches: Tuple[Watch, ...], journal: Sink, every: float = EVERY) -> None:
+    def __init__(self, watches: tuple[Watch, ...], journal: Sink, every: float = EVERY) -> None:
         self._every = every  # seconds from an answer to the next request to that address, at the least
         self._tallies = [_Tally(watch, journal) for watch in watches]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop, args=(tally,)) for tally in self._tallies]
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> Watcher:
         for thread in self._threads:
             thread.start()
         return self
 
     def __exit__(
         self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()
 
-    def felt(self) -> Dict[str, Any]:
+    def felt(self) -> dict[str, Any]:
         """Per watched address: requests, failures, longest wait (ms), outage (ms), and the first three over time.
 
         `over_time` has a triple for each SLICE since the watch began, by when the requests were sent. Where none was
@@ -95,9 +95,9 @@ class Watcher:
             sum(1 for some in found if not some),
         )
 
-    def _loop(self, tally: "_Tally") -> None:
+    def _loop(self, tally: _Tally) -> None:
         pool = ThreadPoolExecutor(max_workers=AT_ONCE)
-        asked: Deque[Tuple[float, Future[Answer]]] = collections.deque()  # in the order in which they are counted
+        asked: collections.deque[tuple[float, Future[Answer]]] = collections.deque()  # in the order they count
         while not self._stop.is_set():
             under_way = [started for started, answer in asked if not answer.done()]
             now, due = time.monotonic(), tally.rested(self._every)
@@ -144,12 +144,12 @@ class _Tally:
         self._failures = 0
         self._longest = 0.0
         self._began = time.monotonic()
-        self._slices: List[Tuple[int, int, int]] = []  # requests, failures, longest wait (ms)
-        self._outages: List[float] = []
-        self._since: Optional[float] = None
-        self._errors: Dict[str, int] = {}
-        self._waits: List[Tuple[float, float]] = []  # those that outlasted their slice: sent, answered
-        self._lately: Deque[Tuple[float, Answer]] = collections.deque(maxlen=_LATELY)  # when they came, in that order
+        self._slices: list[tuple[int, int, int]] = []  # requests, failures, longest wait (ms)
+        self._outages: list[float] = []
+        self._since: float | None = None
+        self._errors: dict[str, int] = {}
+        self._waits: list[tuple[float, float]] = []  # those that outlasted their slice: sent, answered
+        self._lately: collections.deque[tuple[float, Answer]] = collections.deque(maxlen=_LATELY)  # as they came
         self._mutex = threading.Lock()  # of `_lately`
 
     def ask(self) -> Answer:
@@ -169,7 +169,7 @@ class _Tally:
             at, (_, seconds) = self._lately[-1]
         return at + max(every, min(SHARE * seconds, RESTED))
 
-    def since(self, moment: float) -> List[Answer]:
+    def since(self, moment: float) -> list[Answer]:
         """The answers that came since then (monotonic)."""
         with self._mutex:
             return [answer for at, answer in self._lately if at >= moment]
@@ -191,7 +191,7 @@ class _Tally:
         if self._since is not None:
             self._end(time.monotonic(), over=False)
 
-    def summary(self) -> Dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         return {
             "requests": self._requests,
             "failures": self._failures,
@@ -212,7 +212,7 @@ class _Tally:
         if ms > SLICE * 1000:
             self._waits.append((started - self._began, started - self._began + ms / 1000))
 
-    def _over_time(self) -> List[Tuple[int, int, int]]:
+    def _over_time(self) -> list[tuple[int, int, int]]:
         """The slices; those in which nobody was asked, since somebody waited, with what was left of that wait."""
         slices = list(self._slices)
         for sent, answered in self._waits:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable
 
 from .actions.base import Probe
 from .availability import Watcher
@@ -21,7 +22,7 @@ from .wire.plan import NoUndo, Plan, Step, Undo
 SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
 AGAIN = 0.5  # seconds until a way back that failed is tried again
 
-Taken = Tuple[Step, Dict[str, Any]]  # a step that was begun, and what its action found before
+Taken = tuple[Step, dict[str, Any]]  # a step that was begun, and what its action found before
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Engine:
     journal: Journal
     word: Callable[[], str]
     held: float = 0.0  # seconds that requests had to wait in the parking lot
-    quoted: Dict[str, List[str]] = field(default_factory=dict)  # last log lines that were told already
+    quoted: dict[str, list[str]] = field(default_factory=dict)  # last log lines that were told already
     began: float = field(default_factory=time.time)  # epoch, seconds: what was logged before tells nothing
 
     def execute(self) -> str:
@@ -43,10 +44,10 @@ class Engine:
         """
         self.journal.set_aside()
         self.journal.write("start", None, **self._heading())
-        taken: List[Taken] = []
+        taken: list[Taken] = []
         with Watcher(self.plan.watch, self.journal) as watcher:
             self.machine.served_since = watcher.served_since
-            ending: Dict[str, Any] = {}
+            ending: dict[str, Any] = {}
             try:
                 self._forward(taken)
                 if taken and self.plan.confirm_within:
@@ -56,7 +57,7 @@ class Engine:
                 outcome, ending = self._back(taken, str(failure))
         return self._finish(outcome, felt=watcher.felt(), held_ms=round(self.held * 1000), **ending)
 
-    def resume(self, events: List[Dict[str, Any]]) -> str:
+    def resume(self, events: list[dict[str, Any]]) -> str:
         """Take back what an interrupted plan had begun, as its journal tells."""
         self.journal.release()
         clear_all(self.machine.backups)
@@ -64,20 +65,20 @@ class Engine:
         outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
         return self._finish(outcome, **ending)
 
-    def _heading(self) -> Dict[str, Any]:
+    def _heading(self) -> dict[str, Any]:
         """What the record of a plan begins with."""
         plan = self.plan
         about = {"versions": plan.versions, "warnings": list(plan.warnings), "host": platform.node()}
         return {"name": plan.name, "who": plan.who, "settings": plan.settings, **about}
 
-    def _forward(self, taken: List[Taken]) -> None:
+    def _forward(self, taken: list[Taken]) -> None:
         for step in self.plan.steps:
             if self.word() == "revert":
                 raise StepFailed("the operator asked to revert")
             with self._told("failed", step):
                 self._take(step, taken)
 
-    def _take(self, step: Step, taken: List[Taken]) -> None:
+    def _take(self, step: Step, taken: list[Taken]) -> None:
         look = step.action.look(self.machine)
         if look.settled:
             self._verify(step.verify, step.deadline)
@@ -100,9 +101,9 @@ class Engine:
             self.held += self.plan.hold_limit - (self.machine.ends - time.monotonic())
             self.machine.ends = None
 
-    def _verify(self, probes: Tuple[Probe, ...], deadline: float) -> List[str]:
+    def _verify(self, probes: tuple[Probe, ...], deadline: float) -> list[str]:
         ends = time.monotonic() + deadline
-        seen: List[str] = []
+        seen: list[str] = []
         for probe in probes:
             seen.append(probe.until(self.machine, ends - time.monotonic()).text)
         return seen
@@ -120,7 +121,7 @@ class Engine:
             time.sleep(POLL)
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
-    def _back(self, taken: List[Taken], why: str) -> Tuple[str, Dict[str, Any]]:
+    def _back(self, taken: list[Taken], why: str) -> tuple[str, dict[str, Any]]:
         self._let_go()
         self.journal.release()
         for step, before in reversed(taken):
@@ -130,7 +131,7 @@ class Engine:
                 return "stuck", {"why": why, "stuck_at": step.name, "error": str(failure)}
         return "reverted", {"why": why}
 
-    def _undo(self, step: Step, before: Dict[str, Any]) -> None:
+    def _undo(self, step: Step, before: dict[str, Any]) -> None:
         if isinstance(step.undo, NoUndo):
             self.journal.note("undone", step.name, why=step.undo.why)
             return
@@ -158,7 +159,7 @@ class Engine:
             self.journal.note(event, step.name, **told.evidence)
             raise told from error
 
-    def _quote(self, failure: StepFailed, step: Step, probes: Tuple[Probe, ...]) -> None:
+    def _quote(self, failure: StepFailed, step: Step, probes: tuple[Probe, ...]) -> None:
         """Let a failure have the last log lines of what failed, and of nothing else."""
         self._let_go()  # it is certain: the way back begins, and must not be hurried
         asked = {f"{w.runtime}/{w.name}": w for probe in probes for w in probe.about()}
@@ -172,13 +173,13 @@ class Engine:
             failure.evidence.update(error=str(failure), logs=lines)
         self.quoted.update(lines)
 
-    def _put_back_at_last(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
+    def _put_back_at_last(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
         """Put back, again and again where that fails, until the undo's deadline.
 
         What made the plan fail may pass by itself: a daemon that restarts, an nginx that is just coming up.
         """
         ends = time.monotonic() + undo.deadline
-        failures: List[str] = []
+        failures: list[str] = []
         while True:
             try:
                 evidence = self._put_back(step, undo, before)
@@ -190,7 +191,7 @@ class Engine:
             else:
                 return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence
 
-    def _put_back(self, step: Step, undo: Undo, before: Dict[str, Any]) -> Evidence:
+    def _put_back(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
         if undo.action is None:
             return step.action.restore(self.machine, before)
         look = undo.action.look(self.machine)
@@ -204,7 +205,7 @@ class Engine:
         self.journal.write("finished", None, outcome=outcome, health=health, **evidence)
         return outcome
 
-    def _account(self, outcome: str) -> Dict[str, str]:
+    def _account(self, outcome: str) -> dict[str, str]:
         """What is up and what is down in the end; a look that fails says so instead.
 
         What was taken back after a reboot may still be coming up: then a look at once would tell of an outage.
@@ -217,13 +218,13 @@ class Engine:
         return {key: verdict.text for key, verdict in verdicts.items()}
 
 
-def _back_verified(step: Step) -> Tuple[Probe, ...]:
+def _back_verified(step: Step) -> tuple[Probe, ...]:
     return step.undo.verify if isinstance(step.undo, Undo) else ()
 
 
-def begun(plan: Plan, events: List[Dict[str, Any]]) -> List[Taken]:
+def begun(plan: Plan, events: list[dict[str, Any]]) -> list[Taken]:
     """The steps that a journal shows as begun and not undone, in order, with what they found before."""
-    before: Dict[str, Dict[str, Any]] = {}
+    before: dict[str, dict[str, Any]] = {}
     for event in events:
         if event["step"] is None:
             continue

@@ -9,9 +9,10 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Callable, Dict, List, Optional, Sequence
+from typing import IO, Any, Callable
 
 from . import parking, plan_secrets, recovery, store
 from .actions import backup, command, compose, data, edge, edge_point, files, firewall, probes, release, units  # noqa: F401  plans name their types  # noqa: F401  likewise
@@ -28,28 +29,28 @@ from .system.machine import POLL, Machine, StepFailed
 from .wire.codec import decode, encode
 from .wire.plan import Plan
 
-Events = List[Dict[str, Any]]
+Events = list[dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
 
 _STARTING = 30.0  # seconds until a runner that was just started is given up
 _QUIET = 5.0  # seconds after which one that held the lock no more is
 
 
-def survey(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def survey(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Facts about the VPS, as the request on standard input wants them; changes nothing."""
     wanted = decode(json.loads(stdin.readline()))
     tell({"facts": encode(gather(Machine(root), wanted))})
     return 0
 
 
-def adopt(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def adopt(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """What is on the VPS that an inventory would say, as the request on standard input wants it; changes nothing."""
     wanted = decode(json.loads(stdin.readline()))
     tell({"adoption": encode(adoption(Machine(root), wanted))})
     return 0
 
 
-def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
     ref = decode(json.loads(stdin.readline()))
     for at, look in looks(Machine(root), ref, float(words[0])):
@@ -57,13 +58,13 @@ def positions(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-def log_in(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def log_in(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
     tell(login.answer(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
 
-def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def ship(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Take a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
     header = json.loads(stdin.readline())
     store.prepare(root)
@@ -86,7 +87,7 @@ def ship(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return code
 
 
-def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def execute(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Carry out a shipped plan in this process, holding the lock."""
     secrets = plan_secrets.take(words[0])
 
@@ -98,7 +99,7 @@ def execute(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return _with_engine(root, words[0], act, secrets)
 
 
-def resume(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def resume(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Take back an interrupted plan, detached, and follow it. Says so when there is nothing to take back."""
     events = store.read_journal(store.known_plan(root, words[0]))
     _to_take_back(words[0], events)
@@ -110,7 +111,7 @@ def resume(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return _follow(root, words[0], len(events), resumed=True)
 
 
-def revert(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def revert(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Take back an interrupted plan in this process, holding the lock."""
 
     def act(engine: Engine, events: Events) -> None:
@@ -120,7 +121,7 @@ def revert(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return _with_engine(root, words[0], act)
 
 
-def recover(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """After a boot or a crash: take back every plan whose runner was cut off, and carry on with a soak."""
     recovery.await_boot(Machine(root))
     for plan in store.interrupted(root):
@@ -129,19 +130,19 @@ def recover(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-def follow(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Print a plan's events from number words[1] on, as they come, until it is finished."""
     store.known_plan(root, words[0])
     return _follow(root, words[0], int(words[1]) if len(words) > 1 else 0)
 
 
-def say(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def say(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Pass on the operator's word on a plan: confirm or revert."""
     store.say(root, words[0], words[1])
     return 0
 
 
-def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def history(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Every plan in one line each, or with an identifier every event of that one."""
     told = store.read_journal(store.known_plan(root, words[0])) if words else store.history(root)
     for line in told:
@@ -149,7 +150,7 @@ def history(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def park(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Be the process behind a parking lot, until that is closed."""
     parking.serve(Path(words[0]))
     return 0
@@ -157,10 +158,10 @@ def park(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
 
 _SOAK = (verbs.soak_start, verbs.soak_run, verbs.soak_follow, verbs.soak_stop, verbs.soak_show)
 _VERBS = (survey, adopt, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
-VERBS: Dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
+VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 
-def main(argv: Sequence[str], stdin: "IO[bytes]", root: Path = store.ROOT) -> int:
+def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
     """Run one verb; an error becomes one JSON line and code 1."""
     try:
         return VERBS[argv[0]](root, argv[1:], stdin)
@@ -205,7 +206,7 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
 
 
 def _with_engine(
-    root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: Optional[Dict[str, str]] = None
+    root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: dict[str, str] | None = None
 ) -> int:
     folder = store.plan_folder(root, plan_id)
     plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=plan_id)

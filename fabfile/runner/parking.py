@@ -20,7 +20,7 @@ import socket
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import IO, Callable
 
 from .system.files import put, remove
 from .system.machine import POLL, Machine
@@ -36,8 +36,8 @@ QUICK = 2.0  # … and one more at once with each that is answered in at most so
 COLD = 5.0  # seconds after which a request makes room for the next one though nothing has been answered at all …
 SLOW = 1.0  # … and though it has not been answered itself: it must not keep the others back
 
-Place = Tuple[str, int]
-Exits = Dict[int, Place]  # port of the lot → where its connections go
+Place = tuple[str, int]
+Exits = dict[int, Place]  # port of the lot → where its connections go
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Lot:
             return False
 
 
-def current(folder: Path = FOLDER) -> Optional[Lot]:
+def current(folder: Path = FOLDER) -> Lot | None:
     """The lot that is open; None when there is none, as after a reboot."""
     try:
         name = os.readlink(folder / "parking")
@@ -85,7 +85,7 @@ def current(folder: Path = FOLDER) -> Optional[Lot]:
     return lot if lot.state.exists() else None
 
 
-def begin(machine: Machine, unit: str, address: str, ports: Tuple[int, ...], folder: Path = FOLDER) -> Lot:
+def begin(machine: Machine, unit: str, address: str, ports: tuple[int, ...], folder: Path = FOLDER) -> Lot:
     """Open a lot on these ports of an address; everybody who connects waits. Raises StepFailed, OSError."""
     lot = Lot(unit, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -144,13 +144,13 @@ class Warden:
     long as several at once are answered as quickly as one.
     """
 
-    def __init__(self, state: Path, sockets: List[socket.socket], heard: "Optional[IO[bytes]]" = None) -> None:
+    def __init__(self, state: Path, sockets: list[socket.socket], heard: IO[bytes] | None = None) -> None:
         self._state = state
         self._gates = {sock.getsockname()[1]: _Gate(sock) for sock in sockets}
         self._heard = heard
         self._told = b""
         self._exits: Exits = {}
-        self._passing: Set["asyncio.Task[None]"] = set()
+        self._passing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def watch(self) -> None:
@@ -226,7 +226,7 @@ class Warden:
         finally:
             place.leave()
 
-    async def _reach(self, port: int) -> Tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _reach(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, again and again where it is refused: a request that waited so long should not fail by an instant.
 
         Who has not got through when the lot is held again waits with the others for the next exit.
@@ -253,10 +253,10 @@ class _Gate:
     """One port of a lot: who waits there, in the order in which they came, and how many of the others owe an answer."""
 
     sock: socket.socket
-    waiting: Deque[socket.socket] = field(default_factory=collections.deque)
+    waiting: collections.deque[socket.socket] = field(default_factory=collections.deque)
     under_way: int = 0
     most: int = 0
-    quickest: Optional[float] = None  # seconds that the quickest answer took
+    quickest: float | None = None  # seconds that the quickest answer took
 
 
 class _Place:
@@ -264,8 +264,8 @@ class _Place:
 
     def __init__(self, gate: _Gate, left: Callable[[], None]) -> None:
         self._gate, self._left, self._here = gate, left, True
-        self._since: Optional[float] = None
-        self._late: Optional[asyncio.TimerHandle] = None
+        self._since: float | None = None
+        self._late: asyncio.TimerHandle | None = None
 
     def asked(self) -> None:
         """The request is with the server now."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Dict, Mapping
 
 FOLDER = Path("/run/islandflow/secrets")
 
@@ -27,14 +27,14 @@ def leave(plan_id: str, secrets: Mapping[str, str]) -> None:
         json.dump(dict(secrets), file)
 
 
-def take(plan_id: str) -> Dict[str, str]:
+def take(plan_id: str) -> dict[str, str]:
     """The secrets of a plan, which are nowhere but in memory from then on; empty when it has none."""
     try:
         text = (FOLDER / plan_id).read_text()
     except FileNotFoundError:
         return {}
     discard(plan_id)
-    secrets: Dict[str, str] = json.loads(text)
+    secrets: dict[str, str] = json.loads(text)
     return secrets
 
 

@@ -6,12 +6,12 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 from .system.files import put
 
 
-def tell(line: Dict[str, Any]) -> None:
+def tell(line: dict[str, Any]) -> None:
     """Say one line, at once."""
     print(json.dumps(line), flush=True)
 

@@ -22,8 +22,9 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Dict, Iterator, List, Optional
+from typing import IO, Any
 
 from .system.files import put
 
@@ -35,7 +36,7 @@ _GLANCE = 0.5  # seconds, far longer than a look at the lock takes
 class Locked(Exception):
     """Another plan runs; `holder` says who, what, since when."""
 
-    def __init__(self, holder: Dict[str, Any]) -> None:
+    def __init__(self, holder: dict[str, Any]) -> None:
         super().__init__(f"{holder.get('who')} runs {holder.get('what')} since {holder.get('since')}")
         self.holder = holder
 
@@ -69,7 +70,7 @@ def known_plan(root: Path, plan_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def lock(root: Path, holder: Dict[str, Any]) -> Iterator[None]:
+def lock(root: Path, holder: dict[str, Any]) -> Iterator[None]:
     """Hold the lock. The kernel frees it when the process dies, so it cannot go stale. Raises Locked."""
     with open(os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         if not _taken(file):
@@ -80,7 +81,7 @@ def lock(root: Path, holder: Dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def _taken(file: "IO[str]") -> bool:
+def _taken(file: IO[str]) -> bool:
     """Whether the lock could be had. Who only looks at it holds it for an instant, so one refusal says nothing."""
     ends = time.monotonic() + _GLANCE
     while True:
@@ -94,7 +95,7 @@ def _taken(file: "IO[str]") -> bool:
             return True
 
 
-def lock_holder(root: Path) -> Optional[Dict[str, Any]]:
+def lock_holder(root: Path) -> dict[str, Any] | None:
     """Who holds the lock now; None when nobody does."""
     try:
         with open(root / "lock") as file:
@@ -107,7 +108,7 @@ def lock_holder(root: Path) -> Optional[Dict[str, Any]]:
     return None
 
 
-def read_journal(folder: Path) -> List[Dict[str, Any]]:
+def read_journal(folder: Path) -> list[dict[str, Any]]:
     """The events of a plan; a last line that was cut off by a crash is left out."""
     return Reader(folder).more()
 
@@ -119,7 +120,7 @@ class Reader:
         self._path = folder / name
         self._at = 0  # bytes
 
-    def more(self) -> List[Dict[str, Any]]:
+    def more(self) -> list[dict[str, Any]]:
         """The events that were added since the last time; none while there is no journal."""
         try:
             with open(self._path, "rb") as file:
@@ -136,7 +137,7 @@ class Reader:
         return events
 
 
-def outcome(events: List[Dict[str, Any]]) -> str:
+def outcome(events: list[dict[str, Any]]) -> str:
     """How a plan ended: one of ENDINGS, "stuck", or empty while it has not."""
     for event in reversed(events):
         if event["event"] == "finished":
@@ -144,7 +145,7 @@ def outcome(events: List[Dict[str, Any]]) -> str:
     return ""
 
 
-def history(root: Path) -> List[Dict[str, Any]]:
+def history(root: Path) -> list[dict[str, Any]]:
     """Every plan, oldest first: id, name, who, time, how it ended, seconds, what the users felt."""
     told = []
     for folder in sorted((root / "plans").glob("*/")):
@@ -166,13 +167,13 @@ def history(root: Path) -> List[Dict[str, Any]]:
     return told
 
 
-def interrupted(root: Path) -> List[str]:
+def interrupted(root: Path) -> list[str]:
     """The plans that began and whose runner was cut off, oldest first."""
     begun = [folder for folder in sorted((root / "plans").glob("*/")) if read_journal(folder)]
     return [folder.name for folder in begun if not outcome(read_journal(folder))]
 
 
-def stored(root: Path) -> Dict[str, Any]:
+def stored(root: Path) -> dict[str, Any]:
     """What is on the VPS already: shipped files, zipapps, the lock, plans that did not end well."""
     unfinished = []
     for folder in sorted((root / "plans").glob("*/")):
@@ -194,7 +195,7 @@ def say(root: Path, plan_id: str, word: str) -> None:
     put(known_plan(root, plan_id) / "say", word.encode(), 0o600, "root", "root")
 
 
-def _holder(text: str) -> Dict[str, Any]:
+def _holder(text: str) -> dict[str, Any]:
     try:
         holder = json.loads(text)
     except ValueError:  # read between truncate and write

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, said
 from ..wire.codec import wire
@@ -15,13 +15,13 @@ from .base import Action
 class Backup(Action):
     """Runs a hook as root, told what is about to change hands; takes at most `timeout` seconds."""
 
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     data_root: str
     former: str
     to: str
     timeout: float
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         environment = {
             "ISLANDFLOW_DATA_ROOT": self.data_root,
             "ISLANDFLOW_FROM": self.former,
@@ -35,12 +35,12 @@ class Backup(Action):
             ) from None
         return {"said": result.said}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"kept": "whatever it has backed up"}
 
     def describe(self) -> str:
         return f"run `{' '.join(self.argv)}`"
 
 
-def _code(failure: CommandFailed) -> Dict[str, Any]:
+def _code(failure: CommandFailed) -> dict[str, Any]:
     return {"code": failure.evidence["code"]} if "code" in failure.evidence else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, Seen, StepFailed
@@ -15,7 +15,7 @@ class Look:
     """What an action finds before it acts."""
 
     settled: str  # why there is nothing to do; empty when there is
-    before: Dict[str, Any]  # what `restore` needs to put everything back; plain JSON, journaled before `do`
+    before: dict[str, Any]  # what `restore` needs to put everything back; plain JSON, journaled before `do`
 
 
 class Action:
@@ -37,7 +37,7 @@ class Action:
         """Why there is nothing to do, or an empty text."""
         return ""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         """What restoring needs to know, as plain JSON."""
         return {}
 
@@ -49,15 +49,15 @@ class Action:
             raise StepFailed(problem)
         return Look(self.settled(facts), self.before(facts))
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         """Act. Raises StepFailed."""
         raise NotImplementedError
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         """Put back what `before` recorded, and only that. Raises StepFailed."""
         raise NotImplementedError
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         """Whose last log lines tell why it failed."""
         return ()
 
@@ -77,7 +77,7 @@ class Probe:
         """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
         return machine.until(lambda: self.look(machine), seconds)
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         """Whose last log lines tell why it does not hold: its evidence has them as runtime/name."""
         return ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
@@ -15,16 +15,16 @@ from .base import Action, Probe
 class Run(Action):
     """Runs a command as a user in a folder; the way back is another command, given with the step."""
 
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     user: str = ""
     cwd: str = ""
     timeout: float = 60.0
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         result = machine.run(self.argv, user=self.user or None, cwd=self.cwd or None, timeout=self.timeout)
         return {"said": result.said}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         raise StepFailed(f"`{' '.join(self.argv)}` does not know its way back")
 
     def describe(self) -> str:
@@ -39,11 +39,11 @@ class Await(Action):
     probe: Probe
     seconds: float
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         seen = machine.until(lambda: self.probe.look(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {}
 
     def describe(self) -> str:

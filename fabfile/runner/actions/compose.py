@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 from ..system import docker
 from ..system.machine import Evidence, Machine, StepFailed
@@ -19,7 +20,7 @@ class _OnServices(Action):
     """Services of a Compose project, and how long Compose may take (seconds)."""
 
     project: Compose
-    services: Tuple[str, ...]
+    services: tuple[str, ...]
     timeout: float = 120.0
 
     def wants(self) -> Wanted:
@@ -28,7 +29,7 @@ class _OnServices(Action):
     def unknown(self, facts: Facts) -> str:
         return facts.docker_error
 
-    def _running(self, facts: Facts) -> List[str]:
+    def _running(self, facts: Facts) -> list[str]:
         return [name for name in self.services if _alive(facts.containers.get(name))]
 
     def _make(self, machine: Machine, services: Sequence[str], *words: str) -> None:
@@ -61,9 +62,9 @@ class _OnServices(Action):
         if names:
             machine.run(["docker", "stop", *names], timeout=self.timeout)
 
-    def _standing(self, machine: Machine, services: Sequence[str]) -> Dict[str, List[str]]:
+    def _standing(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
         """The names of the services' containers, by service: one that is scaled has several."""
-        found: Dict[str, List[str]] = {}
+        found: dict[str, list[str]] = {}
         for box in docker.standing(machine, self.project.project):
             if box.service in services:
                 found.setdefault(box.service, []).append(box.name)
@@ -81,12 +82,12 @@ class Make(_OnServices):
     def settled(self, facts: Facts) -> str:
         return "all run" if len(self._running(facts)) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         running = self._running(facts)
         beside = sorted(service for service, box in facts.containers.items() if _alive(box))
         return {"down": [name for name in self.services if name not in running], "beside": beside}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         if before["beside"]:
             self._make_beside(machine, before["down"])
         else:
@@ -103,7 +104,7 @@ class Make(_OnServices):
             machine.run(["docker", "rm", *names], timeout=self.timeout)
         self._make(machine, down, "--no-recreate")
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"kept": before["down"]}
 
     def describe(self) -> str:
@@ -119,15 +120,15 @@ class Up(_OnServices):
         running = [item for item in map(facts.containers.get, self.services) if item and item.running]
         return "all run" if len(running) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         running = self._running(facts)
         return {"down": [name for name in self.services if name not in running]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._start(machine, before["down"])
         return {"up": before["down"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._stop(machine, before["down"])
         return {"stopped": before["down"]}
 
@@ -143,14 +144,14 @@ class Down(_OnServices):
     def settled(self, facts: Facts) -> str:
         return "" if self._running(facts) else "none runs"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"up": self._running(facts)}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._stop(machine, before["up"])
         return {"stopped": before["up"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._start(machine, before["up"])
         return {"up": before["up"]}
 
@@ -158,9 +159,9 @@ class Down(_OnServices):
         return f"docker stop {' '.join(self.services)}"
 
 
-def _names(standing: Dict[str, List[str]]) -> List[str]:
+def _names(standing: dict[str, list[str]]) -> list[str]:
     return [name for names in standing.values() for name in names]
 
 
-def _alive(container: "Container | None") -> bool:
+def _alive(container: Container | None) -> bool:
     return container is not None and container.state in ("running", "restarting", "paused")

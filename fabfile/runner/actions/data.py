@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ..system import paths, systemd
 from ..system.files import clear, put, remove, sync_folder
@@ -26,9 +26,9 @@ class SetOwner(Action):
 
     path: str
     runtime: str
-    units: Tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     user: str = ""
-    user_units: Tuple[str, ...] = ()
+    user_units: tuple[str, ...] = ()
     timeout: float = 60.0  # seconds until they have stopped
 
     def wants(self) -> Wanted:
@@ -40,14 +40,14 @@ class SetOwner(Action):
     def unknown(self, facts: Facts) -> str:
         return facts.owner_error
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"owner": facts.owner}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._write(machine, self.runtime)
         return {"owner": self.runtime}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         clear(Path(self.path))
         self._write(machine, before["owner"])
         return {"owner": before["owner"]}
@@ -76,8 +76,8 @@ class Handing(Action):
     belonged, then whatever was somebody else's in it goes there, by a list that is kept in the backups.
     """
 
-    trees: Tuple[str, ...]
-    owners: Tuple[str, ...]
+    trees: tuple[str, ...]
+    owners: tuple[str, ...]
 
     def wants(self) -> Wanted:
         return Wanted(trees=self.trees, accounts=tuple(o for o in self.owners if ":" not in o))
@@ -86,14 +86,14 @@ class Handing(Action):
         unknown = [owner for owner in self.owners if not _pair(facts, owner)]
         return "" if unknown or self._foreign(facts) else "the data belongs to its servers already"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         foreign = self._foreign(facts)
         return {
             "owners": {path: facts.trees[path].owner for path in foreign},
             "mixed": [path for path in foreign if facts.trees[path].others],
         }
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         pairs = {path: _numbers(owner) for path, owner in zip(self.trees, self.owners)}
         for path in before["mixed"]:
             self._record(machine, path, before["owners"][path])
@@ -101,7 +101,7 @@ class Handing(Action):
             _give(machine, path, pairs[path])
         return {"given": {path: pairs[path] for path in before["owners"]}}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         restored = {}
         for path, pair in before["owners"].items():
             others = self._recorded(machine, path) if path in before["mixed"] else {}
@@ -114,7 +114,7 @@ class Handing(Action):
             restored[path] = pair
         return {"restored": restored}
 
-    def _foreign(self, facts: Facts) -> List[str]:
+    def _foreign(self, facts: Facts) -> list[str]:
         pairs = zip(self.trees, self.owners)
         return [path for path, owner in pairs if set(facts.trees[path].owners) - {_pair(facts, owner)}]
 
@@ -129,12 +129,12 @@ class Handing(Action):
         os.rename(part, record)
         sync_folder(record.parent)
 
-    def _recorded(self, machine: Machine, path: str) -> Optional[Dict[str, List[bytes]]]:
+    def _recorded(self, machine: Machine, path: str) -> dict[str, list[bytes]] | None:
         """The kept list, by owner; None when there is none."""
         record = self._list(machine, path)
         if not record.exists():
             return None
-        found: Dict[str, List[bytes]] = {}
+        found: dict[str, list[bytes]] = {}
         for line in record.read_bytes().split(b"\0")[:-1]:
             pair, _, name = line.partition(b"\t")
             found.setdefault(pair.decode(), []).append(os.path.join(os.fsencode(path), name))
@@ -152,7 +152,7 @@ def _give(machine: Machine, path: str, pair: str) -> None:
     machine.run(["chown", "-Rh", _numeric(pair), "--", path], timeout=paths.WALK)
 
 
-def _give_each(machine: Machine, entries: List[bytes], pair: str) -> None:
+def _give_each(machine: Machine, entries: list[bytes], pair: str) -> None:
     """Give single entries away, but for those that the new owner has deleted since."""
     there = [entry for entry in entries if os.path.lexists(entry)]
     argv = ["xargs", "--null", "--no-run-if-empty", "chown", "-h", _numeric(pair), "--"]

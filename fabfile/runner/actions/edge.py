@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
@@ -32,10 +32,10 @@ class Reread(Action):
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"why": "nothing has to be done before the way back"}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return tell(machine, self.edge, self.seconds)
 
     def describe(self) -> str:
@@ -51,7 +51,7 @@ class EdgeServes(Probe):
     """
 
     edge: EdgeRef
-    hosts: Tuple[EdgeHost, ...]
+    hosts: tuple[EdgeHost, ...]
 
     def look(self, machine: Machine) -> Seen:
         now = time.monotonic()
@@ -71,7 +71,7 @@ class EdgeServes(Probe):
             facts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         except StepFailed as error:
             return Seen(False, str(error))
-        questions: Dict[str, Ask] = {}
+        questions: dict[str, Ask] = {}
         for host in self.hosts:
             fact = facts[host.domain]
             if fact.closed:  # the public has no such host

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..edge import backup as npmbackup
 from ..edge.backup import EdgeBackup
@@ -25,7 +25,7 @@ class PointEdge(EdgeAction):
     """Points hostnames at the given upstreams, in NPM's database, its files and the running nginx."""
 
     edge: EdgeRef
-    hosts: Tuple[EdgeHost, ...]
+    hosts: tuple[EdgeHost, ...]
     seconds: float = 15.0  # for the reload to be taken, and again for the answers through the edge
     way: str = FILES
 
@@ -33,7 +33,7 @@ class PointEdge(EdgeAction):
         by = "" if self.way == FILES else ", by NPM's API"
         return "point " + ", ".join(str(host) for host in self.hosts) + by
 
-    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+    def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
         return self.hosts
 
     def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
@@ -47,8 +47,8 @@ class RestoreEdge(EdgeAction):
 
     edge: EdgeRef
     backup: str
-    paths: Dict[str, str]
-    prefixes: Tuple[str, ...] = ()  # whose routes are asked as well
+    paths: dict[str, str]
+    prefixes: tuple[str, ...] = ()  # whose routes are asked as well
     seconds: float = 15.0
     way: str = FILES
 
@@ -58,7 +58,7 @@ class RestoreEdge(EdgeAction):
     def describe(self) -> str:
         return f"restore backup {self.backup} of the edge's rows and files"
 
-    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+    def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
         """The hosts that the backup has, leading where they led."""
         return tuple(
             led_to(domain, host.row, self.prefixes, self.paths.get(domain, "/"))
@@ -91,18 +91,18 @@ class KeepEdge(Action):
         return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
 
     def unknown(self, facts: Facts) -> str:
-        hosts: Dict[str, HostFact] = facts.edge["hosts"]
+        hosts: dict[str, HostFact] = facts.edge["hosts"]
         problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
         return "; ".join(problems) if hosts else str(facts.edge["problem"])
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"hosts": list(facts.edge["hosts"])}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         facts = gather(machine, self.wants())
         folder = npmbackup.new_folder(machine.backups, time.time())
         npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge["hosts"].values()])
         return {"backup": npmbackup.number_of(folder), "folder": str(folder)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"why": "a backup is kept"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from ..edge import api as npmapi
 from ..edge import backup as npmbackup
@@ -38,7 +38,7 @@ class EdgeAction(Action):
     seconds: float
     way: str
 
-    def targets(self, facts: Facts) -> Tuple[EdgeHost, ...]:
+    def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
         """The hosts it changes. Raises StepFailed when they cannot be told."""
         raise NotImplementedError
 
@@ -57,11 +57,11 @@ class EdgeAction(Action):
             return ""
         return "database, files and the running nginx say: " + ", ".join(str(change.host) for change in changes)
 
-    def problems(self, facts: Facts) -> Tuple[str, ...]:
+    def problems(self, facts: Facts) -> tuple[str, ...]:
         """Every reason to refuse the change, as far as facts tell; nothing is touched while there is one."""
         edge = facts.edge
         box: EdgeContainer = edge["container"]
-        found: List[str] = [edge["problem"]] if edge["problem"] else []
+        found: list[str] = [edge["problem"]] if edge["problem"] else []
         if edge["test"]:
             found.append(f"nginx -t already fails in {box.name}: {edge['test']}")
         if box.running and self.edge.network not in box.addresses:
@@ -70,9 +70,9 @@ class EdgeAction(Action):
             found += self._host_problems(facts)
         return tuple(found)
 
-    def _host_problems(self, facts: Facts) -> List[str]:
-        found: List[str] = []
-        rows: Dict[int, str] = {}
+    def _host_problems(self, facts: Facts) -> list[str]:
+        found: list[str] = []
+        rows: dict[int, str] = {}
         try:
             targets = self.targets(facts)
         except StepFailed as error:
@@ -90,11 +90,11 @@ class EdgeAction(Action):
                 found.append(f"proxy host {change.row.id} has both {other} and {host.domain}: split it in two")
         return found
 
-    def changes(self, facts: Facts) -> List[HostChange]:
+    def changes(self, facts: Facts) -> list[HostChange]:
         """What the change would make of each host. Raises StepFailed where it cannot be told."""
         return [self.change(host, facts.edge["hosts"][host.domain], facts) for host in self.targets(facts)]
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
     def look(self, machine: Machine) -> Look:
@@ -105,7 +105,7 @@ class EdgeAction(Action):
         backup = npmbackup.new_folder(machine.backups, time.time())
         return Look(self.settled(facts), {"backup": str(backup), **self.before(facts)})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         folder = Path(before["backup"])
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
@@ -128,7 +128,7 @@ class EdgeAction(Action):
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
         return {"hosts": before["hosts"], **found}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         folder = Path(before["backup"])
         if not npmbackup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
@@ -144,14 +144,14 @@ class EdgeAction(Action):
             raise StepFailed(box.problem or f"container {box.name} is not on the network {self.edge.network}")
         return box
 
-    def _fresh(self, machine: Machine, box: EdgeContainer) -> List[HostChange]:
+    def _fresh(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
         """The changes, from a fresh reading of no more than they need."""
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         number = self.wants().edge_backups
         kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge={"hosts": hosts}, edge_backups=tuple(kept)))
 
-    def _as_seen(self, machine: Machine, box: EdgeContainer, before: Dict[str, Any]) -> List[HostChange]:
+    def _as_seen(self, machine: Machine, box: EdgeContainer, before: dict[str, Any]) -> list[HostChange]:
         """The changes, which must still be what `before` recorded."""
         changes = self._fresh(machine, box)
         for change in changes:
@@ -159,7 +159,7 @@ class EdgeAction(Action):
                 raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
         return changes
 
-    def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: List[HostChange]) -> None:
+    def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> None:
         """Rows and files, then nginx's own test; what it refuses is put back and never loaded."""
         try:
             database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
@@ -180,7 +180,7 @@ class EdgeAction(Action):
             npmbackup.unmark(folder)
             raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
 
-    def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: List[HostChange]) -> Evidence:
+    def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
         """Have NPM change rows and files by itself, host by host, and nginx take each before the next."""
         if SECRET not in machine.secrets:
             raise StepFailed("no token for NPM's API came beside the plan")
@@ -203,7 +203,7 @@ class EdgeAction(Action):
         npmbackup.mark(folder, RELOADED)
         return {"api_ms": round(1000 * (time.monotonic() - began))}
 
-    def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> List[HostChange]:
+    def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
         """The hosts after NPM's own work, which must be what was asked for."""
         changes = self._fresh(machine, box)
         wrong = [change.host.domain for change in changes if not change.same]

@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..system import diffs, paths, systemd
 from ..system.files import clear, put, remove
@@ -29,7 +29,7 @@ class File:
     group: str = "root"
     content: bytes = field(default=b"", metadata={"wire": False}, repr=False, compare=False)
 
-    def differs(self, fact: "FileFact | None") -> str:
+    def differs(self, fact: FileFact | None) -> str:
         """What is different about the file on the VPS; empty when nothing is."""
         if fact is None or fact.kind == "missing":
             return "missing"
@@ -50,7 +50,7 @@ class Files(Action):
     What stood there before is kept in the plan's backups and comes back with `restore`.
     """
 
-    files: Tuple[File, ...]
+    files: tuple[File, ...]
     reload: bool = False
     user: str = ""  # whose manager reads them; empty: the system's
 
@@ -68,11 +68,11 @@ class Files(Action):
             return ""
         return f"{len(self.files)} files are as wanted"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         changed = [file for file in self.files if file.differs(facts.files.get(file.path))]
         return {"files": [_former(facts.files[file.path]) for file in changed]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         by_path = {file.path: file for file in self.files}
         for former in before["files"]:
             _keep(machine, former)
@@ -89,7 +89,7 @@ class Files(Action):
         written = [former["path"] for former in before["files"]]
         return {"written": written, "folders": before["folders"], "diffs": changes}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         for former in before["files"]:
             _put_back(machine, former)
         for path in reversed(before["folders"]):
@@ -110,7 +110,7 @@ class Files(Action):
 class Gone(Action):
     """Removes files of ours that nothing reads any more; `restore` brings them back as they were."""
 
-    paths: Tuple[str, ...]
+    paths: tuple[str, ...]
     why: str  # what is so without them
 
     def wants(self) -> Wanted:
@@ -119,17 +119,17 @@ class Gone(Action):
     def settled(self, facts: Facts) -> str:
         return "" if self.before(facts)["files"] else self.why
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         found = [facts.files[path] for path in self.paths]
         return {"files": [_former(fact) for fact in found if fact.kind != "missing"]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         for former in before["files"]:
             _keep(machine, former)
             remove(Path(former["path"]))
         return {"removed": [former["path"] for former in before["files"]]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         for former in before["files"]:
             _put_back(machine, former)
         return {"restored": [former["path"] for former in before["files"]]}
@@ -154,7 +154,7 @@ class Folder:
 class Folders(Action):
     """Makes folders; existing ones are left as they are, since their owner is the hand-over's business."""
 
-    folders: Tuple[Folder, ...]
+    folders: tuple[Folder, ...]
 
     def wants(self) -> Wanted:
         return Wanted(files=tuple(folder.path for folder in self.folders))
@@ -163,10 +163,10 @@ class Folders(Action):
         missing = [f for f in self.folders if facts.files[f.path].kind != "directory"]
         return "" if missing else f"{len(self.folders)} folders are there"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"missing": [f.path for f in self.folders if facts.files[f.path].kind == "missing"]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         for folder in self.folders:
             if folder.path in before["missing"]:
                 os.makedirs(folder.path, mode=0o755, exist_ok=True)
@@ -176,7 +176,7 @@ class Folders(Action):
                 raise StepFailed(f"{folder.path} is in the way: it is not a folder")
         return {"made": before["missing"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         removed = [path for path in reversed(before["missing"]) if _remove_empty(path)]
         return {"removed": removed}
 
@@ -189,8 +189,8 @@ class Folders(Action):
 class Accounts(Action):
     """System users without a login, for the native servers."""
 
-    names: Tuple[str, ...]
-    homes: Tuple[str, ...]
+    names: tuple[str, ...]
+    homes: tuple[str, ...]
 
     def wants(self) -> Wanted:
         return Wanted(accounts=self.names)
@@ -199,10 +199,10 @@ class Accounts(Action):
         missing = [name for name in self.names if not facts.accounts.get(name)]
         return "" if missing else "system users " + ", ".join(self.names) + " exist"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"missing": [name for name in self.names if not facts.accounts.get(name)]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         for name, home in zip(self.names, self.homes):
             if name in before["missing"]:
                 machine.run(
@@ -211,14 +211,14 @@ class Accounts(Action):
                 )
         return {"made": before["missing"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"kept": before["missing"]}
 
     def describe(self) -> str:
         return "make system users " + ", ".join(self.names)
 
 
-def _former(fact: FileFact) -> Dict[str, Any]:
+def _former(fact: FileFact) -> dict[str, Any]:
     """What `restore` needs of a file; its backup is named by the hash of what it held."""
     return {
         "path": fact.path,
@@ -230,7 +230,7 @@ def _former(fact: FileFact) -> Dict[str, Any]:
     }
 
 
-def _keep(machine: Machine, former: Dict[str, Any]) -> None:
+def _keep(machine: Machine, former: dict[str, Any]) -> None:
     if former["kind"] == "missing":
         return
     if former["kind"] != "file":
@@ -240,7 +240,7 @@ def _keep(machine: Machine, former: Dict[str, Any]) -> None:
         put(backup, Path(former["path"]).read_bytes(), 0o600, "root", "root")
 
 
-def _text_before(machine: Machine, former: Dict[str, Any]) -> str:
+def _text_before(machine: Machine, former: dict[str, Any]) -> str:
     """What a file held that is about to be written, from its backup."""
     if former["kind"] == "missing":
         return ""
@@ -248,7 +248,7 @@ def _text_before(machine: Machine, former: Dict[str, Any]) -> str:
     return backup.read_text(errors="replace")
 
 
-def _put_back(machine: Machine, former: Dict[str, Any]) -> None:
+def _put_back(machine: Machine, former: dict[str, Any]) -> None:
     clear(Path(former["path"]))
     if former["kind"] == "missing":
         remove(Path(former["path"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from ..system import ufw
 from ..system.machine import Evidence, Machine, StepFailed
@@ -22,7 +22,7 @@ class Allow(Action):
     source: str
     port: int
     comment: str
-    without: Tuple[str, ...] = ()  # rules, as UFW lists them, that are about to go and must not be relied upon
+    without: tuple[str, ...] = ()  # rules, as UFW lists them, that are about to go and must not be relied upon
 
     def wants(self) -> Wanted:
         return Wanted(firewall=True)
@@ -39,17 +39,17 @@ class Allow(Action):
         rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         same = [rule for rule in facts.rules if self._is(rule)]
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
             raise StepFailed(f"a rule above it keeps {self.source} from port {self.port}: `ufw status numbered`")
         return {"added": " ".join(self._rule)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         if before["there"]:
             return {"kept": " ".join(self._rule)}
         # Deleting what is not there says so and exits 0 or 1; either way it is gone.
@@ -61,7 +61,7 @@ class Allow(Action):
         return same and not rule.narrow
 
     @property
-    def _rule(self) -> List[str]:
+    def _rule(self) -> list[str]:
         return ["allow", "proto", "tcp", "from", self.source, "to", "any", "port", str(self.port)]
 
     def describe(self) -> str:
@@ -76,7 +76,7 @@ class Remove(Action):
     Among IPv6's rules UFW finds that place by itself, from the one for IPv4.
     """
 
-    rule: Tuple[str, ...]  # the words of UFW's own listing: allow, 3000/tcp, …
+    rule: tuple[str, ...]  # the words of UFW's own listing: allow, 3000/tcp, …
 
     def wants(self) -> Wanted:
         return Wanted(firewall=True)
@@ -86,17 +86,17 @@ class Remove(Action):
             return _INACTIVE
         return "" if self._place([rule.text for rule in facts.rules]) else "there is no such rule"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         lines = [rule.text for rule in facts.rules]
         return {"followed_by": lines[self._place(lines) :]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
         if self._place(ufw.added(machine)):
             raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         lines = ufw.added(machine)
         if self._place(lines):
             return {"kept": " ".join(self.rule)}
@@ -108,12 +108,12 @@ class Remove(Action):
             raise StepFailed(f"UFW does not take the rule {' '.join(self.rule)} back")
         return {"added": " ".join(self.rule), "before": lines[place - 1] if place else ""}
 
-    def _place(self, lines: List[str]) -> int:
+    def _place(self, lines: list[str]) -> int:
         """Which of UFW's lines this rule is, counted from 1; 0 when it is none of them."""
         return next((number for number, line in enumerate(lines, 1) if ufw.words(line) == self.rule), 0)
 
     @property
-    def bare(self) -> Tuple[str, ...]:
+    def bare(self) -> tuple[str, ...]:
         """The rule without its comment, which does not belong to what a rule is known by."""
         return self.rule[:-2] if self.rule[-2:-1] == ("comment",) else self.rule
 

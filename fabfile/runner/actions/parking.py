@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, Tuple
+from typing import Any
 
 from .. import parking
 from ..edge import server
@@ -70,7 +70,7 @@ class OpenLot(_AtLot):
     def look(self, machine: Machine) -> Look:
         return Look("", {"unit": _unit()})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         (address,) = self.lot.addresses
         parking.begin(machine, before["unit"], address, self.lot.ports)
         box = self._box(machine)
@@ -82,7 +82,7 @@ class OpenLot(_AtLot):
         put(machine.backups / _STANDING, json.dumps(sorted(standing)).encode(), 0o600, "root", "root")
         return {"unit": before["unit"], "websockets": len(standing)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         lot = parking.current()
         passed = self._close(machine, before["unit"])
         if lot is not None and lot.unit != before["unit"]:
@@ -99,18 +99,18 @@ class Drain(_AtLot):
     """Waits until the runtime that is about to stop has answered what it was asked; taken back, it gets the parked."""
 
     leaving: Upstreams
-    exits: Tuple[Exit, ...]
+    exits: tuple[Exit, ...]
 
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         box = self._box(machine)
         places = self.leaving.places(machine)
         answered, left = ended(machine, box.pid, places, self.seconds, _standing(machine))
         return {"answered": answered, "websockets": len(left)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return _release(self.exits) if parking.current() else {"why": "no parking lot is open"}
 
     def describe(self) -> str:
@@ -122,18 +122,18 @@ class Drain(_AtLot):
 class FreeLot(_AtLot):
     """Lets all that is parked through to the runtime that is up now; taken back, all wait again."""
 
-    exits: Tuple[Exit, ...]
+    exits: tuple[Exit, ...]
     arriving: Upstreams
 
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         box = self._box(machine)
         parked = len(crossings(box.pid, self.lot.places(machine))) if box.running else 0
         return {"parked": parked, **_release(self.exits)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         lot = parking.current()
         if lot is None:
             return {"why": "no parking lot is open"}
@@ -159,10 +159,10 @@ class CloseLot(_AtLot):
             return Look("no parking lot is open", {})
         return Look("", {"unit": lot.unit, "again": _unit()})
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return {"passed": self._close(machine, before["unit"])}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         if not parking.is_open(machine, before["again"]):
             (address,) = self.lot.addresses
             for unit in (before["unit"], before["again"]):
@@ -174,7 +174,7 @@ class CloseLot(_AtLot):
         return "close the parking lot"
 
 
-def _release(exits: Tuple[Exit, ...]) -> Evidence:
+def _release(exits: tuple[Exit, ...]) -> Evidence:
     lot = parking.current()
     if lot is None:
         raise StepFailed("the parking lot is gone: nobody can be let through")
@@ -183,7 +183,7 @@ def _release(exits: Tuple[Exit, ...]) -> Evidence:
     return {"exits": [f"{exit.host}:{exit.host_port}" for exit in exits]}
 
 
-def _standing(machine: Machine) -> FrozenSet[Crossing]:
+def _standing(machine: Machine) -> frozenset[Crossing]:
     found = json.loads((machine.backups / _STANDING).read_text())
     return frozenset((address, port, own) for address, port, own in found)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Optional, Tuple
 
 from ..facts.health import SETTLE, healthy, running, seen_of
 from ..facts.servers import answers
@@ -21,7 +20,7 @@ from .base import Probe
 class Healthy(Probe):
     """All of the workloads are healthy, and still the same processes after `settle` seconds."""
 
-    workloads: Tuple[Workload, ...]
+    workloads: tuple[Workload, ...]
     settle: float = SETTLE
 
     def look(self, machine: Machine) -> Seen:
@@ -31,13 +30,13 @@ class Healthy(Probe):
         inquiry = Inquiry(time.monotonic() + seconds)
         return machine.until(lambda: self._look(machine, inquiry), seconds)
 
-    def _look(self, machine: Machine, inquiry: Optional[Inquiry] = None) -> Seen:
+    def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Seen:
         try:
             return seen_of(healthy(machine, self.workloads, self.settle, inquiry))
         except StepFailed as error:
             return Seen(False, str(error), error.evidence)
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         return self.workloads
 
     def describe(self) -> str:
@@ -49,7 +48,7 @@ class Healthy(Probe):
 class Runs(Probe):
     """All of the workloads run, and hold their ports where they have some; for what was no better before."""
 
-    workloads: Tuple[Workload, ...]
+    workloads: tuple[Workload, ...]
 
     def look(self, machine: Machine) -> Seen:
         try:
@@ -66,7 +65,7 @@ class Runs(Probe):
 class UnitsValid(Probe):
     """systemd, or `user`'s own manager, has nothing to say against the unit files."""
 
-    files: Tuple[str, ...]
+    files: tuple[str, ...]
     user: str = ""
 
     def look(self, machine: Machine) -> Seen:
@@ -85,7 +84,7 @@ class UnitsValid(Probe):
 class UnitsDown(Probe):
     """None of the units runs or is about to be restarted."""
 
-    units: Tuple[str, ...]
+    units: tuple[str, ...]
     user: str = ""
 
     def look(self, machine: Machine) -> Seen:
@@ -106,7 +105,7 @@ class ContainersDown(Probe):
     """None of the project's services has a running or restarting container."""
 
     project: str
-    services: Tuple[str, ...]
+    services: tuple[str, ...]
 
     def look(self, machine: Machine) -> Seen:
         try:
@@ -129,7 +128,7 @@ class ContainersDown(Probe):
 class PortsFree(Probe):
     """Nobody listens on the ports."""
 
-    ports: Tuple[int, ...]
+    ports: tuple[int, ...]
 
     def look(self, machine: Machine) -> Seen:
         held = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]

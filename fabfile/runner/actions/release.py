@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any
 
 from ..system import git, systemd
 from ..system.envfile import read_env
@@ -26,12 +26,12 @@ class Command:
     """
 
     cwd: str
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     timeout: float = 600.0
     env_file: str = ""
-    env: Tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
 
-    def variables(self) -> Dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """The variables and their values. Raises StepFailed where the env file can't be read."""
         if not self.env_file:
             return {}
@@ -54,10 +54,10 @@ class Release(Action):
     checkout: str
     user: str
     ref: str
-    commands: Tuple[Command, ...]
-    units: Tuple[str, ...]
+    commands: tuple[Command, ...]
+    units: tuple[str, ...]
     timeout: float = 300.0  # seconds, for each command of git and systemctl
-    rewritten: Tuple[str, ...] = ()  # relative to the checkout
+    rewritten: tuple[str, ...] = ()  # relative to the checkout
 
     def wants(self) -> Wanted:
         return Wanted(checkout=self.checkout, user=self.user)
@@ -65,11 +65,11 @@ class Release(Action):
     def unknown(self, facts: Facts) -> str:
         return "" if facts.checkout else f"{self.checkout}: {facts.checkout_error}"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         assert facts.checkout is not None
         return {"back": facts.checkout.branch or facts.checkout.head, "head": facts.checkout.head}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
         wanted = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
@@ -83,7 +83,7 @@ class Release(Action):
             "to": git.run(machine, self.checkout, self.user, "rev-parse", "HEAD").strip(),
         }
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         if not _moved(machine).exists():
             return {"why": "the code was not moved, and nothing was restarted"}
         # --force: what differs now was made by the build; changes of somebody's were refused by preflight.
@@ -99,7 +99,7 @@ class Release(Action):
         argv = [*systemd.systemctl(self.user), "restart", "--", *self.units]
         machine.run(argv, user=self.user, timeout=self.timeout)
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         return tuple(Workload(name, "native", unit=name, user=self.user) for name in self.units)
 
     def describe(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 from ..system import systemd
 from ..system.machine import Evidence, Machine
@@ -18,7 +19,7 @@ _STARTED = ("active", "activating", "reloading")
 class _OnUnits(Action):
     """Units of the system, or of `user`'s own manager, and how long systemctl may take (seconds)."""
 
-    units: Tuple[str, ...]
+    units: tuple[str, ...]
     user: str = ""
     timeout: float = 60.0
 
@@ -28,14 +29,14 @@ class _OnUnits(Action):
     def unknown(self, facts: Facts) -> str:
         return facts.user_manager if self.user else ""
 
-    def _each(self) -> Tuple[Workload, ...]:
+    def _each(self) -> tuple[Workload, ...]:
         return tuple(Workload(name, "native", unit=name, user=self.user) for name in self.units)
 
-    def _found(self, facts: Facts) -> List[Unit]:
+    def _found(self, facts: Facts) -> list[Unit]:
         units = [facts.unit(name, self.user) for name in self.units]
         return [unit for unit in units if unit is not None]
 
-    def _chosen(self, facts: Facts, *, active: bool) -> List[str]:
+    def _chosen(self, facts: Facts, *, active: bool) -> list[str]:
         return [unit.name for unit in self._found(facts) if (unit.active in _STARTED) == active]
 
     def _ctl(self, machine: Machine, verb: str, units: Sequence[str]) -> None:
@@ -61,20 +62,20 @@ class Start(_OnUnits):
         running = [unit for unit in self._found(facts) if unit.running]
         return "all run" if len(running) == len(self.units) else ""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"down": [unit.name for unit in self._found(facts) if not unit.running]}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.
         argv = [*systemd.systemctl(self.user), "reset-failed", "--", *before["down"]]
         machine.run(argv, user=self.user or None, timeout=self.timeout, ok=None)
         self._ctl(machine, "start", before["down"])
         return {"started": before["down"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return self._put_down(machine, before["down"])
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         return self._each()
 
     def describe(self) -> str:
@@ -89,13 +90,13 @@ class Stop(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._chosen(facts, active=True) else "none runs"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"up": self._chosen(facts, active=True)}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return self._put_down(machine, before["up"])
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "start", before["up"])
         return {"started": before["up"]}
 
@@ -108,17 +109,17 @@ class Stop(_OnUnits):
 class Restart(_OnUnits):
     """Restarts units, running or not. Taking it back stops those that were down before."""
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"down": self._chosen(facts, active=False)}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "restart", self.units)
         return {"restarted": list(self.units)}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         return self._put_down(machine, before["down"])
 
-    def about(self) -> Tuple[Workload, ...]:
+    def about(self) -> tuple[Workload, ...]:
         return self._each()
 
     def describe(self) -> str:
@@ -133,18 +134,18 @@ class Enable(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._off(facts) else "all start at boot"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"off": self._off(facts)}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "enable", before["off"])
         return {"enabled": before["off"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "disable", before["off"])
         return {"disabled": before["off"]}
 
-    def _off(self, facts: Facts) -> List[str]:
+    def _off(self, facts: Facts) -> list[str]:
         return [unit.name for unit in self._found(facts) if unit.enabled != "enabled"]
 
     def describe(self) -> str:
@@ -159,18 +160,18 @@ class Disable(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._on(facts) else "none starts at boot"
 
-    def before(self, facts: Facts) -> Dict[str, Any]:
+    def before(self, facts: Facts) -> dict[str, Any]:
         return {"on": self._on(facts)}
 
-    def do(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "disable", before["on"])
         return {"disabled": before["on"]}
 
-    def restore(self, machine: Machine, before: Dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         self._ctl(machine, "enable", before["on"])
         return {"enabled": before["on"]}
 
-    def _on(self, facts: Facts) -> List[str]:
+    def _on(self, facts: Facts) -> list[str]:
         return [unit.name for unit in self._found(facts) if unit.enabled in ("enabled", "enabled-runtime")]
 
     def describe(self) -> str:

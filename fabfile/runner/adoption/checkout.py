@@ -6,7 +6,6 @@ import os
 import pwd
 import re
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from ..system import git, systemd
 from ..system.machine import Machine, StepFailed, said
@@ -18,7 +17,7 @@ _LOGIN = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _BUNS = ("{home}/.bun/bin/bun", "/usr/local/bin/bun", "/usr/bin/bun", "/opt/bun/bin/bun")
 
 
-def root_of(directory: str) -> Tuple[Optional[Path], str]:
+def root_of(directory: str) -> tuple[Path | None, str]:
     """The checkout around a directory, and why it is no git checkout.
 
     Without git it is the topmost directory with a package.json, so that at least the rest can be found.
@@ -34,7 +33,7 @@ def root_of(directory: str) -> Tuple[Optional[Path], str]:
     return None, f"there is no .git in {directory} or above"
 
 
-def work(machine: Machine, root: Optional[Path], problem: str, wanted: AdoptionWanted) -> Work:
+def work(machine: Machine, root: Path | None, problem: str, wanted: AdoptionWanted) -> Work:
     """What can be told of a checkout; git is asked as its owner, who alone may trust it."""
     if root is None:
         return Work(problem=problem)
@@ -81,7 +80,7 @@ def _replaced(work: Work, **values: str) -> Work:
     return Work(**{**work.__dict__, **values})
 
 
-def _account(user: str) -> "Optional[pwd.struct_passwd]":
+def _account(user: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(user)
     except KeyError:
@@ -89,7 +88,7 @@ def _account(user: str) -> "Optional[pwd.struct_passwd]":
 
 
 def _bun(home: str) -> str:
-    places: List[str] = [place.format(home=home) for place in _BUNS if home or "{home}" not in place]
+    places: list[str] = [place.format(home=home) for place in _BUNS if home or "{home}" not in place]
     return next((place for place in places if os.access(place, os.X_OK)), "")
 
 
@@ -100,7 +99,7 @@ def _version(machine: Machine, bun: str, user: str) -> str:
         return ""
 
 
-def _units(machine: Machine, user: str, names: Tuple[str, ...]) -> Tuple[Unit, ...]:
+def _units(machine: Machine, user: str, names: tuple[str, ...]) -> tuple[Unit, ...]:
     try:
         return tuple(unit for unit in systemd.show(machine, names, user).values() if unit.load != "not-found")
     except StepFailed:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
-from typing import Any, Dict, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from ..system import sockets
 from ..system.machine import CommandFailed, Machine
@@ -16,7 +17,7 @@ _ASKED = ("/health", "/healthz", "/")  # paths that a service is asked for
 _PATIENCE = 3.0  # seconds for an answer: nobody depends on it
 
 
-def inspected(machine: Machine) -> List[Dict[str, Any]]:
+def inspected(machine: Machine) -> list[dict[str, Any]]:
     """Every container of the host, stopped ones included, one-off ones left out. Raises CommandFailed."""
     ids = machine.run(["docker", "ps", "-a", "-q", "--no-trunc"], timeout=20).out.split()
     if not ids:
@@ -31,12 +32,12 @@ def inspected(machine: Machine) -> List[Dict[str, Any]]:
     return [item for item in found if label(item, "oneoff").lower() != "true"]
 
 
-def label(item: Dict[str, Any], name: str) -> str:
+def label(item: dict[str, Any], name: str) -> str:
     """A label of Compose's; empty where the container has none."""
     return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
 
 
-def box(item: Dict[str, Any], shown: Sequence[str] = ()) -> Box:
+def box(item: dict[str, Any], shown: Sequence[str] = ()) -> Box:
     """A container, without its arguments and without the values of any variables but `shown`: they may be secret."""
     state, config, host = item["State"], item["Config"], item["HostConfig"]
     networks = item["NetworkSettings"].get("Networks") or {}
@@ -61,9 +62,9 @@ def box(item: Dict[str, Any], shown: Sequence[str] = ()) -> Box:
     )
 
 
-def asked(address: str, port: int) -> Dict[str, str]:
+def asked(address: str, port: int) -> dict[str, str]:
     """What GET answers on a service's own paths: status and kind of content, by path; silence is left out."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path in _ASKED:
         connection = http.client.HTTPConnection(address, port, timeout=_PATIENCE)
         try:
@@ -78,14 +79,14 @@ def asked(address: str, port: int) -> Dict[str, str]:
     return found
 
 
-def _aliases(item: Dict[str, Any], network: Dict[str, Any], name: str) -> Tuple[str, ...]:
+def _aliases(item: dict[str, Any], network: dict[str, Any], name: str) -> tuple[str, ...]:
     """The names that others on the network find it by; its short identifier, which changes, is none."""
     short = str(item.get("Id", ""))[:12]
     names = [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), name]
     return tuple(dict.fromkeys(str(entry) for entry in names if entry and entry != short))
 
 
-def _mount(mount: Dict[str, Any]) -> Mount:
+def _mount(mount: dict[str, Any]) -> Mount:
     source = str(mount.get("Source") or "")
     return Mount(source, str(mount.get("Destination") or ""), str(mount.get("Type") or "bind"), _owner(source))
 
@@ -98,7 +99,7 @@ def _owner(path: str) -> str:
     return f"{status.st_uid}:{status.st_gid}"
 
 
-def _published(bindings: Dict[str, Any]) -> Dict[str, str]:
+def _published(bindings: dict[str, Any]) -> dict[str, str]:
     """As the container was made: a stopped one publishes nothing, and would again."""
     return {
         port: f"{places[0].get('HostIp') or '0.0.0.0'}:{places[0].get('HostPort')}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 from ..wire.adoption import EnvFile
 
@@ -14,7 +14,7 @@ _QUOTED = re.compile(r"""^(["'])(.*?)\1\s*(#.*)?$""")
 _ITEM = re.compile(r"^(\s*)-\s+(?:path:\s*)?(.+)$")
 
 
-def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[str]) -> Tuple[EnvFile, ...]:
+def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[str]) -> tuple[EnvFile, ...]:
     """Docker's env files as its Compose files name them, then the checkout's own; each once."""
     named = [path for file in files for path in _named(Path(file), directory)]
     own = [f"{root}/.env"] if root else []
@@ -22,7 +22,7 @@ def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[s
     return tuple(_read(path, shown) for path in paths)
 
 
-def differing(one: str, other: str) -> Tuple[str, ...]:
+def differing(one: str, other: str) -> tuple[str, ...]:
     """The names that two env files hold with different values, or only one of them holds; none if one is missing."""
     try:
         left, right = _values(one), _values(other)
@@ -43,7 +43,7 @@ def _read(path: str, shown: Sequence[str]) -> EnvFile:
     return EnvFile(path, tuple(sorted(values)), {name: values[name] for name in shown if name in values})
 
 
-def _values(path: str) -> Dict[str, str]:
+def _values(path: str) -> dict[str, str]:
     """As Compose reads them: what stands behind a value as a comment is no part of it.
 
     Raises OSError; UnicodeDecodeError (a ValueError) when it is no text.
@@ -52,13 +52,13 @@ def _values(path: str) -> Dict[str, str]:
     return {match[1]: _plain(match[2]) for match in found if match}
 
 
-def _named(file: Path, directory: str) -> List[str]:
+def _named(file: Path, directory: str) -> list[str]:
     """What stands behind `env_file:` in a Compose file. Compose itself no longer says it once it has read them."""
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:
         return []
-    found: List[str] = []
+    found: list[str] = []
     indent = -1  # of the key whose list is being read
     for line in lines:
         key, item = _KEY.match(line), _ITEM.match(line)
@@ -74,7 +74,7 @@ def _named(file: Path, directory: str) -> List[str]:
     return [path if path.startswith("/") else _joined(directory, path) for path in usable]
 
 
-def _flow(value: str) -> List[str]:
+def _flow(value: str) -> list[str]:
     if value.startswith("[") and value.endswith("]"):
         return [_plain(part) for part in value[1:-1].split(",")]
     return [value] if value else []
@@ -89,7 +89,7 @@ def _plain(text: str) -> str:
 
 
 def _joined(directory: str, path: str) -> str:
-    parts: List[str] = []
+    parts: list[str] = []
     for part in f"{directory}/{path}".split("/"):
         if part == "..":
             del parts[-1:]

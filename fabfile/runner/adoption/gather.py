@@ -9,7 +9,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ..system import docker, sockets, systemd, ufw
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
@@ -50,7 +50,7 @@ def adoption(machine: Machine, wanted: AdoptionWanted) -> Adoption:
     )
 
 
-def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Dict[str, Any]]) -> Project:
+def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: list[dict[str, Any]]) -> Project:
     own = [item for item in items if containers.label(item, "project") == name]
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
@@ -73,10 +73,10 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: List[Di
 
 
 def _boxes(
-    wanted: AdoptionWanted, items: List[Dict[str, Any]], root: Optional[Path], started: Tuple[str, ...]
-) -> Dict[str, Box]:
+    wanted: AdoptionWanted, items: list[dict[str, Any]], root: Path | None, started: tuple[str, ...]
+) -> dict[str, Box]:
     """By service; of several containers the running one speaks for all."""
-    found: Dict[str, Box] = {}
+    found: dict[str, Box] = {}
     for item in sorted(items, key=lambda item: item["State"].get("Status") != "running"):
         here = containers.box(item, wanted.shown)
         before = found.get(here.service)
@@ -92,7 +92,7 @@ def _boxes(
     return found
 
 
-def _answers(here: Box) -> Dict[str, str]:
+def _answers(here: Box) -> dict[str, str]:
     """What a service that others are meant to reach says on its own paths."""
     address = next((address for address in here.networks.values() if address), "")
     ports = [int(key.partition("/")[0]) for key in here.published] or list(here.exposed)
@@ -100,7 +100,7 @@ def _answers(here: Box) -> Dict[str, str]:
     return containers.asked(address, port) if address and port else {}
 
 
-def _compose(machine: Machine, name: str, directory: str, files: Tuple[str, ...]) -> Tuple[str, Tuple[str, ...]]:
+def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """What Compose says against the project's files, empty when it would run them; and the services it would start."""
     argv = ["docker", "compose", "-p", name, *(word for file in files for word in ("-f", file))]
     try:
@@ -110,11 +110,11 @@ def _compose(machine: Machine, name: str, directory: str, files: Tuple[str, ...]
     return ("", tuple(result.out.split())) if result.code == 0 else (result.said, ())
 
 
-def _copies(directory: str, root: Optional[Path]) -> Dict[str, Tuple[str, ...]]:
+def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
     """Folders beside the Compose file with copies of files that stand in the checkout's root."""
     if root is None or Path(directory) == root:
         return {}
-    found: Dict[str, Tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     try:
         folders = [place for place in sorted(Path(directory).iterdir()) if place.is_dir()]
         for folder in folders:
@@ -126,9 +126,9 @@ def _copies(directory: str, root: Optional[Path]) -> Dict[str, Tuple[str, ...]]:
     return found
 
 
-def _gateways(machine: Machine, items: List[Dict[str, Any]]) -> Dict[str, str]:
+def _gateways(machine: Machine, items: list[dict[str, Any]]) -> dict[str, str]:
     names = sorted({name for item in items for name in item["NetworkSettings"].get("Networks") or {}})
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for name in names:
         try:
             found[name] = docker.network(machine, name)["gateway"]
@@ -151,14 +151,14 @@ def _account(name: str) -> str:
     return f"{user_name(entry.pw_uid)}:{group_name(entry.pw_gid)}"
 
 
-def _units(machine: Machine, names: Tuple[str, ...]) -> Dict[str, Unit]:
+def _units(machine: Machine, names: tuple[str, ...]) -> dict[str, Unit]:
     try:
         return {name: unit for name, unit in systemd.show(machine, names).items() if unit.load != "not-found"}
     except StepFailed:
         return {}
 
 
-def _owner(file: str) -> Tuple[str, str]:
+def _owner(file: str) -> tuple[str, str]:
     try:
         return (read_owner(Path(file)) if file else ""), ""
     except StepFailed as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 from ..wire.adoption import StartFound
 
@@ -15,7 +16,7 @@ _SECRET = re.compile(r"(pass|secret|token|key|credential)", re.IGNORECASE)
 _SOURCE = re.compile(r"\.(ts|tsx|js|mjs|cjs)\Z")
 
 
-def start(config: Dict[str, Any], checkout: Optional[Path]) -> StartFound:
+def start(config: dict[str, Any], checkout: Path | None) -> StartFound:
     """The start that Docker's own configuration of a container says; with a `problem` where it is no plain `bun`."""
     words = [*_words(config.get("Entrypoint")), *_words(config.get("Cmd"))]
     while words and posixpath.basename(words[0]) in (*_WRAPPERS, "--"):
@@ -33,7 +34,7 @@ def start(config: Dict[str, Any], checkout: Optional[Path]) -> StartFound:
     return _placed(str(config.get("WorkingDir") or "/"), argv, checkout)
 
 
-def _placed(inside: str, argv: Tuple[str, ...], checkout: Path) -> StartFound:
+def _placed(inside: str, argv: tuple[str, ...], checkout: Path) -> StartFound:
     """The directory of the checkout that the container's working directory is a copy of."""
     for directory in _below(inside):
         place = checkout / directory
@@ -42,7 +43,7 @@ def _placed(inside: str, argv: Tuple[str, ...], checkout: Path) -> StartFound:
     return StartFound(problem=f"nothing in the checkout is what `bun {' '.join(argv)}` in {inside} would run")
 
 
-def _below(inside: str) -> List[str]:
+def _below(inside: str) -> list[str]:
     """/app/services/api as app/services/api, services/api, api, and the checkout itself."""
     parts = [part for part in inside.split("/") if part]
     return ["/".join(parts[index:]) for index in range(len(parts))] + ["."]
@@ -63,7 +64,7 @@ def _fits(place: Path, argv: Sequence[str]) -> bool:
     return rest[0] in scripts(where) or (rest[0] in ("x", "exec") and (where / "package.json").is_file())
 
 
-def scripts(place: Path) -> Tuple[str, ...]:
+def scripts(place: Path) -> tuple[str, ...]:
     """The names of the scripts that a directory's package.json has."""
     try:
         found = json.loads((place / "package.json").read_text()).get("scripts") or {}
@@ -72,7 +73,7 @@ def scripts(place: Path) -> Tuple[str, ...]:
         return ()
 
 
-def _words(value: Any) -> List[str]:
+def _words(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [str(word) for word in value or ()]

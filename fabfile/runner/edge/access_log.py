@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
-from typing import IO, Dict, List, Optional
+from typing import IO
 
 from ..system.machine import StepFailed
 from ..wire.facts import EdgeRef
@@ -23,10 +23,10 @@ class EdgeLogs:
 
     def __init__(self, ref: EdgeRef) -> None:
         self._ref = ref
-        self._tails: Dict[str, _Tail] = {}
+        self._tails: dict[str, _Tail] = {}
         self.more()
 
-    def more(self) -> Dict[str, Served]:
+    def more(self) -> dict[str, Served]:
         """Domain → what was added since the last time; hosts whose log, or row, cannot be read are left out."""
         try:
             rows = database.live_rows(self._ref.database)
@@ -47,7 +47,7 @@ class EdgeLogs:
             tail.close()
 
 
-def counted(lines: List[bytes]) -> Served:
+def counted(lines: list[bytes]) -> Served:
     """How many answers the lines tell, and how many 5xx. What is no line of NPM's counts as none."""
     statuses = [int(match[1]) for match in map(_STATUS.match, lines) if match]
     return Served(len(statuses), sum(500 <= status <= 599 for status in statuses))
@@ -57,11 +57,11 @@ class _Tail:
     """Whole lines at the end of a file that logrotate may put another in the place of."""
 
     def __init__(self) -> None:
-        self._file: "Optional[IO[bytes]]" = None
+        self._file: IO[bytes] | None = None
         self._rest = b""
         self._looked = False
 
-    def more(self, path: Path) -> Optional[List[bytes]]:
+    def more(self, path: Path) -> list[bytes] | None:
         """The lines since the last time, none the first time; None while there is no file, or none to be read."""
         first, self._looked = not self._looked, True
         try:

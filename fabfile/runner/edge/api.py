@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Any, Dict
+from typing import Any
 
 from ..system.machine import StepFailed
 from .change import HostChange
@@ -63,12 +63,12 @@ class Api:
         return answer
 
 
-def log_in(api: Api, identity: str, secret: str) -> Dict[str, str]:
+def log_in(api: Api, identity: str, secret: str) -> dict[str, str]:
     """A `token`, or the `challenge` that a two-factor code must answer. Raises ApiError."""
     return _token(api.call("POST", "/api/tokens", {"identity": identity, "secret": secret}))
 
 
-def answer_challenge(api: Api, challenge: str, code: str) -> Dict[str, str]:
+def answer_challenge(api: Api, challenge: str, code: str) -> dict[str, str]:
     """A `token` for a two-factor code. Raises ApiError."""
     return _token(api.call("POST", "/api/tokens/2fa", {"challenge_token": challenge, "code": code}))
 
@@ -118,7 +118,7 @@ def _online(answer: Any, change: HostChange) -> None:
         raise StepFailed(f"NPM has taken {change.host.domain} offline: nginx refuses its file", said=str(why))
 
 
-def _token(answer: Any) -> Dict[str, str]:
+def _token(answer: Any) -> dict[str, str]:
     told = answer if isinstance(answer, dict) else {}
     if told.get("requires_2fa") and told.get("challenge_token"):
         return {"challenge": str(told["challenge_token"])}

@@ -11,9 +11,10 @@ import datetime
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 from ..system import files
 from ..wire.codec import decode, encode, wire
@@ -40,7 +41,7 @@ class SavedHost:
     modified: int  # of the file, in ns: a file put back is not newer than what nginx has read
     written: str  # SHA-256 of the file that the change puts in its place; empty when that cannot be told
     enabled: bool  # what the change makes of it
-    websocket: Optional[bool] = None  # and of that
+    websocket: bool | None = None  # and of that
 
 
 @wire
@@ -51,8 +52,8 @@ class EdgeBackup:
     id: str
     plan: str
     taken: float  # epoch, seconds
-    hosts: Dict[str, SavedHost]
-    texts: Dict[str, str]
+    hosts: dict[str, SavedHost]
+    texts: dict[str, str]
 
 
 def new_folder(backups: Path, now: float) -> Path:
@@ -86,13 +87,13 @@ def save(folder: Path, database: str, hosts: Sequence[SavedHost]) -> None:
     files.sync_folder(folder.parent)
 
 
-def listed(ops: Path) -> List[EdgeBackup]:
+def listed(ops: Path) -> list[EdgeBackup]:
     """Every backup below the runner's folder, oldest first, without the files' contents."""
     found = [_read(folder) for folder in ops.glob(f"plans/*/backups/{_PREFIX}*")]
     return sorted((backup for backup in found if backup), key=lambda backup: backup.taken)
 
 
-def find(ops: Path, database: str, number: str) -> List[EdgeBackup]:
+def find(ops: Path, database: str, number: str) -> list[EdgeBackup]:
     """The backup of that identifier, if there is one, with the files that its rows of today would still get."""
     for backup in listed(ops):
         if backup.id == number:
@@ -138,7 +139,7 @@ def brought_back(now: ProxyHost, former: ProxyHost) -> ProxyHost:
     return former if ours else replace(former, websocket=now.websocket)
 
 
-def _outdated(ops: Path, database: str, backup: EdgeBackup, wanted: ProxyHost) -> List[str]:
+def _outdated(ops: Path, database: str, backup: EdgeBackup, wanted: ProxyHost) -> list[str]:
     """The columns of a row, our own apart, that are not what they were: its file would be another one today.
 
     Of those that are ours only in some cases, `wanted` says what the row will have.
@@ -172,20 +173,20 @@ def note_written(folder: Path, path: Path) -> None:
         files.put(folder / f"{path.name}{_WRITTEN}", text.encode(), 0o600, _me(), _my_group())
 
 
-def put_back(folder: Path) -> List[str]:
+def put_back(folder: Path) -> list[str]:
     """Give the rows and files of the backup their former contents; returns what had to be changed.
 
     Touches our columns and our places only: a file that somebody else changed meanwhile keeps that change.
     Raises StepFailed, OSError.
     """
-    manifest: Dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
+    manifest: dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
     database: str = manifest["database"]
     hosts: Sequence[SavedHost] = manifest["hosts"]
     now = {row.id: row for row in npmrows.live_rows(database, npmrows.PATIENCE)}
     # A host that was deleted in NPM's page meanwhile is not ours to bring back.
     former = {host.domain: _former(host, now[host.row.id]) for host in hosts if host.row.id in now}
     differing = [row for row in former.values() if (row.values, row.meta) != (now[row.id].values, now[row.id].meta)]
-    changed: List[str] = []
+    changed: list[str] = []
     if differing:
         changed += [f"row {number}" for number in npmrows.restore_rows(database, differing)]
     for host in hosts:
@@ -249,11 +250,11 @@ def _reverted(current: str, former: str, host: SavedHost, now: ProxyHost) -> str
         return former
 
 
-def _read(folder: Path) -> Optional[EdgeBackup]:
+def _read(folder: Path) -> EdgeBackup | None:
     """A backup by its folder; None for one that is of another version or was thrown away meanwhile."""
     number = number_of(folder)
     try:
-        manifest: Dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
+        manifest: dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
         hosts: Sequence[SavedHost] = manifest["hosts"]
         taken = datetime.datetime.strptime(number, _STAMP).replace(tzinfo=datetime.timezone.utc).timestamp()
     except (OSError, ValueError, LookupError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ..system.machine import StepFailed
 from ..wire.codec import wire
@@ -31,7 +31,7 @@ class EdgeHost:
     domain: str
     upstream_host: str
     upstream_port: int
-    routes: Tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
     route_host: str = ""
     route_port: int = 0
     probe_path: str = "/"
@@ -63,21 +63,21 @@ class HostChange:
     fact: HostFact
     row: ProxyHost
     values: Values
-    text: Optional[str]  # empty: no file; None: only NPM itself can tell
+    text: str | None  # empty: no file; None: only NPM itself can tell
 
     @property
     def same(self) -> bool:
         """Whether row and file are already as they shall be."""
         return self.values == self.row.values and self.text == self.fact.text
 
-    def diffs(self) -> List[Tuple[str, str, str]]:
+    def diffs(self) -> list[tuple[str, str, str]]:
         """What would change, for people: (title, before, after) of the row's columns and of the file."""
         title = f"proxy_host row {self.row.id} ({self.host.domain})"
         text = "as NPM writes it\n" if self.text is None else self.text
         pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
-    def summary(self) -> Dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """For the journal: places and fingerprints. The texts may hold an operator's secrets."""
         return {
             "row": self.row.id,
@@ -112,7 +112,7 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
         raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
 
 
-def led_to(domain: str, row: ProxyHost, prefixes: Tuple[str, ...], probe_path: str) -> EdgeHost:
+def led_to(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: str) -> EdgeHost:
     """Where a row leads, and those of the prefixes that its advanced_config routes."""
     exposure = OPEN if row.enabled else CLOSED
     blocks = hostfile.route_blocks(parse(row.advanced))
@@ -153,7 +153,7 @@ def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
     return row.enabled
 
 
-def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable: bool = False) -> Optional[str]:
+def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable: bool = False) -> str | None:
     """The file for a row of these values. Raises Drift where it cannot be told and NPM will not write it."""
     if not values.enabled:
         return ""

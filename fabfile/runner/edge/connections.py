@@ -11,7 +11,6 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, Set, Tuple
 
 from ..system import docker, sockdiag, sockets
 from ..system.machine import Machine, Seen
@@ -20,7 +19,7 @@ from .probe import enter_network
 
 UNANSWERED = 5  # so many times as long as others a request may take that has not been answered at all
 
-Crossing = Tuple[str, int, int]  # remote address, remote port, the edge's own port
+Crossing = tuple[str, int, int]  # remote address, remote port, the edge's own port
 
 
 @wire
@@ -28,12 +27,12 @@ Crossing = Tuple[str, int, int]  # remote address, remote port, the edge's own p
 class Upstreams:
     """Where a runtime's connections from the edge end: at addresses of the host, or at containers of a project."""
 
-    ports: Tuple[int, ...]
-    addresses: Tuple[str, ...] = ()
+    ports: tuple[int, ...]
+    addresses: tuple[str, ...] = ()
     project: str = ""
-    services: Tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
 
-    def places(self, machine: Machine) -> Set[Tuple[str, int]]:
+    def places(self, machine: Machine) -> set[tuple[str, int]]:
         """Every address and port, as they are now. Raises CommandFailed."""
         found = set(self.addresses)
         if self.project:
@@ -41,20 +40,20 @@ class Upstreams:
         return {(address, port) for address in found for port in self.ports}
 
 
-def crossings(pid: int, places: Set[Tuple[str, int]]) -> FrozenSet[Crossing]:
+def crossings(pid: int, places: set[tuple[str, int]]) -> frozenset[Crossing]:
     """The open connections to these places from the network namespace of `pid`."""
     return frozenset(found for found in sockets.connections(pid) if found[:2] in places)
 
 
 def ended(
-    machine: Machine, pid: int, places: Set[Tuple[str, int]], seconds: float, standing: FrozenSet[Crossing]
-) -> Tuple[int, FrozenSet[Crossing]]:
+    machine: Machine, pid: int, places: set[tuple[str, int]], seconds: float, standing: frozenset[Crossing]
+) -> tuple[int, frozenset[Crossing]]:
     """Wait until all connections but the standing ones have ended, or have stood for `seconds` themselves.
 
     One that has received nothing yet is no websocket, however old: it is waited for `UNANSWERED` times as long.
     Returns how many ended meanwhile, and those that stand in the end. Raises StepFailed.
     """
-    first: Dict[Crossing, float] = {}
+    first: dict[Crossing, float] = {}
     began = time.monotonic()
 
     def look() -> Seen:
@@ -69,14 +68,14 @@ def ended(
         return Seen(not left, f"{left} requests are under way", {"standing": found})
 
     seen = machine.wait(look, UNANSWERED * seconds)
-    stand: FrozenSet[Crossing] = seen.data["standing"]
+    stand: frozenset[Crossing] = seen.data["standing"]
     return len(set(first) - stand), stand
 
 
-def _unanswered(pid: int) -> Set[Crossing]:
+def _unanswered(pid: int) -> set[Crossing]:
     """None, where the kernel does not say what its connections have received: then their age has to do."""
 
-    def look() -> Set[Crossing]:
+    def look() -> set[Crossing]:
         enter_network(pid)
         return {ends for ends, count in sockdiag.received().items() if not count}
 

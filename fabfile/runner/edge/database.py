@@ -7,9 +7,10 @@ import json
 import os
 import sqlite3
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ..system.machine import StepFailed
@@ -39,7 +40,7 @@ class Values(NamedTuple):
     port: int
     advanced: str
     enabled: bool
-    websocket: Optional[bool] = None  # None: as it is
+    websocket: bool | None = None  # None: as it is
 
     @property
     def place(self) -> str:
@@ -53,7 +54,7 @@ class ProxyHost:
     """One live proxy host as the database has it."""
 
     id: int
-    names: Tuple[str, ...]
+    names: tuple[str, ...]
     enabled: bool
     scheme: str
     host: str
@@ -62,7 +63,7 @@ class ProxyHost:
     modified_on: str
     meta: str  # NPM's own note on whether nginx took the host's file, as JSON
     custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
-    websocket: Optional[bool] = None  # whether it lets websockets through; None: an older backup does not say
+    websocket: bool | None = None  # whether it lets websockets through; None: an older backup does not say
 
     @property
     def values(self) -> Values:
@@ -79,7 +80,7 @@ class ProxyHost:
         return self.values.place
 
     @property
-    def upstream(self) -> Optional[Upstream]:
+    def upstream(self) -> Upstream | None:
         """Where it sends requests; None where nginx could not."""
         try:
             return Upstream(self.host, self.port, self.scheme)
@@ -99,14 +100,14 @@ class RowChange:
     values: Values
 
 
-def live_rows(database: str, busy: float = BUSY) -> List[ProxyHost]:
+def live_rows(database: str, busy: float = BUSY) -> list[ProxyHost]:
     """Every proxy host that is not deleted, by id. Raises StepFailed when the database cannot be read."""
     with _opened(database, busy) as connection:
         found = connection.execute(f"SELECT {_COLUMNS} FROM proxy_host WHERE is_deleted = 0 ORDER BY id")
         return [_row(values) for values in found]
 
 
-def whole_row(database: str, number: int) -> Dict[str, Any]:
+def whole_row(database: str, number: int) -> dict[str, Any]:
     """Every column of a row, by name; empty when there is none. Raises StepFailed as `live_rows` does."""
     with _opened(database) as connection:
         connection.row_factory = sqlite3.Row
@@ -150,7 +151,7 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
                 raise StepFailed(f"proxy host {change.row.id} was changed by somebody else since it was read")
 
 
-def restore_rows(database: str, rows: Sequence[ProxyHost]) -> List[int]:
+def restore_rows(database: str, rows: Sequence[ProxyHost]) -> list[int]:
     """Give rows their former values, our columns only, in one transaction; returns the ids that differed."""
     changed = []
     with _opened(database, PATIENCE) as connection, _transaction(connection):
@@ -231,7 +232,7 @@ def _row(values: Sequence[object]) -> ProxyHost:
     )
 
 
-def _names(text: str) -> Tuple[str, ...]:
+def _names(text: str) -> tuple[str, ...]:
     """The names of a row; a list that cannot be read has none, since it cannot be one of ours."""
     try:
         names = json.loads(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, said
@@ -29,14 +29,14 @@ class HostFact:
 
     domain: str
     problem: str = ""  # why there is nothing that a switch could safely build on
-    row: Optional[ProxyHost] = None
+    row: ProxyHost | None = None
     path: str = ""  # its generated file
     text: str = ""
     tls: bool = False
-    upstream: Optional[Upstream] = None  # the file's own, where `location /` goes
-    routes: Tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
-    route_upstream: Optional[Upstream] = None
-    drift: Tuple[str, ...] = ()  # how file and database differ
+    upstream: Upstream | None = None  # the file's own, where `location /` goes
+    routes: tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
+    route_upstream: Upstream | None = None
+    drift: tuple[str, ...] = ()  # how file and database differ
     stale: bool = False  # the file is newer than what the running nginx has read
     kept: str = ""
     unkept: str = ""
@@ -47,7 +47,7 @@ class HostFact:
         return self.row is not None and not self.row.enabled
 
 
-def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
+def edge_facts(machine: Machine, ref: EdgeRef) -> dict[str, Any]:
     """All there is to know before a switch; what cannot be read is told, not raised.
 
     Keys: `container` (EdgeContainer), `network` (gateway and subnet; empty when it cannot be told),
@@ -55,7 +55,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> Dict[str, Any]:
     (domain → HostFact).
     """
     box = npmserver.container(machine, ref.container)
-    facts: Dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
+    facts: dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
     try:
         facts["network"] = docker.network(machine, ref.network)
         if box.running:
@@ -75,7 +75,7 @@ def read_at(box: EdgeContainer) -> float:
     return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
 
 
-def host_facts(machine: Machine, ref: EdgeRef, read: float) -> List[HostFact]:
+def host_facts(machine: Machine, ref: EdgeRef, read: float) -> list[HostFact]:
     """What database and files say of our hostnames, nginx having read its files at `read` (see `read_at`).
 
     Raises StepFailed when the database cannot be read.
@@ -89,7 +89,7 @@ def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
     return Path(ref.root) / "data/nginx/proxy_host" / f"{row.id}.conf"
 
 
-def _host(machine: Machine, ref: EdgeRef, rows: List[ProxyHost], domain: str, read: float) -> HostFact:
+def _host(machine: Machine, ref: EdgeRef, rows: list[ProxyHost], domain: str, read: float) -> HostFact:
     problem = database.row_problem(rows, domain)
     if problem:
         return HostFact(domain, problem)
@@ -135,7 +135,7 @@ def _read(bare: HostFact, text: str) -> HostFact:
     )
 
 
-def _drift(row: ProxyHost, own: Optional[Upstream], text: str, domain: str) -> Tuple[str, ...]:
+def _drift(row: ProxyHost, own: Upstream | None, text: str, domain: str) -> tuple[str, ...]:
     found = []
     if not row.enabled:
         found.append(f"{domain}: disabled in the database, and its file is still there")

@@ -8,8 +8,8 @@ behind its log lines. Everything else stays as it is, byte for byte.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..system.machine import StepFailed
 from ..wire.codec import wire
@@ -81,8 +81,8 @@ class Upstream:
 class RouteBlock:
     """A regular-expression location that sends some prefixes to an upstream of their own."""
 
-    prefixes: Tuple[str, ...]
-    upstream: Optional[Upstream]
+    prefixes: tuple[str, ...]
+    upstream: Upstream | None
     directive: Directive
 
 
@@ -126,7 +126,7 @@ def managed_config(current: str, block: str) -> str:
     return splice(current, edits)
 
 
-def route_blocks(directives: Sequence[Directive]) -> List[RouteBlock]:
+def route_blocks(directives: Sequence[Directive]) -> list[RouteBlock]:
     """The locations among `directives` of the form `~ ^/(a|b|…)…` that set their own upstream."""
     found = []
     for directive in directives:
@@ -153,7 +153,7 @@ def server_block(text: str, domain: str) -> Directive:
     return found[0]
 
 
-def own_upstream(server: Directive) -> Optional[Upstream]:
+def own_upstream(server: Directive) -> Upstream | None:
     """Where the server block itself sends requests, its locations apart; None when it does not say."""
     return _upstream(_settings(server))
 
@@ -191,7 +191,7 @@ def mended_file(text: str, domain: str, upstream: Upstream, advanced: str) -> st
 
 
 def _edited(
-    text: str, server: Directive, domain: str, upstream: Upstream, region: Tuple[int, int], advanced: str
+    text: str, server: Directive, domain: str, upstream: Upstream, region: tuple[int, int], advanced: str
 ) -> str:
     """The file with another upstream of its own and, in the region, another advanced_config."""
     edits = [(*region, advanced)] if text[region[0] : region[1]] != advanced else []
@@ -205,7 +205,7 @@ def _edited(
     return result
 
 
-def _own_settings(server: Directive, domain: str) -> Dict[str, Token]:
+def _own_settings(server: Directive, domain: str) -> dict[str, Token]:
     settings = _settings(server)
     for name in ("$forward_scheme", "$server", "$port"):
         count = len(server.find("set", name))
@@ -214,16 +214,16 @@ def _own_settings(server: Directive, domain: str) -> Dict[str, Token]:
     return settings
 
 
-def _settings(block: Directive) -> Dict[str, Token]:
+def _settings(block: Directive) -> dict[str, Token]:
     """The value words of a block's own upstream variables, by variable; the first of each."""
-    found: Dict[str, Token] = {}
+    found: dict[str, Token] = {}
     for directive in block.find("set"):
         if len(directive.args) == 2 and directive.values[0] in ("$forward_scheme", "$server", "$port"):
             found.setdefault(directive.values[0], directive.args[1])
     return found
 
 
-def _upstream(settings: Dict[str, Token]) -> Optional[Upstream]:
+def _upstream(settings: dict[str, Token]) -> Upstream | None:
     values = {name: word.value for name, word in settings.items()}
     try:
         return Upstream(values["$server"], int(values["$port"]), values.get("$forward_scheme", "http"))
@@ -254,10 +254,10 @@ def _check_routes(text: str, domain: str, advanced: str) -> None:
         )
 
 
-def _marked(text: str) -> List[Tuple[int, int]]:
+def _marked(text: str) -> list[tuple[int, int]]:
     """The regions between our markers, markers included."""
-    regions: List[Tuple[int, int]] = []
-    begin: Optional[Token] = None
+    regions: list[tuple[int, int]] = []
+    begin: Token | None = None
     for comment in top_comments(text):
         words = comment.value.rstrip()
         if words not in (BEGIN, END):
@@ -290,7 +290,7 @@ def _adopted(old: RouteBlock, prefixes: set[str]) -> bool:
     return True
 
 
-def _whole_lines(text: str, region: Tuple[int, int]) -> Tuple[int, int]:
+def _whole_lines(text: str, region: tuple[int, int]) -> tuple[int, int]:
     """A region grown to whole lines when nothing else stands on them."""
     start, end = region
     line_start = text.rfind("\n", 0, start) + 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Dict
-
 from ..system.machine import Machine
 from ..wire.facts import EdgeLogin
 from . import api as npmapi
@@ -11,7 +9,7 @@ from . import server
 from .api import ApiError
 
 
-def answer(machine: Machine, login: EdgeLogin) -> Dict[str, str]:
+def answer(machine: Machine, login: EdgeLogin) -> dict[str, str]:
     """What NPM's API says: a `token`, a `challenge` for a two-factor code, or why it is `refused`."""
     box = server.container(machine, login.edge.container)
     address = box.addresses.get(login.edge.network)

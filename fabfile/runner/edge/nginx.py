@@ -7,8 +7,8 @@ backslash protects the next character, `${name}` does not open a block, and `#` 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List, Optional, Tuple
 
 SPACE = " \t\r\n"
 _ESCAPES = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
@@ -41,19 +41,19 @@ class Directive:
     """
 
     name: str
-    args: Tuple[Token, ...]
-    children: Optional[Tuple[Directive, ...]]
+    args: tuple[Token, ...]
+    children: tuple[Directive, ...] | None
     start: int
     end: int
     line: int
-    inner: Tuple[int, int] = (0, 0)
+    inner: tuple[int, int] = (0, 0)
 
     @property
-    def values(self) -> Tuple[str, ...]:
+    def values(self) -> tuple[str, ...]:
         """The arguments as nginx understands them."""
         return tuple(arg.value for arg in self.args)
 
-    def find(self, name: str, first: str = "") -> List[Directive]:
+    def find(self, name: str, first: str = "") -> list[Directive]:
         """Direct children called `name`, and, if given, with this first argument."""
         return [
             child for child in self.children or () if child.name == name and (not first or child.values[:1] == (first,))
@@ -86,14 +86,14 @@ def tokens(text: str) -> Iterator[Token]:
         at = token.end
 
 
-def parse(text: str) -> List[Directive]:
+def parse(text: str) -> list[Directive]:
     """The directives of `text`, which may be a whole file or a fragment of complete directives.
 
     Raises ParseError, with the line, where nginx would not read it either.
     """
-    parents: List[Tuple[List[Token], int, List[Directive]]] = []
-    found: List[Directive] = []
-    words: List[Token] = []
+    parents: list[tuple[list[Token], int, list[Directive]]] = []
+    found: list[Directive] = []
+    words: list[Token] = []
     for token in tokens(text):
         if token.kind == "comment":
             continue
@@ -120,7 +120,7 @@ def parse(text: str) -> List[Directive]:
     return found
 
 
-def top_comments(text: str) -> List[Token]:
+def top_comments(text: str) -> list[Token]:
     """The comments that stand outside every block."""
     depth, found = 0, []
     for token in tokens(text):
@@ -130,7 +130,7 @@ def top_comments(text: str) -> List[Token]:
     return found
 
 
-def splice(text: str, edits: Iterable[Tuple[int, int, str]]) -> str:
+def splice(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
     """`text` with each text[start:end] replaced; the edits must not overlap."""
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
@@ -138,10 +138,10 @@ def splice(text: str, edits: Iterable[Tuple[int, int, str]]) -> str:
 
 
 def _directive(
-    words: List[Token],
-    children: Optional[Tuple[Directive, ...]],
+    words: list[Token],
+    children: tuple[Directive, ...] | None,
     end: int,
-    inner: Tuple[int, int] = (0, 0),
+    inner: tuple[int, int] = (0, 0),
 ) -> Directive:
     name = words[0]
     return Directive(name.value, tuple(words[1:]), children, name.start, end, name.line, inner)

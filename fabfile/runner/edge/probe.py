@@ -9,11 +9,11 @@ import os
 import socket
 import ssl
 import struct
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
 CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
-Answer = Dict[str, Any]
+Answer = dict[str, Any]
 
 _CLONE_NEWNET = 0x40000000
 
@@ -33,7 +33,7 @@ def enter_network(pid: int) -> None:
 
 def ask(
     address: str, port: int, domain: str, path: str, tls: bool = False, timeout: float = TIMEOUT
-) -> Tuple[int, Dict[str, str]]:
+) -> tuple[int, dict[str, str]]:
     """Status and headers (names in lower case) of one GET to address:port for `domain`.
 
     Certificates are not verified: this asks the origin by its address. Raises OSError, HTTPException.
@@ -42,7 +42,7 @@ def ask(
         return _ask_over(plain, domain, path, tls, timeout)
 
 
-def _ask_over(plain: socket.socket, domain: str, path: str, tls: bool, timeout: float) -> Tuple[int, Dict[str, str]]:
+def _ask_over(plain: socket.socket, domain: str, path: str, tls: bool, timeout: float) -> tuple[int, dict[str, str]]:
     connection = http.client.HTTPConnection(domain, timeout=timeout)
     connection.sock = _wrapped(plain, domain) if tls else plain
     try:
@@ -53,7 +53,7 @@ def _ask_over(plain: socket.socket, domain: str, path: str, tls: bool, timeout: 
         connection.close()
 
 
-def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) -> List[str]:
+def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) -> list[str]:
     """The IPv4 addresses that the DNS server has for `name`, without search domains, as nginx asks.
 
     Raises OSError when the server does not answer, or does not know the name.
@@ -74,7 +74,7 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
     return found
 
 
-def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> List[Answer]:
+def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
     """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
 
     With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.
@@ -120,7 +120,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _addresses(reply: bytes) -> List[str]:
+def _addresses(reply: bytes) -> list[str]:
     """The A records of a DNS reply."""
     answers = struct.unpack(">H", reply[6:8])[0]
     at = _past_name(reply, 12) + 4

@@ -11,7 +11,7 @@ import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any
 
 from ..system.machine import CommandFailed, Machine, Result, Seen, StepFailed
 from ..wire.codec import wire
@@ -29,7 +29,7 @@ class EdgeContainer:
     name: str
     running: bool
     pid: int  # of its first process, in the host's numbering; 0 when it does not run
-    addresses: Dict[str, str]  # network → IPv4 address
+    addresses: dict[str, str]  # network → IPv4 address
     problem: str = ""  # why it does not run, or why that cannot be told
     known: bool = True  # whether Docker answered at all
 
@@ -43,7 +43,7 @@ def container(machine: Machine, name: str) -> EdgeContainer:
     if result.code != 0:
         known = "no such container" in result.err.lower()
         return EdgeContainer(name, False, 0, {}, f"container {name}: {result.said}", known)
-    item: Dict[str, Any] = json.loads(result.out)[0]
+    item: dict[str, Any] = json.loads(result.out)[0]
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
     running = bool(item["State"].get("Running"))
@@ -56,7 +56,7 @@ def config_test(machine: Machine, name: str) -> Result:
     return machine.run(["docker", "exec", name, "nginx", "-t"], timeout=30, ok=None)
 
 
-def workers(pid: int) -> Dict[int, float]:
+def workers(pid: int) -> dict[int, float]:
     """nginx's accepting workers in the container whose first process is `pid`: pid → started at (epoch, s).
 
     Workers that are shutting down are left out: they serve what they have and accept nothing new.
@@ -65,7 +65,7 @@ def workers(pid: int) -> Dict[int, float]:
     return {child: booted + started for child, started in _descendants(pid).items() if _title(child) == _WORKER}
 
 
-def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Dict[str, Any]:
+def reload(machine: Machine, box: EdgeContainer, seconds: float) -> dict[str, Any]:
     """Tell nginx to read its files again and wait until only new workers accept connections.
 
     Raises StepFailed when that has not happened after `seconds`. Old workers may live on: a websocket
@@ -80,7 +80,7 @@ def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Dict[str, An
     return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": told}
 
 
-def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: float) -> str:
+def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: float) -> str:
     """Wait until none of the `old` workers accepts connections any more and new ones do; says how many.
 
     Raises StepFailed when that has not happened after `seconds`.
@@ -95,7 +95,7 @@ def await_workers(machine: Machine, box: EdgeContainer, old: Set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, question: Dict[str, Any], timeout: float) -> List[edgeprobe.Answer]:
+def probe(box: EdgeContainer, question: dict[str, Any], timeout: float) -> list[edgeprobe.Answer]:
     """Ask an upstream from inside the container's network namespace, with its own DNS.
 
     A question has the keys host, port, path and domain (see `edgeprobe.probe`). For a thread of its own, which stays
@@ -148,7 +148,7 @@ def _unanswered(error: Exception) -> Seen:
     return Seen(False, str(error) or type(error).__name__, slow)
 
 
-def header_problem(headers: Dict[str, str], expected: str) -> str:
+def header_problem(headers: dict[str, str], expected: str) -> str:
     """How the headers fall short of `expected` ("name: value"); empty when they don't."""
     if not expected:
         return ""
@@ -157,9 +157,9 @@ def header_problem(headers: Dict[str, str], expected: str) -> str:
     return "" if found == value else f"{name} is {found!r} instead of {value!r}"
 
 
-def _descendants(root: int) -> Dict[int, float]:
+def _descendants(root: int) -> dict[int, float]:
     """Every process below `root`, itself included: pid → started at (seconds after boot)."""
-    parents: Dict[int, Tuple[int, float]] = {}
+    parents: dict[int, tuple[int, float]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             # The command's name may hold spaces and brackets: the fields start behind the last one.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..system import docker
 from ..system import questions as asking
@@ -20,13 +21,13 @@ OWN = 400  # a page must answer with a status below
 
 def prove_upstreams(
     machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
-) -> List[str]:
+) -> list[str]:
     """Ask the new upstreams from the edge's container until all have answered as they should; what they answered.
 
     Raises StepFailed after `seconds`, with all that is wrong; at once where a connection is refused.
     """
     began = time.monotonic()
-    questions: Dict[str, Ask] = {}
+    questions: dict[str, Ask] = {}
     for host in hosts:
         for below, question in _questions(host):
             key = f"{question['host']}:{question['port']}{question['path']}"
@@ -41,13 +42,13 @@ def prove_upstreams(
     return [f"{key} {found.text}" for key, found in seen.items()]
 
 
-def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> List[str]:
+def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> list[str]:
     """Ask through the edge until every name and every route has answered as it should; what they answered.
 
     A disabled host must be refused. `address` is the edge's own. Raises StepFailed after `seconds`.
     """
     began = time.monotonic()
-    questions: Dict[str, Ask] = {}
+    questions: dict[str, Ask] = {}
     for change in changes:
         host, tls = change.host, change.fact.tls
         if change.values.enabled:
@@ -61,7 +62,7 @@ def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], 
     return [f"{key} {found.text}" for key, found in seen.items()]
 
 
-def through(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> Dict[str, Ask]:
+def through(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> dict[str, Ask]:
     """What to ask of a host through the edge, by name and path."""
     paths = _paths(host) if routes else _paths(host)[:1]
     return {
@@ -73,7 +74,7 @@ def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limi
     return server.served(address, tls, host.domain, path, host.expect_header, below, limit)
 
 
-def _upstream(box: EdgeContainer, question: Dict[str, Any], header: str, below: int, limit: float) -> Seen:
+def _upstream(box: EdgeContainer, question: dict[str, Any], header: str, below: int, limit: float) -> Seen:
     """One try at all addresses of an upstream."""
     answers = server.probe(box, question, limit)
     told = [(answer, _problem(answer, header, below)) for answer in answers]
@@ -84,7 +85,7 @@ def _upstream(box: EdgeContainer, question: Dict[str, Any], header: str, below: 
     return Seen(not bad, text, data, final="refused" in bad)
 
 
-def _questions(host: EdgeHost) -> Iterator[Tuple[int, Dict[str, Any]]]:
+def _questions(host: EdgeHost) -> Iterator[tuple[int, dict[str, Any]]]:
     """What to ask of a host's upstreams: the limit of the status, and the question."""
     own = {"host": host.upstream_host, "port": host.upstream_port, "path": host.probe_path}
     yield OWN, {**own, "domain": host.domain}
@@ -99,7 +100,7 @@ def _route_limit(host: EdgeHost) -> int:
     return 600 if host.expect_header else 500
 
 
-def _paths(host: EdgeHost) -> List[Tuple[str, int]]:
+def _paths(host: EdgeHost) -> list[tuple[str, int]]:
     """What to ask through the edge: (path, status must be below)."""
     if not host.probe_path:
         return []

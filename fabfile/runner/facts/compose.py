@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine
 from ..wire.compose import Compose, ComposeService
 
-Config = Dict[str, Any]
+Config = dict[str, Any]
 
 NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
 
@@ -34,12 +35,12 @@ def planned(machine: Machine, ref: Compose, overlay: str) -> Config:
     return _config(machine, [*docker.own(ref), "--file", "-"], overlay) if overlay else own(machine, ref)
 
 
-def environments(config: Config) -> Dict[str, Dict[str, str]]:
+def environments(config: Config) -> dict[str, dict[str, str]]:
     """What each service gets, from env files and all: some of it is secret, so this stays on the VPS."""
     return {name: _environment(service) for name, service in _services(config).items()}
 
 
-def services(machine: Machine, config: Config) -> Dict[str, ComposeService]:
+def services(machine: Machine, config: Config) -> dict[str, ComposeService]:
     """The services by name, and which of their images and build contexts are on the VPS."""
     found = _services(config)
     images = {name: _image(config, name, service) for name, service in found.items()}
@@ -74,18 +75,18 @@ def _config(machine: Machine, words: Sequence[str], overlay: str = "") -> Config
         raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.said) from error
 
 
-def _services(config: Config) -> Dict[str, Dict[str, Any]]:
-    found: Dict[str, Dict[str, Any]] = config.get("services") or {}
+def _services(config: Config) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = config.get("services") or {}
     return found
 
 
-def _environment(service: Dict[str, Any]) -> Dict[str, str]:
+def _environment(service: dict[str, Any]) -> dict[str, str]:
     """`config` writes every $ of a value twice, so that Compose could read it again."""
-    values: Dict[str, Any] = service.get("environment") or {}
+    values: dict[str, Any] = service.get("environment") or {}
     return {name: str(value).replace("$$", "$") for name, value in values.items() if value is not None}
 
 
-def _image(config: Config, name: str, service: Dict[str, Any]) -> str:
+def _image(config: Config, name: str, service: dict[str, Any]) -> str:
     return str(service.get("image") or f"{config.get('name', '')}-{name}")
 
 
@@ -95,10 +96,10 @@ def _is_there(machine: Machine, image: str) -> bool:
     return result.code == 0 or "no such image" not in result.err.lower()
 
 
-def _lacking(build: Dict[str, Any]) -> Iterator[str]:
+def _lacking(build: dict[str, Any]) -> Iterator[str]:
     """Folders and files that a build needs and that are not there; addresses elsewhere are not looked at."""
     context = str(build.get("context") or "")
-    needed: List[str] = [context, *(str(place) for place in (build.get("additional_contexts") or {}).values())]
+    needed: list[str] = [context, *(str(place) for place in (build.get("additional_contexts") or {}).values())]
     if build and not build.get("dockerfile_inline"):
         needed.append(os.path.join(context, str(build.get("dockerfile") or "Dockerfile")))
     yield from (path for path in needed if path.startswith("/") and not os.path.exists(path))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.compose import Compose, ComposeDifference, ComposeView
 from . import compose
 
-Path = Tuple[str, ...]
+Path = tuple[str, ...]
 
 _NOTHING = object()  # in place of a value: there is none
 _RENEWED = re.compile(r"Container (\S+)\s+Recreate\s*$")
@@ -40,7 +41,7 @@ def _differences(own: Any, installed: Any, planned: Any) -> Iterator[ComposeDiff
             yield ComposeDifference(path, "lacking", True)
 
 
-def _flat(value: Any, at: Path = ()) -> Iterator[Tuple[Path, Any]]:
+def _flat(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value that is no table and no list, by its path."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if not items:
@@ -50,7 +51,7 @@ def _flat(value: Any, at: Path = ()) -> Iterator[Tuple[Path, Any]]:
         yield from _flat(inner, (*at, str(key)))
 
 
-def _renewed(machine: Machine, ref: Compose) -> Tuple[str, ...]:
+def _renewed(machine: Machine, ref: Compose) -> tuple[str, ...]:
     """The containers that Compose would make anew, by a run that changes nothing."""
     argv = [*docker.compose(ref), "--dry-run", "up", "--no-start", "--no-build", "--pull", "never"]
     result = machine.run(argv, timeout=60, ok=None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, Mapping, Sequence, Tuple
 
 from .. import store
 from ..system.envfile import read_env
@@ -13,12 +13,12 @@ from ..wire.app import Environment, Setting, Settings
 from ..wire.compose import Compose
 from . import compose
 
-Values = Dict[str, str]
+Values = dict[str, str]
 
-_composed: Dict[Tuple[object, ...], Values] = {}  # Compose takes its time, and is asked again and again
+_composed: dict[tuple[object, ...], Values] = {}  # Compose takes its time, and is asked again and again
 
 
-def in_force(environment: Environment) -> Dict[str, Setting]:
+def in_force(environment: Environment) -> dict[str, Setting]:
     """Every variable with its value and the file that it comes from. Some are secret: this stays on the VPS.
 
     Before the first installation there is no overrides file. Raises OSError; ValueError, of which UnicodeDecodeError is
@@ -46,7 +46,7 @@ def settings(environment: Environment, keys: Sequence[str]) -> Settings:
     return Settings({key: found[key] for key in keys if key in found})
 
 
-def _in_docker(environment: Environment, project: Compose) -> Dict[str, Setting]:
+def _in_docker(environment: Environment, project: Compose) -> dict[str, Setting]:
     """As Compose reads its files: quotes, comments and variables in them are its business."""
     own = _compose_reads(environment, project, laid=False)
     if environment.planned is not None:
@@ -83,7 +83,7 @@ def _merged(services: Mapping[str, Mapping[str, str]], names: Iterable[str]) -> 
     return found
 
 
-def _state(path: str) -> Tuple[int, ...]:
+def _state(path: str) -> tuple[int, ...]:
     """What changes when somebody writes the file; empty where there is none."""
     try:
         found = os.stat(path)

@@ -7,9 +7,10 @@ import platform
 import shutil
 import socket
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any, Callable
 
 from ..store import stored
 from ..system import docker, git, paths, sockets, systemd, ufw
@@ -19,7 +20,7 @@ from ..wire.facts import Facts, Wanted
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
 from .nats import jetstream
 
-Found = Dict[str, Any]
+Found = dict[str, Any]
 
 
 def gather(machine: Machine, wanted: Wanted) -> Facts:
@@ -191,7 +192,7 @@ def _edge_backups(machine: Machine, wanted: Wanted) -> Found:
 
 
 def _health(machine: Machine, wanted: Wanted) -> Found:
-    verdicts: Dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
     for runtime in ("native", "docker"):
         some = [w for w in wanted.workloads if w.runtime == runtime]
         try:
@@ -214,7 +215,7 @@ def _redis(machine: Machine, wanted: Wanted) -> Found:
 
 def _disks(machine: Machine, wanted: Wanted) -> Found:
     """Folders on one file system share its space: only the first of them is told."""
-    found: Dict[int, Tuple[str, int]] = {}
+    found: dict[int, tuple[str, int]] = {}
     for folder in wanted.disks:
         there = paths.nearest(folder)
         found.setdefault(os.stat(there).st_dev, (folder, shutil.disk_usage(there).free))
@@ -229,7 +230,7 @@ def _needs(machine: Machine, wanted: Wanted) -> Found:
     return {"lacking": needs.lacking(machine, wanted.needs)}
 
 
-_JOBS: List[Tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
+_JOBS: list[tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),

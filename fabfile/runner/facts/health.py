@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any
 
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Seen, StepFailed
@@ -31,10 +32,10 @@ _LOOP = 5  # restarts after which waiting for the next one is no use
 class _Scene:
     """All that one look needs, read once for all workloads."""
 
-    units: Dict[Tuple[str, str], Unit]
-    containers: Dict[Tuple[str, str], Container]
-    listeners: Tuple[Listener, ...]
-    durables: Dict[str, Dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
+    units: dict[tuple[str, str], Unit]
+    containers: dict[tuple[str, str], Container]
+    listeners: tuple[Listener, ...]
+    durables: dict[str, dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class _Found:
     """What is known of a workload before it is asked anything, and by which key its answer is kept."""
 
     workload: Workload
-    problems: List[str]
-    data: Dict[str, Any]
+    problems: list[str]
+    data: dict[str, Any]
     key: str
 
 
 def healthy(
-    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, inquiry: Optional[Inquiry] = None
-) -> Dict[str, Health]:
+    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, inquiry: Inquiry | None = None
+) -> dict[str, Health]:
     """One verdict for each workload, keyed "runtime/name".
 
     With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one look
@@ -70,7 +71,7 @@ def healthy(
     return verdicts
 
 
-def running(machine: Machine, workloads: Sequence[Workload]) -> Dict[str, Health]:
+def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health]:
     """One verdict for each workload, of no more than that it runs and holds its port, if it has one."""
     scene = _scene(machine, workloads)
     # What Docker's own check says of them is a part of being healthy.
@@ -79,9 +80,9 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> Dict[str, Health
     return _verdicts(replace(scene, containers=plain), bare, None)
 
 
-def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
-    last: Dict[str, Health] = {}
+    last: dict[str, Health] = {}
     inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
     def look() -> Seen:
@@ -92,9 +93,9 @@ def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -
     return last
 
 
-def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> Dict[str, Health]:
+def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
-    last: Dict[str, Health] = {}
+    last: dict[str, Health] = {}
     inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
     def look() -> Seen:
@@ -105,7 +106,7 @@ def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float
     return last
 
 
-def seen_of(verdicts: Dict[str, Health]) -> Seen:
+def seen_of(verdicts: dict[str, Health]) -> Seen:
     """All verdicts as one look."""
     sick = [verdict for verdict in verdicts.values() if not verdict.ok]
     text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
@@ -115,18 +116,18 @@ def seen_of(verdicts: Dict[str, Health]) -> Seen:
 
 def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
     native = [w for w in workloads if w.runtime == "native"]
-    units: Dict[Tuple[str, str], Unit] = {}
+    units: dict[tuple[str, str], Unit] = {}
     for user in {w.user for w in native}:
         names = [w.unit for w in native if w.user == user]
         units.update({(user, name): unit for name, unit in systemd.show(machine, names, user).items()})
-    containers: Dict[Tuple[str, str], Container] = {}
+    containers: dict[tuple[str, str], Container] = {}
     for project in {w.project for w in workloads if w.runtime == "docker"}:
         found = docker.containers(machine, project)
         containers.update({(project, service): container for service, container in found.items()})
     return _Scene(units, containers, sockets.listeners([w.port for w in native if w.port]))
 
 
-def _identity(scene: _Scene, workload: Workload) -> Tuple[int, int]:
+def _identity(scene: _Scene, workload: Workload) -> tuple[int, int]:
     """Main process and restart counter: what a restart changes."""
     if workload.runtime == "native":
         unit = scene.units[(workload.user, workload.unit)]
@@ -145,18 +146,18 @@ def _age(pid: int) -> float:
     return up - started / os.sysconf("SC_CLK_TCK")
 
 
-def _restarted(first: Tuple[int, int], second: Tuple[int, int]) -> str:
+def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
     if first == second:
         return ""
     return f"is restarting: process {first[0]} became {second[0]} (restarts {first[1]} → {second[1]})"
 
 
-def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Optional[Inquiry]) -> Dict[str, Health]:
+def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | None) -> dict[str, Health]:
     """All that can be asked is asked side by side; where there is only one look, it waits for the answers."""
     patience = GLANCE if inquiry else TIMEOUT
     inquiry = inquiry or Inquiry(time.monotonic() + patience)
-    found: Dict[str, _Found] = {}
-    questions: Dict[str, Ask] = {}
+    found: dict[str, _Found] = {}
+    questions: dict[str, Ask] = {}
     for workload in workloads:
         problems, address, data = (_native if workload.runtime == "native" else _docker)(scene, workload)
         # A process that has answered once is not asked again; another one in its place is.
@@ -168,7 +169,7 @@ def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Optional[In
     return {name: _verdict(scene, item, seen.get(item.key)) for name, item in found.items()}
 
 
-def _verdict(scene: _Scene, found: _Found, answer: Optional[Seen]) -> Health:
+def _verdict(scene: _Scene, found: _Found, answer: Seen | None) -> Health:
     workload, problems, data = found.workload, list(found.problems), found.data
     if answer is not None:
         data.update(answer=answer.text, answered=answer.ok)
@@ -180,9 +181,9 @@ def _verdict(scene: _Scene, found: _Found, answer: Optional[Seen]) -> Health:
     return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("hopeless", False)))
 
 
-def _native(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+def _native(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
     unit = scene.units[(workload.user, workload.unit)]
-    data: Dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
+    data: dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
     if not unit.running:
         data["hopeless"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
         return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", data
@@ -209,11 +210,11 @@ def _because(unit: Unit) -> str:
     return f" ({unit.result}, {unit.restarts} restarts)" if unit.result not in ("", "success") else ""
 
 
-def _docker(scene: _Scene, workload: Workload) -> Tuple[List[str], str, Dict[str, Any]]:
+def _docker(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
     container = scene.containers.get((workload.project, workload.name))
     if container is None:
         return ["there is no container"], "", {"hopeless": True}
-    data: Dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
+    data: dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
     if not container.running:
         data["hopeless"] = container.state != "restarting" or container.restarts >= _LOOP
         return [f"container is {container.state}"], "", data
@@ -243,7 +244,7 @@ def _durables_problem(scene: _Scene, workload: Workload) -> str:
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in loose.items() if names)
 
 
-def _durables(scene: _Scene, workload: Workload, nats: NatsRef) -> Dict[str, Consumer]:
+def _durables(scene: _Scene, workload: Workload, nats: NatsRef) -> dict[str, Consumer]:
     """All durables, read once for all workloads; once more where nobody waits to fetch. Raises as `read_streams`."""
     address = "127.0.0.1"
     if workload.runtime == "docker":

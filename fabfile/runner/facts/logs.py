@@ -10,9 +10,9 @@ import itertools
 import json
 import pwd
 import re
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Iterable, List, Sequence, Set
 
 from ..system import docker, systemd
 from ..system.diffs import SECRET_NAMES
@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 _ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=\w+\)$", re.MULTILINE)
 
 
-def last_lines(machine: Machine, workloads: Sequence[Workload], since: float) -> Dict[str, List[str]]:
+def last_lines(machine: Machine, workloads: Sequence[Workload], since: float) -> dict[str, list[str]]:
     """The last lines of each since a time (epoch, seconds), by "runtime/name"; those that logged nothing are left out.
 
     Never raises: it is asked where something failed already.
@@ -48,9 +48,9 @@ def last_lines(machine: Machine, workloads: Sequence[Workload], since: float) ->
     return {f"{w.runtime}/{w.name}": lines for w, lines in zip(workloads, found) if lines}
 
 
-def failed(machine: Machine, workloads: Sequence[Workload]) -> List[Workload]:
+def failed(machine: Machine, workloads: Sequence[Workload]) -> list[Workload]:
     """Those of native workloads whose unit has failed, or is about to be started again. Never raises."""
-    found: List[Workload] = []
+    found: list[Workload] = []
     for user in sorted({w.user for w in workloads if w.runtime == "native"}):
         ours = [w for w in workloads if w.runtime == "native" and w.user == user]
         try:
@@ -61,7 +61,7 @@ def failed(machine: Machine, workloads: Sequence[Workload]) -> List[Workload]:
     return found
 
 
-def quoted(lines: Dict[str, List[str]]) -> str:
+def quoted(lines: dict[str, list[str]]) -> str:
     """The last lines for a message, a block for each of the first ones."""
     blocks = [f"{key} logged last:" + "".join(f"\n  {line}" for line in said) for key, said in lines.items()]
     return "\n".join(blocks[:_QUOTED])
@@ -76,7 +76,7 @@ def masked(line: str, secrets: Iterable[str]) -> str:
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
 
 
-def _last(machine: Machine, workload: Workload, since: float) -> List[str]:
+def _last(machine: Machine, workload: Workload, since: float) -> list[str]:
     try:
         logged = _native if workload.runtime == "native" else _docker
         lines = [line for line in logged(machine, workload, since) if line.strip()][-LINES:]
@@ -86,13 +86,13 @@ def _last(machine: Machine, workload: Workload, since: float) -> List[str]:
     return _once([masked(line, secrets) for line in lines])
 
 
-def _once(lines: List[str]) -> List[str]:
+def _once(lines: list[str]) -> list[str]:
     """The same line again and again, as of a unit that ends at once, only once."""
     runs = [(line, len(list(same))) for line, same in itertools.groupby(lines)]
     return [f"{line} (× {count})" if count > 1 else line for line, count in runs]
 
 
-def _native(machine: Machine, workload: Workload, since: float) -> List[str]:
+def _native(machine: Machine, workload: Workload, since: float) -> list[str]:
     """What the unit's processes logged; where that is nothing, what systemd logged about it."""
     kind = "USER_UNIT" if workload.user else "UNIT"
     who = [f"_UID={pwd.getpwnam(workload.user).pw_uid}"] if workload.user else []
@@ -104,7 +104,7 @@ def _native(machine: Machine, workload: Workload, since: float) -> List[str]:
     return []
 
 
-def _docker(machine: Machine, workload: Workload, since: float) -> List[str]:
+def _docker(machine: Machine, workload: Workload, since: float) -> list[str]:
     """Both streams in one, as they were logged."""
     argv = ["docker", "logs", "--timestamps", "--tail", str(LINES), "--since", f"{since:.0f}", _box(machine, workload)]
     result = machine.run(argv, timeout=5)
@@ -117,17 +117,17 @@ def _box(machine: Machine, workload: Workload) -> str:
     return names[workload.name]
 
 
-def _secrets(machine: Machine, workload: Workload) -> Set[str]:
+def _secrets(machine: Machine, workload: Workload) -> set[str]:
     values = _unit_values if workload.runtime == "native" else _box_values
     found = values(machine, workload).items()
     named = {value for name, value in found if _SECRET_NAME.search(name)}
     return {value for value in named if len(value) >= _SHORTEST and value.lower() not in _PLAIN}
 
 
-def _unit_values(machine: Machine, workload: Workload) -> Dict[str, str]:
+def _unit_values(machine: Machine, workload: Workload) -> dict[str, str]:
     """The variables in the env files of a unit; a file that can't be read gave it none."""
     argv = [*systemd.systemctl(workload.user), "show", "--property=EnvironmentFiles", "--", workload.unit]
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path in _ENV_FILE.findall(machine.run(argv, user=workload.user or None, timeout=5).out):
         try:
             found.update(read_env(Path(path)))
@@ -136,7 +136,7 @@ def _unit_values(machine: Machine, workload: Workload) -> Dict[str, str]:
     return found
 
 
-def _box_values(machine: Machine, workload: Workload) -> Dict[str, str]:
+def _box_values(machine: Machine, workload: Workload) -> dict[str, str]:
     argv = ["docker", "inspect", "--type", "container", "--format", "{{json .Config.Env}}", _box(machine, workload)]
-    found: List[str] = json.loads(machine.run(argv, timeout=5).out) or []
+    found: list[str] = json.loads(machine.run(argv, timeout=5).out) or []
     return dict(entry.partition("=")[::2] for entry in found)

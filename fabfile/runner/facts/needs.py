@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.facts import Need
@@ -14,7 +14,7 @@ _FLAGS = {READ: "r", RUN: "x", ENTER: "x"}
 _SCRIPT = 'for need do test "-${need%%:*}" "${need#*:}" || printf "%s\\n" "$need"; done'
 
 
-def lacking(machine: Machine, needs: Sequence[Need]) -> Dict[str, str]:
+def lacking(machine: Machine, needs: Sequence[Need]) -> dict[str, str]:
     """Path → why it can't be used, in words; what can be is left out."""
     found = {need.path: problem for need in needs for problem in [_not_there(need)] if problem}
     there = [need for need in needs if need.path not in found]
@@ -31,7 +31,7 @@ def _not_there(need: Need) -> str:
     return ""
 
 
-def _denied(machine: Machine, user: str, needs: List[Need]) -> Dict[str, str]:
+def _denied(machine: Machine, user: str, needs: list[Need]) -> dict[str, str]:
     """What the user may not use: that user is asked, since the folders above count as well."""
     words = [f"{_FLAGS[need.how]}:{need.path}" for need in needs]
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Dict, Sequence
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ..wire.app import AdapterRef, Provided, ProviderRef, Setting
@@ -14,7 +14,7 @@ from .environment import in_force
 TIMEOUT = 5.0  # seconds for the connection, and again for the answer
 _VARIABLES = re.compile(r"\{(\w+(?:\|\w+)*)\}")  # {NEW|OLD}: the first one that is set
 
-Found = Dict[str, Setting]
+Found = dict[str, Setting]
 
 
 class _Unasked(Exception):
@@ -88,7 +88,7 @@ def _port(url: SplitResult) -> int:
     return 443 if url.scheme == "https" else 80
 
 
-def _status(url: SplitResult, headers: Dict[str, str]) -> int:
+def _status(url: SplitResult, headers: dict[str, str]) -> int:
     """The status of a plain request; redirects are not followed, since the key would travel along."""
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.hostname or "", url.port or _port(url), timeout=TIMEOUT)

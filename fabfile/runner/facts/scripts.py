@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence
 
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.app import UnitFile
@@ -13,7 +13,7 @@ from ..wire.app import UnitFile
 _SECONDS = 30.0  # for all units of one manager
 
 
-def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> Dict[str, str]:
+def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> dict[str, str]:
     """User of the manager (empty: the system's) → what `systemd-analyze verify` says of its units; empty is good.
 
     The units need not be installed. Any output counts: `verify` can exit with 0 on a bad unit.
@@ -22,7 +22,7 @@ def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> Dict[str, str]:
     return {user: _verified(machine, [file for file in files if file.user == user], user) for user in users}
 
 
-def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> Dict[str, str]:
+def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> dict[str, str]:
     """Path → what bash says of the script's syntax; empty is good. Nothing in it is executed."""
     return {script: _said(machine, ["bash", "-n", "--", script], user) for script in scripts}
 
@@ -39,7 +39,7 @@ def _verified(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
     return told.replace(f"{folder}/", "")
 
 
-def _said(machine: Machine, argv: List[str], user: str) -> str:
+def _said(machine: Machine, argv: list[str], user: str) -> str:
     """Everything that a check has to say; its exit code where it fails without a word."""
     try:
         result = machine.run(argv, user=user or None, timeout=_SECONDS, ok=None)

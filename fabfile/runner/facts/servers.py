@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from typing import Dict, List, Tuple
 
 from ..system.machine import Seen
 
@@ -31,7 +30,7 @@ def answers(protocol: str, address: str, port: int, path: str = "/", timeout: fl
 
 def get(
     address: str, port: int, path: str, method: str = "GET", timeout: float = TIMEOUT
-) -> Tuple[int, Dict[str, str], bytes]:
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers (names in lower case) and body of one plain request. Raises OSError, HTTPException."""
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     try:
@@ -49,7 +48,7 @@ def body_of(response: http.client.HTTPResponse, seconds: float) -> bytes:
     Each part has the socket's timeout for itself, so an answer that never ends needs one for the whole.
     """
     ends = time.monotonic() + seconds
-    parts: List[bytes] = []
+    parts: list[bytes] = []
     left = response.length  # None where only the end tells
     while left is None or left > 0:
         part = response.read1(left or 65536)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any
 
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.facts import Program
@@ -13,7 +14,7 @@ from ..wire.facts import Program
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
-def ask_all(machine: Machine, programs: Sequence[Program]) -> Dict[str, Any]:
+def ask_all(machine: Machine, programs: Sequence[Program]) -> dict[str, Any]:
     """Facts `versions` and `version_errors`, by the programs' names."""
     with ThreadPoolExecutor(max_workers=6) as pool:
         answers = list(pool.map(lambda program: _ask(machine, program), programs))
@@ -24,7 +25,7 @@ def ask_all(machine: Machine, programs: Sequence[Program]) -> Dict[str, Any]:
     }
 
 
-def _ask(machine: Machine, program: Program) -> Tuple[str, str]:
+def _ask(machine: Machine, program: Program) -> tuple[str, str]:
     try:
         result = machine.run(_command(program), timeout=30)
     except CommandFailed as error:

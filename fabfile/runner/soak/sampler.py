@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from .. import store
 from ..availability import Watcher
@@ -29,7 +29,7 @@ PACE = 1.0  # seconds between two requests to one address at the edge: a day of 
 _GLANCE = 0.5  # seconds between two looks for the operator's word
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-Events = List[Dict[str, Any]]
+Events = list[dict[str, Any]]
 
 
 def folder(root: Path) -> Path:
@@ -48,7 +48,7 @@ def last(root: Path) -> str:
     return max((path.stem for path in folder(root).glob("*.jsonl")), default="")
 
 
-def running(root: Path) -> Dict[str, Any]:
+def running(root: Path) -> dict[str, Any]:
     """Who runs a soak now (who, what, soak, since); empty when nobody does."""
     return store.lock_holder(folder(root)) or {}
 
@@ -101,7 +101,7 @@ class _Looker:
         self._began = float(before[0]["evidence"]["began"])
         owners = [event["evidence"]["sample"]["owner"] for event in before if event["event"] == "sample"]
         self._owner = next((owner for owner in owners if owner), "")
-        self._felt: Dict[str, Dict[str, Any]] = {}
+        self._felt: dict[str, dict[str, Any]] = {}
 
     def until(self, ends: float, journal: Journal, word: Path) -> str:
         """Take samples until `ends` (epoch). Returns why it ended: time, stopped or owner. Raises StepFailed."""
@@ -142,7 +142,7 @@ class _Looker:
         return True
 
     def _sample(self, now: float, watcher: Watcher, logs: EdgeLogs) -> Sample:
-        problems: List[str] = []
+        problems: list[str] = []
         owner = self._now_owner(problems)
         workloads = self._pulses(owner or self._owner, problems)
         return Sample(
@@ -156,7 +156,7 @@ class _Looker:
             problems=tuple(problems),
         )
 
-    def _now_owner(self, problems: List[str]) -> str:
+    def _now_owner(self, problems: list[str]) -> str:
         """Before the first hand-over there is no owner file, and Docker owns."""
         try:
             return read_owner(Path(self._soak.streams.owner_file)) or "docker"
@@ -164,7 +164,7 @@ class _Looker:
             problems.append(str(error))
             return ""
 
-    def _pulses(self, owner: str, problems: List[str]) -> Dict[str, Pulse]:
+    def _pulses(self, owner: str, problems: list[str]) -> dict[str, Pulse]:
         chosen = self._chosen(owner)
         try:
             verdicts = [(w.name, health) for w, health in zip(chosen, healthy(self._machine, chosen).values())]
@@ -183,10 +183,10 @@ class _Looker:
             for name, health in verdicts
         }
 
-    def _chosen(self, owner: str) -> List[Workload]:
+    def _chosen(self, owner: str) -> list[Workload]:
         return [workload for workload in self._soak.workloads if workload.runtime == owner]
 
-    def _lags(self, problems: List[str]) -> Dict[str, Lag]:
+    def _lags(self, problems: list[str]) -> dict[str, Lag]:
         """Of the app's own durables: somebody else's, or one that is left over, is nobody's lag."""
         ours = {durable for workload in self._soak.workloads for durable in workload.durables}
         try:
@@ -198,7 +198,7 @@ class _Looker:
         found = [item for stream in streams.values() for item in stream.consumers.items() if item[0] in ours]
         return {name: Lag(c.pending, c.unacknowledged, c.redelivered) for name, c in found}
 
-    def _asked(self, watcher: Watcher) -> Dict[str, Asked]:
+    def _asked(self, watcher: Watcher) -> dict[str, Asked]:
         """What the watcher counted since the sample before."""
         former, self._felt = self._felt, watcher.felt()
         return {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Dict, List, Sequence
+from typing import IO, Any
 
 from .. import store
 from ..stdio import keep_runner, tell
@@ -19,7 +20,7 @@ STARTING = 30.0  # seconds until a soak that nobody carries out is given up; its
 _GLANCE = 0.5  # seconds between two looks at its file
 
 
-def soak_start(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def soak_start(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Take a soak's request and this very zipapp, start it detached, and follow it; or tell who runs one."""
     header = json.loads(stdin.readline())
     wanted: Soak = decode(header["soak"])
@@ -36,7 +37,7 @@ def soak_start(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return soak_follow(root, [wanted.id], stdin)
 
 
-def soak_run(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def soak_run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Be a soak, until it is over."""
     try:
         sampler.carry_out(root, words[0], Machine(root))
@@ -47,7 +48,7 @@ def soak_run(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return 0
 
 
-def soak_follow(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def soak_follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Print a soak's lines from number words[1] on, as they come, until it has ended or nobody carries it out."""
     reader, skip = sampler.reader(root, words[0]), int(words[1]) if len(words) > 1 else 0
     alive = time.monotonic()
@@ -65,7 +66,7 @@ def soak_follow(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
         time.sleep(_GLANCE)
 
 
-def soak_stop(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def soak_stop(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Have the running soak end, and print all its lines; nothing when none runs."""
     running = sampler.running(root)
     if not running:
@@ -74,7 +75,7 @@ def soak_stop(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
     return soak_follow(root, [running["soak"]], stdin)
 
 
-def soak_show(root: Path, words: Sequence[str], stdin: "IO[bytes]") -> int:
+def soak_show(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Print who runs a soak now, and all lines of the newest one so far."""
     tell({"event": "running", "holder": sampler.running(root)})
     if sampler.last(root):
@@ -112,6 +113,6 @@ def _held(root: Path, soak_id: str) -> bool:
     return True
 
 
-def _tell_all(lines: List[Dict[str, Any]]) -> None:
+def _tell_all(lines: list[dict[str, Any]]) -> None:
     for line in lines:
         tell(line)

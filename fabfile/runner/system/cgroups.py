@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Dict, Iterable, Optional
 
 from ..wire.soak import Memory
 from .sockets import cgroup_of
@@ -14,7 +14,7 @@ _GROUPS = Path("/sys/fs/cgroup")
 _HELD = ("RssAnon:", "RssShmem:", "VmSwap:")  # of /proc/PID/status, in KiB
 
 
-def of_groups(pids: Iterable[int], groups: Path = _GROUPS) -> Dict[int, Memory]:
+def of_groups(pids: Iterable[int], groups: Path = _GROUPS) -> dict[int, Memory]:
     """Process → what its whole control group holds. A process that is gone is left out.
 
     Where the kernel does not account for memory by version 2 groups (`memory.current` is missing), the group's
@@ -26,7 +26,7 @@ def of_groups(pids: Iterable[int], groups: Path = _GROUPS) -> Dict[int, Memory]:
     return {**found, **(_summed(rest) if rest else {})}
 
 
-def _accounted(group: Path) -> Optional[Memory]:
+def _accounted(group: Path) -> Memory | None:
     """By the kernel's account: MemoryCurrent, parted by memory.stat into what can be taken back and what can't.
 
     The page cache of a database's files is charged to its group and grows up to the limit: that is no leak.
@@ -44,7 +44,7 @@ def _accounted(group: Path) -> Optional[Memory]:
     return Memory(max(0, current - cached) + swapped, cached)
 
 
-def _summed(places: Dict[int, str]) -> Dict[int, Memory]:
+def _summed(places: dict[int, str]) -> dict[int, Memory]:
     """By the processes: anonymous and shared memory, swapped out or not; a page counts in every process that has it."""
     sums = dict.fromkeys(places, 0)
     for name in os.listdir("/proc"):

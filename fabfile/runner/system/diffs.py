@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Dict, List, Union
+from typing import Union
 
 LIMIT = 400  # lines of one diff; a record is read by people
 
-Diff = Dict[str, Union[str, List[str]]]
+Diff = dict[str, Union[str, list[str]]]
 
 # Our own files hold no secret, but what stood there before may.
 SECRET_NAMES = r"secret|token|passw|credential|authorization|(?:api|private|access)[-_]?key"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, NamedTuple, Sequence, Set
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..wire.compose import Compose
 from ..wire.facts import Container
@@ -15,13 +16,13 @@ _FILES = "com.docker.compose.project.config_files"
 _STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
-def own(ref: Compose) -> List[str]:
+def own(ref: Compose) -> list[str]:
     """The first words of a Compose call on a project that reads nothing but the app's own file."""
     project = ["--project-name", ref.project, "--project-directory", ref.directory]
     return ["docker", "compose", *project, "--file", ref.file]
 
 
-def compose(ref: Compose) -> List[str]:
+def compose(ref: Compose) -> list[str]:
     """The first words of every Compose call that acts on a project: our overlay lies over the app's own file.
 
     Until a plan has written the overlay there is none, and what runs was made without it.
@@ -29,7 +30,7 @@ def compose(ref: Compose) -> List[str]:
     return [*own(ref), "--file", ref.overlay] if ref.overlay and os.path.exists(ref.overlay) else own(ref)
 
 
-def containers(machine: Machine, project: str) -> Dict[str, Container]:
+def containers(machine: Machine, project: str) -> dict[str, Container]:
     """The project's containers by service, stopped ones included; one-off containers left out.
 
     Raises CommandFailed when the Docker daemon does not answer.
@@ -46,7 +47,7 @@ class Standing(NamedTuple):
     state: str
 
 
-def standing(machine: Machine, project: str) -> List[Standing]:
+def standing(machine: Machine, project: str) -> list[Standing]:
     """The project's containers, stopped ones included, as one call tells them: for when requests wait.
 
     Raises CommandFailed when the Docker daemon does not answer, or not as it should.
@@ -58,14 +59,14 @@ def standing(machine: Machine, project: str) -> List[Standing]:
     return [Standing(*words) for words in found]
 
 
-def addresses(machine: Machine, project: str, services: Sequence[str]) -> Set[str]:
+def addresses(machine: Machine, project: str, services: Sequence[str]) -> set[str]:
     """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
     items = [item for item in _inspected(machine, project) if _labels(item).get(_SERVICE) in services]
     networks = [found for item in items for found in (item["NetworkSettings"].get("Networks") or {}).values()]
     return {found["IPAddress"] for found in networks if found.get("IPAddress")}
 
 
-def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
+def _inspected(machine: Machine, project: str) -> list[dict[str, Any]]:
     ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=30).out.split()
     if not ids:
         return []
@@ -77,13 +78,13 @@ def _inspected(machine: Machine, project: str) -> List[Dict[str, Any]]:
     return _json(result)
 
 
-def projects(machine: Machine) -> Dict[str, str]:
+def projects(machine: Machine) -> dict[str, str]:
     """Every Compose project on the host, running or not: name → status."""
     result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=30)
     return {item["Name"]: item["Status"] for item in _json(result)}
 
 
-def network(machine: Machine, name: str) -> Dict[str, str]:
+def network(machine: Machine, name: str) -> dict[str, str]:
     """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
     result = machine.run(["docker", "network", "inspect", name], timeout=30)
     configs = _json(result)[0]["IPAM"]["Config"] or []
@@ -93,20 +94,20 @@ def network(machine: Machine, name: str) -> Dict[str, str]:
     return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
 
 
-def _listing(project: str) -> List[str]:
+def _listing(project: str) -> list[str]:
     labels = (f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False")
     return ["docker", "ps", "-a", *(word for label in labels for word in ("--filter", f"label={label}"))]
 
 
-def _json(result: Result) -> List[Dict[str, Any]]:
+def _json(result: Result) -> list[dict[str, Any]]:
     try:
-        found: List[Dict[str, Any]] = json.loads(result.out or "[]")
+        found: list[dict[str, Any]] = json.loads(result.out or "[]")
     except ValueError as error:
         raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.said) from error
     return found
 
 
-def _container(item: Dict[str, Any]) -> Container:
+def _container(item: dict[str, Any]) -> Container:
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
     state = item["State"]
@@ -128,10 +129,10 @@ def _container(item: Dict[str, Any]) -> Container:
     )
 
 
-def _labels(item: Dict[str, Any]) -> Dict[str, str]:
+def _labels(item: dict[str, Any]) -> dict[str, str]:
     return item["Config"].get("Labels") or {}
 
 
-def _published(item: Dict[str, Any]) -> Dict[str, str]:
+def _published(item: dict[str, Any]) -> dict[str, str]:
     ports = item["NetworkSettings"].get("Ports") or {}
     return {port: f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}" for port, bindings in ports.items() if bindings}

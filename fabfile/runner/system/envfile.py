@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict
 
 
-def read_env(path: Path) -> Dict[str, str]:
+def read_env(path: Path) -> dict[str, str]:
     """Name → value of an env file. Raises OSError; UnicodeDecodeError (a ValueError) when it is no text."""
     return parse_env(path.read_text())
 
 
-def parse_env(text: str) -> Dict[str, str]:
+def parse_env(text: str) -> dict[str, str]:
     """Name → value; lines that are no assignment are passed over, as systemd does."""
-    values: Dict[str, str] = {}
+    values: dict[str, str] = {}
     for line in text.split("\n"):
         name, equals, value = line.strip().partition("=")
         if equals and name and not name.startswith(("#", ";")):

@@ -61,5 +61,5 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _id(name: str) -> "str | int":
+def _id(name: str) -> str | int:
     return int(name) if name.isdigit() else name

@@ -8,14 +8,15 @@ import pwd
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05  # seconds between two looks at something that is awaited
 
-Evidence = Dict[str, Any]
+Evidence = dict[str, Any]
 
 
 class StepFailed(Exception):
@@ -34,7 +35,7 @@ class CommandFailed(StepFailed):
 class Result:
     """What a command left behind."""
 
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     code: int
     out: str
     err: str
@@ -94,11 +95,11 @@ def tail(text: str, lines: int = 6) -> str:
 class Machine:
     """Runs commands as root or as a user, and knows where the runner keeps its things."""
 
-    def __init__(self, ops: Path, backups: Optional[Path] = None, secrets: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(self, ops: Path, backups: Path | None = None, secrets: Mapping[str, str] | None = None) -> None:
         self.ops = ops
         self.secrets = secrets or {}  # what came beside the plan; in memory only, never journaled
         self.backups = backups if backups is not None else ops / "backups"
-        self.ends: Optional[float] = None  # monotonic; nothing may take longer while requests wait
+        self.ends: float | None = None  # monotonic; nothing may take longer while requests wait
         self.served_since: Callable[[float], Served] = lambda since: Served()  # monotonic; while a plan is watched
 
     def content(self, sha256: str) -> bytes:
@@ -112,12 +113,12 @@ class Machine:
         self,
         argv: Sequence[str],
         *,
-        user: Optional[str] = None,
+        user: str | None = None,
         timeout: float = 30.0,
-        stdin: Optional[bytes] = None,
-        ok: Optional[Tuple[int, ...]] = (0,),
-        env: Optional[Mapping[str, str]] = None,
-        cwd: Optional[str] = None,
+        stdin: bytes | None = None,
+        ok: tuple[int, ...] | None = (0,),
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
     ) -> Result:
         """Run a command to its end and return what it said.
 
@@ -183,7 +184,7 @@ class Machine:
         return min(seconds, left)
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a command's process group. What left the group may keep its output open: that is not waited for."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -202,7 +203,7 @@ def _account(user: str) -> pwd.struct_passwd:
         raise CommandFailed(f"there is no user {user} on the VPS") from None
 
 
-def _environment(user: Optional[str]) -> Dict[str, str]:
+def _environment(user: str | None) -> dict[str, str]:
     base = {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     entry = _account(user) if user else pwd.getpwuid(os.geteuid())
     base.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)
@@ -211,7 +212,7 @@ def _environment(user: Optional[str]) -> Dict[str, str]:
     return base
 
 
-def _identity(user: Optional[str]) -> Dict[str, Any]:
+def _identity(user: str | None) -> dict[str, Any]:
     if not user or os.geteuid() != 0:
         return {}
     entry = _account(user)

@@ -8,7 +8,6 @@ import os
 import pwd
 import stat
 from pathlib import Path
-from typing import List
 
 from ..wire.facts import FileFact, Tree
 from .machine import Machine, StepFailed
@@ -52,7 +51,7 @@ def tree(machine: Machine, path: str) -> Tree:
     return Tree(path, owner, tuple(sorted(set(found.out.split()))))
 
 
-def others(owner: str) -> List[str]:
+def others(owner: str) -> list[str]:
     """find's words for whatever does not belong to this "uid:gid"."""
     uid, gid = owner.split(":")
     return ["(", "!", "-uid", uid, "-o", "!", "-gid", gid, ")"]
@@ -103,7 +102,7 @@ def account(name: str) -> str:
     return f"{entry.pw_uid}:{entry.pw_gid}"
 
 
-def _text(raw: bytes) -> "str | None":
+def _text(raw: bytes) -> str | None:
     if len(raw) > _TEXT_LIMIT:
         return None
     try:

@@ -11,8 +11,9 @@ import http.client
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, Optional
+from typing import Callable
 
 from .machine import POLL, Machine, Seen, StepFailed
 
@@ -32,9 +33,9 @@ Ask = Callable[[float], Seen]
 class _Asked:
     """One question so far: when its tries under way began, and the last answer."""
 
-    began: Dict[int, float] = field(default_factory=dict)
-    waiting: Optional[float] = None  # since when it has had no answer at all
-    seen: Optional[Seen] = None
+    began: dict[int, float] = field(default_factory=dict)
+    waiting: float | None = None  # since when it has had no answer at all
+    seen: Seen | None = None
     at: float = 0.0  # when that was answered
     tries: int = 0
 
@@ -48,10 +49,10 @@ class Inquiry:
 
     def __init__(self, ends: float) -> None:
         self._ends = ends
-        self._asked: Dict[str, _Asked] = {}
+        self._asked: dict[str, _Asked] = {}
         self._change = threading.Condition()
 
-    def look(self, questions: Mapping[str, Ask], patience: float = GLANCE) -> Dict[str, Seen]:
+    def look(self, questions: Mapping[str, Ask], patience: float = GLANCE) -> dict[str, Seen]:
         """What each question is answered by now, having waited `patience` seconds for the answers that are missing."""
         began = time.monotonic()
         with self._change:
@@ -114,14 +115,14 @@ def _answered(ask: Ask, seconds: float) -> Seen:
         return Seen(False, f"{type(error).__name__}: {error}")
 
 
-def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -> Dict[str, Seen]:
+def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -> dict[str, Seen]:
     """Ask until all are answered well, or time is up; what each was answered in the end, or that it was not.
 
     Where answers are merely missing when time is up, and users are served meanwhile, they have as long again.
     """
     began = time.monotonic()
     inquiry = Inquiry(began + 2 * seconds)
-    last: Dict[str, Seen] = {}
+    last: dict[str, Seen] = {}
 
     def look() -> Seen:
         last.update(inquiry.look(questions))
@@ -143,7 +144,7 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
 
 def wrong(machine: Machine, seen: Mapping[str, Seen], since: float) -> str:
     """What is not as it should be, in words, and what users got since then (monotonic); empty when all is well."""
-    bad: List[str] = [f"{key} {found.text}" for key, found in seen.items() if not found.ok]
+    bad: list[str] = [f"{key} {found.text}" for key, found in seen.items() if not found.ok]
     if not bad:
         return ""
     users = str(machine.served_since(since))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Dict, Iterator, Tuple
+from collections.abc import Iterator
 
 _DIAG, _BY_FAMILY, _DONE, _ERROR = 4, 20, 3, 2  # NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLMSG_DONE, NLMSG_ERROR
 _DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
@@ -17,12 +17,12 @@ _RECEIVED = 128  # where tcpi_bytes_received lies in it, 8 bytes
 _HEAD, _MESSAGE = 16, 72  # bytes of a struct nlmsghdr, and of a struct inet_diag_msg
 _PATIENCE = 2.0  # seconds; the kernel answers at once or never
 
-Ends = Tuple[str, int, int]  # remote address, remote port, own port
+Ends = tuple[str, int, int]  # remote address, remote port, own port
 
 
-def received() -> Dict[Ends, int]:
+def received() -> dict[Ends, int]:
     """Bytes that each established connection of this thread's network has received. Raises OSError."""
-    found: Dict[Ends, int] = {}
+    found: dict[Ends, int] = {}
     for family in (socket.AF_INET, socket.AF_INET6):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _DIAG) as line:
             line.settimeout(_PATIENCE)
@@ -49,7 +49,7 @@ def _messages(line: socket.socket) -> Iterator[bytes]:
             at += (length + 3) & ~3
 
 
-def _connection(message: bytes) -> Tuple[Ends, int]:
+def _connection(message: bytes) -> tuple[Ends, int]:
     family = message[0]
     own, remote = struct.unpack_from(">HH", message, 4)
     raw = message[24:40] if family == socket.AF_INET6 else message[24:28]

@@ -6,27 +6,27 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Tuple
 
 from ..wire.facts import Listener
 
 _ESTABLISHED, _LISTEN = "01", "0A"
 
 
-def listeners(ports: Sequence[int]) -> Tuple[Listener, ...]:
+def listeners(ports: Sequence[int]) -> tuple[Listener, ...]:
     """The sockets that listen on `ports` in the host's network namespace, with their processes."""
     found = [entry for entry in _listening(Path("/proc/self/net")) if entry[1] in ports]
     holders = _holders({inode for _, _, inode in found})
     return tuple(_listener(address, port, holders.get(inode, 0)) for address, port, inode in found)
 
 
-def listening_ports(pid: int) -> List[int]:
+def listening_ports(pid: int) -> list[int]:
     """The ports that are listened on in the network namespace of `pid`."""
     return sorted({port for _, port, _ in _listening(Path(f"/proc/{pid}/net"))})
 
 
-def connections(pid: int) -> List[Tuple[str, int, int]]:
+def connections(pid: int) -> list[tuple[str, int, int]]:
     """The established TCP connections in the network namespace of `pid`: remote address and port, local port."""
     found = []
     for words in _sockets(Path(f"/proc/{pid}/net"), _ESTABLISHED):
@@ -55,14 +55,14 @@ def cgroup_of(pid: int) -> str:
     return ""
 
 
-def _listening(net: Path) -> Iterator[Tuple[str, int, int]]:
+def _listening(net: Path) -> Iterator[tuple[str, int, int]]:
     """Address, port and inode of each listening socket."""
     for words in _sockets(net, _LISTEN):
         address, port = words[1].split(":")
         yield _address(address), int(port, 16), int(words[9])
 
 
-def _sockets(net: Path, state: str) -> Iterator[List[str]]:
+def _sockets(net: Path, state: str) -> Iterator[list[str]]:
     """The lines of the TCP sockets in a state, as words, proc_net_tcp(5)."""
     for name in ("tcp", "tcp6"):
         for line in _read(str(net / name)).splitlines()[1:]:
@@ -79,9 +79,9 @@ def _address(text: str) -> str:
     return plain[7:] if plain.startswith("::ffff:") else plain
 
 
-def _holders(inodes: "set[int]") -> Dict[int, int]:
+def _holders(inodes: set[int]) -> dict[int, int]:
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: Dict[int, int] = {}
+    found: dict[int, int] = {}
     for process in Path("/proc").iterdir():
         if len(found) == len(wanted):
             break

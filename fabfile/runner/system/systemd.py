@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence, Set, Tuple
 
 from ..wire.facts import Unit
 from .machine import Machine, StepFailed
@@ -14,12 +14,12 @@ _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
 
-def systemctl(user: str) -> List[str]:
+def systemctl(user: str) -> list[str]:
     """The first words of every systemctl call: to the system manager, or to the manager of `user`."""
     return ["systemctl", "--user"] if user else ["systemctl"]
 
 
-def show(machine: Machine, units: Sequence[str], user: str = "") -> Dict[str, Unit]:
+def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Unit]:
     """Facts of units, known to systemd or not, by name; one call for all. Raises StepFailed."""
     if not units:
         return {}
@@ -32,8 +32,8 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> Dict[str, Un
 
 
 def stop(
-    machine: Machine, units: Sequence[str], user: str = "", timeout: float = 60.0, ok: Tuple[int, ...] = (0,)
-) -> Dict[str, str]:
+    machine: Machine, units: Sequence[str], user: str = "", timeout: float = 60.0, ok: tuple[int, ...] = (0,)
+) -> dict[str, str]:
     """Stop units and leave none failed: an app may end with 1 on its stop signal, or be killed for not ending in time.
 
     Returns those, with systemd's word for it. They are stopped in any case, so that only what stops them may fail:
@@ -53,7 +53,7 @@ def stop(
     return bad
 
 
-def _failed(machine: Machine, units: Sequence[str], user: str) -> Dict[str, str]:
+def _failed(machine: Machine, units: Sequence[str], user: str) -> dict[str, str]:
     """Those of the units that systemd calls failed, and why; none where it cannot be asked."""
     try:
         found = show(machine, units, user)
@@ -75,7 +75,7 @@ def manager_error(machine: Machine, user: str) -> str:
     return f"the user manager of {user} does not answer: {result.said or 'no output'}"
 
 
-def complaints(machine: Machine, files: Sequence[str], user: str = "") -> List[str]:
+def complaints(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
     """What systemd says against unit files, of its own or of `user`'s manager: any line counts, it may exit with 0.
 
     It loads what they depend on as well; lines that name only other units are about those. Raises StepFailed.
@@ -87,15 +87,15 @@ def complaints(machine: Machine, files: Sequence[str], user: str = "") -> List[s
     return [line for line in lines if own & _named(line) or not _named(line)]
 
 
-def _named(line: str) -> Set[str]:
+def _named(line: str) -> set[str]:
     return set(_UNIT_NAME.findall(line))
 
 
-def _fields(block: str) -> Dict[str, str]:
+def _fields(block: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 
-def _unit(name: str, fields: Dict[str, str]) -> Unit:
+def _unit(name: str, fields: dict[str, str]) -> Unit:
     return Unit(
         name=name,
         load=fields.get("LoadState", ""),

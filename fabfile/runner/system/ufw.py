@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import shlex
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from ..wire.facts import Rule
 from .machine import Machine
@@ -15,7 +15,7 @@ _ALLOWING = ("allow", "limit")
 _ANYWHERE = ("", "0.0.0.0/0", "::/0")
 
 
-def status(machine: Machine) -> Tuple[bool, str]:
+def status(machine: Machine) -> tuple[bool, str]:
     """Whether UFW filters at all, and what it does with incoming packets that no rule names: deny, reject or allow.
 
     Raises CommandFailed when ufw is not there.
@@ -25,24 +25,24 @@ def status(machine: Machine) -> Tuple[bool, str]:
     return "Status: active" in told, default.group(1) if default else ""
 
 
-def added(machine: Machine) -> List[str]:
+def added(machine: Machine) -> list[str]:
     """Every added rule as UFW lists it, in its order: all for IPv4, then those for IPv6 alone."""
     lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
     return [line for line in lines if line.startswith("ufw ")]
 
 
-def rules(machine: Machine) -> Tuple[Rule, ...]:
+def rules(machine: Machine) -> tuple[Rule, ...]:
     """The added rules for incoming traffic. Raises CommandFailed when ufw is not there."""
     parsed = [parse(line) for line in added(machine)]
     return tuple(rule for rule in parsed if rule is not None)
 
 
-def words(line: str) -> Tuple[str, ...]:
+def words(line: str) -> tuple[str, ...]:
     """The words behind `ufw` in a line of its listing: what adds the very rule."""
     return tuple(shlex.split(line)[1:])
 
 
-def parse(line: str) -> Optional[Rule]:
+def parse(line: str) -> Rule | None:
     """One line of `ufw show added`; None for a rule that is not about incoming traffic."""
     try:
         words = shlex.split(line)[1:]
@@ -77,7 +77,7 @@ def allows(found: Sequence[Rule], source: str, port: int) -> str:
     return ""
 
 
-def openers(found: Sequence[Rule], port: int, default: str) -> Tuple[Rule, ...]:
+def openers(found: Sequence[Rule], port: int, default: str) -> tuple[Rule, ...]:
     """What lets TCP from anywhere reach `port`: rules up to the first that keeps all out, or else the default.
 
     A narrow rule counts when it names the port, since the one interface or address may well be the public one.
@@ -115,5 +115,5 @@ def _within(inner: str, outer: str) -> bool:
     return ours.subnet_of(theirs)
 
 
-def _after(words: List[str], key: str) -> str:
+def _after(words: list[str], key: str) -> str:
     return words[words.index(key) + 1] if key in words[:-1] else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
 
 from .app import JetStream
 from .codec import wire
@@ -15,12 +14,12 @@ from .facts import Unit
 class AdoptionWanted:
     """What to look for besides what is there: names that somebody else knows."""
 
-    shown: Tuple[str, ...] = ()  # variables whose values may leave the VPS
-    servers: Tuple[str, ...] = ()  # names of the servers that hold data, as in images and programs: redis
-    units: Tuple[str, ...] = ()  # system units that may be there
+    shown: tuple[str, ...] = ()  # variables whose values may leave the VPS
+    servers: tuple[str, ...] = ()  # names of the servers that hold data, as in images and programs: redis
+    units: tuple[str, ...] = ()  # system units that may be there
     owner_file: str = ""
-    names: Tuple[str, ...] = ()  # what the app's units are called, each a unit of the app's user
-    paths: Tuple[str, ...] = ()  # files that the checkout may have
+    names: tuple[str, ...] = ()  # what the app's units are called, each a unit of the app's user
+    paths: tuple[str, ...] = ()  # files that the checkout may have
 
 
 @wire
@@ -40,9 +39,9 @@ class StartFound:
     """How a service starts, as words behind `bun` in a directory of the checkout; or why that can't be told."""
 
     directory: str = "."
-    argv: Tuple[str, ...] = ()
+    argv: tuple[str, ...] = ()
     problem: str = ""
-    scripts: Tuple[str, ...] = ()  # those that the directory's package.json has
+    scripts: tuple[str, ...] = ()  # those that the directory's package.json has
 
 
 @wire
@@ -55,17 +54,17 @@ class Box:
     image: str = ""
     state: str = ""
     count: int = 1  # containers of the service
-    networks: Dict[str, str] = field(default_factory=dict)  # name → address, which a stopped one has not
-    aliases: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # network → names that it has there
-    mounts: Tuple[Mount, ...] = ()
-    published: Dict[str, str] = field(default_factory=dict)  # "3000/tcp" → "127.0.0.1:3000"
-    exposed: Tuple[int, ...] = ()
-    listens: Tuple[int, ...] = ()  # ports inside; none while it is stopped
-    answers: Dict[str, str] = field(default_factory=dict)  # path → what GET answered, "200 text/html"
-    variables: Tuple[str, ...] = ()  # names
-    shown: Dict[str, str] = field(default_factory=dict)  # values of those that may be told
+    networks: dict[str, str] = field(default_factory=dict)  # name → address, which a stopped one has not
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)  # network → names that it has there
+    mounts: tuple[Mount, ...] = ()
+    published: dict[str, str] = field(default_factory=dict)  # "3000/tcp" → "127.0.0.1:3000"
+    exposed: tuple[int, ...] = ()
+    listens: tuple[int, ...] = ()  # ports inside; none while it is stopped
+    answers: dict[str, str] = field(default_factory=dict)  # path → what GET answered, "200 text/html"
+    variables: tuple[str, ...] = ()  # names
+    shown: dict[str, str] = field(default_factory=dict)  # values of those that may be told
     by_profile: bool = False  # Compose starts it only when asked for its profile
-    start: Optional[StartFound] = None
+    start: StartFound | None = None
     stop_signal: str = ""
     stop_timeout: int = 0
 
@@ -76,8 +75,8 @@ class EnvFile:
     """An env file: the names in it, and those values that may be told."""
 
     path: str
-    names: Tuple[str, ...] = ()
-    shown: Dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    shown: dict[str, str] = field(default_factory=dict)
     problem: str = ""  # why it can't be read; "missing" where there is none
 
 
@@ -96,8 +95,8 @@ class Work:
     lingering: bool = False
     bun: str = ""
     bun_version: str = ""
-    units: Tuple[Unit, ...] = ()  # of its user, native ones
-    paths: Tuple[str, ...] = ()  # of those that were asked for, the ones that it has
+    units: tuple[Unit, ...] = ()  # of its user, native ones
+    paths: tuple[str, ...] = ()  # of those that were asked for, the ones that it has
     problem: str = ""  # why it is no git checkout
 
 
@@ -108,13 +107,13 @@ class Project:
 
     name: str
     directory: str = ""
-    files: Tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     problem: str = ""  # what Compose says against the file
-    boxes: Dict[str, Box] = field(default_factory=dict)  # by service
+    boxes: dict[str, Box] = field(default_factory=dict)  # by service
     work: Work = field(default_factory=Work)
-    env_files: Tuple[EnvFile, ...] = ()  # Docker's, then others that the checkout has
-    differing: Tuple[str, ...] = ()  # variables that the checkout's own env file has otherwise than Docker's
-    copies: Dict[str, Tuple[str, ...]] = field(default_factory=dict)  # folder → files that the checkout's root has too
+    env_files: tuple[EnvFile, ...] = ()  # Docker's, then others that the checkout has
+    differing: tuple[str, ...] = ()  # variables that the checkout's own env file has otherwise than Docker's
+    copies: dict[str, tuple[str, ...]] = field(default_factory=dict)  # folder → files that the checkout's root has too
     jetstream: JetStream = field(default_factory=JetStream)
 
 
@@ -124,11 +123,11 @@ class ProxyFound:
     """A proxy host of NPM's: its names and where it leads; of its advanced_config only the routes."""
 
     id: int
-    names: Tuple[str, ...]
+    names: tuple[str, ...]
     enabled: bool
     host: str
     port: int
-    prefixes: Tuple[str, ...] = ()  # that lead elsewhere
+    prefixes: tuple[str, ...] = ()  # that lead elsewhere
     route_host: str = ""
     route_port: int = 0
     problem: str = ""
@@ -144,7 +143,7 @@ class NpmFound:
     data: str = ""  # what stands at its /data, on the host
     database: bool = False  # whether that holds NPM's SQLite file
     other_database: str = ""  # the variable that names another one
-    hosts: Tuple[ProxyFound, ...] = ()
+    hosts: tuple[ProxyFound, ...] = ()
     problem: str = ""
 
 
@@ -155,13 +154,13 @@ class Adoption:
 
     host: str = ""
     docker_error: str = ""
-    projects: Dict[str, Project] = field(default_factory=dict)
-    edges: Tuple[NpmFound, ...] = ()
-    gateways: Dict[str, str] = field(default_factory=dict)  # Docker network → IPv4 gateway
-    programs: Dict[str, str] = field(default_factory=dict)  # server → its program on the host
-    accounts: Dict[str, str] = field(default_factory=dict)  # server → "user:group" of the package; empty: none
-    units: Dict[str, Unit] = field(default_factory=dict)
-    listening: Tuple[int, ...] = ()  # ports of the host
+    projects: dict[str, Project] = field(default_factory=dict)
+    edges: tuple[NpmFound, ...] = ()
+    gateways: dict[str, str] = field(default_factory=dict)  # Docker network → IPv4 gateway
+    programs: dict[str, str] = field(default_factory=dict)  # server → its program on the host
+    accounts: dict[str, str] = field(default_factory=dict)  # server → "user:group" of the package; empty: none
+    units: dict[str, Unit] = field(default_factory=dict)
+    listening: tuple[int, ...] = ()  # ports of the host
     owner: str = ""  # what the owner file says; empty: there is none
     owner_problem: str = ""
     firewall: str = ""  # in words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
 
 from .codec import wire
 from .compose import Compose
@@ -20,9 +19,9 @@ class Environment:
     runtime: str
     env_file: str
     overrides_file: str
-    planned: Optional[Dict[str, str]] = None  # what a plan will write into the overrides file; None: as it is
-    compose: Optional[Compose] = None
-    services: Tuple[str, ...] = ()
+    planned: dict[str, str] | None = None  # what a plan will write into the overrides file; None: as it is
+    compose: Compose | None = None
+    services: tuple[str, ...] = ()
 
 
 @wire
@@ -39,7 +38,7 @@ class Setting:
 class Settings:
     """The named variables of a runtime's environment, or why they cannot be read."""
 
-    values: Dict[str, Setting] = field(default_factory=dict)
+    values: dict[str, Setting] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -60,8 +59,8 @@ class StreamsRef:
 
     project: str
     owner_file: str
-    nats: Dict[str, NatsRef]  # by runtime
-    durables: Tuple[str, ...] = ()  # the app's own; one that is made for fetching is given time to be fetched from
+    nats: dict[str, NatsRef]  # by runtime
+    durables: tuple[str, ...] = ()  # the app's own; one that is made for fetching is given time to be fetched from
     apart: float = 0.0  # seconds between two looks that show whether pending messages grow; 0: one look will do
 
 
@@ -91,7 +90,7 @@ class Stream:
     max_bytes: int
     messages: int
     last: int  # sequence of the last message
-    consumers: Dict[str, Consumer] = field(default_factory=dict)
+    consumers: dict[str, Consumer] = field(default_factory=dict)
 
 
 @wire
@@ -100,7 +99,7 @@ class JetStream:
     """What the owner's JetStream says of its streams, or why it cannot be asked."""
 
     runtime: str = ""
-    streams: Dict[str, Stream] = field(default_factory=dict)
+    streams: dict[str, Stream] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -111,7 +110,7 @@ class AdapterRef:
 
     name: str
     url_env: str = ""  # empty: it asks nobody
-    headers: Dict[str, str] = field(default_factory=dict)  # name → value with the variable, or alternatives, in braces
+    headers: dict[str, str] = field(default_factory=dict)  # name → value with the variable, or alternatives, in braces
     path: str = ""  # what is asked for there; empty: what the address says
     url: str = ""  # the app's own address where the variable is not set
     unchecked: str = ""  # why it can't be asked by HTTP; empty: it can, or it asks nobody
@@ -124,7 +123,7 @@ class ProviderRef:
 
     environment: Environment
     adapter_env: str
-    adapters: Tuple[AdapterRef, ...]
+    adapters: tuple[AdapterRef, ...]
 
 
 @wire
@@ -135,7 +134,7 @@ class Provided:
     adapter: str = ""  # empty: no variable chooses one
     adapter_origin: str = ""
     asked: str = ""  # host and port; empty: nobody was asked
-    keys: Dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
+    keys: dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
     status: int = 0
     problem: str = ""  # why there was no answer
     unchecked: str = ""  # why nobody can be asked

@@ -7,15 +7,15 @@ A dataclass becomes an object whose "type" is its name; tuples become lists. Fie
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Type, TypeVar
+from typing import Any, TypeVar
 
 _PLAIN = "plain"  # a dictionary with a key that would else be taken for a type
 
-_types: Dict[str, Type[Any]] = {}
+_types: dict[str, type[Any]] = {}
 T = TypeVar("T")
 
 
-def wire(cls: Type[T]) -> Type[T]:
+def wire(cls: type[T]) -> type[T]:
     """Class decorator: the dataclass may travel."""
     if cls.__name__ in _types:
         raise TypeError(f"two wire types are called {cls.__name__}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Tuple
 
 from .codec import wire
 
@@ -28,8 +27,8 @@ class ComposeService:
     image: str  # Compose's own name for it, where the file only says how it is built
     there: bool  # the image is on the VPS
     built: bool  # the file says how to build it
-    lacking: Tuple[str, ...] = ()  # contexts and Dockerfile of its build that are not on the VPS
-    mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS, or volume
+    lacking: tuple[str, ...] = ()  # contexts and Dockerfile of its build that are not on the VPS
+    mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS, or volume
     restart: str = ""
 
 
@@ -38,7 +37,7 @@ class ComposeService:
 class ComposeDifference:
     """A place where what Compose will run is not what the app's own file says; its values stay on the VPS."""
 
-    path: Tuple[str, ...]  # services, web, environment, LOG_LEVEL
+    path: tuple[str, ...]  # services, web, environment, LOG_LEVEL
     change: str  # added, changed or removed by the overlay; lacking: a plan would write it
     planned: bool  # it is so by the overlay that a plan would write
 
@@ -48,7 +47,7 @@ class ComposeDifference:
 class ComposeView:
     """What stands between the app's own file, what the next call of Compose runs, and the containers as they are."""
 
-    differences: Tuple[ComposeDifference, ...] = ()
-    renewed: Tuple[str, ...] = ()  # containers that are not as the files say
+    differences: tuple[ComposeDifference, ...] = ()
+    renewed: tuple[str, ...] = ()  # containers that are not as the files say
     problem: str = ""  # why the files cannot be compared
     untold: str = ""  # why nothing is known of the containers

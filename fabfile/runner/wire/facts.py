@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Tuple, TypeVar
+from typing import Any, TypeVar
 
 from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
@@ -26,8 +26,8 @@ class Workload:
     port: int = 0  # 0: it listens nowhere
     protocol: str = ""  # how it answers: http, redis, nats, clickhouse
     path: str = ""  # what http asks for
-    durables: Tuple[str, ...] = ()
-    nats: Optional[NatsRef] = None  # of whom the durables are asked
+    durables: tuple[str, ...] = ()
+    nats: NatsRef | None = None  # of whom the durables are asked
 
 
 @wire
@@ -36,7 +36,7 @@ class Program:
     """A server's program on one side: how to ask it for its version."""
 
     name: str
-    argv: Tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
+    argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
     image: str = ""  # empty: native
 
 
@@ -49,7 +49,7 @@ class EdgeRef:
     database: str
     container: str
     network: str
-    domains: Tuple[str, ...]
+    domains: tuple[str, ...]
     api_port: int = 81  # of NPM's own HTTP API, in its container
 
 
@@ -80,38 +80,38 @@ class Need:
 class Wanted:
     """Which facts to gather. Every field left empty costs nothing."""
 
-    units: Tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     user: str = ""
-    user_units: Tuple[str, ...] = ()
-    files: Tuple[str, ...] = ()
-    trees: Tuple[str, ...] = ()
-    accounts: Tuple[str, ...] = ()
-    ports: Tuple[int, ...] = ()
-    programs: Tuple[Program, ...] = ()
+    user_units: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    trees: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    programs: tuple[Program, ...] = ()
     project: str = ""  # the Compose project whose containers are wanted
-    compose: Optional[Compose] = None  # what its files say
+    compose: Compose | None = None  # what its files say
     overlay: str = ""  # the overlay's text as a plan will write it; empty: there is none
     compose_view: bool = False  # how what Compose will run differs from the own file, and from the containers
     projects: bool = False
     owner_file: str = ""
     env_file: str = ""
-    env_keys: Tuple[str, ...] = ()
-    environments: Tuple[Environment, ...] = ()  # of which `env_keys` are told
-    streams: Optional[StreamsRef] = None
-    providers: Tuple[ProviderRef, ...] = ()
-    unit_files: Tuple[UnitFile, ...] = ()
-    scripts: Tuple[str, ...] = ()  # read as `user`
+    env_keys: tuple[str, ...] = ()
+    environments: tuple[Environment, ...] = ()  # of which `env_keys` are told
+    streams: StreamsRef | None = None
+    providers: tuple[ProviderRef, ...] = ()
+    unit_files: tuple[UnitFile, ...] = ()
+    scripts: tuple[str, ...] = ()  # read as `user`
     firewall: bool = False
-    edge: Optional[EdgeRef] = None
+    edge: EdgeRef | None = None
     edge_backups: str = ""  # "all" of them as a list, or one by its identifier, with its files
-    workloads: Tuple[Workload, ...] = ()
+    workloads: tuple[Workload, ...] = ()
     patience: float = 0.0  # seconds to wait until the workloads are healthy
     checkout: str = ""  # asked as `user`
-    redis_data: Tuple[str, ...] = ()
-    disks: Tuple[str, ...] = ()  # folders whose file systems' free space is wanted
+    redis_data: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()  # folders whose file systems' free space is wanted
     host: bool = False
     ops: bool = False
-    needs: Tuple[Need, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 @wire
@@ -146,7 +146,7 @@ class FileFact:
     owner: str = ""
     group: str = ""
     sha256: str = ""
-    text: Optional[str] = None  # contents of a small text file
+    text: str | None = None  # contents of a small text file
 
 
 @wire
@@ -156,10 +156,10 @@ class Tree:
 
     path: str
     owner: str = ""  # the directory itself
-    others: Tuple[str, ...] = ()  # whoever else owns something in it
+    others: tuple[str, ...] = ()  # whoever else owns something in it
 
     @property
-    def owners(self) -> Tuple[str, ...]:
+    def owners(self) -> tuple[str, ...]:
         return (self.owner, *self.others) if self.owner else ()
 
 
@@ -178,10 +178,10 @@ class Container:
     started: str
     image: str
     address: str
-    published: Dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
+    published: dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
     policy: str = ""  # when Docker starts it by itself: no, on-failure, unless-stopped, always
-    files: Tuple[str, ...] = ()  # the Compose files that it was made from
-    mounts: Dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
+    files: tuple[str, ...] = ()  # the Compose files that it was made from
+    mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
 
     @property
     def running(self) -> bool:
@@ -223,7 +223,7 @@ class Health:
     runtime: str
     ok: bool
     text: str
-    data: Dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
     hopeless: bool = False  # it will not become healthy by waiting
 
     @property
@@ -239,7 +239,7 @@ class Checkout:
 
     head: str
     branch: str  # empty when detached
-    changed: Tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 @wire
@@ -247,55 +247,55 @@ class Checkout:
 class Facts:
     """What was found. Keys are names, paths or ports; what was not asked for is absent."""
 
-    host: Dict[str, Any] = field(default_factory=dict)
-    units: Dict[str, Unit] = field(default_factory=dict)
-    user_units: Dict[str, Unit] = field(default_factory=dict)
+    host: dict[str, Any] = field(default_factory=dict)
+    units: dict[str, Unit] = field(default_factory=dict)
+    user_units: dict[str, Unit] = field(default_factory=dict)
     user_manager: str = ""  # empty when it can be reached, else why not
-    files: Dict[str, FileFact] = field(default_factory=dict)
-    trees: Dict[str, Tree] = field(default_factory=dict)
-    accounts: Dict[str, str] = field(default_factory=dict)  # name → "uid:gid", empty when it does not exist
-    listeners: Tuple[Listener, ...] = ()
-    versions: Dict[str, str] = field(default_factory=dict)  # program → version, or empty when not found
-    version_errors: Dict[str, str] = field(default_factory=dict)
-    containers: Dict[str, Container] = field(default_factory=dict)
+    files: dict[str, FileFact] = field(default_factory=dict)
+    trees: dict[str, Tree] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)  # name → "uid:gid", empty when it does not exist
+    listeners: tuple[Listener, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)  # program → version, or empty when not found
+    version_errors: dict[str, str] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
     docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
     compose_error: str = ""  # why Compose does not take the app's own file, with the overlay that a plan will write
-    compose: Dict[str, ComposeService] = field(default_factory=dict)  # by service
-    compose_view: Optional[ComposeView] = None
-    projects: Dict[str, str] = field(default_factory=dict)
+    compose: dict[str, ComposeService] = field(default_factory=dict)  # by service
+    compose_view: ComposeView | None = None
+    projects: dict[str, str] = field(default_factory=dict)
     owner: str = ""  # native, docker, or empty when there is no owner file
     owner_error: str = ""
-    env: Dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     env_error: str = ""
     env_denied: str = ""  # why the app's user cannot read the env file
     firewall_present: bool = False  # UFW is installed
-    settings: Dict[str, Settings] = field(default_factory=dict)  # by runtime
+    settings: dict[str, Settings] = field(default_factory=dict)  # by runtime
     jetstream: JetStream = field(default_factory=JetStream)
-    providers: Dict[str, Provided] = field(default_factory=dict)  # by runtime
-    unit_errors: Dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
-    script_errors: Dict[str, str] = field(default_factory=dict)  # path → what bash said
+    providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
+    unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
+    script_errors: dict[str, str] = field(default_factory=dict)  # path → what bash said
     firewall_active: bool = False
     firewall_error: str = ""  # why UFW, though installed, does not answer
     firewall_default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
-    rules: Tuple[Rule, ...] = ()
-    edge: Dict[str, Any] = field(default_factory=dict)
-    edge_backups: Tuple[Any, ...] = ()  # EdgeBackup
-    health: Dict[str, Health] = field(default_factory=dict)  # "runtime/name"
-    checkout: Optional[Checkout] = None
+    rules: tuple[Rule, ...] = ()
+    edge: dict[str, Any] = field(default_factory=dict)
+    edge_backups: tuple[Any, ...] = ()  # EdgeBackup
+    health: dict[str, Health] = field(default_factory=dict)  # "runtime/name"
+    checkout: Checkout | None = None
     checkout_error: str = ""
-    redis_formats: Dict[str, int] = field(default_factory=dict)
-    disks: Dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
-    ops: Dict[str, Any] = field(default_factory=dict)
-    lacking: Dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
+    redis_formats: dict[str, int] = field(default_factory=dict)
+    disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
+    ops: dict[str, Any] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
 
-    def unit(self, name: str, user: str = "") -> Optional[Unit]:
+    def unit(self, name: str, user: str = "") -> Unit | None:
         """A unit's facts; None when nobody asked for it."""
         return (self.user_units if user else self.units).get(name)
 
 
 def merge(left: Wanted, right: Wanted) -> Wanted:
     """A request for all that both want; where only one can be had, the right one's."""
-    values: Dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for spec in dataclasses.fields(Wanted):
         mine, theirs = getattr(left, spec.name), getattr(right, spec.name)
         if isinstance(mine, tuple):

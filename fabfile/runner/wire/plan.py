@@ -7,7 +7,7 @@ what happens cannot drift apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Dict, Optional, Tuple, Union
+from typing import TYPE_CHECKING
 
 from .codec import wire
 from .facts import Workload
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Undo:
     """How a step is taken back: by what its action recorded, or by another action; then verified."""
 
-    action: Optional[Action] = None
-    verify: Tuple[Probe, ...] = ()
+    action: Action | None = None
+    verify: tuple[Probe, ...] = ()
     deadline: float = 30.0  # seconds in which it is tried again where it fails; and again for all of `verify`
 
 
@@ -44,8 +44,8 @@ class Step:
 
     name: str
     action: Action
-    undo: Union[Undo, NoUndo]
-    verify: Tuple[Probe, ...] = ()
+    undo: Undo | NoUndo
+    verify: tuple[Probe, ...] = ()
     deadline: float = 30.0
     hold: str = ""
 
@@ -72,15 +72,15 @@ class Plan:
     """
 
     name: str
-    steps: Tuple[Step, ...]
+    steps: tuple[Step, ...]
     confirm_within: float = 0.0
     hold_limit: float = 0.0
-    watch: Tuple[Watch, ...] = ()
-    workloads: Tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
-    well: Tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
+    watch: tuple[Watch, ...] = ()
+    workloads: tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
+    well: tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
     id: str = ""
     who: str = ""
     # For the record: what was asked for, what runs there, and what preflight found but did not refuse.
-    settings: Dict[str, str] = field(default_factory=dict)
-    versions: Dict[str, str] = field(default_factory=dict)
-    warnings: Tuple[str, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Optional, Tuple
 
 from .app import StreamsRef
 from .codec import wire
@@ -20,10 +19,10 @@ class Soak:
     who: str
     seconds: float
     every: float
-    workloads: Tuple[Workload, ...]
+    workloads: tuple[Workload, ...]
     streams: StreamsRef
     edge: EdgeRef
-    watch: Tuple[Watch, ...]
+    watch: tuple[Watch, ...]
 
 
 @wire
@@ -44,7 +43,7 @@ class Pulse:
     text: str
     pid: int = 0
     restarts: int = 0
-    memory: Optional[Memory] = None  # None where nothing runs
+    memory: Memory | None = None  # None where nothing runs
 
 
 @wire
@@ -88,8 +87,8 @@ class Sample:
     at: float
     owner: str  # native, docker, or empty where it cannot be told
     boot: str  # identifies the boot: counters and processes begin anew with it
-    workloads: Dict[str, Pulse] = field(default_factory=dict)
-    durables: Dict[str, Lag] = field(default_factory=dict)
-    edge: Dict[str, Asked] = field(default_factory=dict)
-    served: Dict[str, Served] = field(default_factory=dict)  # without the hosts whose log cannot be read
-    problems: Tuple[str, ...] = ()  # what could not be looked at
+    workloads: dict[str, Pulse] = field(default_factory=dict)
+    durables: dict[str, Lag] = field(default_factory=dict)
+    edge: dict[str, Asked] = field(default_factory=dict)
+    served: dict[str, Served] = field(default_factory=dict)  # without the hosts whose log cannot be read
+    problems: tuple[str, ...] = ()  # what could not be looked at

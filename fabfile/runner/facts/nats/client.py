@@ -10,10 +10,11 @@ import json
 import secrets
 import socket
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, NamedTuple
 
 from ...system.machine import StepFailed
 
@@ -49,7 +50,7 @@ class Login:
     token: str = field(default="", repr=False)
     origin: str = ""
 
-    def options(self) -> Dict[str, str]:
+    def options(self) -> dict[str, str]:
         """The fields of CONNECT."""
         given = {"user": self.user, "pass": self.password, "auth_token": self.token}
         return {name: value for name, value in given.items() if value}
@@ -100,7 +101,7 @@ class Client:
     """
 
     def __init__(
-        self, name: str, address: str, port: int, port_key: str, seconds: float, login: Optional[Login] = None
+        self, name: str, address: str, port: int, port_key: str, seconds: float, login: Login | None = None
     ) -> None:
         self.name = f"{name} at {address}:{port}"
         self._port_key = port_key
@@ -112,7 +113,7 @@ class Client:
         self._left = TOTAL
         self._numbers = count(2)  # of subscriptions; 1 is the inbox
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
-        self._info: Dict[str, Any] = {}
+        self._info: dict[str, Any] = {}
         try:
             self._socket = socket.create_connection((address, port), seconds)
         except OSError as error:
@@ -123,13 +124,13 @@ class Client:
             self._socket.close()
             raise
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, questions: Sequence[Tuple[str, bytes]]) -> List[Message]:
+    def ask(self, questions: Sequence[tuple[str, bytes]]) -> list[Message]:
         """The answers to (subject, payload), in their order; all are asked at once."""
         base = f"{self._inbox}.{secrets.token_hex(4)}"
         lines = [
@@ -137,14 +138,14 @@ class Client:
             for n, (subject, body) in enumerate(questions)
         ]
         self._send(b"".join(lines))
-        answers: Dict[str, Message] = {}
+        answers: dict[str, Message] = {}
         while len(answers) < len(questions):
             message = self._message(f"answer {questions[len(answers)][0]}")
             if message.subject.startswith(base + "."):
                 answers[message.subject] = message
         return [answers[f"{base}.{n}"] for n in range(len(questions))]
 
-    def hear(self, subjects: Iterable[str], seconds: float) -> Set[str]:
+    def hear(self, subjects: Iterable[str], seconds: float) -> set[str]:
         """Of the subjects, those on which somebody publishes within `seconds`; it ends when all were heard."""
         silent, heard = set(subjects), set()
         # A second subscription of the same number would be ignored without a word.

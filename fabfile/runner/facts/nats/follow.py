@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Tuple
 
 from ...system.machine import Machine, StepFailed, said
 from ...system.paths import read_owner
@@ -16,7 +16,7 @@ EVERY = 0.2  # seconds between two looks
 AWAY = 0.5  # seconds to the next look where nobody answered: finding a container costs the VPS more than asking it
 
 
-def looks(machine: Machine, ref: StreamsRef, seconds: float) -> Iterator[Tuple[float, JetStream]]:
+def looks(machine: Machine, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
     """Looks, each with the seconds since the first; for `seconds`, or for ever when that is 0. Never raises."""
     follower = _Follower(machine, ref)
     began = time.monotonic()

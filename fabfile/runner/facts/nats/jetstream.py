@@ -9,9 +9,10 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Collection, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any
 
 from ...system import docker
 from ...system.machine import Machine, StepFailed, said
@@ -28,7 +29,7 @@ _LOCAL = "127.0.0.1"
 _API = "$JS.API"
 _GONE = 404  # what was listed a moment ago
 
-Told = Dict[str, Any]
+Told = dict[str, Any]
 
 
 def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
@@ -46,7 +47,7 @@ def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
         return JetStream(runtime, problem=said(error))
 
 
-def place(machine: Machine, ref: StreamsRef) -> Tuple[str, str]:
+def place(machine: Machine, ref: StreamsRef) -> tuple[str, str]:
     """The owner and the address of its NATS. Before the first hand-over there is no owner file, and Docker owns.
 
     Raises StepFailed when the owner file says nothing known, or Docker does not, or the container is not up.
@@ -57,7 +58,7 @@ def place(machine: Machine, ref: StreamsRef) -> Tuple[str, str]:
     return runtime, address_of(docker.containers(machine, ref.project), ref.project)
 
 
-def address_of(containers: Dict[str, Container], project: str) -> str:
+def address_of(containers: dict[str, Container], project: str) -> str:
     """Where the project's NATS is. Raises StepFailed when it does not run, or on no network."""
     nats = containers.get("nats")
     if nats is None:
@@ -69,7 +70,7 @@ def address_of(containers: Dict[str, Container], project: str) -> str:
     return nats.address
 
 
-def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> Dict[str, Stream]:
+def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> dict[str, Stream]:
     """The streams by name.
 
     A durable that is made for fetching and is in `awaited` has FETCH seconds to be fetched from: between two fetches
@@ -87,12 +88,12 @@ def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> D
             raise Denied(f"{denied}; its monitoring on port {ref.monitor} is no help: {words(error)}") from error
 
 
-def durables_of(streams: Dict[str, Stream]) -> Dict[str, Consumer]:
+def durables_of(streams: dict[str, Stream]) -> dict[str, Consumer]:
     """The durables of all streams by name; those that the app knows have names of their own."""
     return {name: consumer for stream in streams.values() for name, consumer in stream.consumers.items()}
 
 
-def monitored(address: str, port: int) -> Dict[str, Stream]:
+def monitored(address: str, port: int) -> dict[str, Stream]:
     """The streams as NATS' monitoring tells them. Raises OSError, ValueError."""
     try:
         status, _, body = get(address, port, "/jsz?streams=1&consumers=1&config=1")
@@ -103,7 +104,7 @@ def monitored(address: str, port: int) -> Dict[str, Stream]:
     return of_monitoring(json.loads(body))
 
 
-def of_monitoring(told: Any) -> Dict[str, Stream]:
+def of_monitoring(told: Any) -> dict[str, Stream]:
     """The streams in what /jsz says with streams, consumers and their configuration. Raises ValueError."""
     try:
         accounts = told.get("account_details") or []
@@ -137,9 +138,9 @@ class _Look:
     """One look over one connection."""
 
     client: Client
-    found: Dict[str, Stream] = field(default_factory=dict)
+    found: dict[str, Stream] = field(default_factory=dict)
 
-    def streams(self, awaited: Collection[str]) -> Dict[str, Stream]:
+    def streams(self, awaited: Collection[str]) -> dict[str, Stream]:
         """All streams with their durables. Raises Unanswered."""
         try:
             told = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
@@ -151,12 +152,12 @@ class _Look:
             what = f"what {self.client.name} says is no JetStream's answer"
             raise Unanswered(f"{what} ({type(error).__name__} {error}): look what listens there") from error
 
-    def _consumers(self, streams: Sequence[str]) -> Dict[str, List[Told]]:
+    def _consumers(self, streams: Sequence[str]) -> dict[str, list[Told]]:
         return dict(zip(streams, self._lists([f"{_API}.CONSUMER.LIST.{name}" for name in streams], "consumers")))
 
-    def _lists(self, subjects: Sequence[str], key: str) -> List[List[Told]]:
+    def _lists(self, subjects: Sequence[str], key: str) -> list[list[Told]]:
         """Every list as a whole, page by page; the pages of all are asked for side by side."""
-        found: Dict[str, List[Told]] = {subject: [] for subject in subjects}
+        found: dict[str, list[Told]] = {subject: [] for subject in subjects}
         unfinished = list(found)
         while unfinished:
             wanted = [(subject, json.dumps({"offset": len(found[subject])}).encode()) for subject in unfinished]
@@ -177,7 +178,7 @@ class _Look:
             raise Unanswered(_disabled(self.client.name, f"{error.get('code')} {error.get('description')}"))
         return _Page(told.get(key) or [], int(told["total"]))
 
-    def _fetched(self, found: Dict[str, Stream], awaited: Collection[str]) -> Dict[str, Stream]:
+    def _fetched(self, found: dict[str, Stream], awaited: Collection[str]) -> dict[str, Stream]:
         """With the durables from which somebody fetches a moment later."""
         idle = {
             f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}": (stream, name)
@@ -219,7 +220,7 @@ def _stream(told: Told, consumers: Iterable[Told]) -> Stream:
     )
 
 
-def _durables(told: Iterable[Told]) -> Dict[str, Consumer]:
+def _durables(told: Iterable[Told]) -> dict[str, Consumer]:
     return {consumer["name"]: _consumer(consumer) for consumer in told if consumer["config"].get("durable_name")}
 
 
@@ -239,7 +240,7 @@ def _consumer(told: Told) -> Consumer:
     )
 
 
-def _idle(found: Dict[str, Stream]) -> List[Tuple[str, str, Consumer]]:
+def _idle(found: dict[str, Stream]) -> list[tuple[str, str, Consumer]]:
     """Stream, name and consumer of the durables that are made for fetching and at which nobody waits."""
     return [
         (name, durable, consumer)
@@ -249,15 +250,15 @@ def _idle(found: Dict[str, Stream]) -> List[Tuple[str, str, Consumer]]:
     ]
 
 
-def _moved(former: Optional[Consumer], now: Consumer) -> bool:
+def _moved(former: Consumer | None, now: Consumer) -> bool:
     return now.bound or (former is not None and now.deliveries > former.deliveries)
 
 
-def _bound(stream: str, consumers: Dict[str, Consumer], busy: Collection[Tuple[str, str]]) -> Dict[str, Consumer]:
+def _bound(stream: str, consumers: dict[str, Consumer], busy: Collection[tuple[str, str]]) -> dict[str, Consumer]:
     return {name: replace(c, bound=c.bound or (stream, name) in busy) for name, c in consumers.items()}
 
 
-def _grown(first: Dict[str, Stream], second: Dict[str, Stream]) -> Dict[str, Stream]:
+def _grown(first: dict[str, Stream], second: dict[str, Stream]) -> dict[str, Stream]:
     """The second look, with how much each durable's pending messages grew since the first."""
     grown = {}
     for name, stream in second.items():

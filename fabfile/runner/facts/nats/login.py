@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List
 from urllib.parse import unquote, urlsplit
 
 from ...wire.app import Environment, Setting
@@ -31,7 +30,7 @@ def login(environment: Environment) -> Login:
     return next((one for one in logins if one.options()), nowhere)
 
 
-def _settings(environment: Environment) -> List[Setting]:
+def _settings(environment: Environment) -> list[Setting]:
     """The variable as it is in force, then as the env file alone has it."""
     sides = (environment, replace(environment, planned={}))
     return [found[VARIABLE] for found in map(in_force, sides) if VARIABLE in found]
