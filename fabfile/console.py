@@ -111,7 +111,7 @@ def ending(event: Event) -> CutoverError | None:
         up=up,
         down=down,
         unknown=unknown,
-        next_step=f"Mend the cause on the VPS, then: inv resume --plan {event['plan']}",
+        next_step=f"Mend the cause on the VPS, then: inv revert --plan {event['plan']}",
     )
 
 

@@ -31,7 +31,7 @@ def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = Fals
 def runner(facts: Facts) -> list[Finding]:
     """What stands against running any plan at all."""
     found = [
-        Finding(f"plan {plan} was interrupted and is not taken back yet", f"inv resume --plan {plan}")
+        Finding(f"plan {plan} was interrupted and is not reverted yet", f"inv revert --plan {plan}")
         for plan in facts.ops.get("unfinished", ())
         if not facts.ops.get("lock")
     ]

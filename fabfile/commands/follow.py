@@ -108,7 +108,7 @@ def _intended(site: Site, settings: dict[str, str]) -> Site:
 
 
 def to_take_back(events: list[Event]) -> list[str]:
-    """The steps that a plan's journal shows as begun and not undone, in the order in which `resume` undoes them."""
+    """The steps that a plan's journal shows as begun and not undone, in the order in which `inv revert` undoes them."""
     begun: dict[str, None] = {}
     for event in events:
         if event["step"] and event["event"] == "start":

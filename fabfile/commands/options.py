@@ -48,7 +48,7 @@ HELP: Final[Mapping[str, str]] = {
     "way": "who changes rows and files; auto: NPM's API where NPM_IDENTITY and NPM_SECRET are set",
     "raw_api": "whether the public has the API's own hostname",
     "backup": "a backup's identifier, as `inv npm.restore` lists them",
-    "last": "open the last one",
+    "last": "take the newest one",
     "output": "the file to write; inventory.toml in this directory if left out",
     "force": "overwrite the file that is there",
     "key": "the private key to log in with; your SSH agent's, and your own, if left out",

@@ -149,23 +149,23 @@ class Operation:
         wanted = plan_id or self._latest()
         follow.follow(self.site, self._host, self.report, wanted, self._host.follow(wanted))
 
-    def resume(self, plan_id: str) -> None:
-        """Have an interrupted plan taken back, or show what that would be. Raises CutoverError when it fails."""
-        self._when_free(lambda: self._resume(plan_id))
+    def revert(self, plan_id: str) -> None:
+        """Revert an unfinished plan, the newest if none is named, or show what that would do. Raises CutoverError."""
+        self._when_free(lambda: self._revert(plan_id))
 
-    def _resume(self, plan_id: str) -> None:
+    def _revert(self, plan_id: str) -> None:
         facts = self.survey(Wanted(ops=True))
         self._refuse_held(facts)
         unfinished = facts.ops["unfinished"]
         if not (plan_id or unfinished):
-            self.report.say("resume: nothing to do, every plan has come to its end.")
+            self.report.say("revert: nothing to do, every plan has come to its end.")
             return
         wanted = plan_id or unfinished[-1]
         if self._dry:
             self._show_back(wanted)
             return
         earlier = self._host.history(wanted)
-        follow.follow(self.site, self._host, self.report, wanted, self._host.resume(wanted), earlier)
+        follow.follow(self.site, self._host, self.report, wanted, self._host.revert(wanted), earlier)
 
     def _when_free(self, act: Callable[[], None]) -> None:
         """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""
@@ -216,7 +216,7 @@ class Operation:
         self.report.say(f"{plan_id}: {len(steps)} steps would be taken back")
         for name in steps:
             self.report.say(f"  ↶ {name}")
-        self.report.data("resume", plan=plan_id, steps=steps)
+        self.report.data("revert", plan=plan_id, steps=steps)
 
     def _latest(self) -> str:
         told = self._host.history()

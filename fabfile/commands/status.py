@@ -118,5 +118,5 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
     if holder:
         found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")
     else:
-        found += [f"plan {name} is unfinished: inv resume --plan {name}" for name in facts.ops.get("unfinished", ())]
+        found += [f"plan {name} is unfinished: inv revert --plan {name}" for name in facts.ops.get("unfinished", ())]
     return found

@@ -60,7 +60,7 @@ class Course:
 
     began: str
     seconds: float
-    resumed: bool
+    reverting: bool
     stages: tuple[Stage, ...]
     settled: tuple[tuple[str, str], ...]
     hold: tuple[float, ...] = ()
@@ -74,7 +74,7 @@ def course(events: Sequence[Event]) -> Course:
     return Course(
         began=events[0]["time"],
         seconds=clock.end,
-        resumed=bool(events[0]["evidence"].get("resumed")),
+        reverting=bool(events[0]["evidence"].get("reverting")),
         stages=tuple(_stage(name, [e for e in events if e["step"] == name], clock) for name in names),
         settled=tuple((e["step"], e["evidence"]["why"]) for e in events if e["event"] == "noop"),
         hold=_hold(events, clock),

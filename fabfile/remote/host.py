@@ -102,10 +102,10 @@ class Host:
         """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
         yield from self._persistent(plan_id, self._call("follow", [plan_id, str(told)]), told)
 
-    def resume(self, plan_id: str) -> Iterator[Event]:
-        """Have an interrupted plan taken back and yield the events of that. Raises as `ship` does."""
+    def revert(self, plan_id: str) -> Iterator[Event]:
+        """Revert an interrupted plan and yield the events of that. Raises as `ship` does."""
         told = len(self.history(plan_id))
-        yield from self._persistent(plan_id, self._call("resume", [plan_id]), told)
+        yield from self._persistent(plan_id, self._call("revert", [plan_id]), told)
 
     def history(self, plan_id: str | None = None) -> list[Event]:
         """One line for each past plan, or every event of one. Raises Unreachable, UsageError when there is none."""
@@ -274,7 +274,7 @@ def _abandoned(plan_id: str, refused: CutoverError) -> HandsNeeded:
         up=(),
         down=(),
         unknown="the runner went away before it looked; `inv status` shows it",
-        next_step=f"Have it taken back: inv resume --plan {plan_id}",
+        next_step=f"Revert it: inv revert --plan {plan_id}",
     )
 
 

@@ -57,11 +57,11 @@ class Engine:
                 outcome, ending = self._back(taken, str(failure))
         return self._finish(outcome, felt=watcher.felt(), held_ms=round(self.held * 1000), **ending)
 
-    def resume(self, events: list[dict[str, Any]]) -> str:
+    def revert(self, events: list[dict[str, Any]]) -> str:
         """Take back what an interrupted plan had begun, as its journal tells."""
         self.journal.release()
         clear_all(self.machine.backups)
-        self.journal.write("start", None, **self._heading(), resumed=True)
+        self.journal.write("start", None, **self._heading(), reverting=True)
         outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
         return self._finish(outcome, **ending)
 
@@ -146,7 +146,7 @@ class Engine:
     def _told(self, event: str, step: Step) -> Iterator[None]:
         """Whatever goes wrong inside, a fault of ours too, is journaled and becomes a StepFailed.
 
-        On the way back a journal that cannot be written stops nobody; a resume does what it lacks once more.
+        On the way back a journal that cannot be written stops nobody; the next revert does what it lacks once more.
         """
         try:
             yield

@@ -93,39 +93,39 @@ def execute(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
     def act(engine: Engine, events: Events) -> None:
         if events:  # what it found before would be overwritten, and with it the way back
-            raise StepFailed(f"plan {words[0]} was begun already: it can only be taken back")
+            raise StepFailed(f"plan {words[0]} was begun already: it can only be reverted")
         engine.execute()
 
     return _with_engine(root, words[0], act, secrets)
 
 
-def resume(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Take back an interrupted plan, detached, and follow it. Says so when there is nothing to take back."""
+def revert(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+    """Revert an interrupted plan, detached, and follow it. Raises StepFailed when there is nothing to revert."""
     events = store.read_journal(store.known_plan(root, words[0]))
-    _to_take_back(words[0], events)
+    _require_unfinished(words[0], events)
     holder = store.lock_holder(root)
     if holder:
         raise StepFailed(f"{holder.get('who')} holds the lock: {holder.get('what')}, since {holder.get('since')}")
     runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
-    _detach(root, runner, "revert", words[0])
-    return _follow(root, words[0], len(events), resumed=True)
+    _detach(root, runner, "revert_run", words[0])
+    return _follow(root, words[0], len(events), reverting=True)
 
 
-def revert(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Take back an interrupted plan in this process, holding the lock."""
+def revert_run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+    """Revert an interrupted plan in this process, holding the lock."""
 
     def act(engine: Engine, events: Events) -> None:
-        _to_take_back(words[0], events)
-        engine.resume(events)
+        _require_unfinished(words[0], events)
+        engine.revert(events)
 
     return _with_engine(root, words[0], act)
 
 
 def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """After a boot or a crash: take back every plan whose runner was cut off, and carry on with a soak."""
+    """After a boot or a crash: revert every plan whose runner was cut off, and continue a soak."""
     recovery.await_boot(Machine(root))
     for plan in store.interrupted(root):
-        revert(root, [plan], stdin)
+        revert_run(root, [plan], stdin)
     verbs.go_on(root)
     return 0
 
@@ -157,7 +157,22 @@ def park(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 
 _SOAK = (verbs.soak_start, verbs.soak_run, verbs.soak_follow, verbs.soak_stop, verbs.soak_show)
-_VERBS = (survey, adopt, positions, log_in, ship, execute, resume, revert, recover, follow, say, history, park, *_SOAK)
+_VERBS = (
+    survey,
+    adopt,
+    positions,
+    log_in,
+    ship,
+    execute,
+    revert,
+    revert_run,
+    recover,
+    follow,
+    say,
+    history,
+    park,
+    *_SOAK,
+)
 VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 
 
@@ -174,16 +189,16 @@ def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
     return 1
 
 
-def _to_take_back(plan_id: str, events: Events) -> None:
+def _require_unfinished(plan_id: str, events: Events) -> None:
     ended = store.outcome(events)
     if not events or ended in store.ENDINGS:
         raise StepFailed(
-            f"plan {plan_id} has {'ended: ' + ended if ended else 'not begun'}; nothing is to be taken back"
+            f"plan {plan_id} has {'ended: ' + ended if ended else 'not begun'}; there is nothing to revert"
         )
 
 
-def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
-    """Print events from number `told` on until the last one ends the plan; a resumed one has ended before."""
+def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int:
+    """Print events from number `told` on until the last one ends the plan; one that is reverted has ended before."""
     reader = store.Reader(store.plan_folder(root, plan_id))
     seen, ended, quiet_since = 0, False, time.monotonic()
     while True:
@@ -192,11 +207,11 @@ def _follow(root: Path, plan_id: str, told: int, resumed: bool = False) -> int:
             tell(event)
         seen += len(events)
         ended = events[-1]["event"] == "finished" if events else ended
-        if ended and (seen > told or not resumed):
+        if ended and (seen > told or not reverting):
             return 0
         if events or store.lock_holder(root):
             quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > (_QUIET if seen > (told if resumed else 0) else _STARTING):
+        elif time.monotonic() - quiet_since > (_QUIET if seen > (told if reverting else 0) else _STARTING):
             if recovery.under_way(Machine(root)):
                 quiet_since = time.monotonic()
                 continue
@@ -235,9 +250,10 @@ def _with_engine(
 
 def _detach(root: Path, runner: Path, verb: str, plan_id: str) -> None:
     """Start a verb in a transient unit of its own: it outlives the connection that asked for it."""
+    name = verb.removesuffix("_run")
     Machine(root).run(
-        ["systemd-run", "--quiet", "--collect", f"--unit=islandflow-{verb}-{plan_id}"]
-        + [f"--description=Islandflow {verb} {plan_id}", "--property=TimeoutStopSec=5"]
+        ["systemd-run", "--quiet", "--collect", f"--unit=islandflow-{name}-{plan_id}"]
+        + [f"--description=Islandflow {name} {plan_id}", "--property=TimeoutStopSec=5"]
         + [f"--property=OnFailure={recovery.UNIT.name}"]
         + [sys.executable, "-I", str(runner), verb, plan_id]
     )

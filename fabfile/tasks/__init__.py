@@ -6,7 +6,7 @@ from fabfile.tasks import app, check, dns, docker, firewall, infra, lab, main_jo
 
 namespace = Collection(
     *(main_job.init, main_job.doctor, main_job.cutover, main_job.rollback, main_job.status, main_job.history),
-    *(main_job.attach, main_job.resume, main_job.record, main_job.followup, main_job.soak),
+    *(main_job.attach, main_job.revert, main_job.record, main_job.followup, main_job.soak),
     *(
         Collection.from_module(module)
         for module in (infra, app, docker, npm, firewall, public, dns, streams, provider, check, lab)

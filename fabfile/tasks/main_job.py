@@ -143,9 +143,24 @@ def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
 
 
 @task
-def resume(c: Any, plan: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
-    """Take back a plan that was interrupted or got stuck, from its journal."""
-    Operation(c, host, dry=dry, wait=wait, json=json).resume(plan)
+def revert(
+    c: Any,
+    plan: str = "",
+    last: bool = False,
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
+) -> None:
+    """Revert a plan that was interrupted or got stuck, from its journal.
+
+    --plan names it; --last takes the newest that is unfinished.
+    """
+    if bool(plan) == last:
+        raise UsageError(
+            "revert needs --plan or --last, and not both", next_step="inv status names the plans that are unfinished."
+        )
+    Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
 
 
 @task

@@ -63,7 +63,7 @@ CASES = {
     "a plan was interrupted": Case(
         lambda site, facts: changed(facts, ops={"unfinished": ["20260101T000000-cutover-abcd"]}),
         "20260101T000000-cutover-abcd was interrupted",
-        "inv resume --plan 20260101T000000-cutover-abcd",
+        "inv revert --plan 20260101T000000-cutover-abcd",
     ),
     "the disk is nearly full": Case(
         _with(disks={"/var/lib/islandflow/ops": 100 << 20}),

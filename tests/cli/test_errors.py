@@ -18,7 +18,7 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (errors.PreflightRefused(["lingering is off", "port 3000 is held by node"]), 3),
     (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
     (errors.SoakRuns("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
-    (errors.HandsNeeded("the undo failed", up=["nats"], down=[], next_step="Run `resume`."), 5),
+    (errors.HandsNeeded("the undo failed", up=["nats"], down=[], next_step="Run `inv revert`."), 5),
     (Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
     (Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
     (Unreachable.refused_key("delta", "vps.example", 22, "/home/me/key"), 6),
@@ -59,14 +59,14 @@ def test_an_error_reads_well_on_a_terminal() -> None:
         "redis did not stop",
         up=["docker redis"],
         down=["web", "api"],
-        next_step="Stop redis,\nthen run `resume`.",
+        next_step="Stop redis,\nthen run `inv revert`.",
     )
     assert error.render() == (
         "Error: redis did not stop\n"
         "VPS:   up: docker redis\n"
         "       down: web, api\n"
         "Next:  Stop redis,\n"
-        "       then run `resume`."
+        "       then run `inv revert`."
     )
 
 

@@ -46,7 +46,8 @@ def of(name: str, kind: type) -> list[str]:
 def needed(name: str) -> list[str]:
     """The options without which a task is bad usage."""
     given = {"to": ["--to", options.choices_of(TASKS[name].body)["to"][0]], "full": ["--full"]}
-    return [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
+    words = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
+    return words + (["--last"] if name == "revert" else [])
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_a_stuck_plan_says_what_is_up_and_what_is_down_and_how_to_go_on() -> Non
     assert all(text in error.message for text in ("api is down", "docker: stop", "Docker does not answer"))
     assert error.up == ("docker/api",)
     assert error.down == ("native/api (islandflow-api.service is inactive)",)
-    assert f"inv resume --plan {PLAN}" in error.next_step
+    assert f"inv revert --plan {PLAN}" in error.next_step
 
 
 def test_a_lock_names_its_holder() -> None:

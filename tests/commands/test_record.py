@@ -77,11 +77,11 @@ def test_a_plan_that_is_taken_back_leaves_one_too(host: FakeHost, records: Path)
 
 def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: FakeHost, records: Path) -> None:
     host.facts.ops.update(lock=None, unfinished=[journals.PLAN])
-    host.past, host.events["resume"] = journals.STUCK, journals.RESUMED[len(journals.STUCK) :]
+    host.past, host.events["revert"] = journals.STUCK, journals.REVERTED_LATER[len(journals.STUCK) :]
     with pytest.raises(Failed):
-        Operation(object(), None).resume("")
+        Operation(object(), None).revert("")
     made = Shelf(records).get(journals.PLAN)
-    assert made and [course.resumed for course in made.courses] == [False, True]
+    assert made and [course.reverting for course in made.courses] == [False, True]
 
 
 def test_a_record_that_cannot_be_kept_changes_nothing_about_the_plan(

@@ -245,9 +245,9 @@ def test_what_is_only_shown_is_shown_under_a_running_plan_with_a_warning(
 def test_taking_back_waits_as_well(host: FakeHost, naps: list[float]) -> None:
     host.facts = HELD
     with pytest.raises(LockHeld):
-        operation().resume("")
+        operation().revert("")
     host.calls, host.later = [], [FREE, FREE]
-    operation(wait=True).resume("")
+    operation(wait=True).revert("")
     assert host.verbs == [], "the other plan came to its end"
 
 
@@ -431,16 +431,16 @@ def test_attach_without_any_plan_says_so(host: FakeHost) -> None:
 
 def test_resume_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = replace(host.facts, ops={"unfinished": []})
-    operation().resume("")
+    operation().revert("")
     assert host.verbs == [] and "nothing to do" in capsys.readouterr().out
 
 
 def test_resume_takes_back_the_last_unfinished_plan(host: FakeHost) -> None:
     host.facts = replace(host.facts, ops={"unfinished": ["first", "second"]})
-    host.events["resume"] = [begun(), finished("reverted", why="the plan was interrupted")]
+    host.events["revert"] = [begun(), finished("reverted", why="the plan was interrupted")]
     with pytest.raises(CutoverError):
-        operation().resume("")
-    assert ("resume", "second") in host.calls
+        operation().revert("")
+    assert ("revert", "second") in host.calls
 
 
 def test_resume_shows_what_it_would_take_back(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -453,7 +453,7 @@ def test_resume_shows_what_it_would_take_back(host: FakeHost, capsys: pytest.Cap
         event("undo", "three"),
         event("undone", "three"),
     ]
-    operation(dry=True).resume("")
+    operation(dry=True).revert("")
     assert host.verbs == ["history"]
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{PLAN}: 2 steps would be taken back", "  ↶ two", "  ↶ one"]

@@ -143,7 +143,7 @@ def test_only_the_owners_failures_are_marked(site: Site, capsys: pytest.CaptureF
         ({"user_manager": "delta has no manager"}, "delta has no manager"),
         ({"docker_error": "Docker does not answer"}, "Docker does not answer"),
         ({"compose_error": "services.web: unknown key"}, "services.web: unknown key"),
-        ({"ops": {"unfinished": ["some-plan"]}}, "inv resume --plan some-plan"),
+        ({"ops": {"unfinished": ["some-plan"]}}, "inv revert --plan some-plan"),
         (
             {"ops": {"lock": {"who": "bo", "what": "rollback", "since": "noon"}}},
             "a plan runs: bo, rollback, since noon",
@@ -159,7 +159,7 @@ def test_what_the_operator_should_know_is_a_warning(
 
 def test_a_running_plan_is_not_called_unfinished(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     ops = {"lock": {"who": "bo", "what": "rollback", "since": "noon"}, "unfinished": ["some-plan"]}
-    assert "resume" not in shown(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), ops=ops), capsys)
+    assert "revert" not in shown(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), ops=ops), capsys)
 
 
 def test_an_edge_that_does_not_follow_the_owner_is_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,9 +78,9 @@ STUCK = [
     ),
 ]  # fmt: skip
 
-RESUMED = [
+REVERTED_LATER = [
     *STUCK,
-    at(600, "start", **HEADING, resumed=True),
+    at(600, "start", **HEADING, reverting=True),
     at(600.1, "undo", "docker: app stopped"),
     at(602, "undone", "docker: app stopped", tries=2),
     at(604, "finished", outcome="reverted", why="the plan was interrupted", health={"docker/api": "healthy"}),
@@ -88,7 +88,7 @@ RESUMED = [
 
 CUT_OFF = DONE[:7]
 
-ENDED = {"done": DONE, "reverted": REVERTED, "stuck": STUCK, "resumed": RESUMED, "cut off": CUT_OFF}
+ENDED = {"done": DONE, "reverted": REVERTED, "stuck": STUCK, "reverted later": REVERTED_LATER, "cut off": CUT_OFF}
 
 CHECKS = [
     Check("TLS of flow.test", True, "valid for 89 days", 3),

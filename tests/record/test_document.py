@@ -47,9 +47,9 @@ def test_what_was_cut_off_is_told_as_such() -> None:
 
 
 def test_taking_it_back_later_is_a_course_of_its_own_and_what_was_felt_before_stays() -> None:
-    made = document(journals.RESUMED)
+    made = document(journals.REVERTED_LATER)
     first, second = made.courses
-    assert (first.resumed, second.resumed, second.seconds) == (False, True, 4)
+    assert (first.reverting, second.reverting, second.seconds) == (False, True, 4)
     assert (made.outcome, made.failures) == ("reverted", 14)
     assert first.stages[-1].kind == "stuck" and second.stages[0].kind == "undone"
 

@@ -399,7 +399,7 @@ def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch
 def test_a_runner_that_is_gone_needs_hands(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(HandsNeeded) as caught:
         list(host.follow(ops.plan))
-    assert "half-way" in caught.value.message and f"inv resume --plan {ops.plan}" in caught.value.next_step
+    assert "half-way" in caught.value.message and f"inv revert --plan {ops.plan}" in caught.value.next_step
 
 
 def test_a_vps_that_was_never_reached_is_not_tried_again(server: Server, ops: Ops) -> None:
@@ -423,7 +423,7 @@ def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         asks: list[Callable[[], object]] = [
             lambda: list(host.follow("nope")),
-            lambda: list(host.resume("nope")),
+            lambda: list(host.revert("nope")),
             lambda: host.history("nope"),
             lambda: host.say("nope", "confirm"),
         ]

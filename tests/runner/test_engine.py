@@ -100,10 +100,10 @@ def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_
     assert (outcome, story.stuck_at, story.begun) == ("stuck", "b", ["a", "b"])
     assert world.state() == {"a": b"new", "b": b"new"}
 
-    assert world.resume(plan)[0] == "stuck", "it is still broken"
+    assert world.revert(plan)[0] == "stuck", "it is still broken"
     folder = store.plan_folder(world.ops, plan.id)
     (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('["undo"]', "[]"))
-    outcome, story = world.resume(plan)
+    outcome, story = world.revert(plan)
     assert (outcome, story.begun, story.runs) == ("reverted", [], 3)
     assert world.state() == {}
 
@@ -115,7 +115,7 @@ def test_what_a_killed_runner_had_half_written_into_its_backups_is_cleared(world
     kept = store.plan_folder(world.ops, plan.id) / "backups/edge-1"
     kept.mkdir(parents=True)
     killed_writing(kept / "began")
-    world.resume(plan)
+    world.revert(plan)
     assert list(kept.iterdir()) == []
 
 

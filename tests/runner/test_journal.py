@@ -66,11 +66,11 @@ def test_a_failing_journal_leaves_nothing_half_done(first: int, lasting: bool, f
         assert story.outcome == outcome
         if outcome == "done":
             assert disk.calls < first, "an event is missing, and yet all is done"
-        # Where only the last line is missing all is done, and cannot say so: it is for a resume to take back.
+        # Where only the last line is missing all is done, and cannot say so: that plan is for a revert.
         unsaid = not outcome and disk.calls == first and story.done == ["a", "b", "c"]
         assert world.state() == (after if outcome == "done" or unsaid else before)
         if not outcome and story.runs:
-            assert world.resume(plan)[0] == "reverted"
+            assert world.revert(plan)[0] == "reverted"
             assert world.state() == before
 
 
@@ -137,7 +137,7 @@ def test_resume_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -
     assert world.execute(plan)[0] == "done"
     cut_off(world, plan, 5, rest)  # plan, a, a, b, b
     Path(world.path("c")).unlink()
-    outcome, story = world.resume(plan)
+    outcome, story = world.revert(plan)
     assert (outcome, story.undone, story.runs) == ("reverted", ["b", "a"], 2)
     assert world.state() == before
     lines = (store.plan_folder(world.ops, plan.id) / "journal.jsonl").read_bytes().splitlines()
@@ -149,7 +149,7 @@ def test_resume_of_an_interrupted_undo_goes_on_where_it_was(world: World) -> Non
     assert world.execute(plan)[0] == "reverted"
     names = [(event["event"], event["step"]) for event in world.events(plan)]
     cut_off(world, plan, names.index(("undo", "a")) + 1)
-    outcome, story = world.resume(plan)
+    outcome, story = world.revert(plan)
     assert (outcome, story.undone) == ("reverted", ["c", "b", "a"])
 
 

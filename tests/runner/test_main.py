@@ -110,7 +110,7 @@ def test_a_plan_by_the_real_zipapp_and_once_more(world: World, root: None) -> No
     assert Path(world.path("deep/er/new")).stat().st_mode & 0o777 == 0o640
     before = state(world)
     assert ran(world, "execute", "p1") == 1, "a plan is carried out once"
-    assert ran(world, "revert", "p1") == 1, "one that has ended well is never taken back"
+    assert ran(world, "revert_run", "p1") == 1, "one that has ended well is never taken back"
     assert state(world) == before
     assert story(world, plan).runs == 1
 
@@ -128,12 +128,12 @@ def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: Wor
     assert store.lock_holder(world.ops) is None
     assert store.stored(world.ops)["unfinished"] == store.interrupted(world.ops) == ["p1"]
 
-    assert ran(world, "revert", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
+    assert ran(world, "revert_run", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
     if store.interrupted(world.ops):
-        assert ran(world, "revert", "p1") == 0
+        assert ran(world, "revert_run", "p1") == 0
     assert state(world) == before
     assert story(world, plan).outcome == "reverted"
-    assert ran(world, "revert", "p1") == 1
+    assert ran(world, "revert_run", "p1") == 1
     assert story(world, plan).outcome == "reverted"
 
 
@@ -149,7 +149,7 @@ def test_killed_in_the_middle_of_things_it_is_taken_back(world: World, root: Non
         process.kill()
         process.communicate()
         if one.id in store.interrupted(world.ops):
-            assert ran(world, "revert", one.id) == 0
+            assert ran(world, "revert_run", one.id) == 0
             assert story(world, one).outcome == "reverted"
         assert state(world) == before
 
@@ -162,7 +162,7 @@ def test_the_word_reaches_the_runner_from_another_process(world: World, word: st
     while "waiting" not in [event["event"] for event in world.events(plan)]:
         assert process.poll() is None
         time.sleep(0.02)
-    assert ran(world, "revert", "p1") == 1, "it is under way and has the lock"
+    assert ran(world, "revert_run", "p1") == 1, "it is under way and has the lock"
     assert ran(world, "say", "p1", "maybe") == 1
     assert ran(world, "say", "p1", word) == 0
     process.communicate(timeout=60)
@@ -182,7 +182,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
             "holder": {"who": "ann", "what": "cutover", "since": "now"},
         }
     assert store.stored(world.ops)["unfinished"] == []
-    assert ran(world, "revert", "p1") == 1
+    assert ran(world, "revert_run", "p1") == 1
 
 
 def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World, root: None) -> None:
@@ -191,7 +191,7 @@ def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World,
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
     with store.lock(world.ops, {"who": "ann"}):
-        assert ran(world, "revert", "p1") == 1
+        assert ran(world, "revert_run", "p1") == 1
     assert store.stored(world.ops)["unfinished"] == ["p1"]
     assert [event["event"] for event in world.events(plan)].count("finished") == 0
 
@@ -210,7 +210,7 @@ def test_a_plan_that_ends_while_it_is_asked_back_stays_done(
         return locked(*args)
 
     monkeypatch.setattr(store, "lock", late)
-    assert main.main(["revert", "p1"], io.BytesIO(), world.ops) == 1
+    assert main.main(["revert_run", "p1"], io.BytesIO(), world.ops) == 1
     assert story(world, plan).outcome == "done"
 
 
@@ -273,7 +273,7 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
     def under_way(machine: Machine) -> bool:
         looks.append(True)
         if len(looks) == 3:
-            ran(world, "revert", "p1")
+            ran(world, "revert_run", "p1")
         return True
 
     monkeypatch.setattr(recovery, "under_way", under_way)
@@ -321,13 +321,15 @@ def test_resume_follows_past_a_former_end(
         threads[0].start()
 
     monkeypatch.setattr(main, "_detach", detach)
-    assert main.main(["resume", "p1"], io.BytesIO(), world.ops) == 0
+    assert main.main(["revert", "p1"], io.BytesIO(), world.ops) == 0
     threads[0].join()
     assert lines(capsys) == world.events(plan)[before:]
     assert world.events(plan)[-1]["event"] == "finished"
 
 
-@pytest.mark.parametrize("words", [["resume", "p1"], ["resume", "p9"], ["revert", "../p1"], ["dance"], [], ["follow"]])
+@pytest.mark.parametrize(
+    "words", [["revert", "p1"], ["revert", "p9"], ["revert_run", "../p1"], ["dance"], [], ["follow"]]
+)
 def test_what_cannot_be_done_is_one_line_and_code_1(
     world: World, words: list[str], capsys: pytest.CaptureFixture[str], root: None
 ) -> None:

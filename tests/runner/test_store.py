@@ -58,8 +58,8 @@ def test_a_name_that_leads_elsewhere_is_no_plan(tmp_path: Path, name: str) -> No
         ([start(), finished("reverted")], "reverted", False, False),
         ([start(), finished("locked")], "locked", False, False),
         ([start(), finished("stuck")], "stuck", True, False),
-        ([start(), finished("stuck"), start(resumed=True)], "stuck", True, False),
-        ([start(), finished("stuck"), start(resumed=True), finished("reverted")], "reverted", False, False),
+        ([start(), finished("stuck"), start(reverting=True)], "stuck", True, False),
+        ([start(), finished("stuck"), start(reverting=True), finished("reverted")], "reverted", False, False),
         ([start(), '{"event": "finished", "evidence": {"outc'], "", True, True),
     ],
 )

@@ -68,8 +68,8 @@ class FakeHost:
     def follow(self, plan_id: str, told: int = 0) -> Iterator[dict[str, Any]]:
         return self._told("follow", plan_id)
 
-    def resume(self, plan_id: str) -> Iterator[dict[str, Any]]:
-        return self._told("resume", plan_id)
+    def revert(self, plan_id: str) -> Iterator[dict[str, Any]]:
+        return self._told("revert", plan_id)
 
     def history(self, plan_id: str | None = None) -> list[dict[str, Any]]:
         self.calls.append(("history", plan_id))

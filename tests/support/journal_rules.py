@@ -1,6 +1,6 @@
 """What every journal must obey, whatever happened: a reader of journals that believes nothing.
 
-`told` reads the events of one plan, runs of it that were cut off and resumed included, and raises
+`told` reads the events of one plan, runs of it that were cut off and reverting included, and raises
 AssertionError at the first that breaks a rule. It knows nothing of the engine.
 """
 
@@ -32,15 +32,15 @@ class Story:
 def told(events: Sequence[Event], steps: Sequence[str] = ()) -> Story:
     """The story that the events tell; `steps` are the plan's, in order, where they are known."""
     story = Story()
-    run = _Run(story, resumed=False)
+    run = _Run(story, reverting=False)
     for number, event in enumerate(events):
         assert set(event) == _KEYS, f"event {number} has the keys {sorted(event)}"
         assert event["ms"] >= 0
         assert event["plan"] == events[0]["plan"]
         if event["event"] == "start" and event["step"] is None:
             assert story.outcome not in ENDED, f"event {number}: started again after {story.outcome}"
-            run = _Run(story, resumed=bool(event["evidence"].get("resumed")))
-            assert run.resumed == bool(story.runs), f"event {number}: only a resume follows a run"
+            run = _Run(story, reverting=bool(event["evidence"].get("reverting")))
+            assert run.reverting == bool(story.runs), f"event {number}: only a revert follows a run"
             story.runs, story.outcome, story.stuck_at = story.runs + 1, "", ""
             continue
         assert story.runs, f"event {number}: {event['event']} before the plan's start"
@@ -58,10 +58,10 @@ def told(events: Sequence[Event], steps: Sequence[str] = ()) -> Story:
 class _Run:
     """One run of a plan, forward and then perhaps back."""
 
-    def __init__(self, story: Story, *, resumed: bool) -> None:
+    def __init__(self, story: Story, *, reverting: bool) -> None:
         self.story = story
-        self.resumed = resumed
-        self.back = resumed
+        self.reverting = reverting
+        self.back = reverting
         self.failed = False
         self.open = ""  # the step between start and done
         self.undoing = ""  # the step between undo and undone

@@ -69,10 +69,10 @@ class World:
         """Run a plan; returns the outcome and what the journal tells."""
         return self._run(self.ship(plan), word, lambda engine, events: engine.execute())
 
-    def resume(self, plan: Plan) -> tuple[str, Story]:
+    def revert(self, plan: Plan) -> tuple[str, Story]:
         """Take a plan back, as its journal tells."""
         folder = store.plan_folder(self.ops, plan.id)
-        return self._run(folder, lambda: "", lambda engine, events: engine.resume(events))
+        return self._run(folder, lambda: "", lambda engine, events: engine.revert(events))
 
     def events(self, plan: Plan) -> list[dict[str, Any]]:
         return store.read_journal(store.plan_folder(self.ops, plan.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import types
 import typing
 from typing import Any
 
@@ -30,7 +31,7 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values(parts[0]), max_size=2).map(tuple)
     if origin is dict:
         return st.dictionaries(st.text(max_size=3), values(parts[1]), max_size=2)
-    if origin is typing.Union:
+    if origin in (typing.Union, types.UnionType):
         return st.one_of([values(part) for part in parts])
     if hint in (Action, Probe):
         return st.one_of([instances(typing.cast(Any, cls)) for cls in SHIPPED if issubclass(cls, hint)])

@@ -155,4 +155,4 @@ def _matrix(direction: str, verdicts: list[Verdict]) -> list[str]:
 def _word(verdict: Verdict) -> str:
     if verdict.problems:
         return "BAD"
-    return "·" if verdict.skipped else verdict.outcome.replace("stuck, then ", "resumed: ")
+    return "·" if verdict.skipped else verdict.outcome.replace("stuck, then ", "reverted by hand: ")

@@ -72,9 +72,9 @@ class Bench:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
 
-    def resume(self) -> tuple[int, str]:
-        """Exit code and words of `islandflow resume`."""
-        done = self.vps.tool("resume", ISLANDFLOW_INVENTORY=str(self.inventory))
+    def revert(self) -> tuple[int, str]:
+        """Exit code and words of `islandflow revert --last`."""
+        done = self.vps.tool("revert", ISLANDFLOW_INVENTORY=str(self.inventory))
         return done.returncode, done.stdout + done.stderr
 
     def clean(self, direction: str) -> Verdict:
@@ -157,8 +157,8 @@ class Bench:
         agent.go_on()
 
     def _resumed(self, scene: Scene, verdict: Verdict) -> Iterator[str]:
-        """Hands were needed, and the cause is mended: `resume` must end it."""
-        code, told = self.resume()
+        """Hands were needed, and the cause is mended: `inv revert` must end it."""
+        code, told = self.revert()
         events = beside.ended(self.vps.lab, scene.plan, PATIENCE)
         verdict.outcome = f"stuck, then {judge.outcome(events)}"
         verdict.events = events
