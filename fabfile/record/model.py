@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fabfile.public import Check, mark
 from fabfile.record.followups import Decision
 from fabfile.record.timeline import Course, course, epoch
 
 Event = Mapping[str, Any]
+FORMAT: Final = 1  # of a record's JSON; one that is newer is refused in words
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Document:
     diffs: tuple[Diff, ...]
     limitations: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
+    version: int = FORMAT
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was taken back, and was not after it
 
     @property

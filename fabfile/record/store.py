@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from fabfile.record import page
-from fabfile.record.model import Document
+from fabfile.record.model import FORMAT, Document
 
 _DATA: TypeAdapter[Document] = TypeAdapter(Document)
 
@@ -48,8 +49,14 @@ class Shelf:
         if Path(plan).name != plan or not path.is_file():
             return None
         try:
-            return _DATA.validate_json(path.read_bytes())
-        except ValidationError as error:
+            text = path.read_bytes()
+            version = json.loads(text).get("version", 1)
+            if version > FORMAT:
+                raise ValueError(
+                    f"{path} has format {version}, and this islandflow reads up to {FORMAT}: use a newer one"
+                )
+            return _DATA.validate_json(text)
+        except (ValidationError, AttributeError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path} is no record that this version can read") from error
 
     def plans(self) -> list[str]:

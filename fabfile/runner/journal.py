@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .system.machine import StepFailed
+from .wire import formats
 
-VERSION = 1
 RESERVE = 1 << 20  # bytes set aside, so that a plan can be taken back, and say so, on a full disk
 
 
@@ -74,7 +74,7 @@ class Journal:
         if event in ("start", "undo"):
             self._step_started = now
         line = {
-            "version": VERSION,
+            "version": formats.JOURNAL,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
             "plan": self._plan,
             "step": step,

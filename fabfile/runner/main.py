@@ -24,7 +24,6 @@ from .facts.nats.follow import looks
 from .journal import Journal
 from .soak import verbs
 from .stdio import keep, keep_runner, tell
-from .system.files import put
 from .system.machine import POLL, Machine, StepFailed
 from .wire.codec import decode, encode
 from .wire.plan import Plan
@@ -75,7 +74,7 @@ def ship(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     plan = header["plan"]
     folder = store.plan_folder(root, plan["id"])
     folder.mkdir(mode=0o700)
-    put(folder / "plan.json", json.dumps(plan).encode(), 0o600, "root", "root")
+    store.keep_plan(folder, plan)
     plan_secrets.leave(plan["id"], header["secrets"])
     try:
         _detach(root, runner, "execute", plan["id"])
@@ -224,7 +223,7 @@ def _with_engine(
     root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: dict[str, str] | None = None
 ) -> int:
     folder = store.plan_folder(root, plan_id)
-    plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=plan_id)
+    plan: Plan = replace(decode(store.read_plan(folder)), id=plan_id)
     holder = {
         "who": plan.who,
         "what": plan.name,

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .system.files import put
+from .wire import formats
 
 ROOT = Path("/var/lib/islandflow/ops")
 ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no hands
@@ -108,8 +109,21 @@ def lock_holder(root: Path) -> dict[str, Any] | None:
     return None
 
 
+def keep_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write a plan, as the codec spells it, into its folder. Raises OSError."""
+    text = json.dumps({"version": formats.PLAN, **plan})
+    put(folder / "plan.json", text.encode(), 0o600, "root", "root")
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """A plan as it was kept. Raises OSError, and ValueError (NewerFormat) for what this version does not read."""
+    plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    formats.require(plan.pop("version", None), formats.PLAN, f"plan {folder.name}")
+    return plan
+
+
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The events of a plan; a last line that was cut off by a crash is left out."""
+    """The events of a plan; a last line that was cut off by a crash is left out. Raises NewerFormat."""
     return Reader(folder).more()
 
 
@@ -121,7 +135,7 @@ class Reader:
         self._at = 0  # bytes
 
     def more(self) -> list[dict[str, Any]]:
-        """The events that were added since the last time; none while there is no journal."""
+        """The events that were added since the last time; none while there is no journal. Raises NewerFormat."""
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._at)
@@ -134,6 +148,8 @@ class Reader:
         for line in lines.splitlines():
             with contextlib.suppress(ValueError):
                 events.append(json.loads(line))
+        for event in events:
+            formats.require(event.get("version"), formats.JOURNAL, f"the journal {self._path}")
         return events
 
 
@@ -168,9 +184,14 @@ def history(root: Path) -> list[dict[str, Any]]:
 
 
 def interrupted(root: Path) -> list[str]:
-    """The plans that began and whose runner was cut off, oldest first."""
-    begun = [folder for folder in sorted((root / "plans").glob("*/")) if read_journal(folder)]
-    return [folder.name for folder in begun if not outcome(read_journal(folder))]
+    """The plans that began and whose runner was cut off, oldest first; what a newer runner wrote is for that one."""
+    found = []
+    for folder in sorted((root / "plans").glob("*/")):
+        with contextlib.suppress(formats.NewerFormat):
+            events = read_journal(folder)
+            if events and not outcome(events):
+                found.append(folder.name)
+    return found
 
 
 def stored(root: Path) -> dict[str, Any]:

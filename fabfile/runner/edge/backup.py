@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system import files
+from ..wire import formats
 from ..wire.codec import decode, encode, wire
 from . import database as npmrows
 from . import hostfile
@@ -81,7 +82,9 @@ def save(folder: Path, database: str, hosts: Sequence[SavedHost]) -> None:
     for host in hosts:
         if host.modified:
             files.put(making / Path(host.path).name, Path(host.path).read_bytes(), 0o600, _me(), _my_group())
-    manifest = json.dumps({"database": database, "hosts": encode(list(hosts))}, indent=1).encode()
+    manifest = json.dumps(
+        {"version": formats.BACKUP, "database": database, "hosts": encode(list(hosts))}, indent=1
+    ).encode()
     files.put(making / "manifest.json", manifest, 0o600, _me(), _my_group())
     making.rename(folder)
     files.sync_folder(folder.parent)
@@ -179,7 +182,7 @@ def put_back(folder: Path) -> list[str]:
     Touches our columns and our places only: a file that somebody else changed meanwhile keeps that change.
     Raises StepFailed, OSError.
     """
-    manifest: dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
+    manifest = _manifest(folder)
     database: str = manifest["database"]
     hosts: Sequence[SavedHost] = manifest["hosts"]
     now = {row.id: row for row in npmrows.live_rows(database, npmrows.PATIENCE)}
@@ -251,16 +254,25 @@ def _reverted(current: str, former: str, host: SavedHost, now: ProxyHost) -> str
 
 
 def _read(folder: Path) -> EdgeBackup | None:
-    """A backup by its folder; None for one that is of another version or was thrown away meanwhile."""
+    """A backup by its folder; None for one that was thrown away meanwhile or can't be read. Raises NewerFormat."""
     number = number_of(folder)
     try:
-        manifest: dict[str, Any] = decode(json.loads((folder / "manifest.json").read_text()))
-        hosts: Sequence[SavedHost] = manifest["hosts"]
+        hosts: Sequence[SavedHost] = _manifest(folder)["hosts"]
         taken = datetime.datetime.strptime(number, _STAMP).replace(tzinfo=datetime.timezone.utc).timestamp()
+    except formats.NewerFormat:
+        raise
     except (OSError, ValueError, LookupError):
         return None
     plan = folder.parent.parent.name
     return EdgeBackup(number, plan, taken, {host.domain: host for host in hosts}, {})
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What a backup says of itself. Raises OSError, and ValueError (NewerFormat) for what this version can't read."""
+    raw = json.loads((folder / "manifest.json").read_text())
+    formats.require(raw.get("version"), formats.BACKUP, f"the edge's backup {folder.name}")
+    manifest: dict[str, Any] = decode(raw)
+    return manifest
 
 
 def _folder(ops: Path, backup: EdgeBackup) -> Path:

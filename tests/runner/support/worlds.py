@@ -82,7 +82,7 @@ class World:
         return told(self.events(plan), [step.name for step in plan.steps])
 
     def _run(self, folder: Path, word: Callable[[], str], act: Callable[[Engine, Any], str]) -> tuple[str, Story]:
-        plan: Plan = replace(decode(json.loads((folder / "plan.json").read_text())), id=folder.name)
+        plan: Plan = replace(decode(store.read_plan(folder)), id=folder.name)
         events = store.read_journal(folder)
         journal = Journal(folder / "journal.jsonl", plan.id)
         try:

@@ -1,0 +1,70 @@
+"""What a newer islandflow has left on a disk is refused in words, and the older formats are read."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from fabfile.record.store import Shelf
+from fabfile.runner import main, store
+from fabfile.runner.edge import backup
+from fabfile.runner.wire import formats
+
+NEWER = 2
+WORDS = rf"has format {NEWER}, and this islandflow reads up to 1: use a newer one"
+
+
+def journal(root: Path, plan: str, version: object, event: str = "start") -> Path:
+    """A plan's folder with one event that says it is of this format; None: it says nothing."""
+    folder = store.plan_folder(root, plan)
+    folder.mkdir(parents=True)
+    line = {"event": event, "step": None, "time": "t", "ms": 0, "evidence": {"name": "cutover"}}
+    (folder / "journal.jsonl").write_text(json.dumps(line if version is None else {"version": version, **line}) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("verb", [["history", "p"], ["history"], ["follow", "p"], ["revert", "p"]])
+def test_a_newer_journal_is_refused_by_every_verb(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal(tmp_path, "p", NEWER)
+    assert main.main(verb, io.BytesIO(), tmp_path) == 1
+    assert WORDS in json.loads(capsys.readouterr().out)["error"]
+
+
+@pytest.mark.parametrize("version", [None, formats.JOURNAL])
+def test_a_journal_of_this_format_or_of_none_is_read(version: object, tmp_path: Path) -> None:
+    assert store.read_journal(journal(tmp_path, "p", version))[0]["event"] == "start"
+
+
+def test_a_reboot_reverts_what_this_runner_knows_and_leaves_a_newer_plan_to_the_newer_one(tmp_path: Path) -> None:
+    journal(tmp_path, "newer", NEWER)
+    journal(tmp_path, "ours", formats.JOURNAL)
+    assert store.interrupted(tmp_path) == ["ours"]
+
+
+def test_a_plan_comes_back_as_it_was_kept_and_a_newer_one_does_not(tmp_path: Path) -> None:
+    store.keep_plan(tmp_path, {"type": "Plan", "name": "cutover"})
+    assert store.read_plan(tmp_path) == {"type": "Plan", "name": "cutover"}
+    path = tmp_path / "plan.json"
+    path.write_text(path.read_text().replace(f'"version": {formats.PLAN}', f'"version": {NEWER}'))
+    with pytest.raises(formats.NewerFormat, match=WORDS):
+        store.read_plan(tmp_path)
+
+
+def test_a_newer_backup_of_the_edge_is_refused_although_its_types_are_unknown(tmp_path: Path) -> None:
+    folder = tmp_path / "plans/p/backups/edge-20260101T000000-000001"
+    folder.mkdir(parents=True)
+    manifest = {"version": NEWER, "database": "/db", "hosts": [{"type": "HostOfTomorrow"}]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(formats.NewerFormat, match=WORDS):
+        backup.listed(tmp_path)
+
+
+def test_a_newer_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text(json.dumps({"version": NEWER, "id": "p"}))
+    with pytest.raises(ValueError, match=WORDS):
+        Shelf(tmp_path).get("p")
