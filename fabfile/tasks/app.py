@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey, workloads
 from fabfile.checks import preflight
@@ -17,7 +17,7 @@ from fabfile.plans.steps import watches
 @task
 @choices(scope=("none", *SCOPES))
 def install(
-    c: Any, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -28,7 +28,7 @@ def install(
 
 @task
 def start(
-    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -39,7 +39,7 @@ def start(
 
 @task
 def stop(
-    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's services and keep them from starting at boot."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -50,7 +50,7 @@ def stop(
 
 @task
 def restart(
-    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Restart the scope's services and wait until they are healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -70,7 +70,7 @@ def restart(
 
 
 @task
-def check(c: Any, scope: str = "full", host: str = "", json: bool = False) -> None:
+def check(c: Context, scope: str = "full", host: str = "", json: bool = False) -> None:
     """Check that the scope is healthy, and the servers under it unless the scope is web."""
     operation = Operation(c, host, json=json)
     site = operation.site

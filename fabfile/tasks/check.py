@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import static as files
@@ -11,7 +11,7 @@ from fabfile.commands.session import Operation
 
 
 @task
-def static(c: Any, host: str = "", json: bool = False) -> None:
+def static(c: Context, host: str = "", json: bool = False) -> None:
     """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
     operation = Operation(c, host, json=json)
     operation.checked("static", files.checks(operation.site, operation.survey(survey.static(operation.site))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile.commands.dns import DnsOperation
 from fabfile.commands.options import choices, task
@@ -10,19 +10,19 @@ from fabfile.inventory import POSTURES
 
 
 @task
-def status(c: Any, json: bool = False) -> None:
+def status(c: Context, json: bool = False) -> None:
     """Show the records that lead to the edge, and where they differ from the inventory."""
     DnsOperation(json=json).status()
 
 
 @task
 @choices(to=POSTURES)
-def posture(c: Any, to: str = "", dry: bool = False, json: bool = False) -> None:
+def posture(c: Context, to: str = "", dry: bool = False, json: bool = False) -> None:
     """Lead the records through Cloudflare's proxy or straight to the VPS; put back if the checks fail."""
     DnsOperation(json=json).posture(to, dry=dry)
 
 
 @task
-def verify_token(c: Any, json: bool = False) -> None:
+def verify_token(c: Context, json: bool = False) -> None:
     """Ask Cloudflare whether the API token works and when it expires."""
     DnsOperation(json=json).verify_token()

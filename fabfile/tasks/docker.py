@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import docker as composecheck
@@ -15,7 +15,7 @@ from fabfile.runner.wire.facts import Wanted, merge
 
 
 @task
-def render(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def render(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Write what overrides variables in Docker; the app's own Compose file stays as it is. Starts nothing."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("docker.render", docker.rendered(site, facts))
@@ -23,7 +23,9 @@ def render(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: 
 
 
 @task
-def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def up(
+    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan(
@@ -35,7 +37,7 @@ def up(c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: boo
 
 @task
 def stop(
-    c: Any, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -44,7 +46,7 @@ def stop(
 
 
 @task
-def check(c: Any, host: str = "", json: bool = False) -> None:
+def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(merge(survey.wanted(operation.site), Wanted(compose_view=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import preflight
@@ -15,7 +15,7 @@ from fabfile.runner.wire.facts import Wanted
 
 
 @task
-def allow(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def allow(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Let the edge's network reach web, API and the parking lot; and no former network of its."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("firewall.allow", firewall.allow(site, facts) + firewall.park(site, facts)),
@@ -24,7 +24,7 @@ def allow(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: b
 
 
 @task
-def close(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def close(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Close what is open to the world and need not be; names what it cannot close, with the cure."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("firewall.close", firewall.close(site, facts)),
@@ -33,7 +33,7 @@ def close(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: b
 
 
 @task
-def audit(c: Any, host: str = "", json: bool = False) -> None:
+def audit(c: Context, host: str = "", json: bool = False) -> None:
     """List what is open to the world and need not be: native ports, the servers', NPM's admin page."""
     operation = Operation(c, host, json=json)
     site = operation.site
@@ -45,7 +45,7 @@ def audit(c: Any, host: str = "", json: bool = False) -> None:
 
 
 @task
-def status(c: Any, host: str = "", json: bool = False) -> None:
+def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show whether UFW is active and whether it lets the edge reach web and API."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(Wanted(firewall=True, edge=survey.edge_ref(operation.site)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey, workloads
 from fabfile.checks import preflight
@@ -13,7 +13,7 @@ from fabfile.plans.plan import Plan
 
 
 @task
-def bootstrap(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def bootstrap(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Put native servers in place of Docker's; the app stays down until `cutover` or `rollback --full`."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         cutover.bootstrap, judge=lambda site, facts: preflight.findings(site, facts, "native"), versions=True
@@ -21,7 +21,7 @@ def bootstrap(c: Any, host: str = "", dry: bool = False, wait: bool = False, jso
 
 
 @task
-def install(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def install(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Install users, data directories, units and configuration of the native servers; starts nothing."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("infra.install", infra.install(site, facts)),
@@ -31,7 +31,7 @@ def install(c: Any, host: str = "", dry: bool = False, wait: bool = False, json:
 
 
 @task
-def start(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan(
@@ -42,7 +42,7 @@ def start(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: b
 
 
 @task
-def stop(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
     Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
@@ -50,7 +50,7 @@ def stop(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bo
 
 
 @task
-def check(c: Any, host: str = "", json: bool = False) -> None:
+def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the native servers are healthy: unit, process, port, answer."""
     operation = Operation(c, host, json=json)
     chosen = workloads.of_servers(operation.site, "native")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+
+from invoke.context import Context
 
 from fabfile.commands.options import task
 from fabfile.console import Report
@@ -13,7 +14,7 @@ from fabfile.lab.choices import Choices
 
 @task
 def up(
-    c: Any,
+    c: Context,
     name: str = "lab",
     cpus: str = "",
     web_warmup: str = "",
@@ -46,13 +47,13 @@ def up(
 
 
 @task
-def down(c: Any, name: str = "lab") -> None:
+def down(c: Context, name: str = "lab") -> None:
     """Power the lab off and remove it."""
     machine.Lab(name).down()
 
 
 @task
-def reset(c: Any, name: str = "lab") -> None:
+def reset(c: Context, name: str = "lab") -> None:
     """Put the lab back to the Docker baseline."""
     lab = machine.Lab(name)
     lab.reset()
@@ -60,14 +61,14 @@ def reset(c: Any, name: str = "lab") -> None:
 
 
 @task
-def ssh(c: Any, name: str = "lab") -> None:
+def ssh(c: Context, name: str = "lab") -> None:
     """Open a shell on the lab, as the operator does."""
     command = machine.Lab(name).require_up().ssh()
     os.execvp(command[0], command)
 
 
 @task
-def status(c: Any, name: str = "") -> None:
+def status(c: Context, name: str = "") -> None:
     """Show the labs, or one: power, ports, age, disk."""
     rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
     Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+
+from invoke.context import Context
 
 from fabfile.checks import preflight
 from fabfile.checks.checkout import checkout_findings
@@ -22,7 +23,7 @@ from fabfile.resources import INVENTORY
 
 @task
 def cutover(
-    c: Any,
+    c: Context,
     scope: str = "full",
     host: str = "",
     dry: bool = False,
@@ -45,7 +46,7 @@ def cutover(
 
 @task
 def rollback(
-    c: Any,
+    c: Context,
     full: bool = False,
     ref: str = "",
     scope: str = "full",
@@ -78,7 +79,7 @@ def rollback(
 
 
 @task
-def status(c: Any, host: str = "", json: bool = False) -> None:
+def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
     Operation(c, host, json=json).status()
 
@@ -86,7 +87,7 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
 @task
 @says(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
 def init(
-    c: Any,
+    c: Context,
     host: str = "",
     key: str = "",
     output: str = "",
@@ -104,7 +105,7 @@ def init(
 
 
 @task
-def doctor(c: Any, host: str = "", json: bool = False) -> None:
+def doctor(c: Context, host: str = "", json: bool = False) -> None:
     """Compare the inventory with the VPS, and say whether a cutover and a rollback would start.
 
     It names each difference with the line to change, and all that preflight has to say in both directions; it changes
@@ -114,13 +115,13 @@ def doctor(c: Any, host: str = "", json: bool = False) -> None:
 
 
 @task
-def history(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """List past plans and how they ended, or with --plan every event of one."""
     Operation(c, host, json=json).history(plan)
 
 
 @task
-def record(c: Any, plan: str = "", last: bool = False, host: str = "", json: bool = False) -> None:
+def record(c: Context, plan: str = "", last: bool = False, host: str = "", json: bool = False) -> None:
     """List the records of plans on this machine; --last opens the last one, --plan any other."""
     if plan and last:
         raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
@@ -131,20 +132,20 @@ def record(c: Any, plan: str = "", last: bool = False, host: str = "", json: boo
 
 
 @task
-def followup(c: Any, plan: str = "", dry: bool = False, json: bool = False) -> None:
+def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) -> None:
     """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
     recording.follow_up(Report(json=json), plan, dry, os.environ)
 
 
 @task
-def attach(c: Any, plan: str = "", host: str = "", json: bool = False) -> None:
+def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """Follow a plan that runs on the VPS, from its first event."""
     Operation(c, host, json=json).attach(plan)
 
 
 @task
 def revert(
-    c: Any,
+    c: Context,
     plan: str = "",
     last: bool = False,
     host: str = "",
@@ -164,7 +165,7 @@ def revert(
 
 
 @task
-def soak(c: Any, hours: str = "", stop: bool = False, host: str = "", json: bool = False) -> None:
+def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: bool = False) -> None:
     """Watch the owner's runtime for hours, from the VPS, and recommend: keep native, or go back.
 
     It samples health, restarts, memory, stream lag and the edge's errors, and goes on without you. Ctrl-C only stops

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import preflight
@@ -24,7 +25,7 @@ from fabfile.runner.wire.facts import Wanted
 @task
 @choices(way=("auto", "files", "api"), raw_api=("keep", "open", "closed"))
 def switch(
-    c: Any,
+    c: Context,
     to: str = "",
     way: str = "auto",
     raw_api: str = "keep",
@@ -46,7 +47,7 @@ def switch(
 
 
 @task
-def status(c: Any, host: str = "", json: bool = False) -> None:
+def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(Wanted(edge=survey.edge_ref(operation.site)))
@@ -55,7 +56,7 @@ def status(c: Any, host: str = "", json: bool = False) -> None:
 
 @task
 @choices(to=("owner", *RUNTIMES))
-def diff(c: Any, to: str = "owner", host: str = "", json: bool = False) -> None:
+def diff(c: Context, to: str = "owner", host: str = "", json: bool = False) -> None:
     """Compare database, generated files and running nginx with what is wanted, by host and key."""
     operation = Operation(c, host, json=json)
     facts = operation.survey()
@@ -67,7 +68,7 @@ def diff(c: Any, to: str = "owner", host: str = "", json: bool = False) -> None:
 
 
 @task
-def backup(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
+def backup(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Back up the edge now: the whole database, and the files of the app's hostnames."""
     operation = Operation(c, host, dry=dry, wait=wait, json=json)
     operation.apply(lambda site, facts: Plan("npm.backup", edge.keep(site, facts)))
@@ -75,7 +76,7 @@ def backup(c: Any, host: str = "", dry: bool = False, wait: bool = False, json: 
 
 @task
 def restore(
-    c: Any, backup: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, backup: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """List the edge's backups, switches' included, or bring back one's rows and files with --backup."""
     operation = Operation(c, host, dry=dry, wait=wait, json=json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import provider
@@ -11,7 +11,7 @@ from fabfile.commands.session import Operation
 
 
 @task
-def check(c: Any, host: str = "", json: bool = False) -> None:
+def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the provider accepts the owner's key, asked on the VPS; the key is never shown."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(survey.provider(operation.site))

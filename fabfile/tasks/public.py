@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import public
 from fabfile.commands.options import task
@@ -12,7 +12,7 @@ from fabfile.console import Report
 
 
 @task
-def check(c: Any, json: bool = False) -> None:
+def check(c: Context, json: bool = False) -> None:
     """Check from outside that all that is public answers as it should, and that the rest is closed."""
     site = load_site()
     show(Report(json=json), site, public.checks(site))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from invoke.context import Context
 
 from fabfile import survey
 from fabfile.checks import streams
@@ -11,7 +11,7 @@ from fabfile.commands.session import Operation
 
 
 @task
-def check(c: Any, host: str = "", json: bool = False) -> None:
+def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check streams' limits against the environment, and that every durable is bound to its service."""
     operation = Operation(c, host, json=json)
     facts = operation.survey(survey.streams(operation.site))
@@ -19,7 +19,7 @@ def check(c: Any, host: str = "", json: bool = False) -> None:
 
 
 @task
-def watch(c: Any, seconds: str = "", host: str = "", json: bool = False) -> None:
+def watch(c: Context, seconds: str = "", host: str = "", json: bool = False) -> None:
     """Watch through a hand-over that streams and durables only move forward; Ctrl-C ends it and sums up.
 
     Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
