@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Callable
 
-from . import parking, plan_secrets, recovery, store
-from .actions import backup, command, compose, data, edge, edge_point, files, firewall, probes, release, units  # noqa: F401  plans name their types  # noqa: F401  likewise
+from . import actions, parking, plan_secrets, recovery, store  # noqa: F401  a plan names actions by their types
 from .adoption.gather import adoption
 from .edge import login
 from .engine import Engine, word_of

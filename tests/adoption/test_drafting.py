@@ -16,7 +16,7 @@ from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.errors import InventoryError, UsageError
 from fabfile.inventory import Site, load
-from fabfile.runner.wire.adoption import Adoption, Box, NpmFound, ProxyFound, StartFound, Work
+from fabfile.runner.wire.adoption import Adoption, Box, Mount, NpmFound, ProxyFound, StartFound, Work
 from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
 from tests.support import inventories
@@ -255,7 +255,7 @@ def test_without_any_checkout_its_owner_is_asked_for_too(site: Site, facts: Adop
 
 
 def test_a_server_whose_data_lies_in_a_volume_is_asked_about(site: Site, facts: Adoption, tmp_path: Path) -> None:
-    volume = vps.Mount("/var/lib/docker/volumes/redis/_data", "/data", "volume", "999:999")
+    volume = Mount("/var/lib/docker/volumes/redis/_data", "/data", "volume", "999:999")
     text = written(vps.with_box(facts, site, "redis", mounts=(volume,)))
     assert {"app.data_root", "infra.redis.data"} <= set(asked(text, tmp_path))
 

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.server import Request, Response, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
 
 from bench.client import Door, Question
 from bench.crowd import Crowd, Pace

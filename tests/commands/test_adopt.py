@@ -162,7 +162,7 @@ def test_doctor_ends_with_3_and_the_line_where_the_inventory_is_wrong(site: Site
     [({"user_manager": "lingering is off"}, "cutover"), ({"docker_error": "Docker does not answer"}, "rollback")],
 )
 def test_doctor_ends_with_3_where_a_direction_would_not_start(
-    broken: dict[str, str], direction: str, host: FakeHost
+    broken: dict[str, Any], direction: str, host: FakeHost
 ) -> None:
     host.facts = dataclasses.replace(host.facts, **broken)
     run = islandflow("doctor")

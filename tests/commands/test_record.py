@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The pages that a browser was asked to show."""
     shown: list[str] = []
-    monkeypatch.setattr(record.webbrowser, "open", lambda address: not shown.append(address))
+    monkeypatch.setattr(webbrowser, "open", lambda address: not shown.append(address))
     return shown
 
 
@@ -135,7 +136,7 @@ def test_without_a_browser_the_path_is_told(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attach(host)
-    monkeypatch.setattr(record.webbrowser, "open", lambda address: False)
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
     Operation(object(), None).open_record("")
     assert "There is no browser to open it with here." in capsys.readouterr().out
 

@@ -144,8 +144,8 @@ def test_an_outage_is_told_as_it_comes(host: FakeHost, capsys: pytest.CaptureFix
 def test_json_has_a_line_for_each_sample_and_one_recommendation(
     host: FakeHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for start in (lambda: soaked(1200.0, json_lines=True), lambda: soaked(json_lines=True)):
-        start()
+    for seconds in (1200.0, 0.0):
+        soaked(seconds, json_lines=True)
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert told[0] == {"kind": "soak", "id": ID, "who": "ana@laptop", "seconds": 1200.0, "every": 60.0}
         seen = [line for line in told if line["kind"] == "sample"]
@@ -171,9 +171,9 @@ def test_ctrl_c_only_stops_watching_and_says_how_to_come_back(host: FakeHost) ->
 
 def test_one_that_is_cut_off_is_never_told_as_running(host: FakeHost) -> None:
     host.soak = lines(why="")
-    for call in (lambda: soaked(1200.0), lambda: soaked()):
+    for seconds in (1200.0, 0.0):
         with pytest.raises(CutoverError) as caught:
-            call()
+            soaked(seconds)
         assert "look first: it was cut off" in caught.value.message and caught.value.exit_code == 1
 
 

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import crossplane
-import invoke
 import pytest
+from invoke.context import MockContext
+from invoke.exceptions import Exit
 
 from fabfile import inventory, resources
 from fabfile.errors import UsageError
@@ -90,8 +91,8 @@ def test_without_root_one_line_says_so_and_the_exit_code_is_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(invoke.exceptions.Exit) as left:
-        lab.up(invoke.MockContext())
+    with pytest.raises(Exit) as left:
+        lab.up(MockContext())
     assert left.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "needs root" in line

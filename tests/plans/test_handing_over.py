@@ -150,7 +150,7 @@ def test_a_container_is_asked_on_its_own_port(site: Site, native_serves: Facts) 
     assert [workload.port for workload in probe.workloads] == [14222, 6379, 8123]
 
 
-def backed(site: Site, **values: str) -> Site:
+def backed(site: Site, **values: Any) -> Site:
     """An inventory that names a backup."""
     return site.model_copy(update={"backup": Backup(hook="/usr/local/sbin/save", argv=("--fast",), **values)})
 

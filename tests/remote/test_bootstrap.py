@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import pytest
 
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.remote import bootstrap
+from fabfile.resources import RUNNER
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts, Wanted
@@ -125,3 +127,21 @@ def test_only_what_the_vps_lacks_travels() -> None:
 
 def test_the_runners_name_is_its_hash() -> None:
     assert bootstrap.runner_name() == f"runner-{hashlib.sha256(bootstrap.zipapp()).hexdigest()}.pyz"
+
+
+def wire_types(folder: Path) -> set[str]:
+    """The names of all classes below a folder that may travel, read from the sources."""
+    trees = [ast.parse(path.read_text()) for path in folder.rglob("*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    marks = {node.name: {ast.unparse(mark) for mark in node.decorator_list} for node in classes}
+    return {name for name, decorators in marks.items() if "wire" in decorators}
+
+
+def test_the_runner_alone_knows_every_type_that_travels(tmp_path: Path) -> None:
+    """In a process of its own, as on the VPS: here, the operator's side would have imported what it forgets."""
+    archive = tmp_path / "runner.pyz"
+    archive.write_bytes(bootstrap.zipapp())
+    text = f"import sys; sys.path.insert(0, {str(archive)!r}); import runner.main; from runner.wire import codec\n"
+    argv = [sys.executable, "-I", "-c", text + "print(*sorted(codec._types))"]
+    known = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert known >= wire_types(RUNNER) and len(known) > 80

@@ -16,6 +16,7 @@ import pytest
 
 from fabfile.runner import parking
 from fabfile.runner.parking import Lot, Warden
+from fabfile.runner.system.machine import POLL
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.servers import page, serving
 
@@ -111,7 +112,7 @@ def test_held_again_they_wait_for_whoever_is_up_in_the_end(
         lot.release({port: native.place})
         assert ask(port) == "native"
         lot.release({})
-        time.sleep(2 * parking.POLL)
+        time.sleep(2 * POLL)
         answers = crowd(port)
         assert all_wait(answers)
         lot.release({port: docker.place})

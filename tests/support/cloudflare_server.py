@@ -190,7 +190,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._only("GET")
             return self._pages(records, query, {"name", "type"}, most=5_000_000)
         self._only("GET", "PATCH")
-        [record] = [record for record in records if record["id"] == match[2]] or [None]
+        record = next((record for record in records if record["id"] == match[2]), None)
         if record is None:
             raise Refusal(404, 81044, "Record does not exist.")
         if self.command == "PATCH":

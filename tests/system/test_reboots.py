@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -76,6 +77,11 @@ def ended(vps: Vps) -> dict[str, Any] | None:
     return told[-1]["evidence"] if told and told[-1]["event"] == "finished" else None
 
 
+def says(vps: Vps, command: str, words: str) -> bool:
+    """Whether a command on the VPS prints these words."""
+    return words in vps.lab.run(command).stdout
+
+
 def test_a_reboot_comes_up_with_the_owner_alone(vps: Vps) -> None:
     vps.good("cutover")
     vps.lab.reboot()
@@ -99,7 +105,7 @@ def test_without_a_readable_owner_file_nothing_native_starts_and_everything_says
         for unit in ("-u islandflow-redis.service", "_SYSTEMD_USER_UNIT=islandflow-api.service"):
             command = f"journalctl -b --no-pager {unit}"
             # The app's user manager may begin after SSH answers.
-            until(f"{unit} says {why}", lambda c=command, w=why: f"{OWNER}: {w}" in vps.lab.run(c).stdout)
+            until(f"{unit} says {why}", functools.partial(says, vps, command, f"{OWNER}: {why}"))
         assert told in " ".join(vps.good("status").split())
     refused = vps.tool("infra", "start")
     assert refused.returncode == 3 and "chmod 644" in refused.stderr

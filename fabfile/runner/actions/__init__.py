@@ -1,1 +1,38 @@
-"""Everything that changes the VPS: each kind of change once, with its way back."""
+"""Everything that changes the VPS: each kind of change once, with its way back.
+
+Whoever imports this package knows every action by name, as a plan on its way needs it.
+"""
+
+from __future__ import annotations
+
+from . import (
+    backup,
+    command,
+    compose,
+    data,
+    edge,
+    edge_point,
+    edge_switch,
+    files,
+    firewall,
+    parking,
+    probes,
+    release,
+    units,
+)
+
+__all__ = [
+    "backup",
+    "command",
+    "compose",
+    "data",
+    "edge",
+    "edge_point",
+    "edge_switch",
+    "files",
+    "firewall",
+    "parking",
+    "probes",
+    "release",
+    "units",
+]

@@ -270,7 +270,7 @@ def test_native_units_are_stopped_before_the_owner_says_anything_but_native(tmp_
     action = SetOwner(str(path), "native", ("nats.service",), "delta", ("api.service", "web.service"))
     action.do(machine, {"owner": "docker"})
     assert machine.calls == [], "natives may run under a native owner"
-    stopped = [("systemctl", "stop", "--", "nats.service")]
+    stopped: list[tuple[str, ...]] = [("systemctl", "stop", "--", "nats.service")]
     stopped.append(("systemctl", "--user", "stop", "--", "api.service", "web.service"))
     for former in ("docker", ""):
         machine.calls.clear()

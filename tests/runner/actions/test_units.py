@@ -178,8 +178,10 @@ def test_down_means_neither_running_nor_about_to(tmp_path: Path) -> None:
 # ── Compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 PROJECT = Compose("islandflow-vps", "/c/docker-compose.yml", "/c")
-COMPOSE = ("docker", "compose", "--project-name", "islandflow-vps", "--project-directory", "/c")
-COMPOSE += ("--file", "/c/docker-compose.yml")
+COMPOSE = (
+    *("docker", "compose", "--project-name", "islandflow-vps"),
+    *("--project-directory", "/c", "--file", "/c/docker-compose.yml"),
+)
 CREATE = ("up", "--no-start", "--no-build", "--pull", "never")
 
 

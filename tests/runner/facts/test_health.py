@@ -394,7 +394,7 @@ def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypat
     ids=["comes up", "is over"],
 )
 def test_what_is_on_its_way_is_waited_for_and_what_is_over_is_not(
-    machine: Recorder, monkeypatch: pytest.MonkeyPatch, later: dict[str, str], looks: int
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch, later: dict[str, Any], looks: int
 ) -> None:
     shows(machine, active="activating", sub="start")
     seen: list[float] = []

@@ -147,8 +147,8 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
 
 
 def test_a_workload_is_seen_with_its_process_its_counter_and_its_memory(world: World, wanted: Soak, root: None) -> None:
-    machine = Recorder(world.root, {"systemctl": f"ActiveState=active\nSubState=running\nMainPID={os.getpid()}\n"})
-    machine.answers["systemctl"] += "NRestarts=2\nLoadState=loaded\nResult=success\n"
+    shown = f"ActiveState=active\nSubState=running\nMainPID={os.getpid()}\n"
+    machine = Recorder(world.root, {"systemctl": f"{shown}NRestarts=2\nLoadState=loaded\nResult=success\n"})
     watched = replace(WORKLOADS[0], durables=())
     sampler.begin(world.ops, replace(wanted, seconds=0.1, workloads=(watched, WORKLOADS[1])))
     sampler.carry_out(world.ops, ID, machine)

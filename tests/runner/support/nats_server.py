@@ -118,7 +118,8 @@ class _Session:
             verb, _, rest = self.read()
             if not verb:
                 return None
-            handle = {"SUB": self.sub, "PUB": self.pub, "PING": self.ping, "PONG": lambda rest: None}.get(verb)
+            verbs: dict[str, Callable[[str], None]] = {"SUB": self.sub, "PUB": self.pub, "PING": self.ping}
+            handle = verbs.get(verb, (lambda rest: None) if verb == "PONG" else None)
             if handle is None:
                 return self.send("-ERR 'Unknown Protocol Operation'")
             handle(rest)
