@@ -56,9 +56,10 @@ def follow(
 def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], seen: _Seen) -> None:
     with told.following():
         for event in events:
+            decided = event.pop("decided", False)  # in the past, where a plan is followed from its first event
             seen.events.append(event)
             told.event(event)
-            if event["event"] == "waiting":
+            if event["event"] == "waiting" and not decided:
                 seen.checks = _give_word(site, host, told, event, seen.settings)
 
 

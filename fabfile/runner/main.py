@@ -120,11 +120,20 @@ def revert_run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 
 def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """After a boot or a crash: revert every plan whose runner was cut off, and continue a soak."""
+    """After a boot or a crash: revert every plan whose runner was cut off, and continue a soak.
+
+    Raises StepFailed at the end, for the plans that could not be reverted.
+    """
     recovery.await_boot(Machine(root))
+    failures = []
     for plan in store.interrupted(root):
-        revert_run(root, [plan], stdin)
+        try:
+            revert_run(root, [plan], stdin)
+        except (StepFailed, OSError, ValueError, LookupError) as error:  # the other plans do not depend on this one
+            failures.append(f"{plan}: {error}")
     verbs.go_on(root)
+    if failures:
+        raise StepFailed("not reverted: " + "; ".join(failures))
     return 0
 
 
@@ -201,7 +210,7 @@ def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int
     seen, ended, quiet_since = 0, False, time.monotonic()
     while True:
         events = reader.more()
-        for event in events[max(0, told - seen) :]:
+        for event in _with_decisions(events)[max(0, told - seen) :]:
             tell(event)
         seen += len(events)
         ended = events[-1]["event"] == "finished" if events else ended
@@ -216,6 +225,15 @@ def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int
             tell({"error": "the runner is gone and the plan is not finished"})
             return 1
         time.sleep(POLL)
+
+
+def _with_decisions(events: Events) -> Events:
+    """The events, such that one that waits for a decision says if it waits no longer: another kind came after it."""
+    since = [event["event"] != "outage" for event in events]  # what users feel is journaled while it waits, too
+    return [
+        {**event, "decided": True} if event["event"] == "waiting" and any(since[number + 1 :]) else event
+        for number, event in enumerate(events)
+    ]
 
 
 def _with_engine(

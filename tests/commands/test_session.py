@@ -339,6 +339,14 @@ def test_attaching_to_a_plan_that_waits_confirms_it(host: FakeHost, outside: lis
     assert host.calls == [("follow", PLAN), ("say", "confirm")]
 
 
+def test_attaching_to_a_plan_whose_decision_is_made_decides_nothing(
+    host: FakeHost, outside: list[tuple[str, float]]
+) -> None:
+    host.events["follow"] = [begun(to="native"), {**event("waiting", seconds=60.0), "decided": True}, finished("done")]
+    operation().attach(PLAN)
+    assert host.calls == [("follow", PLAN)] and outside == []
+
+
 # ── Ctrl-C ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -429,13 +437,13 @@ def test_attach_without_any_plan_says_so(host: FakeHost) -> None:
         operation().attach("")
 
 
-def test_resume_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_revert_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = replace(host.facts, ops={"unfinished": []})
     operation().revert("")
     assert host.verbs == [] and "nothing to do" in capsys.readouterr().out
 
 
-def test_resume_takes_back_the_last_unfinished_plan(host: FakeHost) -> None:
+def test_revert_takes_the_last_unfinished_plan(host: FakeHost) -> None:
     host.facts = replace(host.facts, ops={"unfinished": ["first", "second"]})
     host.events["revert"] = [begun(), finished("reverted", why="the plan was interrupted")]
     with pytest.raises(CutoverError):
@@ -443,7 +451,7 @@ def test_resume_takes_back_the_last_unfinished_plan(host: FakeHost) -> None:
     assert ("revert", "second") in host.calls
 
 
-def test_resume_shows_what_it_would_take_back(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = replace(host.facts, ops={"unfinished": [PLAN]})
     host.past = [
         begun(),

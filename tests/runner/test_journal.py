@@ -130,7 +130,7 @@ def cut_off(world: World, plan: Plan, keep: int, rest: bytes = b"") -> None:
 
 
 @pytest.mark.parametrize("rest", [b"", b'{"version": 1, "ti', b"\0\0\0\0", b"\xff\xfe{"])
-def test_resume_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -> None:
+def test_revert_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -> None:
     Path(world.path("b")).write_text("old")
     before = world.state()
     plan = plan_of(world, world.step("a"), world.step("b"), world.step("c"))
@@ -144,7 +144,7 @@ def test_resume_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -
     assert all(json.loads(line) for line in lines[-6:]), "nothing was glued to the cut-off line"
 
 
-def test_resume_of_an_interrupted_undo_goes_on_where_it_was(world: World) -> None:
+def test_revert_of_an_interrupted_undo_goes_on_where_it_was(world: World) -> None:
     plan = plan_of(world, world.step("a"), world.step("b"), world.step("c", "before do"))
     assert world.execute(plan)[0] == "reverted"
     names = [(event["event"], event["step"]) for event in world.events(plan)]

@@ -169,6 +169,40 @@ def test_the_word_reaches_the_runner_from_another_process(world: World, word: st
     assert story(world, plan).outcome == outcome
 
 
+@pytest.mark.parametrize(
+    ("after", "decided"),
+    [((), False), (("outage",), False), (("finished",), True), (("outage", "undo", "finished"), True)],
+)
+def test_a_plan_that_is_followed_says_whether_it_still_waits_for_a_decision(
+    world: World, after: tuple[str, ...], decided: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = store.plan_folder(world.ops, "p1")
+    folder.mkdir()
+    kinds = ("start", "waiting", *after, *(() if "finished" in after else ("waiting", "finished")))
+    journal = [{"event": kind, "step": None, "ms": 0, "evidence": {"outcome": "done"}} for kind in kinds]
+    assert [line.get("decided", False) for line in main._with_decisions(journal[: len(after) + 2])][1] == decided
+    (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal))
+    assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
+    assert lines(capsys)[1]["decided"], "all of it is past"
+
+
+def test_a_plan_that_cannot_be_reverted_after_a_boot_keeps_no_other_from_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reverted: list[str] = []
+
+    def revert_run(root: Path, words: list[str], stdin: Any) -> int:
+        if words == ["bad"]:
+            raise ValueError("unknown type 'Tomorrow'")
+        return reverted.append(words[0]) or 0
+
+    monkeypatch.setattr(recovery, "await_boot", lambda machine: None)
+    monkeypatch.setattr(store, "interrupted", lambda root: ["bad", "good"])
+    monkeypatch.setattr(main, "revert_run", revert_run)
+    assert main.main(["recover"], io.BytesIO(), world.ops) == 1
+    assert reverted == ["good"] and "bad: unknown type" in lines(capsys)[-1]["error"]
+
+
 def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, root: None) -> None:
     plan = plan_of(world)
     before = state(world)
@@ -301,7 +335,7 @@ def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.Monk
     assert len(read) == 20_200
 
 
-def test_resume_follows_past_a_former_end(
+def test_revert_follows_past_a_former_end(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     plan = plan_of(world)

@@ -101,7 +101,7 @@ class Bench:
             if verdict.outcome not in fault.ends:
                 verdict.problems.append(f"it ended {verdict.outcome or 'not at all'}, not {' or '.join(fault.ends)}")
             if verdict.outcome == "stuck":
-                verdict.problems += self._resumed(scene, verdict)
+                verdict.problems += self._reverted(scene, verdict)
         verdict.problems += self._state(direction, verdict, traces, counts)
         return replace(verdict, seconds=time.monotonic() - began)
 
@@ -156,7 +156,7 @@ class Bench:
         fault.lift(scene)
         agent.go_on()
 
-    def _resumed(self, scene: Scene, verdict: Verdict) -> Iterator[str]:
+    def _reverted(self, scene: Scene, verdict: Verdict) -> Iterator[str]:
         """Hands were needed, and the cause is mended: `inv revert` must end it."""
         code, told = self.revert()
         events = beside.ended(self.vps.lab, scene.plan, PATIENCE)
