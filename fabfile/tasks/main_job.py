@@ -144,6 +144,7 @@ def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> No
 
 
 @task
+@says(plan="the plan to revert, as `inv status` names it", last="the newest plan that is unfinished")
 def revert(
     c: Context,
     plan: str = "",
