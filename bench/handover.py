@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fabfile.runner.actions.data import Handing
+from fabfile.runner.actions.data import ChangeOwnership
 from fabfile.runner.system.machine import Machine
 
 FORMER, NEW = (101, 101), (999, 998)
@@ -85,7 +85,7 @@ def _tool(tree: Path, scratch: Path) -> tuple[float, float, float]:
     """The action that the plans have."""
     machine = Machine(scratch / "ops")
     machine.backups.mkdir(parents=True, exist_ok=True)
-    action = Handing((str(tree),), (f"{NEW[0]}:{NEW[1]}",))
+    action = ChangeOwnership((str(tree),), (f"{NEW[0]}:{NEW[1]}",))
     began = _cpu()
     before = action.look(machine).before
     looked = _cpu()

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-from fabfile.errors import CutoverError, Failed, HandsNeeded, LockHeld
+from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
 
 Event = dict[str, Any]
 
@@ -105,7 +105,7 @@ def ending(event: Event) -> CutoverError | None:
             state=_as_before(health, unknown, up, evidence.get("lost", ())),
             next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
         )
-    return HandsNeeded(
+    return ManualInterventionRequired(
         f"{event['plan']} failed ({evidence.get('why')}), and taking back “{evidence.get('stuck_at')}” failed too: "
         f"{evidence.get('error')}",
         up=up,

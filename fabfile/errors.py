@@ -125,7 +125,7 @@ class LockHeld(CutoverError):
         )
 
 
-class SoakRuns(CutoverError):
+class SoakAlreadyRunning(CutoverError):
     """A soak runs on the VPS already, and there is one at a time: `who` started `what`, `since` a time as text."""
 
     exit_code = 4
@@ -138,7 +138,7 @@ class SoakRuns(CutoverError):
         )
 
 
-class HandsNeeded(CutoverError):
+class ManualInterventionRequired(CutoverError):
     """A plan failed and its undo failed too. `up` and `down` name what runs and what does not.
 
     `unknown` says why that can't be told.
@@ -160,7 +160,7 @@ class HandsNeeded(CutoverError):
         )
 
 
-class DnsHandsNeeded(CutoverError):
+class DnsManualInterventionRequired(CutoverError):
     """A change of DNS could not be put back. `now` says what each record is, `mend` holds a command for each."""
 
     exit_code = 5

@@ -13,7 +13,7 @@ from fabfile.runner import store
 from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
-from fabfile.runner.wire.facts import EdgeRef, Facts, Need, Program, Wanted, Workload
+from fabfile.runner.wire.facts import EdgeRef, Facts, FactsRequest, Need, Program, Workload
 
 __all__ = [
     "DAEMON",
@@ -37,7 +37,7 @@ DAEMON = "docker.service"  # Docker's own unit, as its packages have it
 _APART = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
 
 
-def wanted(site: Site, *, versions: bool = False) -> Wanted:
+def wanted(site: Site, *, versions: bool = False) -> FactsRequest:
     """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
     Those are the servers' versions on both sides, the provider's answer to each side's key, and the owner's JetStream.
@@ -46,7 +46,7 @@ def wanted(site: Site, *, versions: bool = False) -> Wanted:
     services = site.scope("full")
     ports = [server.port for server in site.servers] + [s.port for s in services if s.port]
     ports += [s.parking_port for s in services if s.parking_port]
-    return Wanted(
+    return FactsRequest(
         host=True,
         ops=True,
         units=(*(unit for server in site.servers for unit in (server.unit, server.distribution_unit)), DAEMON),
@@ -99,18 +99,18 @@ def sources(service: Service) -> tuple[str, ...]:
     return tuple(str(PurePosixPath(service.directory, word)) for word in words)
 
 
-def health_of(chosen: tuple[Workload, ...], patience: float) -> Wanted:
+def health_of(chosen: tuple[Workload, ...], patience: float) -> FactsRequest:
     """Just the health of some workloads, waited for at most `patience` seconds."""
-    return Wanted(workloads=chosen, patience=patience)
+    return FactsRequest(workloads=chosen, patience=patience)
 
 
-def streams(site: Site) -> Wanted:
+def streams(site: Site) -> FactsRequest:
     """The owner's streams, the environment that sets their limits, and the health of whom the durables belong to.
 
     The services' health is asked without their durables: whether these are bound is the question.
     """
     services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
-    return Wanted(
+    return FactsRequest(
         streams=dataclasses.replace(streams_ref(site), apart=_APART),
         environments=tuple(workloads.environment(site, runtime) for runtime in RUNTIMES),
         env_keys=tuple(
@@ -130,16 +130,16 @@ def streams_ref(site: Site) -> StreamsRef:
     )
 
 
-def provider(site: Site) -> Wanted:
+def provider(site: Site) -> FactsRequest:
     """How the provider answers in each runtime, as it is installed, and who owns."""
-    return Wanted(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
+    return FactsRequest(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
 
 
-def static(site: Site) -> Wanted:
+def static(site: Site) -> FactsRequest:
     """What can be checked without starting anything. The units are verified as they would be installed."""
     user = site.app.user
     units = [(file, "") for file in files.infra(site)] + [(file, user) for file in files.app(site, bind=EVERY_ADDRESS)]
-    return Wanted(
+    return FactsRequest(
         files=_files(site),
         compose=workloads.project(site),
         overlay=_overlay(site),

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from fabfile.runner.wire.codec import decode
-from fabfile.runner.wire.soak import Pulse, Sample, Soak
+from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 
 FEWEST = 12  # samples: three for each quarter, the fewest that have a median worth the name
 DUE = 0.8  # of the samples that were due; with fewer too much went unseen
@@ -149,7 +149,7 @@ def trend(series: Sequence[tuple[float, float]]) -> Trend | None:
     return Trend(medians, (medians[-1] - medians[0]) / hours if hours > 0 else 0.0)
 
 
-def restarts(pulses: Sequence[tuple[str, Pulse]]) -> int:
+def restarts(pulses: Sequence[tuple[str, WorkloadSample]]) -> int:
     """How often a workload was restarted, of (boot, pulse) pairs in order of time. A reboot is no restart.
 
     A manual restart changes the process and sets systemd's counter back; one of systemd's own raises the counter,

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from fabfile.inventory import Service, Site
-from fabfile.inventory import Stream as Wanted
+from fabfile.inventory import Stream as FactsRequest
 from fabfile.runner.wire.app import Consumer, Stream
 from fabfile.runner.wire.facts import Facts
 
@@ -44,7 +44,7 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
             yield (name, *_durable(site, facts, service, durables.get(name)))
 
 
-def _limits(wanted: Wanted, stream: Stream | None, facts: Facts) -> tuple[bool, str]:
+def _limits(wanted: FactsRequest, stream: Stream | None, facts: Facts) -> tuple[bool, str]:
     if stream is None:
         return False, "there is no such stream"
     problems = [text for text in (_age_problem(wanted, stream, facts), _size_problem(wanted, stream, facts)) if text]
@@ -54,7 +54,7 @@ def _limits(wanted: Wanted, stream: Stream | None, facts: Facts) -> tuple[bool, 
     return not problems, "; ".join(problems) or good
 
 
-def _age_problem(wanted: Wanted, stream: Stream, facts: Facts) -> str:
+def _age_problem(wanted: FactsRequest, stream: Stream, facts: Facts) -> str:
     name = wanted.max_age_env
     setting = facts.settings[facts.jetstream.runtime].values.get(name)
     if setting is None:
@@ -72,7 +72,7 @@ def _age_problem(wanted: Wanted, stream: Stream, facts: Facts) -> str:
     return f"{problem}; {times}: {_MISTAKES[factor].format(name)}"
 
 
-def _size_problem(wanted: Wanted, stream: Stream, facts: Facts) -> str:
+def _size_problem(wanted: FactsRequest, stream: Stream, facts: Facts) -> str:
     setting = facts.settings[facts.jetstream.runtime].values.get(wanted.max_bytes_env or "")
     expected, who = wanted.max_bytes, "the inventory"
     if setting and setting.value:

@@ -19,7 +19,7 @@ from fabfile.cloudflare.records import Look
 from fabfile.cloudflare.schema import Record, posture, seconds
 from fabfile.cloudflare.token import VARIABLE
 from fabfile.console import Report
-from fabfile.errors import CutoverError, DnsFailed, DnsHandsNeeded, Interrupted, PreflightRefused
+from fabfile.errors import CutoverError, DnsFailed, DnsManualInterventionRequired, Interrupted, PreflightRefused
 from fabfile.inventory import Site
 
 _LOOK: Final = "inv dns.status shows what is there."
@@ -168,9 +168,9 @@ class Switch:
             return "The public checks fail with the former records, too, so look beyond this change."
         return "The public checks pass again."
 
-    def _stuck(self, why: str, lost: dict[str, str]) -> DnsHandsNeeded:
+    def _stuck(self, why: str, lost: dict[str, str]) -> DnsManualInterventionRequired:
         stuck = [change for change in self._made if change.record.id in lost]
-        return DnsHandsNeeded(
+        return DnsManualInterventionRequired(
             f"{why}, and putting back failed too: {'; '.join(lost.values())}",
             now=[self._as_it_is(change) for change in stuck],
             mend=[self._mend(change) for change in stuck],

@@ -24,7 +24,7 @@ from fabfile.console import Report
 from fabfile.errors import UNTOUCHED, Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import Site
 from fabfile.remote.host import Host, reached
-from fabfile.runner.wire.adoption import AdoptionWanted
+from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.facts import Facts
 
 CONNECT = 10.0  # seconds until SSH has answered, where no inventory says otherwise
@@ -93,7 +93,7 @@ def directions(site: Site, facts: Facts) -> dict[str, list[Finding]]:
     return {"cutover": held + there, "rollback --full": held + back}
 
 
-def wanted(tables: Mapping[str, Any]) -> AdoptionWanted:
+def wanted(tables: Mapping[str, Any]) -> AdoptionRequest:
     """What to look for besides what is there: the names that an inventory knows."""
     infra, app, services = (tables.get(name, {}) for name in ("infra", "app", "services"))
     name = str(app.get("name", "islandflow"))
@@ -101,7 +101,7 @@ def wanted(tables: Mapping[str, Any]) -> AdoptionWanted:
     shown |= {str(stream.get("max_age_env", "")) for stream in tables.get("streams", {}).values()}
     paths = [*app.get("shell_scripts", ()), *(path for s in services.values() for path in s.get("build_rewrites", ()))]
     units = {str(server.get("unit", "")) for server in infra.values()}
-    return AdoptionWanted(
+    return AdoptionRequest(
         shown=tuple(sorted(shown - {""})),
         servers=SERVERS,
         units=tuple(sorted((units | set(servers.distribution_units())) - {""})),

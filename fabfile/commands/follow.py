@@ -60,10 +60,10 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], s
             seen.events.append(event)
             told.event(event)
             if event["event"] == "waiting" and not decided:
-                seen.checks = _give_word(site, host, told, event, seen.settings)
+                seen.checks = _confirm_or_revert(site, host, told, event, seen.settings)
 
 
-def _give_word(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
+def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
     intended = _intended(site, settings)
     began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
@@ -108,7 +108,7 @@ def _intended(site: Site, settings: dict[str, str]) -> Site:
     return site.model_copy(update={"public": site.public.model_copy(update={"raw_api": settings["raw_api"]})})
 
 
-def to_take_back(events: list[Event]) -> list[str]:
+def steps_to_undo(events: list[Event]) -> list[str]:
     """The steps that a plan's journal shows as begun and not undone, in the order in which `inv revert` undoes them."""
     begun: dict[str, None] = {}
     for event in events:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import NoUndo, Plan, Step
+from fabfile.plans.plan import NothingToUndo, Plan, Step
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.facts import Facts
@@ -30,7 +30,7 @@ def lines(plan: Plan, facts: Facts) -> Iterator[str]:
 def _details(step: Step, facts: Facts) -> Iterator[str]:
     for probe in step.verify:
         yield f"then, within {step.deadline:g} s, {probe.describe()}"
-    if isinstance(step.undo, NoUndo):
+    if isinstance(step.undo, NothingToUndo):
         yield f"no undo: {step.undo.why}"
     if isinstance(step.action, Files):
         for file in step.action.files:

@@ -14,7 +14,7 @@ from fabfile.console import Event, Report
 from fabfile.errors import Failed, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
-from fabfile.record import Decision, Document, Shelf, limitations, model, open_decisions
+from fabfile.record import Decision, Document, RecordStore, limitations, model, open_decisions
 
 Told = Callable[[str], Sequence[Event]]  # a plan's events, by its identifier
 
@@ -31,7 +31,7 @@ def leave(
     """
     if events[0]["event"] != "start":
         return
-    shelf = Shelf.of(environ)
+    shelf = RecordStore.of(environ)
     try:
         page = shelf.put(_made(site, events, checks, environ))
     except Exception as error:  # noqa: BLE001  a fault of ours in the record must not hide how the plan ended
@@ -43,7 +43,7 @@ def leave(
 
 def list_all(told: Report, environ: Mapping[str, str]) -> None:
     """A line for each record on this machine."""
-    shelf = Shelf.of(environ)
+    shelf = RecordStore.of(environ)
     rows = []
     for made in _readable(told, shelf):
         failed = f"{made.failures} of {made.requests}" if made.felt else ""
@@ -54,7 +54,7 @@ def list_all(told: Report, environ: Mapping[str, str]) -> None:
     told.say(f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}")
 
 
-def _readable(told: Report, shelf: Shelf) -> Iterator[Document]:
+def _readable(told: Report, shelf: RecordStore) -> Iterator[Document]:
     for plan in shelf.plans():
         try:
             made = shelf.get(plan)
@@ -70,7 +70,7 @@ def open_one(site: Site, told: Report, plan: str, history: Told, environ: Mappin
 
     One that this machine did not follow is made from the journal on the VPS. Raises UsageError, Failed.
     """
-    shelf = Shelf.of(environ)
+    shelf = RecordStore.of(environ)
     made = _found(shelf, plan)
     if made is None:
         events = history(plan)
@@ -90,7 +90,7 @@ def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) ->
 
     What has its issue already is left alone. Raises UsageError without a record, Failed as `bd` says.
     """
-    shelf = Shelf.of(environ)
+    shelf = RecordStore.of(environ)
     made = _found(shelf, plan)
     if made is None:
         raise UsageError(f"there is no record of {plan} here", next_step="inv record lists those that are.")
@@ -119,7 +119,7 @@ def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ:
     )
 
 
-def _found(shelf: Shelf, plan: str) -> Document | None:
+def _found(shelf: RecordStore, plan: str) -> Document | None:
     """The record of a plan, or the last one. Raises UsageError when there is none at all, Failed for a broken one."""
     plans = shelf.plans()
     if not (plan or plans):
@@ -132,7 +132,7 @@ def _found(shelf: Shelf, plan: str) -> Document | None:
         ) from None
 
 
-def _put(shelf: Shelf, made: Document) -> Path:
+def _put(shelf: RecordStore, made: Document) -> Path:
     try:
         return shelf.put(made)
     except OSError as error:

@@ -22,7 +22,7 @@ from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan
 from fabfile.plans.plan import Plan
 from fabfile.remote.host import Host, opened
-from fabfile.runner.wire.facts import Facts, Health, Wanted, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest, Health, merge
 
 Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
@@ -51,7 +51,7 @@ class Operation:
         self._wait = wait
         self._host: Host = opened(context, self.site, host or None)
 
-    def survey(self, wanted: Wanted | None = None) -> Facts:
+    def survey(self, wanted: FactsRequest | None = None) -> Facts:
         """Facts about the host; all that plans judge by unless told otherwise."""
         return self._host.survey(wanted or survey.wanted(self.site))
 
@@ -62,7 +62,7 @@ class Operation:
         judge: Judge | None = None,
         versions: bool = False,
         confirm: bool = True,
-        also: Wanted | None = None,
+        also: FactsRequest | None = None,
         secrets: Secrets | None = None,
     ) -> None:
         """Survey, judge, build the plan, and have it executed, or only shown.
@@ -70,15 +70,23 @@ class Operation:
         `also` is what the plan must know besides what all do. With `confirm` off a plan does not wait for the
         public checks at its end. `secrets` gets what goes beside a plan that is shipped. Raises CutoverError.
         """
-        self._when_free(lambda: self._apply(build, judge, versions, confirm, also or Wanted(), secrets))
+        self._when_free(lambda: self._apply(build, judge, versions, confirm, also or FactsRequest(), secrets))
 
     def _apply(
-        self, build: Build, judge: Judge | None, versions: bool, confirm: bool, also: Wanted, secrets: Secrets | None
+        self,
+        build: Build,
+        judge: Judge | None,
+        versions: bool,
+        confirm: bool,
+        also: FactsRequest,
+        secrets: Secrets | None,
     ) -> None:
         facts = self.survey(merge(survey.wanted(self.site, versions=versions), also))
         self._refuse_held(facts)
         warnings = self._refuse(preflight.runner(facts) + (judge(self.site, facts) if judge else []))
-        built = plan.identified(edge.heeded(self.site, facts, build(self.site, facts)), facts.versions, warnings)
+        built = plan.identified(
+            edge.without_closed_api(self.site, facts, build(self.site, facts)), facts.versions, warnings
+        )
         built = _accounted(self.site, built, facts)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
@@ -95,7 +103,7 @@ class Operation:
         """Show a check's rows. Raises Failed, with what to do next, when one is not good."""
         report_checks(self.report, title, rows, next_step)
 
-    def check_health(self, title: str, wanted: Wanted) -> None:
+    def check_health(self, title: str, wanted: FactsRequest) -> None:
         """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
         found = self.survey(wanted).health
         keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
@@ -129,7 +137,7 @@ class Operation:
 
     def backups(self) -> None:
         """List the edge's backups."""
-        status.backups(self.report, self.survey(Wanted(edge=survey.edge_ref(self.site), edge_backups="all")))
+        status.backups(self.report, self.survey(FactsRequest(edge=survey.edge_ref(self.site), edge_backups="all")))
 
     def history(self, plan_id: str) -> None:
         """Show past plans, or the events of one."""
@@ -154,7 +162,7 @@ class Operation:
         self._when_free(lambda: self._revert(plan_id))
 
     def _revert(self, plan_id: str) -> None:
-        facts = self.survey(Wanted(ops=True))
+        facts = self.survey(FactsRequest(ops=True))
         self._refuse_held(facts)
         unfinished = facts.ops["unfinished"]
         if not (plan_id or unfinished):
@@ -178,7 +186,7 @@ class Operation:
                     raise
                 self.report.say(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
                 self.report.data("waiting", who=held.who, what=held.what, since=held.since)
-            while self.survey(Wanted(ops=True)).ops["lock"] is not None:
+            while self.survey(FactsRequest(ops=True)).ops["lock"] is not None:
                 time.sleep(_GLANCE)
 
     def _refuse_held(self, facts: Facts) -> None:
@@ -212,7 +220,7 @@ class Operation:
         self.report.data("nothing", plan=built.name, settled=plan.settled(built, facts))
 
     def _show_back(self, plan_id: str) -> None:
-        steps = follow.to_take_back(self._host.history(plan_id))
+        steps = follow.steps_to_undo(self._host.history(plan_id))
         self.report.say(f"{plan_id}: {len(steps)} steps would be taken back")
         for name in steps:
             self.report.say(f"  ↶ {name}")

@@ -10,12 +10,12 @@ from fabfile import survey, workloads
 from fabfile.checks import soak as judging
 from fabfile.checks.soak import Recommendation, Story
 from fabfile.console import Event, Report
-from fabfile.errors import Failed, Interrupted, SoakRuns
+from fabfile.errors import Failed, Interrupted, SoakAlreadyRunning
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan, steps
 from fabfile.remote.host import Host
 from fabfile.runner.wire.codec import decode
-from fabfile.runner.wire.facts import Facts, Wanted, Workload
+from fabfile.runner.wire.facts import Facts, FactsRequest, Workload
 from fabfile.runner.wire.soak import Sample, Soak
 
 EVERY = 60.0  # seconds between two samples
@@ -32,7 +32,7 @@ _NEXT = {
 def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> None:
     """With `seconds` start a soak and follow it to its end, with `stop` end the running one, else show the newest.
 
-    Raises SoakRuns when there is one already, Failed unless a soak that has ended recommends to keep what runs.
+    Raises SoakAlreadyRunning, and Failed unless a soak that has ended recommends to keep what runs.
     """
     if seconds:
         _follow(report, _wanted(site, host.survey(_before(site)), seconds), host)
@@ -42,9 +42,9 @@ def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> 
         _show(report, host)
 
 
-def _before(site: Site) -> Wanted:
+def _before(site: Site) -> FactsRequest:
     """What is looked at before a soak begins: the edge, and who is healthy."""
-    return Wanted(edge=survey.edge_ref(site), workloads=_everything(site))
+    return FactsRequest(edge=survey.edge_ref(site), workloads=_everything(site))
 
 
 def _everything(site: Site) -> tuple[Workload, ...]:
@@ -57,7 +57,7 @@ def _wanted(site: Site, facts: Facts, seconds: float) -> Soak:
     It shall not ask for a hostname that is closed on purpose, nor hold against a runtime that an optional service is
     ill which was so before.
     """
-    open_only = edge.heeded(site, facts, plan.Plan("soak", (), watch=steps.watches(site))).watch
+    open_only = edge.without_closed_api(site, facts, plan.Plan("soak", (), watch=steps.watches(site))).watch
     return Soak(
         id=plan.identifier("soak"),
         who=plan.operator(),
@@ -188,5 +188,5 @@ def _figures(report: Report, told: Story, figures: Sequence[judging.Figures]) ->
         report.data(figure.kind, what=figure.what, ok=not figure.faults, **figure.numbers)
 
 
-def _taken(holder: dict[str, Any]) -> SoakRuns:
-    return SoakRuns(str(holder.get("who")), str(holder.get("what")), str(holder.get("since")))
+def _taken(holder: dict[str, Any]) -> SoakAlreadyRunning:
+    return SoakAlreadyRunning(str(holder.get("who")), str(holder.get("what")), str(holder.get("since")))

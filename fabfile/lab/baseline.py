@@ -15,7 +15,7 @@ from fabfile.lab import inventory as site
 from fabfile.lab.cache import Cached, cached, digest, tree
 from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
-from fabfile.lab.host import ASSETS, LabError, Unfit, say
+from fabfile.lab.host import ASSETS, LabError, UnsupportedMachine, say
 from fabfile.lab.rootfs import root
 
 HERE = Path(__file__).parent
@@ -188,7 +188,9 @@ def _official_edge() -> Path | None:
     """The archive that ISLANDFLOW_LAB_EDGE_IMAGE names, if it does."""
     named = os.environ.get("ISLANDFLOW_LAB_EDGE_IMAGE")
     if named and not Path(named).is_file():
-        raise Unfit(f"ISLANDFLOW_LAB_EDGE_IMAGE={named} is no file: docker save jc21/nginx-proxy-manager >{named}")
+        raise UnsupportedMachine(
+            f"ISLANDFLOW_LAB_EDGE_IMAGE={named} is no file: docker save jc21/nginx-proxy-manager >{named}"
+        )
     return Path(named) if named else None
 
 

@@ -36,7 +36,7 @@ class LabError(CutoverError):
         super().__init__(message, state="no VPS was touched, only the lab", next_step="inv lab.reset makes it new")
 
 
-class Unfit(CutoverError):
+class UnsupportedMachine(CutoverError):
     """This machine can't run labs; the message names what is missing and the command that installs it."""
 
     exit_code = 2
@@ -56,14 +56,14 @@ def home() -> Path:
 
 
 def require() -> None:
-    """Raise Unfit unless this machine can run labs: root, the tools, a known processor."""
+    """Raise UnsupportedMachine unless this machine can run labs: root, the tools, a known processor."""
     if os.geteuid() != 0:
-        raise Unfit("the lab needs root: it boots a system in namespaces of its own; run this as root")
+        raise UnsupportedMachine("the lab needs root: it boots a system in namespaces of its own; run this as root")
     missing = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
     if missing:
-        raise Unfit(f"the lab lacks {', '.join(missing)}: apt-get install {' '.join(missing)}")
+        raise UnsupportedMachine(f"the lab lacks {', '.join(missing)}: apt-get install {' '.join(missing)}")
     if platform.machine() not in ARCHITECTURES:
-        raise Unfit(f"the lab runs on {' and '.join(ARCHITECTURES)}, this machine is {platform.machine()}")
+        raise UnsupportedMachine(f"the lab runs on {' and '.join(ARCHITECTURES)}, this machine is {platform.machine()}")
 
 
 def say(text: str) -> None:

@@ -20,7 +20,7 @@ def cutover(site: Site, facts: Facts, scope: str) -> Plan:
             + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
             + lot.open + docker.stop_workers(site, facts)                                        # nobody asks them
             + lot.park                                                                           # the hold begins
-            + docker.stop_served(site, facts) + data.hand_over(site, facts, to="native")
+            + docker.stop_served(site, facts) + data.transfer_ownership(site, facts, to="native")
             + infra.start(site, facts, settle=0.0) + app.start(site, facts, "full", servers)     # settle together
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close
@@ -47,7 +47,7 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
     steps = (
         infra.install(site, facts) + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
         + parking.without(site, facts)
-        + docker.stop(site, facts, "full") + data.hand_over(site, facts, to="native")
+        + docker.stop(site, facts, "full") + data.transfer_ownership(site, facts, to="native")
         + infra.start(site, facts) + infra.at_boot(site, facts)
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fabfile.inventory import Site
-from fabfile.plans.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
-from fabfile.runner.actions.data import Handing, SetOwner
+from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.wire.facts import Facts
 
 
@@ -18,10 +18,10 @@ def backup(site: Site, facts: Facts, to: str) -> Steps:
     action = Backup(
         (hook.hook, *hook.argv), site.app.data_root, "docker" if to == "native" else "native", to, hook.timeout
     )
-    return (Step("data: backup", action, NoUndo("a backup changes nothing that would have to come back")),)
+    return (Step("data: backup", action, NothingToUndo("a backup changes nothing that would have to come back")),)
 
 
-def hand_over(site: Site, facts: Facts, to: str) -> Steps:
+def transfer_ownership(site: Site, facts: Facts, to: str) -> Steps:
     """Make the data readable by the new owner's servers, then say who owns it.
 
     Where `to` owns already the files are its servers' own business: containers may write as several users.
@@ -34,6 +34,6 @@ def hand_over(site: Site, facts: Facts, to: str) -> Steps:
     owners = tuple(server.user if to == "native" else server.image_user for server in site.servers)
     trees = tuple(server.data for server in site.servers)
     return (
-        Step(f"data: to {to}'s servers", Handing(trees, owners), Undo()),
+        Step(f"data: to {to}'s servers", ChangeOwnership(trees, owners), Undo()),
         owned,
     )

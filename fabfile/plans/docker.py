@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plans.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.plans.steps import as_healthy, awaited, written
 from fabfile.rendering import files as render
 from fabfile.runner.actions.compose import Down, Make, Up
@@ -24,7 +24,7 @@ def made(site: Site, facts: Facts, scope: str) -> Steps:
     """Make the containers that are missing or out of date, servers' and services'; nothing is started."""
     names = _names(workloads.of_servers(site, "docker") + _app(site, scope))
     action = Make(workloads.project(site), names, timeout=site.timeouts.step)
-    return (Step("docker: containers made", action, NoUndo("a container that never started holds nothing")),)
+    return (Step("docker: containers made", action, NothingToUndo("a container that never started holds nothing")),)
 
 
 def up(site: Site, facts: Facts, scope: str) -> Steps:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from fabfile import survey
 from fabfile.inventory import Site
-from fabfile.plans.plan import NoUndo, Plan, Probe, Step, Steps, Undo
-from fabfile.runner.actions.edge_point import KeepEdge, PointEdge, RestoreEdge
+from fabfile.plans.plan import NothingToUndo, Plan, Probe, Step, Steps, Undo
+from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
@@ -31,7 +31,7 @@ def point(site: Site, facts: Facts, to: str, *, way: str = FILES, raw_api: str =
 
 def keep(site: Site, facts: Facts) -> Steps:
     """Back up what the edge is now."""
-    return (Step("edge: back up", KeepEdge(survey.edge_ref(site)), NoUndo("a backup harms nobody")),)
+    return (Step("edge: back up", BackUpEdge(survey.edge_ref(site)), NothingToUndo("a backup harms nobody")),)
 
 
 def restore(site: Site, facts: Facts, backup: str) -> Steps:
@@ -78,7 +78,7 @@ def _paths(site: Site) -> dict[str, str]:
     return {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
 
 
-def heeded(site: Site, facts: Facts, plan: Plan) -> Plan:
+def without_closed_api(site: Site, facts: Facts, plan: Plan) -> Plan:
     """The plan, such that nobody expects an answer of the API's own name where that is closed, or will be."""
     fact: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
     was = now = CLOSED if fact and fact.closed else OPEN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fabfile.inventory import Service, Site
 from fabfile.plans.plan import Step, Steps, Undo
-from fabfile.runner.actions.firewall import Allow, Remove
+from fabfile.runner.actions.firewall import AllowRule, DeleteRule
 from fabfile.runner.system import ufw
 from fabfile.runner.wire.facts import Facts, Rule
 
@@ -65,7 +65,7 @@ def close(site: Site, facts: Facts) -> Steps:
 def admitting(facts: Facts, wanted: Iterable[Door], without: tuple[str, ...] = ()) -> Steps:
     subnet = _subnet(facts)
     return tuple(
-        Step(f"firewall: {subnet} to {door.name}", Allow(subnet, door.port, door.comment, without), Undo())
+        Step(f"firewall: {subnet} to {door.name}", AllowRule(subnet, door.port, door.comment, without), Undo())
         for door in wanted
     )
 
@@ -79,7 +79,7 @@ def _stale(site: Site, facts: Facts) -> Steps:
 
 
 def _removed(rule: Rule) -> Step:
-    action = Remove(ufw.words(rule.text))
+    action = DeleteRule(ufw.words(rule.text))
     return Step(f"firewall: without {' '.join(action.bare)}", action, Undo())
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plans.plan import NoUndo, Step, Steps, Undo
+from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.plans.steps import KILLED_WITHIN, as_healthy, valid, written
 from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
@@ -26,7 +26,7 @@ def install(site: Site, facts: Facts) -> Steps:
     folders += [Folder(server.data, 0o750, server.user, server.group) for server in servers]
     files = render.infra(site)
     return (
-        Step("infra: users", Accounts(tuple(users), tuple(users.values())), NoUndo(_ADOPTED)),
+        Step("infra: users", Accounts(tuple(users), tuple(users.values())), NothingToUndo(_ADOPTED)),
         Step("infra: folders", Folders(tuple(folders)), Undo()),
         Step("infra: units and configuration", written(files, reload=True), Undo(), verify=valid(files)),
     )

@@ -8,9 +8,9 @@ from fabfile import survey
 from fabfile.inventory import BRIDGE, Service, Site
 from fabfile.plans import edge, firewall
 from fabfile.plans.plan import Probe, Step, Steps, Undo
-from fabfile.runner.actions.edge import EdgeServes, Reread
+from fabfile.runner.actions.edge import EdgeServes, RefreshDnsOnRevert
 from fabfile.runner.actions.edge_point import PointEdge
-from fabfile.runner.actions.parking import CloseLot, Drain, Exit, FreeLot, OpenLot
+from fabfile.runner.actions.parking import CloseLot, Drain, Exit, OpenLot, ReleaseLot
 from fabfile.runner.edge.connections import Upstreams
 from fabfile.runner.wire.facts import Facts
 
@@ -65,7 +65,7 @@ class Lot:
         """Let everybody who waits through to the runtime that is up now."""
         if not self.services:
             return ()
-        action = FreeLot(*self._at, self._exits(self.to), self._upstreams(self.to))
+        action = ReleaseLot(*self._at, self._exits(self.to), self._upstreams(self.to))
         return (Step(f"edge: parked requests to {self.to}", action, Undo(), hold="ends"),)
 
     @property
@@ -117,7 +117,7 @@ def without(site: Site, facts: Facts) -> Steps:
     if survey.owner(facts) != "docker":
         return ()
     undo = Undo(verify=served(site, facts, "docker"), deadline=site.timeouts.edge)
-    return (Step("edge: names on the way back", Reread(survey.edge_ref(site), site.timeouts.edge), undo),)
+    return (Step("edge: names on the way back", RefreshDnsOnRevert(survey.edge_ref(site), site.timeouts.edge), undo),)
 
 
 def served(site: Site, facts: Facts, runtime: str) -> tuple[Probe, ...]:

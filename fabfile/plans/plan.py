@@ -14,9 +14,9 @@ from fabfile.runner.actions.base import Action, Probe
 from fabfile.runner.actions.files import File
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo, Watch
+from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo, Watch
 
-__all__ = ["Action", "NoUndo", "Plan", "Probe", "Step", "Steps", "Undo", "Watch"]
+__all__ = ["Action", "NothingToUndo", "Plan", "Probe", "Step", "Steps", "Undo", "Watch"]
 
 Steps = tuple[Step, ...]
 

@@ -20,7 +20,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
         + data.backup(site, facts, to="docker")
         + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + infra.stop(site, facts)
-        + data.hand_over(site, facts, to="docker")
+        + data.transfer_ownership(site, facts, to="docker")
         + docker.up(site, facts, "full")
         + lot.release                                                                            # the hold ends
         + edge.point(site, facts, to="docker") + lot.close

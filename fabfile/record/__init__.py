@@ -2,6 +2,6 @@
 
 from fabfile.record.followups import Decision, limitations, open_decisions
 from fabfile.record.model import Document
-from fabfile.record.store import Shelf
+from fabfile.record.store import RecordStore
 
-__all__ = ["Decision", "Document", "Shelf", "limitations", "open_decisions"]
+__all__ = ["Decision", "Document", "RecordStore", "limitations", "open_decisions"]

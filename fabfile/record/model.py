@@ -15,7 +15,7 @@ FORMAT: Final = 1  # of a record's JSON; one that is newer is refused in words
 
 
 @dataclass(frozen=True)
-class Felt:
+class HostImpact:
     """What was asked of one hostname on the VPS all through the plan, and how it was answered; waits in ms."""
 
     name: str
@@ -26,7 +26,7 @@ class Felt:
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimeSlice:
     """All hostnames together, in a slice of the plan's time that begins at `at` (seconds)."""
 
     at: float
@@ -90,9 +90,9 @@ class Document:
     versions: dict[str, str]
     held_seconds: float
     courses: tuple[Course, ...]
-    felt: tuple[Felt, ...]
+    felt: tuple[HostImpact, ...]
     slice_seconds: float
-    moments: tuple[Moment, ...]
+    moments: tuple[TimeSlice, ...]
     outages: tuple[Outage, ...]
     checks: tuple[Checked, ...]
     health: dict[str, str]
@@ -157,7 +157,7 @@ def document(
         held_seconds=measured.get("held_ms", 0) / 1000,
         courses=tuple(course(part) for part in _parts(events)),
         felt=tuple(
-            Felt(name, t["requests"], t["failures"], t["longest_wait_ms"], t["outage_ms"])
+            HostImpact(name, t["requests"], t["failures"], t["longest_wait_ms"], t["outage_ms"])
             for name, t in measured.get("felt", {}).items()
         ),
         slice_seconds=_slice(measured),
@@ -190,13 +190,13 @@ def _slice(measured: Mapping[str, Any]) -> float:
     return max((tally.get("slice_ms", 0) for tally in measured.get("felt", {}).values()), default=0) / 1000
 
 
-def _moments(measured: Mapping[str, Any]) -> Iterable[Moment]:
+def _moments(measured: Mapping[str, Any]) -> Iterable[TimeSlice]:
     series = [tally.get("over_time", ()) for tally in measured.get("felt", {}).values()]
     for number in range(max(map(len, series), default=0)):
         counts = [one[number] for one in series if number < len(one)]
         requests, failures = (sum(count[i] for count in counts) for i in (0, 1))
         at = round(number * _slice(measured), 3)
-        yield Moment(at, requests, failures, max(count[2] for count in counts))
+        yield TimeSlice(at, requests, failures, max(count[2] for count in counts))
 
 
 def _outage(event: Event, began: float) -> Outage:

@@ -15,14 +15,14 @@ from fabfile.record.model import FORMAT, Document
 _DATA: TypeAdapter[Document] = TypeAdapter(Document)
 
 
-class Shelf:
+class RecordStore:
     """A folder of records, for the operator's eyes only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Shelf:
+    def of(cls, environ: Mapping[str, str]) -> RecordStore:
         """The operator's own: where ISLANDFLOW_RECORDS says, else with the user's state, as XDG has it."""
         state = environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
         return cls(Path(environ.get("ISLANDFLOW_RECORDS") or Path(state) / "islandflow/records").expanduser())

@@ -13,10 +13,10 @@ from typing import Any
 from fabfile.plans import plan as plans
 from fabfile.plans.plan import Plan
 from fabfile.resources import RUNNER
-from fabfile.runner.wire.adoption import AdoptionWanted
+from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
-from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 _MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
@@ -56,7 +56,7 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def request(asked: Wanted | AdoptionWanted | StreamsRef | EdgeLogin) -> bytes:
+def request(asked: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> bytes:
     """What a verb that only answers is sent."""
     return _line(encode(asked))
 

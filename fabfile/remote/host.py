@@ -16,14 +16,14 @@ from fabric import Connection
 from paramiko.ssh_exception import SSHException
 
 from fabfile import inventory
-from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
+from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
 from fabfile.plans.plan import Plan
 from fabfile.remote import bootstrap, refusals, ssh
 from fabfile.remote.refusals import Refused
-from fabfile.runner.wire.adoption import Adoption, AdoptionWanted
+from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.codec import decode
-from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 Event = dict[str, Any]
@@ -56,7 +56,7 @@ class Host:
         self._login = ssh.options(host, timeout) if connection is None else dict(connection.connect_kwargs)
         self._connection = connection or self._new()
 
-    def survey(self, wanted: Wanted) -> Facts:
+    def survey(self, wanted: FactsRequest) -> Facts:
         """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable."""
         answers = self._ask("survey", [], bootstrap.request(wanted), PATIENCE + wanted.patience)
         if not answers:
@@ -64,7 +64,7 @@ class Host:
         facts: Facts = decode(answers[0]["facts"])
         return facts
 
-    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+    def adopt(self, wanted: AdoptionRequest) -> Adoption:
         """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
         answers = self._ask("adopt", [], bootstrap.request(wanted), PATIENCE)
         if not answers:
@@ -94,7 +94,7 @@ class Host:
         """Ship a plan, have it started, and yield its events until it is finished.
 
         A lost connection changes nothing on the VPS: this connects again and goes on where it was.
-        Raises Unreachable, or HandsNeeded when the runner went away before the end.
+        Raises Unreachable, or ManualInterventionRequired when the runner went away before the end.
         """
         yield from self._persistent(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
 
@@ -268,8 +268,8 @@ class Host:
         )
 
 
-def _abandoned(plan_id: str, refused: CutoverError) -> HandsNeeded:
-    return HandsNeeded(
+def _abandoned(plan_id: str, refused: CutoverError) -> ManualInterventionRequired:
+    return ManualInterventionRequired(
         f"plan {plan_id} stopped half-way: {refused.message}",
         up=(),
         down=(),

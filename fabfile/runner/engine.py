@@ -13,16 +13,16 @@ from typing import Any, Callable
 from .actions.base import Probe
 from .availability import Watcher
 from .facts import logs
-from .facts.health import once_settled
+from .facts.health import wait_until_settled
 from .journal import Journal
 from .system.files import clear_all
 from .system.machine import POLL, Evidence, Machine, StepFailed, said
-from .wire.plan import NoUndo, Plan, Step, Undo
+from .wire.plan import NothingToUndo, Plan, Step, Undo
 
 SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
 AGAIN = 0.5  # seconds until a way back that failed is tried again
 
-Taken = tuple[Step, dict[str, Any]]  # a step that was begun, and what its action found before
+StartedStep = tuple[Step, dict[str, Any]]  # a step that was begun, and what its action found before
 
 
 @dataclass
@@ -44,14 +44,14 @@ class Engine:
         """
         self.journal.set_aside()
         self.journal.write("start", None, **self._heading())
-        taken: list[Taken] = []
+        taken: list[StartedStep] = []
         with Watcher(self.plan.watch, self.journal) as watcher:
             self.machine.served_since = watcher.served_since
             ending: dict[str, Any] = {}
             try:
                 self._forward(taken)
                 if taken and self.plan.confirm_within:
-                    self._await_word()
+                    self._await_decision()
                 outcome = "done" if taken else "nothing"
             except StepFailed as failure:
                 outcome, ending = self._back(taken, str(failure))
@@ -71,14 +71,14 @@ class Engine:
         about = {"versions": plan.versions, "warnings": list(plan.warnings), "host": platform.node()}
         return {"name": plan.name, "who": plan.who, "settings": plan.settings, **about}
 
-    def _forward(self, taken: list[Taken]) -> None:
+    def _forward(self, taken: list[StartedStep]) -> None:
         for step in self.plan.steps:
             if self.word() == "revert":
                 raise StepFailed("the operator asked to revert")
             with self._told("failed", step):
                 self._take(step, taken)
 
-    def _take(self, step: Step, taken: list[Taken]) -> None:
+    def _take(self, step: Step, taken: list[StartedStep]) -> None:
         look = step.action.look(self.machine)
         if look.settled:
             self._verify(step.verify, step.deadline)
@@ -91,11 +91,11 @@ class Engine:
             self.machine.ends = time.monotonic() + self.plan.hold_limit
         evidence = step.action.do(self.machine, look.before)
         if step.hold == "ends":
-            self._let_go()
+            self._end_hold()
         evidence["verified"] = self._verify(step.verify, step.deadline)
         self.journal.write("done", step.name, **evidence, **hold)
 
-    def _let_go(self) -> None:
+    def _end_hold(self) -> None:
         """Nobody waits any more, or the way back must not be hurried: then its own deadlines hold."""
         if self.machine.ends is not None:
             self.held += self.plan.hold_limit - (self.machine.ends - time.monotonic())
@@ -108,7 +108,7 @@ class Engine:
             seen.append(probe.until(self.machine, ends - time.monotonic()).text)
         return seen
 
-    def _await_word(self) -> None:
+    def _await_decision(self) -> None:
         """Dead man's switch: nobody confirming is the same as somebody asking to revert."""
         self.journal.write("waiting", None, seconds=self.plan.confirm_within)
         ends = time.monotonic() + self.plan.confirm_within
@@ -121,8 +121,8 @@ class Engine:
             time.sleep(POLL)
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
-    def _back(self, taken: list[Taken], why: str) -> tuple[str, dict[str, Any]]:
-        self._let_go()
+    def _back(self, taken: list[StartedStep], why: str) -> tuple[str, dict[str, Any]]:
+        self._end_hold()
         self.journal.release()
         for step, before in reversed(taken):
             try:
@@ -132,13 +132,13 @@ class Engine:
         return "reverted", {"why": why}
 
     def _undo(self, step: Step, before: dict[str, Any]) -> None:
-        if isinstance(step.undo, NoUndo):
+        if isinstance(step.undo, NothingToUndo):
             self.journal.note("undone", step.name, why=step.undo.why)
             return
         undo: Undo = step.undo
         self.journal.note("undo", step.name)
         with self._told("stuck", step):
-            evidence = self._put_back_at_last(step, undo, before)
+            evidence = self._revert_with_retries(step, undo, before)
             evidence["verified"] = self._verify(undo.verify, undo.deadline)
         self.journal.note("undone", step.name, **evidence)
 
@@ -161,7 +161,7 @@ class Engine:
 
     def _quote(self, failure: StepFailed, step: Step, probes: tuple[Probe, ...]) -> None:
         """Let a failure have the last log lines of what failed, and of nothing else."""
-        self._let_go()  # it is certain: the way back begins, and must not be hurried
+        self._end_hold()  # it is certain: the way back begins, and must not be hurried
         asked = {f"{w.runtime}/{w.name}": w for probe in probes for w in probe.about()}
         ill = [w for key, w in asked.items() if failure.evidence.get(key, "healthy") != "healthy"]
         chosen = ill or logs.failed(self.machine, step.action.about())
@@ -173,7 +173,7 @@ class Engine:
             failure.evidence.update(error=str(failure), logs=lines)
         self.quoted.update(lines)
 
-    def _put_back_at_last(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
+    def _revert_with_retries(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
         """Put back, again and again where that fails, until the undo's deadline.
 
         What made the plan fail may pass by itself: a daemon that restarts, an nginx that is just coming up.
@@ -212,7 +212,7 @@ class Engine:
         """
         patience = SETTLED if outcome == "reverted" else 0.0
         try:
-            verdicts = once_settled(self.machine, self.plan.workloads, patience)
+            verdicts = wait_until_settled(self.machine, self.plan.workloads, patience)
         except (StepFailed, OSError, ValueError, LookupError) as error:
             return {"unknown": f"{type(error).__name__}: {error}"}
         return {key: verdict.text for key, verdict in verdicts.items()}
@@ -222,7 +222,7 @@ def _back_verified(step: Step) -> tuple[Probe, ...]:
     return step.undo.verify if isinstance(step.undo, Undo) else ()
 
 
-def begun(plan: Plan, events: list[dict[str, Any]]) -> list[Taken]:
+def begun(plan: Plan, events: list[dict[str, Any]]) -> list[StartedStep]:
     """The steps that a journal shows as begun and not undone, in order, with what they found before."""
     before: dict[str, dict[str, Any]] = {}
     for event in events:
@@ -235,7 +235,7 @@ def begun(plan: Plan, events: list[dict[str, Any]]) -> list[Taken]:
     return [(step, before[step.name]) for step in plan.steps if step.name in before]
 
 
-def word_of(folder: Path) -> Callable[[], str]:
+def read_decision(folder: Path) -> Callable[[], str]:
     """Reads the operator's word from a plan's folder."""
 
     def read() -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any, Callable
 from . import actions, parking, plan_secrets, recovery, store  # noqa: F401  a plan names actions by their types
 from .adoption.gather import adoption
 from .edge import login
-from .engine import Engine, word_of
+from .engine import Engine, read_decision
 from .facts.gather import gather
 from .facts.nats.follow import looks
 from .journal import Journal
@@ -254,7 +254,7 @@ def _with_engine(
             # Read with the lock held, so that it is the end of the story; and only its holder writes.
             events = store.read_journal(folder)
             with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
-                act(Engine(plan, Machine(root, backups, secrets), journal, word_of(folder)), events)
+                act(Engine(plan, Machine(root, backups, secrets), journal, read_decision(folder)), events)
     except store.Locked as locked:
         if store.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
             raise StepFailed(str(locked)) from locked

@@ -11,7 +11,7 @@ from fabfile.commands.options import task
 from fabfile.commands.session import Operation
 from fabfile.plans import docker
 from fabfile.plans.plan import Plan
-from fabfile.runner.wire.facts import Wanted, merge
+from fabfile.runner.wire.facts import FactsRequest, merge
 
 
 @task
@@ -49,5 +49,5 @@ def stop(
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
     operation = Operation(c, host, json=json)
-    facts = operation.survey(merge(survey.wanted(operation.site), Wanted(compose_view=True)))
+    facts = operation.survey(merge(survey.wanted(operation.site), FactsRequest(compose_view=True)))
     operation.checked("docker", composecheck.checks(operation.site, facts))

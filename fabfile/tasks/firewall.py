@@ -11,7 +11,7 @@ from fabfile.commands.options import task
 from fabfile.commands.session import Operation
 from fabfile.plans import firewall
 from fabfile.plans.plan import Plan
-from fabfile.runner.wire.facts import Wanted
+from fabfile.runner.wire.facts import FactsRequest
 
 
 @task
@@ -38,7 +38,7 @@ def audit(c: Context, host: str = "", json: bool = False) -> None:
     operation = Operation(c, host, json=json)
     site = operation.site
     ports = tuple(site.private_ports.values())
-    facts = operation.survey(Wanted(firewall=True, ports=ports, edge=survey.edge_ref(site)))
+    facts = operation.survey(FactsRequest(firewall=True, ports=ports, edge=survey.edge_ref(site)))
     operation.checked(
         "open to the world", public_ports(site, facts), "inv firewall.close --dry shows what can be closed, and how."
     )
@@ -48,5 +48,5 @@ def audit(c: Context, host: str = "", json: bool = False) -> None:
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show whether UFW is active and whether it lets the edge reach web and API."""
     operation = Operation(c, host, json=json)
-    facts = operation.survey(Wanted(firewall=True, edge=survey.edge_ref(operation.site)))
+    facts = operation.survey(FactsRequest(firewall=True, edge=survey.edge_ref(operation.site)))
     operation.checked("firewall", rows(operation.site, facts))

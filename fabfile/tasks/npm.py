@@ -19,7 +19,7 @@ from fabfile.plans import edge
 from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.actions.edge_switch import API
-from fabfile.runner.wire.facts import Wanted
+from fabfile.runner.wire.facts import FactsRequest
 
 
 @task
@@ -50,7 +50,7 @@ def switch(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     operation = Operation(c, host, json=json)
-    facts = operation.survey(Wanted(edge=survey.edge_ref(operation.site)))
+    facts = operation.survey(FactsRequest(edge=survey.edge_ref(operation.site)))
     operation.checked("edge", state(operation.site, facts))
 
 
@@ -86,5 +86,5 @@ def restore(
     operation.apply(
         lambda site, facts: Plan("npm.restore", edge.restore(site, facts, backup), watch=watches(site)),
         judge=lambda site, facts: preflight.edge_problems(edge.restore(site, facts, backup), facts),
-        also=Wanted(edge_backups=backup),
+        also=FactsRequest(edge_backups=backup),
     )

@@ -15,7 +15,7 @@ from fabfile.checks.soak import Recommendation, Story, recommend, restarts, tren
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.facts import EdgeRef
-from fabfile.runner.wire.soak import Asked, Lag, Memory, Pulse, Sample, Served, Soak
+from fabfile.runner.wire.soak import Asked, ConsumerLag, Memory, Sample, Served, Soak, WorkloadSample
 from tests.support.events import event
 
 MB = 10**6
@@ -31,8 +31,8 @@ def sample(number: int, **changes: Any) -> Sample:
         at=number * EVERY,
         owner="native",
         boot="b1",
-        workloads={"api": Pulse(True, "healthy", 100, 0, Memory(200 * MB))},
-        durables={"api-alerts": Lag(2, 1, 0)},
+        workloads={"api": WorkloadSample(True, "healthy", 100, 0, Memory(200 * MB))},
+        durables={"api-alerts": ConsumerLag(2, 1, 0)},
         edge={"flow": Asked(60, 0)},
         served={"flow": Served(300, 0)},
         **changes,
@@ -78,7 +78,7 @@ def test_where_all_was_well_it_says_keep() -> None:
         ),
         (lambda n, s: pulse(pid=101 if n > 700 else 100)(s), "api was restarted once"),
         (lambda n, s: pulse(memory=Memory(200 * MB + n * MB // 10))(s), "grows steadily in memory: 218 → 326 MB (+6.0"),
-        (lambda n, s: replace(s, durables={"api-alerts": Lag(n, 5, 0)}), "api-alerts falls behind: 184 → 1265"),
+        (lambda n, s: replace(s, durables={"api-alerts": ConsumerLag(n, 5, 0)}), "api-alerts falls behind: 184 → 1265"),
         (lambda n, s: replace(s, edge={"flow": Asked(60, int(n == 3))}), "flow failed once of 86460"),
         (lambda n, s: replace(s, served={"flow": Served(9, 2 * (n == 3))}), "flow answered 5xx 2 times"),
     ],
@@ -135,7 +135,9 @@ def test_what_has_just_started_is_not_judged_by_its_memory() -> None:
 
 
 def test_a_lag_that_comes_and_goes_is_kept_up_with() -> None:
-    assert said(lambda n, s: replace(s, durables={"api-alerts": Lag(n % 400 * 10, 0, 0)})).verdict == "keep native"
+    assert (
+        said(lambda n, s: replace(s, durables={"api-alerts": ConsumerLag(n % 400 * 10, 0, 0)})).verdict == "keep native"
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e12)), max_size=60))
@@ -172,7 +174,7 @@ def test_a_straight_line_grows_steadily_and_its_rate_is_its_slope(count: int, sl
     ],
 )
 def test_restarts_are_counted_by_process_and_counter(seen: list[tuple[int, int]], count: int) -> None:
-    assert restarts([("b", Pulse(True, "", pid, counter)) for pid, counter in seen]) == count
+    assert restarts([("b", WorkloadSample(True, "", pid, counter)) for pid, counter in seen]) == count
 
 
 def test_a_reboot_is_no_restart_and_is_told() -> None:
@@ -182,7 +184,7 @@ def test_a_reboot_is_no_restart_and_is_told() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(0, 9)), max_size=20))
 def test_no_story_has_fewer_restarts_than_none(seen: list[tuple[str, int, int]]) -> None:
-    assert restarts([(boot, Pulse(True, "", pid, counter)) for boot, pid, counter in seen]) >= 0
+    assert restarts([(boot, WorkloadSample(True, "", pid, counter)) for boot, pid, counter in seen]) >= 0
 
 
 # ── Where the evidence is thin ──────────────────────────────────────────────────────────────────────────────────────

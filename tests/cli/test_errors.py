@@ -17,8 +17,8 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (errors.InventoryError("inventory.toml", ["app.user: is missing", "edge: is missing"]), 2),
     (errors.PreflightRefused(["lingering is off", "port 3000 is held by node"]), 3),
     (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
-    (errors.SoakRuns("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
-    (errors.HandsNeeded("the undo failed", up=["nats"], down=[], next_step="Run `inv revert`."), 5),
+    (errors.SoakAlreadyRunning("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
+    (errors.ManualInterventionRequired("the undo failed", up=["nats"], down=[], next_step="Run `inv revert`."), 5),
     (Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
     (Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
     (Unreachable.refused_key("delta", "vps.example", 22, "/home/me/key"), 6),
@@ -29,7 +29,12 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (Unreachable.no_sudo("delta", "vps.example"), 6),
     (Unreachable.no_python("vps.example", None), 6),
     (errors.DnsFailed("Cloudflare refuses: 9109 Invalid access token", next_step="inv dns.verify-token"), 1),
-    (errors.DnsHandsNeeded("it was not put back", now=["app: A 192.0.2.1, dns-only"], mend=["curl …"]), 5),
+    (
+        errors.DnsManualInterventionRequired(
+            "it was not put back", now=["app: A 192.0.2.1, dns-only"], mend=["curl …"]
+        ),
+        5,
+    ),
     (errors.DnsUnreachable("api.example: Connection refused", next_step="Try again."), 6),
     (errors.Interrupted(), 130),
 ]
@@ -55,7 +60,7 @@ def test_every_class_is_among_the_examples() -> None:
 
 
 def test_an_error_reads_well_on_a_terminal() -> None:
-    error = errors.HandsNeeded(
+    error = errors.ManualInterventionRequired(
         "redis did not stop",
         up=["docker redis"],
         down=["web", "api"],

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fabfile import console
 from fabfile.console import Report
-from fabfile.errors import CutoverError, Failed, HandsNeeded, LockHeld
+from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
 from tests.support.events import PLAN, begun, event, finished, tally
 
 EVERY_KIND = [
@@ -124,7 +124,11 @@ def test_a_good_end_is_no_error(outcome: str) -> None:
         (finished("reverted", why="nobody confirmed", health=HEALTH), Failed, 1),
         (finished("locked", holder={"who": "bo@desk", "what": "rollback", "since": "noon"}), LockHeld, 4),
         (finished("locked", holder={}), LockHeld, 4),
-        (finished("stuck", why="api is down", stuck_at="docker: stop", error="no", health=HEALTH), HandsNeeded, 5),
+        (
+            finished("stuck", why="api is down", stuck_at="docker: stop", error="no", health=HEALTH),
+            ManualInterventionRequired,
+            5,
+        ),
     ],
 )
 def test_a_bad_end_has_its_exit_code(last: dict[str, Any], kind: type[CutoverError], code: int) -> None:
@@ -171,7 +175,7 @@ def test_a_stuck_plan_says_what_is_up_and_what_is_down_and_how_to_go_on() -> Non
     error = console.ending(
         finished("stuck", why="api is down", stuck_at="docker: stop", error="Docker does not answer", health=HEALTH)
     )
-    assert isinstance(error, HandsNeeded)
+    assert isinstance(error, ManualInterventionRequired)
     assert all(text in error.message for text in ("api is down", "docker: stop", "Docker does not answer"))
     assert error.up == ("docker/api",)
     assert error.down == ("native/api (islandflow-api.service is inactive)",)

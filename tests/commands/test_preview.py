@@ -10,14 +10,14 @@ import pytest
 
 from fabfile.commands import preview
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import NoUndo, Plan, Step, Undo
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
 from fabfile.runner.actions.base import Probe
 from fabfile.runner.actions.command import Run
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.facts.gather import gather
-from fabfile.runner.system.machine import Machine, Seen
+from fabfile.runner.system.machine import Machine, Observation
 from fabfile.runner.wire.facts import Facts, FileFact
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
@@ -27,7 +27,7 @@ from tests.runner.support.npm_shape import DOMAIN
 class Answers(Probe):
     """Something that would be waited for."""
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         raise AssertionError("a preview asks nothing")
 
     def describe(self) -> str:
@@ -89,7 +89,9 @@ def test_a_step_with_nothing_to_do_says_why() -> None:
 
 
 def test_steps_keep_their_order_verification_and_undo() -> None:
-    run = Step("app: build", Run(("bun", "install"), user="delta"), NoUndo("it can be built again"), (Answers(),), 12)
+    run = Step(
+        "app: build", Run(("bun", "install"), user="delta"), NothingToUndo("it can be built again"), (Answers(),), 12
+    )
     plan = replace(writing(file("/etc/new", "new\n")), confirm_within=90)
     lines = shown(replace(plan, steps=(run, *plan.steps)))
     assert lines[:4] == [
@@ -130,7 +132,7 @@ def switch(edge: FakeEdge) -> list[str]:
     """What pointing the app's name at native would do, as things are."""
     action = PointEdge(edge.ref, (EdgeHost(DOMAIN, "172.18.0.1", 3000, ROUTES, "172.18.0.1", 4000),))
     plan = Plan("npm.switch", (Step("edge: point to native", action, Undo()),))
-    return [line.strip() for line in preview.lines(plan, gather(edge, action.wants()))]
+    return [line.strip() for line in preview.lines(plan, gather(edge, action.required_facts()))]
 
 
 def test_a_switch_shows_rows_and_files_before_and_after(edge: FakeEdge) -> None:

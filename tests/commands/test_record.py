@@ -15,7 +15,7 @@ from fabfile.commands import record
 from fabfile.commands.session import Operation
 from fabfile.console import Report
 from fabfile.errors import Failed, LockHeld, UsageError
-from fabfile.record import Shelf
+from fabfile.record import RecordStore
 from tests.record import journals
 from tests.support.fake_host import FakeHost
 
@@ -51,7 +51,7 @@ def bd(folder: Path, script: str) -> dict[str, str]:
     return {"PATH": f"{program.parent}:/usr/bin:/bin", "ISLANDFLOW_RECORDS": str(folder / "records")}
 
 
-def decisions(shelf: Shelf) -> list[tuple[str, str]]:
+def decisions(shelf: RecordStore) -> list[tuple[str, str]]:
     made = shelf.get(journals.PLAN)
     assert made
     return [(one.title.split()[0], one.issue) for one in made.decisions]
@@ -61,7 +61,7 @@ def test_following_a_plan_to_its_end_leaves_a_page_markdown_and_data(
     host: FakeHost, records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attach(host)
-    made = Shelf(records).get(journals.PLAN)
+    made = RecordStore(records).get(journals.PLAN)
     assert made and any("is overridden for native" in text for text in made.limitations)
     assert sorted(path.suffix for path in records.iterdir()) == [".html", ".json", ".md"]
     assert f"record: {records / journals.PLAN}.html" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_following_a_plan_to_its_end_leaves_a_page_markdown_and_data(
 def test_a_plan_that_is_taken_back_leaves_one_too(host: FakeHost, records: Path) -> None:
     with pytest.raises(Failed):
         attach(host, journals.REVERTED)
-    made = Shelf(records).get(journals.PLAN)
+    made = RecordStore(records).get(journals.PLAN)
     assert made and made.outcome == "reverted" and made.diffs == () and made.decisions == ()
     assert [text for text in made.limitations if "is overridden for docker" in text], "it is docker that is up again"
 
@@ -81,7 +81,7 @@ def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: 
     host.past, host.events["revert"] = journals.STUCK, journals.REVERTED_LATER[len(journals.STUCK) :]
     with pytest.raises(Failed):
         Operation(object(), None).revert("")
-    made = Shelf(records).get(journals.PLAN)
+    made = RecordStore(records).get(journals.PLAN)
     assert made and [course.reverting for course in made.courses] == [False, True]
 
 
@@ -183,15 +183,15 @@ def test_beads_gets_each_decision_once(host: FakeHost, records: Path, tmp_path: 
     for _ in range(2):
         record.follow_up(Report(), "", False, environ)
     called = log.read_text().split("create|")[1:]
-    assert len(called) == len(decisions(Shelf(records))) and "Left open by" in called[0]
-    assert all(issue == "isle-7" for _, issue in decisions(Shelf(records)))
+    assert len(called) == len(decisions(RecordStore(records))) and "Left open by" in called[0]
+    assert all(issue == "isle-7" for _, issue in decisions(RecordStore(records)))
     assert "isle-7" in (records / f"{journals.PLAN}.html").read_text()
 
 
 def test_dry_makes_no_issue(host: FakeHost, records: Path, tmp_path: Path) -> None:
     attach(host)
     record.follow_up(Report(), "", True, bd(tmp_path, f"touch {tmp_path}/called"))
-    assert not (tmp_path / "called").exists() and not any(issue for _, issue in decisions(Shelf(records)))
+    assert not (tmp_path / "called").exists() and not any(issue for _, issue in decisions(RecordStore(records)))
 
 
 def test_what_beads_says_is_told_and_what_it_made_before_is_kept(
@@ -203,7 +203,7 @@ def test_what_beads_says_is_told_and_what_it_made_before_is_kept(
     once = f"if [ -e {count} ]; then echo 'no database: run bd init' >&2; exit 1; fi; touch {count}"
     with pytest.raises(Failed, match="run bd init"):
         record.follow_up(Report(), "", False, bd(tmp_path, f'{once}; echo \'{{"id": "isle-1"}}\''))
-    issues = [issue for _, issue in decisions(Shelf(records))]
+    issues = [issue for _, issue in decisions(RecordStore(records))]
     assert issues[0] == "isle-1" and not any(issues[1:]) and len(issues) > 1
 
 

@@ -20,7 +20,7 @@ from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.app import JetStream, Stream
-from fabfile.runner.wire.facts import Facts, FileFact, Health, Wanted, Workload
+from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, Health, Workload
 from tests.support.events import PLAN, begun, event, finished, tally
 from tests.support.fake_host import GOOD_HOST, FakeHost
 
@@ -470,8 +470,8 @@ def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureF
 # ── Checks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def wanted(*names: str) -> Wanted:
-    return Wanted(workloads=tuple(Workload(name, "native") for name in names))
+def wanted(*names: str) -> FactsRequest:
+    return FactsRequest(workloads=tuple(Workload(name, "native") for name in names))
 
 
 def test_healthy_workloads_pass(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from fabfile.commands.session import Operation, load_site
-from fabfile.errors import CutoverError, Failed, Interrupted, SoakRuns
+from fabfile.errors import CutoverError, Failed, Interrupted, SoakAlreadyRunning
 from fabfile.inventory import Site
 from fabfile.runner.edge.database import ProxyHost
 from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.facts import Facts, Health
-from fabfile.runner.wire.soak import Pulse, Sample, Soak
+from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 from tests.checks.test_soak import DAY, ID, sample
 from tests.support import inventories
 from tests.support.events import event
@@ -39,7 +39,7 @@ def lines(why: str = "time", change: Change = lambda s: s, count: int = 21) -> l
 
 
 def ill(one: Sample) -> Sample:
-    return replace(one, workloads={"api": Pulse(False, "nothing listens on port 4000")})
+    return replace(one, workloads={"api": WorkloadSample(False, "nothing listens on port 4000")})
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_optional_service_that_is_ill_already_is_not_held_against_a_runtime(
 
 def test_a_second_one_is_told_who_runs_the_first_and_ends_with_4(host: FakeHost) -> None:
     host.soaker = HOLDER
-    with pytest.raises(SoakRuns) as caught:
+    with pytest.raises(SoakAlreadyRunning) as caught:
         soaked(36.0)
     assert caught.value.exit_code == 4
     assert "ana@laptop runs a soak of 24 h since 2026-01-01 12:00:00 UTC" in caught.value.message

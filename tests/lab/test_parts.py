@@ -102,7 +102,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     absent = {"mmdebstrap", "systemd-nspawn"}
     monkeypatch.setattr(shutil, "which", lambda tool: None if tool in absent else f"/usr/bin/{tool}")
-    with pytest.raises(paths.Unfit) as refused:
+    with pytest.raises(paths.UnsupportedMachine) as refused:
         paths.require()
     assert "apt-get install mmdebstrap systemd-container" in refused.value.render()
     assert len(refused.value.render().splitlines()) == 1

@@ -109,12 +109,12 @@ def test_a_name_that_leads_nowhere_on_purpose_differs_from_nothing(site: Site, n
 
 def test_where_nothing_is_closed_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:
     plan = cutover.cutover(site, docker_serves, "full")
-    assert edge.heeded(site, docker_serves, plan) == plan
+    assert edge.without_closed_api(site, docker_serves, plan) == plan
 
 
 def test_a_cutover_with_a_closed_name_expects_no_answer_of_it(site: Site, docker_serves: Facts) -> None:
     facts = closed(docker_serves)
-    plan = edge.heeded(site, facts, cutover.cutover(site, facts, "full"))
+    plan = edge.without_closed_api(site, facts, cutover.cutover(site, facts, "full"))
     assert [watch.domain for watch in plan.watch] == [APP]
     assert plan.settings == {"scope": "full", "to": "native", "raw_api": "closed"}
 
@@ -125,7 +125,7 @@ def test_a_name_that_opens_or_closes_is_not_watched_and_checked_as_it_will_be(
 ) -> None:
     facts = closed(docker_serves) if word == "open" else docker_serves
     steps = edge.point(site, facts, "docker", raw_api=word)
-    plan = edge.heeded(site, facts, Plan("npm.switch", steps, watch=watches(site)))
+    plan = edge.without_closed_api(site, facts, Plan("npm.switch", steps, watch=watches(site)))
     assert [watch.domain for watch in plan.watch] == [APP]
     assert plan.settings == {"raw_api": word}
 

@@ -12,7 +12,7 @@ import pytest
 
 from fabfile.inventory import Backup, Site
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import Action, NoUndo, Plan, Step, Undo
+from fabfile.plans.plan import Action, NothingToUndo, Plan, Step, Undo
 from fabfile.runner import main  # noqa: F401  main names every action
 from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.wire import codec
@@ -33,7 +33,7 @@ def facts(request: pytest.FixtureRequest) -> Facts:
 @EVERY
 def test_every_step_that_changes_something_has_a_way_back_or_says_why_not(name: str, site: Site, facts: Facts) -> None:
     for step in PLANS[name](site, facts).steps:
-        if isinstance(step.undo, NoUndo):
+        if isinstance(step.undo, NothingToUndo):
             assert len(step.undo.why.split()) >= 4, f"{step.name}: {step.undo.why!r} is no reason"
         elif step.undo.action is None:
             assert type(step.action).restore is not Action.restore
@@ -103,7 +103,7 @@ def test_every_action_is_in_some_plan(site: Site, fresh: Facts, native_serves: F
 
 
 def test_the_same_name_twice_is_refused() -> None:
-    step = Step("a", Run(("true",)), NoUndo("changes nothing at all here"))
+    step = Step("a", Run(("true",)), NothingToUndo("changes nothing at all here"))
     with pytest.raises(ValueError, match="names these steps twice: a"):
         plans.identified(Plan("x", (step, step)))
 

@@ -17,10 +17,10 @@ from fabfile.plans import plan as plans
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.runner.actions import backup
 from fabfile.runner.actions.compose import Down, Up
-from fabfile.runner.actions.data import Handing, SetOwner
+from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import Files
-from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, Healthy, PortsFree, Runs, UnitsDown
 from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
@@ -110,7 +110,7 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
         n for n, step in enumerate(plan.steps) if isinstance(step.action, Stop | Down) and "packages" not in step.name
     ]
     starts = [n for n, kind in enumerate(kinds) if kind in (Start, Up)]
-    handing, owner = kinds.index(Handing), kinds.index(SetOwner)
+    handing, owner = kinds.index(ChangeOwnership), kinds.index(SetOwner)
     assert max(stops) < handing < owner < min(starts), "stopped, handed over, owned, started"
     to_lot, to_runtime = (n for n, kind in enumerate(kinds) if kind is PointEdge)
     *workers_stop, app_stop, server_stop = stops
@@ -121,7 +121,7 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
     assert server_start < app_start
     for number in (*stops, *starts):
         assert plan.steps[number].verify, "nothing is believed unseen"
-    assert all(n < min(stops) for n, kind in enumerate(kinds) if kind in (Files, Allow)), "prepared before it is felt"
+    assert all(n < min(stops) for n, kind in enumerate(kinds) if kind in (Files, AllowRule)), "prepared before"
 
 
 def test_stopping_is_verified_with_the_ports(site: Site, native_serves: Facts) -> None:
@@ -187,7 +187,7 @@ def test_a_backup_may_be_for_the_first_hand_over_only(site: Site, fresh: Facts, 
 def test_data_goes_to_the_new_owners_users(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     there = step_of(cutover.cutover(site, docker_serves, "full"), "data: to native's servers").action
     back = step_of(rollback.rollback(site, native_serves), "data: to docker's servers").action
-    assert isinstance(there, Handing) and isinstance(back, Handing)
+    assert isinstance(there, ChangeOwnership) and isinstance(back, ChangeOwnership)
     assert there.owners == ("nats", "redis", "clickhouse")
     assert back.owners == ("0:0", "999:1000", "101:101")
     assert there.trees == back.trees == tuple(f"/var/lib/islandflow/{name}" for name in there.owners)

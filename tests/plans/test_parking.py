@@ -11,13 +11,13 @@ from fabfile.checks import preflight
 from fabfile.inventory import Site
 from fabfile.plans import app, cutover, parking, rollback
 from fabfile.plans.plan import Plan, Steps, Undo
-from fabfile.runner.actions.edge import EdgeServes, Reread
+from fabfile.runner.actions.edge import EdgeServes, RefreshDnsOnRevert
 from fabfile.runner.actions.edge_point import PointEdge
-from fabfile.runner.actions.parking import CloseLot, Drain, FreeLot, OpenLot
+from fabfile.runner.actions.parking import CloseLot, Drain, OpenLot, ReleaseLot
 from fabfile.runner.wire.facts import Facts
 from tests.support import facts as surveys
 
-LOT = (OpenLot, Drain, FreeLot, CloseLot)
+LOT = (OpenLot, Drain, ReleaseLot, CloseLot)
 
 
 def held(steps: Steps) -> list[str]:
@@ -71,8 +71,8 @@ def test_the_parked_go_to_the_new_runtime_and_to_the_former_one_on_the_way_back(
         (cutover.cutover(site, docker_serves, "full"), docker, native),
         (rollback.rollback(site, native_serves), native, docker),
     ):
-        drained, freed = action(plan.steps, Drain), action(plan.steps, FreeLot)
-        assert isinstance(drained, Drain) and isinstance(freed, FreeLot)
+        drained, freed = action(plan.steps, Drain), action(plan.steps, ReleaseLot)
+        assert isinstance(drained, Drain) and isinstance(freed, ReleaseLot)
         assert [(e.host, e.host_port) for e in drained.exits] == former
         assert [(e.host, e.host_port) for e in freed.exits] == new
         assert [e.port for e in drained.exits] == [e.port for e in freed.exits] == [13000, 14000]
@@ -81,8 +81,8 @@ def test_the_parked_go_to_the_new_runtime_and_to_the_former_one_on_the_way_back(
 def test_a_native_app_on_every_address_is_reached_by_the_hosts_own(site: Site, docker_serves: Facts) -> None:
     native = site.runtimes.native.model_copy(update={"bind": "0.0.0.0"})
     everywhere = site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
-    freed = action(cutover.cutover(everywhere, docker_serves, "full").steps, FreeLot)
-    assert isinstance(freed, FreeLot) and {exit.host for exit in freed.exits} == {"127.0.0.1"}
+    freed = action(cutover.cutover(everywhere, docker_serves, "full").steps, ReleaseLot)
+    assert isinstance(freed, ReleaseLot) and {exit.host for exit in freed.exits} == {"127.0.0.1"}
 
 
 def test_the_way_back_ends_with_the_public_served_as_before(site: Site, docker_serves: Facts) -> None:
@@ -98,7 +98,7 @@ def test_the_way_back_ends_with_the_public_served_as_before(site: Site, docker_s
 
 def test_nobody_waits_where_nothing_is_handed_over(site: Site, native_serves: Facts, docker_serves: Facts) -> None:
     for plan in (cutover.cutover(site, native_serves, "full"), rollback.rollback(site, docker_serves)):
-        assert not [step for step in plan.steps if isinstance(step.action, (*LOT, Reread))]
+        assert not [step for step in plan.steps if isinstance(step.action, (*LOT, RefreshDnsOnRevert))]
 
 
 def test_without_a_hold_the_names_are_looked_up_anew_on_the_way_back(
@@ -107,9 +107,11 @@ def test_without_a_hold_the_names_are_looked_up_anew_on_the_way_back(
     there = cutover.cutover(unheld(site), docker_serves, "full")
     kinds = [type(step.action) for step in there.steps]
     assert not set(kinds).intersection(LOT)
-    assert kinds.index(Reread) < [step.name for step in there.steps].index("docker: app stopped")
+    assert kinds.index(RefreshDnsOnRevert) < [step.name for step in there.steps].index("docker: app stopped")
     back = rollback.rollback(unheld(site), native_serves)
-    assert not {type(step.action) for step in back.steps}.intersection((*LOT, Reread)), "native has no names"
+    assert not {type(step.action) for step in back.steps}.intersection((*LOT, RefreshDnsOnRevert)), (
+        "native has no names"
+    )
 
 
 @pytest.mark.parametrize(("scope", "ports"), [("api", [14000]), ("web", [13000]), ("full", [13000, 14000])])

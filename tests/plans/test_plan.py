@@ -8,12 +8,12 @@ import re
 import pytest
 
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import NoUndo, Plan, Step, Undo
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
 from fabfile.runner.actions.data import SetOwner
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.units import Start
 from fabfile.runner.wire.facts import Facts, FileFact, merge
-from fabfile.runner.wire.facts import Wanted as W
+from fabfile.runner.wire.facts import FactsRequest as W
 
 OWNER = SetOwner("/o", "native")
 A, B = (File(f"/etc/{name}", name * 64, content=name.encode()) for name in "ab")
@@ -35,7 +35,7 @@ def test_steps_of_one_name_are_refused() -> None:
 
 
 def test_what_is_settled_is_told_with_its_reason() -> None:
-    plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NoUndo("none is needed here"))))
+    plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NothingToUndo("none is needed here"))))
     facts = Facts(owner="native")
     assert plans.settled(plan, facts) == {"a": "the owner is native"}
     assert not plans.changes_nothing(plan, facts)

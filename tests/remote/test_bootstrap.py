@@ -19,7 +19,7 @@ from fabfile.remote import bootstrap
 from fabfile.resources import RUNNER
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
-from fabfile.runner.wire.facts import Facts, Wanted
+from fabfile.runner.wire.facts import Facts, FactsRequest
 
 
 def plan_of(*contents: bytes) -> Plan:
@@ -67,7 +67,7 @@ def test_the_zipapp_holds_the_runner_and_nothing_else() -> None:
 def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    request = Wanted(host=True, files=("/etc/passwd", "/nowhere"), accounts=("root",), ops=True)
+    request = FactsRequest(host=True, files=("/etc/passwd", "/nowhere"), accounts=("root",), ops=True)
     found = boot(bootstrap.framed(bootstrap.request(request)), "survey", cwd=scratch)
     assert found.returncode == 0, found.stderr.decode()
     (line,) = found.stdout.splitlines()
@@ -79,7 +79,7 @@ def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) ->
 
 
 def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
-    request = Wanted(
+    request = FactsRequest(
         user="islandflow-nobody",
         user_units=("a.service",),
         checkout="/nowhere",
@@ -101,7 +101,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
 
 @pytest.mark.parametrize("cut", [20, 5000])
 def test_a_runner_that_broke_off_on_the_way_does_nothing(cut: int) -> None:
-    payload = bootstrap.framed(bootstrap.request(Wanted(host=True)))
+    payload = bootstrap.framed(bootstrap.request(FactsRequest(host=True)))
     found = boot(payload[:cut], "survey")
     assert found.returncode != 0 and found.stdout == b""
 

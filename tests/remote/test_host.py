@@ -20,13 +20,13 @@ import pytest
 from fabric import Connection
 
 from fabfile import inventory
-from fabfile.errors import CutoverError, HandsNeeded, Unreachable, UsageError
+from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
 from fabfile.remote import bootstrap
 from fabfile.remote import host as hosts
 from fabfile.remote.host import Host, opened
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
-from fabfile.runner.wire.facts import Wanted
+from fabfile.runner.wire.facts import FactsRequest
 from tests.checks.test_soak import DAY
 from tests.runner.support.nats_server import streams_ref
 from tests.support import inventories, ssh_server
@@ -60,7 +60,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def survey(entry: inventory.Host, timeout: float = TIMEOUT) -> dict[str, Any]:
     """What the VPS says of itself."""
     with contextlib.closing(Host(entry, timeout)) as host:
-        return host.survey(Wanted(host=True, ops=True)).host
+        return host.survey(FactsRequest(host=True, ops=True)).host
 
 
 def refused(entry: inventory.Host, timeout: float = TIMEOUT) -> Unreachable:
@@ -94,9 +94,9 @@ def test_a_survey_leaves_nothing_on_the_vps(server: Server, tmp_path: Path) -> N
 
 def test_several_surveys_share_a_connection(server: Server) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
-        host.survey(Wanted(host=True))
+        host.survey(FactsRequest(host=True))
         first = server.connections()
-        host.survey(Wanted(host=True))
+        host.survey(FactsRequest(host=True))
         assert server.connections() == first
 
 
@@ -239,10 +239,10 @@ def test_one_error_is_all_that_is_printed(server: Server) -> None:
     """Paramiko's threads would print tracebacks where nobody listens to its log."""
     script = (
         "import sys; from pathlib import Path; from fabfile import inventory; from fabfile.remote.host import Host\n"
-        "from fabfile.errors import Unreachable; from fabfile.runner.wire.facts import Wanted\n"
+        "from fabfile.errors import Unreachable; from fabfile.runner.wire.facts import FactsRequest\n"
         "port, key, known = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])\n"
         "entry = inventory.Host(name='vps', address='127.0.0.1', port=port, user='delta', key=key, known_hosts=known)\n"
-        "try: Host(entry, 0.5).survey(Wanted())\n"
+        "try: Host(entry, 0.5).survey(FactsRequest())\n"
         "except Unreachable: print('unreachable')"
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -397,7 +397,7 @@ def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch
 
 
 def test_a_runner_that_is_gone_needs_hands(server: Server, ops: Ops) -> None:
-    with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(HandsNeeded) as caught:
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(ManualInterventionRequired) as caught:
         list(host.follow(ops.plan))
     assert "half-way" in caught.value.message and f"inv revert --plan {ops.plan}" in caught.value.next_step
 
@@ -483,7 +483,7 @@ def site(server: Server, tmp_path: Path) -> inventory.Site:
 
 def asked(host: Host) -> str:
     with contextlib.closing(host):
-        return str(host.survey(Wanted(host=True)).host["name"])
+        return str(host.survey(FactsRequest(host=True)).host["name"])
 
 
 def test_a_task_without_a_host_works_on_the_default_one(site: inventory.Site) -> None:
@@ -527,7 +527,7 @@ def test_fab_does_not_wait_longer_than_the_inventory_says(server: Server, tmp_pa
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = Connection("127.0.0.1", port=listener.getsockname()[1], user="delta")
         with contextlib.closing(opened(connection, site, None)) as host, pytest.raises(Unreachable) as caught:
-            host.survey(Wanted())
+            host.survey(FactsRequest())
     assert "did not answer within 1 s" in caught.value.message
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fabfile.runner import store
 from fabfile.runner.actions.command import Await, Run
-from fabfile.runner.engine import word_of
-from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from fabfile.runner.engine import read_decision
+from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.bricks import PLACES, Brick, Holds
 from tests.runner.support.killed import killed_writing
 from tests.runner.support.worlds import World, new_world, plan_of
@@ -130,10 +130,10 @@ def test_how_long_was_waited_is_what_was_waited_not_what_might_have_been(world: 
 def test_commands_and_their_undoing_commands(world: World) -> None:
     mark = world.path("mark")
     made = Step("make", Run(("touch", mark)), Undo(Run(("rm", mark)), verify=(Holds(mark, None),)))
-    seen = Step("seen", Await(Holds(mark, ""), 1.0), NoUndo("waiting changes nothing"))
+    seen = Step("seen", Await(Holds(mark, ""), 1.0), NothingToUndo("waiting changes nothing"))
     assert world.execute(plan_of(world, made, seen))[0] == "done"
     Path(mark).unlink()
-    failing = Plan("test", (made, seen, Step("no", Run(("false",)), NoUndo("nothing"))), id="p2")
+    failing = Plan("test", (made, seen, Step("no", Run(("false",)), NothingToUndo("nothing"))), id="p2")
     outcome, story = world.execute(failing)
     assert (outcome, story.undone) == ("reverted", ["no", "seen", "make"])
     assert world.state() == {}
@@ -143,7 +143,7 @@ def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: 
     """What made the plan fail may pass by itself: a daemon that restarts, a database that is locked."""
     tries = world.path("tries")
     third = Run(("sh", "-c", f"echo >>{tries}; [ $(wc -l <{tries}) = 3 ] || {{ echo not yet >&2; exit 1; }}"))
-    steps = Step("a", Run(("true",)), Undo(third)), Step("no", Run(("false",)), NoUndo("nothing"))
+    steps = Step("a", Run(("true",)), Undo(third)), Step("no", Run(("false",)), NothingToUndo("nothing"))
     plan = plan_of(world, *steps)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["no", "a"])
@@ -152,7 +152,7 @@ def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: 
 
 
 def test_a_command_without_a_way_back_is_told_as_stuck(world: World) -> None:
-    steps = Step("run", Run(("true",)), Undo(deadline=0.0)), Step("no", Run(("false",)), NoUndo("nothing"))
+    steps = Step("run", Run(("true",)), Undo(deadline=0.0)), Step("no", Run(("false",)), NothingToUndo("nothing"))
     outcome, story = world.execute(plan_of(world, *steps))
     assert (outcome, story.stuck_at) == ("stuck", "run")
 
@@ -209,7 +209,7 @@ def test_nothing_to_do_asks_nobody_to_confirm(world: World) -> None:
 def test_the_word_comes_from_the_plans_folder(world: World) -> None:
     plan = plan_of(world, world.step("a"))
     folder = world.ship(plan)
-    read = word_of(folder)
+    read = read_decision(folder)
     assert read() == ""
     store.say(world.ops, plan.id, "confirm")
     assert read() == "confirm"
@@ -234,7 +234,7 @@ def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, m
     def broken(*_: Any) -> Any:
         raise ValueError("no JSON")
 
-    monkeypatch.setattr(engine, "once_settled", broken)
+    monkeypatch.setattr(engine, "wait_until_settled", broken)
     plan = Plan("test", (world.step("a"),), workloads=(Workload("api", "native"),), id="p1")
     assert world.execute(plan)[0] == "done"
     assert "no JSON" in world.events(plan)[-1]["evidence"]["health"]["unknown"]
@@ -247,7 +247,7 @@ def test_what_was_taken_back_gets_time_to_come_up_before_it_is_told_of(
     from fabfile.runner import engine
 
     given: list[float] = []
-    monkeypatch.setattr(engine, "once_settled", lambda machine, workloads, seconds: given.append(seconds) or {})
+    monkeypatch.setattr(engine, "wait_until_settled", lambda machine, workloads, seconds: given.append(seconds) or {})
     world.execute(Plan("test", (world.step("a"), world.step("b", *fault)), id="p1"))
     assert [seconds > 0 for seconds in given] == [patient]
 
@@ -262,7 +262,7 @@ def test_what_was_healthy_before_and_is_not_after_the_way_back_is_told(
         f"native/{name}": Health(name, "native", name == "web", "healthy" if name == "web" else "x")
         for name in ("api", "web", "nats")
     }
-    monkeypatch.setattr(engine, "once_settled", lambda *_: found)
+    monkeypatch.setattr(engine, "wait_until_settled", lambda *_: found)
     plan = Plan("test", (world.step("a", "after do"),), well=("native/api", "native/web", "docker/api"), id="p1")
     assert world.execute(plan)[0] == "reverted"
     assert world.events(plan)[-1]["evidence"]["lost"] == ["native/api"]
@@ -282,12 +282,12 @@ def test_the_journal_tells_what_the_record_begins_with(world: World) -> None:
 def held_plan(world: World, *inside: Step, limit: float, rest: float = 0.0) -> Plan:
     """A plan in which requests wait while the inner steps run; `rest` is how long its last step takes (seconds)."""
     begins, ends = (replace(world.step(name), hold=name) for name in ("begins", "ends"))
-    after = Step("after", Run(("sleep", str(rest))), NoUndo("sleeping changes nothing"))
+    after = Step("after", Run(("sleep", str(rest))), NothingToUndo("sleeping changes nothing"))
     return Plan("test", (begins, *inside, ends, after), hold_limit=limit, id="p1", who="tester")
 
 
 def test_a_hold_that_lasts_too_long_takes_the_plan_back_in_time(world: World) -> None:
-    endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
+    endless = Step("endless", Run(("sleep", "60")), NothingToUndo("sleeping changes nothing"))
     plan = held_plan(world, endless, limit=2)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["endless", "begins"])
@@ -295,13 +295,13 @@ def test_a_hold_that_lasts_too_long_takes_the_plan_back_in_time(world: World) ->
 
 
 def test_waiting_ends_with_the_hold_too(world: World) -> None:
-    never = Step("never", Await(Holds(world.path("x"), "y"), 60.0), NoUndo("waiting changes nothing"))
+    never = Step("never", Await(Holds(world.path("x"), "y"), 60.0), NothingToUndo("waiting changes nothing"))
     outcome, _ = world.execute(held_plan(world, never, limit=0.3))
     assert outcome == "reverted"
 
 
 def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: World) -> None:
-    nap = Step("nap", Run(("sleep", "0.1")), NoUndo("sleeping changes nothing"))
+    nap = Step("nap", Run(("sleep", "0.1")), NothingToUndo("sleeping changes nothing"))
     plan = held_plan(world, nap, limit=4, rest=5)
     assert world.execute(plan)[0] == "done", "the sleep behind the hold is longer than its limit"
     assert 100 <= world.events(plan)[-1]["evidence"]["held_ms"] < 4000
@@ -309,6 +309,6 @@ def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: W
 
 def test_the_way_back_is_not_hurried_by_the_hold(world: World) -> None:
     slow = Step("slow", Brick(world.path("slow"), "new"), Undo(Run(("sleep", "3"))))
-    endless = Step("endless", Run(("sleep", "60")), NoUndo("sleeping changes nothing"))
+    endless = Step("endless", Run(("sleep", "60")), NothingToUndo("sleeping changes nothing"))
     outcome, story = world.execute(held_plan(world, slow, endless, limit=2))
     assert (outcome, story.undone) == ("reverted", ["endless", "slow", "begins"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.record.store import Shelf
+from fabfile.record.store import RecordStore
 from fabfile.runner import main, store
 from fabfile.runner.edge import backup
 from fabfile.runner.wire import formats
@@ -67,4 +67,4 @@ def test_a_newer_backup_of_the_edge_is_refused_although_its_types_are_unknown(tm
 def test_a_newer_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps({"version": NEWER, "id": "p"}))
     with pytest.raises(ValueError, match=WORDS):
-        Shelf(tmp_path).get("p")
+        RecordStore(tmp_path).get("p")

@@ -17,7 +17,7 @@ from fabfile.runner import store
 from fabfile.runner.actions.command import Run
 from fabfile.runner.journal import JournalFailed
 from fabfile.runner.system.machine import StepFailed
-from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.worlds import World, new_world, plan_of
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_told_and_taken_back_with_the_space_set_aside(small_disk:
         fill = f"dd if=/dev/zero of={filler} bs=4096 2>/dev/null; true"
         yield Step("fill", Run(("sh", "-c", fill)), Undo(Run(("true",))))
         for number in range(200):  # each start and done is some 400 bytes of journal
-            yield Step(f"wait {number}", Run(("true",)), NoUndo("nothing changes"))
+            yield Step(f"wait {number}", Run(("true",)), NothingToUndo("nothing changes"))
 
     plan = plan_of(world, *steps())
     outcome, story = world.execute(plan)

@@ -25,7 +25,7 @@ from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import PortsFree
 from fabfile.runner.system.machine import Machine
-from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.worlds import World
 from tests.support.journal_rules import Story, told
 
@@ -83,7 +83,7 @@ def plan_of(world: World, confirm: float = 0.0) -> Plan:
     steps = (
         Step("files", Files((file(world, "old", b"new"), file(world, "deep/er/new", b"other"))), Undo()),
         Step("mark", Run(("touch", mark)), Undo(Run(("rm", "-f", mark)))),
-        Step("wait", Await(PortsFree((1,)), 5), NoUndo("waiting changes nothing")),
+        Step("wait", Await(PortsFree((1,)), 5), NothingToUndo("waiting changes nothing")),
         Step("again", Files((file(world, "old", b"newer"),)), Undo()),
     )
     return Plan("test", steps, confirm_within=confirm, id="p1", who="tester")

@@ -10,9 +10,9 @@ import pytest
 from fabfile.commands import session
 from fabfile.errors import Unreachable
 from fabfile.plans.plan import Plan
-from fabfile.runner.wire.adoption import Adoption, AdoptionWanted
+from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
-from fabfile.runner.wire.facts import EdgeLogin, Facts, Wanted
+from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 GOOD_HOST = {"name": "vps"}
@@ -38,13 +38,13 @@ class FakeHost:
         self.secrets: dict[str, str] = {}  # what came beside the last one
         self.logins: list[dict[str, str]] = []  # what NPM's API answers, one after the other
 
-    def survey(self, wanted: Wanted) -> Facts:
+    def survey(self, wanted: FactsRequest) -> Facts:
         if self.later and ("survey",) in self.calls:
             self.facts = self.later.pop(0)
         self.calls.append(("survey",))
         return self.facts
 
-    def adopt(self, wanted: AdoptionWanted) -> Adoption:
+    def adopt(self, wanted: AdoptionRequest) -> Adoption:
         self.calls.append(("adopt", wanted))
         return self.adoption
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..facts.gather import gather
-from ..system.machine import Evidence, Machine, Seen, StepFailed
-from ..wire.facts import Facts, Wanted, Workload
+from ..system.machine import Evidence, Machine, Observation, StepFailed
+from ..wire.facts import Facts, FactsRequest, Workload
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Action:
     and on the VPS (from a fresh look). `restore` must work after a `do` that was cut off anywhere, and twice.
     """
 
-    def wants(self) -> Wanted:
+    def required_facts(self) -> FactsRequest:
         """The facts that `settled` and `before` judge by."""
-        return Wanted()
+        return FactsRequest()
 
     def unknown(self, facts: Facts) -> str:
         """Why the facts do not tell the present state, so that nothing may be concluded from them; else empty."""
@@ -43,7 +43,7 @@ class Action:
 
     def look(self, machine: Machine) -> Look:
         """The present state, read from the VPS. Raises StepFailed when it cannot be read."""
-        facts = gather(machine, self.wants())
+        facts = gather(machine, self.required_facts())
         problem = self.unknown(facts)
         if problem:
             raise StepFailed(problem)
@@ -69,11 +69,11 @@ class Action:
 class Probe:
     """A question about the VPS, as data."""
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         """One look, bounded in time. Never raises for a negative answer."""
         raise NotImplementedError
 
-    def until(self, machine: Machine, seconds: float) -> Seen:
+    def until(self, machine: Machine, seconds: float) -> Observation:
         """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
         return machine.until(lambda: self.look(machine), seconds)
 

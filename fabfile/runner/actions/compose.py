@@ -11,7 +11,7 @@ from ..system import docker
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.compose import Compose
-from ..wire.facts import Container, Facts, Wanted
+from ..wire.facts import Container, Facts, FactsRequest
 from .base import Action
 
 
@@ -23,8 +23,8 @@ class _OnServices(Action):
     services: tuple[str, ...]
     timeout: float = 120.0
 
-    def wants(self) -> Wanted:
-        return Wanted(project=self.project.project)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(project=self.project.project)
 
     def unknown(self, facts: Facts) -> str:
         return facts.docker_error

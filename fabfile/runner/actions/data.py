@@ -11,7 +11,7 @@ from ..system import paths, systemd
 from ..system.files import clear, put, remove, sync_folder
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, Wanted
+from ..wire.facts import Facts, FactsRequest
 from .base import Action
 
 
@@ -31,8 +31,8 @@ class SetOwner(Action):
     user_units: tuple[str, ...] = ()
     timeout: float = 60.0  # seconds until they have stopped
 
-    def wants(self) -> Wanted:
-        return Wanted(owner_file=self.path)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(owner_file=self.path)
 
     def settled(self, facts: Facts) -> str:
         return f"the owner is {self.runtime}" if facts.owner == self.runtime else ""
@@ -69,7 +69,7 @@ class SetOwner(Action):
 
 @wire
 @dataclass(frozen=True)
-class Handing(Action):
+class ChangeOwnership(Action):
     """Gives data directories to the new owner's users, each by name or as "uid:gid".
 
     Only trees in which something belongs to somebody else are touched. On the way back a tree goes to whom its top
@@ -79,8 +79,8 @@ class Handing(Action):
     trees: tuple[str, ...]
     owners: tuple[str, ...]
 
-    def wants(self) -> Wanted:
-        return Wanted(trees=self.trees, accounts=tuple(o for o in self.owners if ":" not in o))
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(trees=self.trees, accounts=tuple(o for o in self.owners if ":" not in o))
 
     def settled(self, facts: Facts) -> str:
         unknown = [owner for owner in self.owners if not _pair(facts, owner)]

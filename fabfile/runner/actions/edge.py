@@ -10,7 +10,7 @@ from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
 from ..edge.facts import host_facts, read_at
 from ..system import questions as asking
-from ..system.machine import Evidence, Machine, Seen, StepFailed
+from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.questions import Ask, Inquiry
 from ..wire.codec import wire
 from ..wire.facts import EdgeRef
@@ -20,7 +20,7 @@ from .edge_switch import tell
 
 @wire
 @dataclass(frozen=True)
-class Reread(Action):
+class RefreshDnsOnRevert(Action):
     """Does nothing, until it is taken back: then nginx looks its upstreams' names up anew.
 
     It remembers them for 10 s, and a container that was stopped may come back with another's address.
@@ -53,38 +53,40 @@ class EdgeServes(Probe):
     edge: EdgeRef
     hosts: tuple[EdgeHost, ...]
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         now = time.monotonic()
         return self._look(machine, Inquiry(now + probe.TIMEOUT), now, probe.TIMEOUT)
 
-    def until(self, machine: Machine, seconds: float) -> Seen:
+    def until(self, machine: Machine, seconds: float) -> Observation:
         began = time.monotonic()
         inquiry = Inquiry(began + seconds)
         return machine.until(lambda: self._look(machine, inquiry, began), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Seen:
+    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Observation:
         box = server.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
-            return Seen(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
+            return Observation(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
         try:
             facts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         except StepFailed as error:
-            return Seen(False, str(error))
+            return Observation(False, str(error))
         questions: dict[str, Ask] = {}
         for host in self.hosts:
             fact = facts[host.domain]
             if fact.closed:  # the public has no such host
                 continue
             if fact.stale:
-                return Seen(False, f"the running nginx has not read the file of {host.domain}")
+                return Observation(False, f"the running nginx has not read the file of {host.domain}")
             led = fact.upstream
             if led is not None and (led.host, led.port) != (host.upstream_host, host.upstream_port):
-                return Seen(False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}")
+                return Observation(
+                    False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}"
+                )
             questions.update(verify.through(address, fact.tls, host, routes=False))
         seen = inquiry.look(questions, patience)
         wrong = asking.wrong(machine, seen, began)
-        return Seen(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
+        return Observation(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
 
     def describe(self) -> str:
         return "answered through the edge: " + ", ".join(host.domain for host in self.hosts)

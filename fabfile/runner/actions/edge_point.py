@@ -14,7 +14,7 @@ from ..edge.facts import HostFact
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import EdgeRef, Facts, Wanted
+from ..wire.facts import EdgeRef, Facts, FactsRequest
 from .base import Action
 from .edge_switch import FILES, EdgeAction, unchanged
 
@@ -52,8 +52,8 @@ class RestoreEdge(EdgeAction):
     seconds: float = 15.0
     way: str = FILES
 
-    def wants(self) -> Wanted:
-        return Wanted(edge=self.edge, edge_backups=self.backup)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(edge=self.edge, edge_backups=self.backup)
 
     def describe(self) -> str:
         return f"restore backup {self.backup} of the edge's rows and files"
@@ -79,13 +79,13 @@ class RestoreEdge(EdgeAction):
 
 @wire
 @dataclass(frozen=True)
-class KeepEdge(Action):
+class BackUpEdge(Action):
     """Makes a backup: the whole database, and our hosts' files. Changes nothing of the edge."""
 
     edge: EdgeRef
 
-    def wants(self) -> Wanted:
-        return Wanted(edge=self.edge)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(edge=self.edge)
 
     def describe(self) -> str:
         return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
@@ -99,7 +99,7 @@ class KeepEdge(Action):
         return {"hosts": list(facts.edge["hosts"])}
 
     def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        facts = gather(machine, self.wants())
+        facts = gather(machine, self.required_facts())
         folder = npmbackup.new_folder(machine.backups, time.time())
         npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge["hosts"].values()])
         return {"backup": npmbackup.number_of(folder), "folder": str(folder)}

@@ -23,8 +23,8 @@ from ..edge.server import EdgeContainer
 from ..facts.gather import gather
 from ..system import diffs
 from ..system import files as atomic
-from ..system.machine import Evidence, Machine, Seen, StepFailed
-from ..wire.facts import EdgeRef, Facts, Wanted
+from ..system.machine import Evidence, Machine, Observation, StepFailed
+from ..wire.facts import EdgeRef, Facts, FactsRequest
 from .base import Action, Look
 
 FILES, API = "files", "api"
@@ -46,8 +46,8 @@ class EdgeAction(Action):
         """What it makes of one. Raises StepFailed where no safe change can be told."""
         raise NotImplementedError
 
-    def wants(self) -> Wanted:
-        return Wanted(edge=self.edge)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(edge=self.edge)
 
     def settled(self, facts: Facts) -> str:
         if self.problems(facts):
@@ -98,7 +98,7 @@ class EdgeAction(Action):
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
     def look(self, machine: Machine) -> Look:
-        facts = gather(machine, self.wants())
+        facts = gather(machine, self.required_facts())
         problems = self.problems(facts)
         if problems:
             raise StepFailed("; ".join(problems), findings=list(problems))
@@ -110,7 +110,7 @@ class EdgeAction(Action):
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
-        probed = verify.prove_upstreams(machine, box, self.edge.network, hosts, self.seconds)
+        probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
         npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
         npmbackup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]
@@ -124,7 +124,7 @@ class EdgeAction(Action):
                 self._write(machine, box, folder, differing)
             npmbackup.mark(folder, RELOADED)
             told = server.reload(machine, box, self.seconds)
-        served = verify.prove_served(machine, box.addresses[self.edge.network], changes, self.seconds)
+        served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
         return {"hosts": before["hosts"], **found}
 
@@ -147,7 +147,7 @@ class EdgeAction(Action):
     def _fresh(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
         """The changes, from a fresh reading of no more than they need."""
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
-        number = self.wants().edge_backups
+        number = self.required_facts().edge_backups
         kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge={"hosts": hosts}, edge_backups=tuple(kept)))
 
@@ -215,9 +215,9 @@ class EdgeAction(Action):
 def tell(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
     """Have the running nginx read its files again. Its upstreams need not answer yet. Raises StepFailed."""
 
-    def docker_answers() -> Seen:
+    def docker_answers() -> Observation:
         box = server.container(machine, edge.container)
-        return Seen(box.known, box.problem)
+        return Observation(box.known, box.problem)
 
     machine.wait(docker_answers, seconds, every=0.5)
     box = server.container(machine, edge.container)

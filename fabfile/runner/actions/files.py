@@ -13,7 +13,7 @@ from ..system import diffs, paths, systemd
 from ..system.files import clear, put, remove
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, FileFact, Wanted
+from ..wire.facts import Facts, FactsRequest, FileFact
 from .base import Action, Look
 
 
@@ -54,8 +54,8 @@ class Files(Action):
     reload: bool = False
     user: str = ""  # whose manager reads them; empty: the system's
 
-    def wants(self) -> Wanted:
-        return Wanted(files=tuple(file.path for file in self.files))
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(files=tuple(file.path for file in self.files))
 
     def look(self, machine: Machine) -> Look:
         look = super().look(machine)
@@ -113,8 +113,8 @@ class Gone(Action):
     paths: tuple[str, ...]
     why: str  # what is so without them
 
-    def wants(self) -> Wanted:
-        return Wanted(files=self.paths)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(files=self.paths)
 
     def settled(self, facts: Facts) -> str:
         return "" if self.before(facts)["files"] else self.why
@@ -156,8 +156,8 @@ class Folders(Action):
 
     folders: tuple[Folder, ...]
 
-    def wants(self) -> Wanted:
-        return Wanted(files=tuple(folder.path for folder in self.folders))
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(files=tuple(folder.path for folder in self.folders))
 
     def settled(self, facts: Facts) -> str:
         missing = [f for f in self.folders if facts.files[f.path].kind != "directory"]
@@ -192,8 +192,8 @@ class Accounts(Action):
     names: tuple[str, ...]
     homes: tuple[str, ...]
 
-    def wants(self) -> Wanted:
-        return Wanted(accounts=self.names)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(accounts=self.names)
 
     def settled(self, facts: Facts) -> str:
         missing = [name for name in self.names if not facts.accounts.get(name)]

@@ -8,7 +8,7 @@ from typing import Any
 from ..system import ufw
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, Rule, Wanted
+from ..wire.facts import Facts, FactsRequest, Rule
 from .base import Action
 
 _INACTIVE = "UFW is not active: nothing filters"
@@ -16,7 +16,7 @@ _INACTIVE = "UFW is not active: nothing filters"
 
 @wire
 @dataclass(frozen=True)
-class Allow(Action):
+class AllowRule(Action):
     """Lets TCP from a network reach a port of the host; the comment tells whose rule it is."""
 
     source: str
@@ -24,8 +24,8 @@ class Allow(Action):
     comment: str
     without: tuple[str, ...] = ()  # rules, as UFW lists them, that are about to go and must not be relied upon
 
-    def wants(self) -> Wanted:
-        return Wanted(firewall=True)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(firewall=True)
 
     def unknown(self, facts: Facts) -> str:
         return facts.firewall_error
@@ -70,7 +70,7 @@ class Allow(Action):
 
 @wire
 @dataclass(frozen=True)
-class Remove(Action):
+class DeleteRule(Action):
     """Takes a rule away. Its way back puts the same one before the rule that it stood before.
 
     Among IPv6's rules UFW finds that place by itself, from the one for IPv4.
@@ -78,8 +78,8 @@ class Remove(Action):
 
     rule: tuple[str, ...]  # the words of UFW's own listing: allow, 3000/tcp, …
 
-    def wants(self) -> Wanted:
-        return Wanted(firewall=True)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(firewall=True)
 
     def settled(self, facts: Facts) -> str:
         if not facts.firewall_active:

@@ -14,7 +14,7 @@ from ..edge.connections import Crossing, Upstreams, crossings, ended
 from ..edge.server import EdgeContainer
 from ..parking import Exits
 from ..system.files import put
-from ..system.machine import Evidence, Machine, Seen, StepFailed
+from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.codec import wire
 from .base import Action, Look
 
@@ -119,7 +119,7 @@ class Drain(_AtLot):
 
 @wire
 @dataclass(frozen=True)
-class FreeLot(_AtLot):
+class ReleaseLot(_AtLot):
     """Lets all that is parked through to the runtime that is up now; taken back, all wait again."""
 
     exits: tuple[Exit, ...]
@@ -138,7 +138,7 @@ class FreeLot(_AtLot):
         if lot is None:
             return {"why": "no parking lot is open"}
         turn = lot.release({})
-        machine.wait(lambda: Seen(lot.has_heard(turn), ""), _HEARD)
+        machine.wait(lambda: Observation(lot.has_heard(turn), ""), _HEARD)
         # Who waited comes from the lot, in this host's own network; who came later, from the edge's.
         places = {(exit.host, exit.host_port) for exit in self.exits}
         passed, _ = ended(machine, os.getpid(), places, self.seconds, frozenset())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..facts.health import SETTLE, healthy, running, seen_of
 from ..facts.servers import answers
 from ..system import docker, sockets, systemd
-from ..system.machine import Machine, Seen, StepFailed
+from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Inquiry
 from ..wire.codec import wire
 from ..wire.facts import Workload
@@ -23,18 +23,18 @@ class Healthy(Probe):
     workloads: tuple[Workload, ...]
     settle: float = SETTLE
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         return self._look(machine)
 
-    def until(self, machine: Machine, seconds: float) -> Seen:
+    def until(self, machine: Machine, seconds: float) -> Observation:
         inquiry = Inquiry(time.monotonic() + seconds)
         return machine.until(lambda: self._look(machine, inquiry), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Seen:
+    def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Observation:
         try:
             return seen_of(healthy(machine, self.workloads, self.settle, inquiry))
         except StepFailed as error:
-            return Seen(False, str(error), error.evidence)
+            return Observation(False, str(error), error.evidence)
 
     def about(self) -> tuple[Workload, ...]:
         return self.workloads
@@ -50,11 +50,11 @@ class Runs(Probe):
 
     workloads: tuple[Workload, ...]
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         try:
             return seen_of(running(machine, self.workloads))
         except StepFailed as error:
-            return Seen(False, str(error), error.evidence)
+            return Observation(False, str(error), error.evidence)
 
     def describe(self) -> str:
         return "running: " + ", ".join(w.name for w in self.workloads)
@@ -68,12 +68,12 @@ class UnitsValid(Probe):
     files: tuple[str, ...]
     user: str = ""
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         try:
             against = systemd.complaints(machine, self.files, self.user)
         except StepFailed as error:
-            return Seen(False, str(error), error.evidence)
-        return Seen(not against, "; ".join(against) or "units are valid", final=True)
+            return Observation(False, str(error), error.evidence)
+        return Observation(not against, "; ".join(against) or "units are valid", final=True)
 
     def describe(self) -> str:
         return "systemd accepts " + ", ".join(self.files)
@@ -87,13 +87,13 @@ class UnitsDown(Probe):
     units: tuple[str, ...]
     user: str = ""
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         try:
             found = systemd.show(machine, self.units, self.user)
         except StepFailed as error:
-            return Seen(False, str(error), error.evidence)
+            return Observation(False, str(error), error.evidence)
         alive = [f"{u.name} is {u.active}/{u.sub}" for u in found.values() if u.active not in ("inactive", "failed")]
-        return Seen(not alive, "; ".join(alive) or "all down")
+        return Observation(not alive, "; ".join(alive) or "all down")
 
     def describe(self) -> str:
         return "down: " + ", ".join(self.units)
@@ -107,17 +107,17 @@ class ContainersDown(Probe):
     project: str
     services: tuple[str, ...]
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         try:
             found = docker.standing(machine, self.project)
         except StepFailed as error:
-            return Seen(False, str(error), error.evidence)
+            return Observation(False, str(error), error.evidence)
         alive = [
             f"{box.service} is {box.state}"
             for box in found
             if box.service in self.services and box.state not in ("exited", "created", "dead")
         ]
-        return Seen(not alive, "; ".join(alive) or "all down")
+        return Observation(not alive, "; ".join(alive) or "all down")
 
     def describe(self) -> str:
         return "containers down: " + ", ".join(self.services)
@@ -130,9 +130,9 @@ class PortsFree(Probe):
 
     ports: tuple[int, ...]
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         held = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]
-        return Seen(not held, "held: " + "; ".join(held) if held else "all free")
+        return Observation(not held, "held: " + "; ".join(held) if held else "all free")
 
     def describe(self) -> str:
         return "ports free: " + ", ".join(str(port) for port in self.ports)
@@ -148,7 +148,7 @@ class Answers(Probe):
     port: int
     path: str = "/"
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         return answers(self.protocol, self.address, self.port, self.path)
 
     def describe(self) -> str:

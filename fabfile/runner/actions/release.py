@@ -12,7 +12,7 @@ from ..system.envfile import read_env
 from ..system.files import put
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, Wanted, Workload
+from ..wire.facts import Facts, FactsRequest, Workload
 from .base import Action
 
 
@@ -59,8 +59,8 @@ class Release(Action):
     timeout: float = 300.0  # seconds, for each command of git and systemctl
     rewritten: tuple[str, ...] = ()  # relative to the checkout
 
-    def wants(self) -> Wanted:
-        return Wanted(checkout=self.checkout, user=self.user)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(checkout=self.checkout, user=self.user)
 
     def unknown(self, facts: Facts) -> str:
         return "" if facts.checkout else f"{self.checkout}: {facts.checkout_error}"

@@ -9,7 +9,7 @@ from typing import Any
 from ..system import systemd
 from ..system.machine import Evidence, Machine
 from ..wire.codec import wire
-from ..wire.facts import Facts, Unit, Wanted, Workload
+from ..wire.facts import Facts, FactsRequest, Unit, Workload
 from .base import Action
 
 _STARTED = ("active", "activating", "reloading")
@@ -23,8 +23,8 @@ class _OnUnits(Action):
     user: str = ""
     timeout: float = 60.0
 
-    def wants(self) -> Wanted:
-        return Wanted(user=self.user, user_units=self.units) if self.user else Wanted(units=self.units)
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(user=self.user, user_units=self.units) if self.user else FactsRequest(units=self.units)
 
     def unknown(self, facts: Facts) -> str:
         return facts.user_manager if self.user else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..system import git, systemd
 from ..system.machine import Machine, StepFailed, said
 from ..system.paths import group_name, user_name
-from ..wire.adoption import AdoptionWanted, Work
+from ..wire.adoption import AdoptionRequest, Work
 from ..wire.facts import Unit
 
 _LOGIN = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
@@ -33,7 +33,7 @@ def root_of(directory: str) -> tuple[Path | None, str]:
     return None, f"there is no .git in {directory} or above"
 
 
-def work(machine: Machine, root: Path | None, problem: str, wanted: AdoptionWanted) -> Work:
+def work(machine: Machine, root: Path | None, problem: str, wanted: AdoptionRequest) -> Work:
     """What can be told of a checkout; git is asked as its owner, who alone may trust it."""
     if root is None:
         return Work(problem=problem)

@@ -14,7 +14,7 @@ from typing import Any
 from ..system import docker, sockets, systemd, ufw
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
 from ..system.paths import group_name, read_owner, user_name
-from ..wire.adoption import Adoption, AdoptionWanted, Box, Project
+from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
 from ..wire.facts import Unit
 from . import checkout, containers, edge, env_files, starts
 from .streams import streams_of
@@ -23,7 +23,7 @@ _PROGRAMS = ("{name}-server", "{name}")
 _CONTAINER_FOLDERS = ("node_modules", ".git")
 
 
-def adoption(machine: Machine, wanted: AdoptionWanted) -> Adoption:
+def adoption(machine: Machine, wanted: AdoptionRequest) -> Adoption:
     """What is on the VPS. What can't be told is left empty or has its reason beside it; nothing is raised."""
     try:
         items = containers.inspected(machine)
@@ -50,7 +50,7 @@ def adoption(machine: Machine, wanted: AdoptionWanted) -> Adoption:
     )
 
 
-def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: list[dict[str, Any]]) -> Project:
+def _project(machine: Machine, wanted: AdoptionRequest, name: str, items: list[dict[str, Any]]) -> Project:
     own = [item for item in items if containers.label(item, "project") == name]
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
@@ -73,7 +73,7 @@ def _project(machine: Machine, wanted: AdoptionWanted, name: str, items: list[di
 
 
 def _boxes(
-    wanted: AdoptionWanted, items: list[dict[str, Any]], root: Path | None, started: tuple[str, ...]
+    wanted: AdoptionRequest, items: list[dict[str, Any]], root: Path | None, started: tuple[str, ...]
 ) -> dict[str, Box]:
     """By service; of several containers the running one speaks for all."""
     found: dict[str, Box] = {}

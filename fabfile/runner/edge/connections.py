@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..system import docker, sockdiag, sockets
-from ..system.machine import Machine, Seen
+from ..system.machine import Machine, Observation
 from ..wire.codec import wire
 from .probe import enter_network
 
@@ -56,7 +56,7 @@ def ended(
     first: dict[Crossing, float] = {}
     began = time.monotonic()
 
-    def look() -> Seen:
+    def look() -> Observation:
         now, found = time.monotonic(), crossings(pid, places)
         for crossing in found:
             first.setdefault(crossing, now)
@@ -65,7 +65,7 @@ def ended(
         # Where nothing keeps new ones out there is no end to them, but there is one to the patience.
         young = found - standing - old if now - began < 2 * seconds else frozenset()
         left = len(young) + len(owed)
-        return Seen(not left, f"{left} requests are under way", {"standing": found})
+        return Observation(not left, f"{left} requests are under way", {"standing": found})
 
     seen = machine.wait(look, UNANSWERED * seconds)
     stand: frozenset[Crossing] = seen.data["standing"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..system.machine import CommandFailed, Machine, Result, Seen, StepFailed
+from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
 from ..wire.codec import wire
 from . import probe as edgeprobe
 
@@ -86,11 +86,11 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     Raises StepFailed when that has not happened after `seconds`.
     """
 
-    def replaced() -> Seen:
+    def replaced() -> Observation:
         now = set(workers(box.pid))
         found = f"{len(now - old)} new workers, {len(now & old)} old ones"
         taken = bool(now) and not now & old
-        return Seen(taken, found if taken else f"nginx did not take the reload: {found}")
+        return Observation(taken, found if taken else f"nginx did not take the reload: {found}")
 
     return machine.until(replaced, seconds, every=0.02).text
 
@@ -120,32 +120,32 @@ def nameserver(resolv_conf: Path) -> str:
 
 def served(
     address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = edgeprobe.TIMEOUT
-) -> Seen:
+) -> Observation:
     """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
     try:
         status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls, timeout)
     except (OSError, http.client.HTTPException) as error:
         return _unanswered(error)
     wrong = header_problem(headers, header)
-    return Seen(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
+    return Observation(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
 
 
-def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Seen:
+def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Observation:
     """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
     try:
         status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls, timeout)
     except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
         return _unanswered(error)
     except ssl.SSLError as error:
-        return Seen(True, f"is refused by the edge ({error.reason or error})")
+        return Observation(True, f"is refused by the edge ({error.reason or error})")
     except (OSError, http.client.HTTPException) as error:
         return _unanswered(error)
-    return Seen(not tls and status == 404, f"still answers {status}")
+    return Observation(not tls and status == 404, f"still answers {status}")
 
 
-def _unanswered(error: Exception) -> Seen:
+def _unanswered(error: Exception) -> Observation:
     slow = {"slow": True} if isinstance(error, socket.timeout) else {}
-    return Seen(False, str(error) or type(error).__name__, slow)
+    return Observation(False, str(error) or type(error).__name__, slow)
 
 
 def header_problem(headers: dict[str, str], expected: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..system import docker
 from ..system import questions as asking
-from ..system.machine import Machine, Seen, StepFailed
+from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Ask
 from . import server
 from .change import EdgeHost, HostChange
@@ -19,7 +19,7 @@ from .server import EdgeContainer
 OWN = 400  # a page must answer with a status below
 
 
-def prove_upstreams(
+def check_upstreams(
     machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
 ) -> list[str]:
     """Ask the new upstreams from the edge's container until all have answered as they should; what they answered.
@@ -42,7 +42,7 @@ def prove_upstreams(
     return [f"{key} {found.text}" for key, found in seen.items()]
 
 
-def prove_served(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> list[str]:
+def check_serving(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> list[str]:
     """Ask through the edge until every name and every route has answered as it should; what they answered.
 
     A disabled host must be refused. `address` is the edge's own. Raises StepFailed after `seconds`.
@@ -70,11 +70,11 @@ def through(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> dic
     }
 
 
-def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limit: float) -> Seen:
+def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limit: float) -> Observation:
     return server.served(address, tls, host.domain, path, host.expect_header, below, limit)
 
 
-def _upstream(box: EdgeContainer, question: dict[str, Any], header: str, below: int, limit: float) -> Seen:
+def _upstream(box: EdgeContainer, question: dict[str, Any], header: str, below: int, limit: float) -> Observation:
     """One try at all addresses of an upstream."""
     answers = server.probe(box, question, limit)
     told = [(answer, _problem(answer, header, below)) for answer in answers]
@@ -82,7 +82,7 @@ def _upstream(box: EdgeContainer, question: dict[str, Any], header: str, below: 
     text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in told)
     silent = [question["port"]] if "silent" in bad else []
     data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
-    return Seen(not bad, text, data, final="refused" in bad)
+    return Observation(not bad, text, data, final="refused" in bad)
 
 
 def _questions(host: EdgeHost) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,14 +16,14 @@ from ..store import stored
 from ..system import docker, git, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, said
-from ..wire.facts import Facts, Wanted
+from ..wire.facts import Facts, FactsRequest
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
 from .nats import jetstream
 
 Found = dict[str, Any]
 
 
-def gather(machine: Machine, wanted: Wanted) -> Facts:
+def gather(machine: Machine, wanted: FactsRequest) -> Facts:
     """The facts that `wanted` asks for. What cannot be read is told in the facts, not raised."""
     jobs = [job for needed, job in _JOBS if needed(wanted)]
     found: Found = {}
@@ -33,7 +33,7 @@ def gather(machine: Machine, wanted: Wanted) -> Facts:
     return Facts(**found)
 
 
-def _host(machine: Machine, wanted: Wanted) -> Found:
+def _host(machine: Machine, wanted: FactsRequest) -> Found:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return {
         "host": {
@@ -47,11 +47,11 @@ def _host(machine: Machine, wanted: Wanted) -> Found:
     }
 
 
-def _units(machine: Machine, wanted: Wanted) -> Found:
+def _units(machine: Machine, wanted: FactsRequest) -> Found:
     return {"units": systemd.show(machine, wanted.units)}
 
 
-def _user_units(machine: Machine, wanted: Wanted) -> Found:
+def _user_units(machine: Machine, wanted: FactsRequest) -> Found:
     if not wanted.user_units:
         return {}
     try:
@@ -63,34 +63,34 @@ def _user_units(machine: Machine, wanted: Wanted) -> Found:
         return {"user_manager": said(error)}
 
 
-def _files(machine: Machine, wanted: Wanted) -> Found:
+def _files(machine: Machine, wanted: FactsRequest) -> Found:
     return {"files": {path: paths.file_fact(path) for path in wanted.files}}
 
 
-def _trees(machine: Machine, wanted: Wanted) -> Found:
+def _trees(machine: Machine, wanted: FactsRequest) -> Found:
     return {"trees": {path: paths.tree(machine, path) for path in wanted.trees}}
 
 
-def _accounts(machine: Machine, wanted: Wanted) -> Found:
+def _accounts(machine: Machine, wanted: FactsRequest) -> Found:
     return {"accounts": {name: paths.account(name) for name in wanted.accounts}}
 
 
-def _ports(machine: Machine, wanted: Wanted) -> Found:
+def _ports(machine: Machine, wanted: FactsRequest) -> Found:
     return {"listeners": sockets.listeners(wanted.ports)}
 
 
-def _programs(machine: Machine, wanted: Wanted) -> Found:
+def _programs(machine: Machine, wanted: FactsRequest) -> Found:
     return versions.ask_all(machine, wanted.programs)
 
 
-def _containers(machine: Machine, wanted: Wanted) -> Found:
+def _containers(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         return {"containers": docker.containers(machine, wanted.project)}
     except CommandFailed as error:
         return {"docker_error": f"Docker does not answer: {said(error)}"}
 
 
-def _compose(machine: Machine, wanted: Wanted) -> Found:
+def _compose(machine: Machine, wanted: FactsRequest) -> Found:
     assert wanted.compose is not None
     if not Path(wanted.compose.file).exists():
         return {"compose_error": f"there is no Compose file at {wanted.compose.file}"}
@@ -101,26 +101,26 @@ def _compose(machine: Machine, wanted: Wanted) -> Found:
         return {"compose_error": said(error)}
 
 
-def _compose_view(machine: Machine, wanted: Wanted) -> Found:
+def _compose_view(machine: Machine, wanted: FactsRequest) -> Found:
     assert wanted.compose is not None
     return {"compose_view": compose_view.view(machine, wanted.compose, wanted.overlay)}
 
 
-def _projects(machine: Machine, wanted: Wanted) -> Found:
+def _projects(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         return {"projects": docker.projects(machine)}
     except CommandFailed:
         return {}  # `_containers` tells that Docker does not answer
 
 
-def _owner(machine: Machine, wanted: Wanted) -> Found:
+def _owner(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         return {"owner": paths.read_owner(Path(wanted.owner_file))}
     except StepFailed as error:
         return {"owner_error": str(error)}
 
 
-def _env(machine: Machine, wanted: Wanted) -> Found:
+def _env(machine: Machine, wanted: FactsRequest) -> Found:
     """Only the named keys leave the VPS: the rest of an env file may be secret."""
     try:
         values = read_env(Path(wanted.env_file))
@@ -132,7 +132,7 @@ def _env(machine: Machine, wanted: Wanted) -> Found:
     }
 
 
-def _denied(machine: Machine, wanted: Wanted) -> str:
+def _denied(machine: Machine, wanted: FactsRequest) -> str:
     """Natively the file is read by the app's user, not by root; that user is asked, as folders count as well."""
     try:
         asked = machine.run(["test", "-r", wanted.env_file], user=wanted.user, timeout=10, ok=None)
@@ -141,27 +141,27 @@ def _denied(machine: Machine, wanted: Wanted) -> str:
     return "" if asked.code == 0 else f"{wanted.user} cannot read {wanted.env_file}"
 
 
-def _settings(machine: Machine, wanted: Wanted) -> Found:
+def _settings(machine: Machine, wanted: FactsRequest) -> Found:
     return {"settings": {e.runtime: environment.settings(e, wanted.env_keys) for e in wanted.environments}}
 
 
-def _streams(machine: Machine, wanted: Wanted) -> Found:
+def _streams(machine: Machine, wanted: FactsRequest) -> Found:
     assert wanted.streams is not None
     return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
 
 
-def _providers(machine: Machine, wanted: Wanted) -> Found:
+def _providers(machine: Machine, wanted: FactsRequest) -> Found:
     return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
 
 
-def _static(machine: Machine, wanted: Wanted) -> Found:
+def _static(machine: Machine, wanted: FactsRequest) -> Found:
     return {
         "unit_errors": scripts.unit_errors(machine, wanted.unit_files),
         "script_errors": scripts.script_errors(machine, wanted.scripts, wanted.user),
     }
 
 
-def _firewall(machine: Machine, wanted: Wanted) -> Found:
+def _firewall(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         active, default = ufw.status(machine)
         found: Found = {"firewall_active": active, "firewall_default": default, "rules": ufw.rules(machine)}
@@ -172,14 +172,14 @@ def _firewall(machine: Machine, wanted: Wanted) -> Found:
         return {"firewall_present": True, "firewall_error": said(error)}
 
 
-def _edge(machine: Machine, wanted: Wanted) -> Found:
+def _edge(machine: Machine, wanted: FactsRequest) -> Found:
     from ..edge.facts import edge_facts  # the edge's module needs this one's caller
 
     assert wanted.edge is not None
     return {"edge": edge_facts(machine, wanted.edge)}
 
 
-def _edge_backups(machine: Machine, wanted: Wanted) -> Found:
+def _edge_backups(machine: Machine, wanted: FactsRequest) -> Found:
     from ..edge import backup  # which knows the edge's database, as `edge` does
 
     assert wanted.edge is not None
@@ -191,29 +191,29 @@ def _edge_backups(machine: Machine, wanted: Wanted) -> Found:
         return {}  # the database cannot be read, which `_edge` tells
 
 
-def _health(machine: Machine, wanted: Wanted) -> Found:
+def _health(machine: Machine, wanted: FactsRequest) -> Found:
     verdicts: dict[str, Any] = {}
     for runtime in ("native", "docker"):
         some = [w for w in wanted.workloads if w.runtime == runtime]
         try:
-            verdicts.update(health.patiently(machine, some, wanted.patience) if some else {})
+            verdicts.update(health.wait_until_healthy(machine, some, wanted.patience) if some else {})
         except StepFailed:
             continue  # the user manager or Docker does not answer, which has a fact of its own
     return {"health": verdicts}
 
 
-def _checkout(machine: Machine, wanted: Wanted) -> Found:
+def _checkout(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         return {"checkout": git.checkout(machine, wanted.checkout, wanted.user)}
     except StepFailed as error:
         return {"checkout_error": said(error)}
 
 
-def _redis(machine: Machine, wanted: Wanted) -> Found:
+def _redis(machine: Machine, wanted: FactsRequest) -> Found:
     return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
 
 
-def _disks(machine: Machine, wanted: Wanted) -> Found:
+def _disks(machine: Machine, wanted: FactsRequest) -> Found:
     """Folders on one file system share its space: only the first of them is told."""
     found: dict[int, tuple[str, int]] = {}
     for folder in wanted.disks:
@@ -222,15 +222,15 @@ def _disks(machine: Machine, wanted: Wanted) -> Found:
     return {"disks": dict(found.values())}
 
 
-def _ops(machine: Machine, wanted: Wanted) -> Found:
+def _ops(machine: Machine, wanted: FactsRequest) -> Found:
     return {"ops": stored(machine.ops)}
 
 
-def _needs(machine: Machine, wanted: Wanted) -> Found:
+def _needs(machine: Machine, wanted: FactsRequest) -> Found:
     return {"lacking": needs.lacking(machine, wanted.needs)}
 
 
-_JOBS: list[tuple[Callable[[Wanted], Any], Callable[[Machine, Wanted], Mapping[str, Any]]]] = [
+_JOBS: list[tuple[Callable[[FactsRequest], Any], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),

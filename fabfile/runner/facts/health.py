@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..system import docker, sockets, systemd
-from ..system.machine import Machine, Seen, StepFailed
+from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry
 from ..wire.app import Consumer, NatsRef
 from ..wire.facts import Container, Health, Listener, Unit, Workload
@@ -80,12 +80,12 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health
     return _verdicts(replace(scene, containers=plain), bare, None)
 
 
-def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
+def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
     last: dict[str, Health] = {}
     inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
-    def look() -> Seen:
+    def look() -> Observation:
         last.update(healthy(machine, workloads, SETTLE if seconds else 0.0, inquiry))
         return seen_of(last)
 
@@ -93,25 +93,25 @@ def patiently(machine: Machine, workloads: Sequence[Workload], seconds: float) -
     return last
 
 
-def once_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
+def wait_until_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
     last: dict[str, Health] = {}
     inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
 
-    def look() -> Seen:
+    def look() -> Observation:
         last.update(healthy(machine, workloads, inquiry=inquiry))
-        return Seen(all(verdict.ok or verdict.hopeless for verdict in last.values()), "")
+        return Observation(all(verdict.ok or verdict.permanent for verdict in last.values()), "")
 
     machine.wait(look, seconds)
     return last
 
 
-def seen_of(verdicts: dict[str, Health]) -> Seen:
+def seen_of(verdicts: dict[str, Health]) -> Observation:
     """All verdicts as one look."""
     sick = [verdict for verdict in verdicts.values() if not verdict.ok]
     text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
     data = {key: verdict.text for key, verdict in verdicts.items()}
-    return Seen(not sick, text, data, final=any(verdict.hopeless for verdict in sick))
+    return Observation(not sick, text, data, final=any(verdict.permanent for verdict in sick))
 
 
 def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
@@ -169,7 +169,7 @@ def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | N
     return {name: _verdict(scene, item, seen.get(item.key)) for name, item in found.items()}
 
 
-def _verdict(scene: _Scene, found: _Found, answer: Seen | None) -> Health:
+def _verdict(scene: _Scene, found: _Found, answer: Observation | None) -> Health:
     workload, problems, data = found.workload, list(found.problems), found.data
     if answer is not None:
         data.update(answer=answer.text, answered=answer.ok)
@@ -178,14 +178,14 @@ def _verdict(scene: _Scene, found: _Found, answer: Seen | None) -> Health:
         problem = _durables_problem(scene, workload)
         problems += [problem] if problem else []
     text = "; ".join(problems) or "healthy"
-    return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("hopeless", False)))
+    return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("permanent", False)))
 
 
 def _native(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
     unit = scene.units[(workload.user, workload.unit)]
     data: dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
     if not unit.running:
-        data["hopeless"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
+        data["permanent"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
         return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", data
     if not workload.port:
         return [], "", data
@@ -213,10 +213,10 @@ def _because(unit: Unit) -> str:
 def _docker(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
     container = scene.containers.get((workload.project, workload.name))
     if container is None:
-        return ["there is no container"], "", {"hopeless": True}
+        return ["there is no container"], "", {"permanent": True}
     data: dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
     if not container.running:
-        data["hopeless"] = container.state != "restarting" or container.restarts >= _LOOP
+        data["permanent"] = container.state != "restarting" or container.restarts >= _LOOP
         return [f"container is {container.state}"], "", data
     # Docker's own check looks every few seconds; until its first verdict ours below are the stricter ones.
     if container.health == "unhealthy":

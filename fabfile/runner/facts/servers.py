@@ -6,12 +6,12 @@ import http.client
 import socket
 import time
 
-from ..system.machine import Seen
+from ..system.machine import Observation
 
 TIMEOUT = 10.0  # seconds, where nobody says how long; a server that has much to do takes some
 
 
-def answers(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT) -> Seen:
+def answers(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT) -> Observation:
     """Whether the server at address:port answers as its protocol should; `slow` in the data: not in time."""
     try:
         if protocol == "http":
@@ -24,8 +24,8 @@ def answers(protocol: str, address: str, port: int, path: str = "/", timeout: fl
             return _line(address, port, b"", b"INFO {", timeout)
     except (OSError, http.client.HTTPException) as error:
         data = {"slow": True} if isinstance(error, socket.timeout) else {}
-        return Seen(False, f"no answer on {address}:{port}: {error or type(error).__name__}", data)
-    return Seen(False, f"unknown protocol {protocol!r}")
+        return Observation(False, f"no answer on {address}:{port}: {error or type(error).__name__}", data)
+    return Observation(False, f"unknown protocol {protocol!r}")
 
 
 def get(
@@ -63,20 +63,20 @@ def body_of(response: http.client.HTTPResponse, seconds: float) -> bytes:
     return b"".join(parts)
 
 
-def _http(address: str, port: int, path: str, timeout: float) -> Seen:
+def _http(address: str, port: int, path: str, timeout: float) -> Observation:
     status, headers, _ = get(address, port, path, timeout=timeout)
     data = {"status": status, "headers": {k: v for k, v in headers.items() if k.startswith("x-")}}
-    return Seen(200 <= status < 400, f"GET :{port}{path} answers {status}", data)
+    return Observation(200 <= status < 400, f"GET :{port}{path} answers {status}", data)
 
 
-def _clickhouse(address: str, port: int, timeout: float) -> Seen:
+def _clickhouse(address: str, port: int, timeout: float) -> Observation:
     status, _, body = get(address, port, "/ping", timeout=timeout)
     said = body.decode(errors="replace").strip()
-    return Seen(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
+    return Observation(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
 
 
-def _line(address: str, port: int, ask: bytes, expected: bytes, timeout: float) -> Seen:
+def _line(address: str, port: int, ask: bytes, expected: bytes, timeout: float) -> Observation:
     with socket.create_connection((address, port), timeout) as connection:
         connection.sendall(ask)
         said = connection.recv(512)
-    return Seen(said.startswith(expected), f":{port} answers {said[:40]!r}")
+    return Observation(said.startswith(expected), f":{port} answers {said[:40]!r}")

@@ -14,7 +14,7 @@ from typing import Any
 from .. import store
 from ..availability import Watcher
 from ..edge.access_log import EdgeLogs
-from ..facts.health import healthy, patiently
+from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import place, read_streams
 from ..journal import Journal
 from ..system import cgroups
@@ -22,7 +22,7 @@ from ..system.machine import Machine, StepFailed, said
 from ..system.paths import read_owner
 from ..wire.codec import decode, encode
 from ..wire.facts import Workload
-from ..wire.soak import Asked, Lag, Pulse, Sample, Soak
+from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
 PACE = 1.0  # seconds between two requests to one address at the edge: a day of them is no burden
@@ -125,7 +125,7 @@ class _Looker:
     def _settle(self) -> None:
         """After a boot: wait for what is starting."""
         with suppress(StepFailed):  # the first sample will tell
-            patiently(self._machine, self._chosen(self._owner), SETTLED)
+            wait_until_healthy(self._machine, self._chosen(self._owner), SETTLED)
 
     def _next(self) -> float:
         """When the next sample is due (epoch): at a whole number of intervals, so that slow looks add up to nothing."""
@@ -164,7 +164,7 @@ class _Looker:
             problems.append(str(error))
             return ""
 
-    def _pulses(self, owner: str, problems: list[str]) -> dict[str, Pulse]:
+    def _pulses(self, owner: str, problems: list[str]) -> dict[str, WorkloadSample]:
         chosen = self._chosen(owner)
         try:
             verdicts = [(w.name, health) for w, health in zip(chosen, healthy(self._machine, chosen).values())]
@@ -173,7 +173,7 @@ class _Looker:
             return {}
         held = cgroups.of_groups(health.data.get("pid", 0) for _, health in verdicts)
         return {
-            name: Pulse(
+            name: WorkloadSample(
                 health.ok,
                 health.text,
                 health.data.get("pid", 0),
@@ -186,7 +186,7 @@ class _Looker:
     def _chosen(self, owner: str) -> list[Workload]:
         return [workload for workload in self._soak.workloads if workload.runtime == owner]
 
-    def _lags(self, problems: list[str]) -> dict[str, Lag]:
+    def _lags(self, problems: list[str]) -> dict[str, ConsumerLag]:
         """Of the app's own durables: somebody else's, or one that is left over, is nobody's lag."""
         ours = {durable for workload in self._soak.workloads for durable in workload.durables}
         try:
@@ -196,7 +196,7 @@ class _Looker:
             problems.append(f"JetStream: {said(error)}")
             return {}
         found = [item for stream in streams.values() for item in stream.consumers.items() if item[0] in ours]
-        return {name: Lag(c.pending, c.unacknowledged, c.redelivered) for name, c in found}
+        return {name: ConsumerLag(c.pending, c.unacknowledged, c.redelivered) for name, c in found}
 
     def _asked(self, watcher: Watcher) -> dict[str, Asked]:
         """What the watcher counted since the sample before."""

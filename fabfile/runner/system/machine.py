@@ -47,7 +47,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One look at a probe: whether it holds, and the words and figures that say why."""
 
     ok: bool
@@ -154,7 +154,7 @@ class Machine:
             )
         return result
 
-    def wait(self, probe: Callable[[], Seen], seconds: float, every: float = POLL) -> Seen:
+    def wait(self, probe: Callable[[], Observation], seconds: float, every: float = POLL) -> Observation:
         """Look until the probe holds, is lost, or `seconds` have passed; returns the last look.
 
         Raises StepFailed when no time is left.
@@ -166,7 +166,7 @@ class Machine:
                 return seen
             time.sleep(every)
 
-    def until(self, probe: Callable[[], Seen], seconds: float, every: float = POLL) -> Seen:
+    def until(self, probe: Callable[[], Observation], seconds: float, every: float = POLL) -> Observation:
         """As `wait`, for what must hold. Raises StepFailed, with the last look's words and how long it really took."""
         began = time.monotonic()
         seen = self.wait(probe, seconds, every)

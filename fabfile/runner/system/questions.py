@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Callable
 
-from .machine import POLL, Machine, Seen, StepFailed
+from .machine import POLL, Machine, Observation, StepFailed
 
 SLOW = 2.0  # seconds after which a try is slow: then another may begin beside it
 AT_ONCE = 4  # tries under way, the slow ones aside: our questions must not be what keeps a server busy
@@ -25,7 +25,7 @@ LEAST = 2.0  # seconds that a try is given, however little time is left
 HEARD = 6.0  # seconds after a refusal in which what nobody answers is found out: longer than a connection may take
 GLANCE = 0.5  # seconds that one of many looks waits for answers
 
-Ask = Callable[[float], Seen]
+Ask = Callable[[float], Observation]
 """One try that may take so many seconds. An answer with `slow` in its data is none: nothing came in time."""
 
 
@@ -35,7 +35,7 @@ class _Asked:
 
     began: dict[int, float] = field(default_factory=dict)
     waiting: float | None = None  # since when it has had no answer at all
-    seen: Seen | None = None
+    seen: Observation | None = None
     at: float = 0.0  # when that was answered
     tries: int = 0
 
@@ -52,7 +52,7 @@ class Inquiry:
         self._asked: dict[str, _Asked] = {}
         self._change = threading.Condition()
 
-    def look(self, questions: Mapping[str, Ask], patience: float = GLANCE) -> dict[str, Seen]:
+    def look(self, questions: Mapping[str, Ask], patience: float = GLANCE) -> dict[str, Observation]:
         """What each question is answered by now, having waited `patience` seconds for the answers that are missing."""
         began = time.monotonic()
         with self._change:
@@ -92,44 +92,44 @@ class Inquiry:
                 asked.seen, asked.at, asked.waiting = seen, time.monotonic(), None
             self._change.notify_all()
 
-    def _seen(self, key: str, since: float) -> Seen:
+    def _seen(self, key: str, since: float) -> Observation:
         asked = self._asked[key]
         waited = time.monotonic() - (since if asked.waiting is None else asked.waiting)
         if asked.seen is not None and (asked.good or asked.waiting is None or waited < SLOW):
             return asked.seen
         text = f"no answer yet after {waited:.1f} s"
         if asked.seen is None:
-            return Seen(False, text, {"slow": True})
-        return Seen(False, f"{asked.seen.text}; then {text}", {**asked.seen.data, "slow": True})
+            return Observation(False, text, {"slow": True})
+        return Observation(False, f"{asked.seen.text}; then {text}", {**asked.seen.data, "slow": True})
 
 
-def _answered(ask: Ask, seconds: float) -> Seen:
+def _answered(ask: Ask, seconds: float) -> Observation:
     """The answer, whatever becomes of the question."""
     try:
         return ask(seconds)
     except socket.timeout:  # not TimeoutError before Python 3.10
-        return Seen(False, f"no answer within {seconds:.1f} s", {"slow": True})
+        return Observation(False, f"no answer within {seconds:.1f} s", {"slow": True})
     except (OSError, http.client.HTTPException) as error:
-        return Seen(False, str(error) or type(error).__name__)
+        return Observation(False, str(error) or type(error).__name__)
     except (StepFailed, ValueError, LookupError) as error:
-        return Seen(False, f"{type(error).__name__}: {error}")
+        return Observation(False, f"{type(error).__name__}: {error}")
 
 
-def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -> dict[str, Seen]:
+def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -> dict[str, Observation]:
     """Ask until all are answered well, or time is up; what each was answered in the end, or that it was not.
 
     Where answers are merely missing when time is up, and users are served meanwhile, they have as long again.
     """
     began = time.monotonic()
     inquiry = Inquiry(began + 2 * seconds)
-    last: dict[str, Seen] = {}
+    last: dict[str, Observation] = {}
 
-    def look() -> Seen:
+    def look() -> Observation:
         last.update(inquiry.look(questions))
         bad = [seen for seen in last.values() if not seen.ok]
         # What nobody answers says so a moment later than what is refused, and the operator needs to know of both.
         heard = not any(seen.data.get("slow") for seen in bad) or time.monotonic() - began > HEARD
-        return Seen(not bad, "", final=heard and any(seen.final for seen in bad))
+        return Observation(not bad, "", final=heard and any(seen.final for seen in bad))
 
     found = machine.wait(look, seconds)
     good = found.ok
@@ -142,7 +142,7 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
     return last
 
 
-def wrong(machine: Machine, seen: Mapping[str, Seen], since: float) -> str:
+def wrong(machine: Machine, seen: Mapping[str, Observation], since: float) -> str:
     """What is not as it should be, in words, and what users got since then (monotonic); empty when all is well."""
     bad: list[str] = [f"{key} {found.text}" for key, found in seen.items() if not found.ok]
     if not bad:

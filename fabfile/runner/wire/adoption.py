@@ -11,7 +11,7 @@ from .facts import Unit
 
 @wire
 @dataclass(frozen=True)
-class AdoptionWanted:
+class AdoptionRequest:
     """What to look for besides what is there: names that somebody else knows."""
 
     shown: tuple[str, ...] = ()  # variables whose values may leave the VPS

@@ -77,7 +77,7 @@ class Need:
 
 @wire
 @dataclass(frozen=True)
-class Wanted:
+class FactsRequest:
     """Which facts to gather. Every field left empty costs nothing."""
 
     units: tuple[str, ...] = ()
@@ -224,7 +224,7 @@ class Health:
     ok: bool
     text: str
     data: dict[str, Any] = field(default_factory=dict)
-    hopeless: bool = False  # it will not become healthy by waiting
+    permanent: bool = False  # it will not become healthy by waiting
 
     @property
     def running(self) -> bool:
@@ -293,13 +293,13 @@ class Facts:
         return (self.user_units if user else self.units).get(name)
 
 
-def merge(left: Wanted, right: Wanted) -> Wanted:
+def merge(left: FactsRequest, right: FactsRequest) -> FactsRequest:
     """A request for all that both want; where only one can be had, the right one's."""
     values: dict[str, Any] = {}
-    for spec in dataclasses.fields(Wanted):
+    for spec in dataclasses.fields(FactsRequest):
         mine, theirs = getattr(left, spec.name), getattr(right, spec.name)
         if isinstance(mine, tuple):
             values[spec.name] = mine + tuple(item for item in theirs if item not in mine)
         else:
             values[spec.name] = theirs or mine
-    return Wanted(**values)
+    return FactsRequest(**values)

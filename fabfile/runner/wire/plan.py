@@ -28,7 +28,7 @@ class Undo:
 
 @wire
 @dataclass(frozen=True)
-class NoUndo:
+class NothingToUndo:
     """A step that needs no way back, and the reason."""
 
     why: str
@@ -44,7 +44,7 @@ class Step:
 
     name: str
     action: Action
-    undo: Undo | NoUndo
+    undo: Undo | NothingToUndo
     verify: tuple[Probe, ...] = ()
     deadline: float = 30.0
     hold: str = ""

@@ -36,7 +36,7 @@ class Memory:
 
 @wire
 @dataclass(frozen=True)
-class Pulse:
+class WorkloadSample:
     """A workload in one sample. `restarts` is systemd's or Docker's own counter, `pid` its main process, or 0."""
 
     ok: bool
@@ -48,7 +48,7 @@ class Pulse:
 
 @wire
 @dataclass(frozen=True)
-class Lag:
+class ConsumerLag:
     """How many messages a durable has before it, and how many it has had more than once."""
 
     pending: int
@@ -87,8 +87,8 @@ class Sample:
     at: float
     owner: str  # native, docker, or empty where it cannot be told
     boot: str  # identifies the boot: counters and processes begin anew with it
-    workloads: dict[str, Pulse] = field(default_factory=dict)
-    durables: dict[str, Lag] = field(default_factory=dict)
+    workloads: dict[str, WorkloadSample] = field(default_factory=dict)
+    durables: dict[str, ConsumerLag] = field(default_factory=dict)
     edge: dict[str, Asked] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)  # without the hosts whose log cannot be read
     problems: tuple[str, ...] = ()  # what could not be looked at

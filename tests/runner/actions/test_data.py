@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner.actions.data import Handing, SetOwner
+from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system import paths
 from fabfile.runner.system.machine import Machine, Result, StepFailed
@@ -107,7 +107,7 @@ def test_everything_changes_hands_and_comes_back_exactly(
     data = tmp_path / "data"
     grown(data, pairs)
     before_all, outside = owners(data), owners(tmp_path / "outside")
-    action = Handing((str(data),), (NEW,))
+    action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
     assert bool(before["mixed"]) == (len(pairs) > 1)
     assert action.do(machine, before) == {"given": {str(data): NEW}}
@@ -142,7 +142,7 @@ def test_any_names_and_owners_come_back(entries: dict[bytes, tuple[int, int]], c
             Path(os.fsdecode(path)).touch()
             os.chown(path, *pair)
         before_all = owners(data)
-        action = Handing((str(data),), (NEW,))
+        action = ChangeOwnership((str(data),), (NEW,))
         before = begin(machine, action)
         with pytest.raises(StepFailed, match="cut off"):
             action.do(CutOff(machine, cut), before)
@@ -157,7 +157,7 @@ def test_what_the_new_owner_made_goes_to_the_former_one(machine: Machine, tmp_pa
     (data / "old").touch()
     for path, uid in ((data, 5), (data / "old", 6 if mixed else 5)):
         os.chown(path, uid, 5)
-    action = Handing((str(data),), (NEW,))
+    action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
     action.do(machine, before)
     (data / "old").unlink()
@@ -171,7 +171,7 @@ def test_killed_before_the_owners_were_noted_nothing_was_handed_over(machine: Ma
     data = tmp_path / "data"
     grown(data, [(1, 1), (2, 2)])
     before_all = owners(data)
-    action = Handing((str(data),), (NEW,))
+    action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
     assert action.restore(machine, before) == {"restored": {}}
     assert owners(data) == before_all
@@ -180,7 +180,7 @@ def test_killed_before_the_owners_were_noted_nothing_was_handed_over(machine: Ma
 def test_a_missing_directory_and_a_user_by_name(machine: Machine, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    action = Handing((str(data), str(tmp_path / "none")), ("nobody", "nobody"))
+    action = ChangeOwnership((str(data), str(tmp_path / "none")), ("nobody", "nobody"))
     before = begin(machine, action)
     action.do(machine, before)
     assert paths.tree(machine, str(data)).owners == (paths.account("nobody"),)
@@ -190,7 +190,7 @@ def test_a_missing_directory_and_a_user_by_name(machine: Machine, tmp_path: Path
 
 
 def test_an_unknown_user_fails_before_anything_changes(machine: Machine, tmp_path: Path) -> None:
-    action = Handing((str(tmp_path),), ("islandflow-nobody",))
+    action = ChangeOwnership((str(tmp_path),), ("islandflow-nobody",))
     before_all = owners(tmp_path)
     with pytest.raises(StepFailed, match="no user islandflow-nobody"):
         action.do(machine, begin(machine, action))
@@ -201,7 +201,7 @@ def test_a_tree_that_needs_nothing_is_left_alone(machine: Machine, tmp_path: Pat
     for name, uid in (("done", 1234), ("data", 7)):
         (tmp_path / name).mkdir()
         os.chown(tmp_path / name, uid, 2345)
-    action = Handing((str(tmp_path / "done"), str(tmp_path / "data")), (NEW, NEW))
+    action = ChangeOwnership((str(tmp_path / "done"), str(tmp_path / "data")), (NEW, NEW))
     before = begin(machine, action)
     assert list(before["owners"]) == [str(tmp_path / "data")]
     changed = os.stat(tmp_path / "done").st_ctime_ns
@@ -216,7 +216,7 @@ def test_what_is_gone_on_the_way_back_does_not_stop_it(machine: Machine, tmp_pat
         (tmp_path / name / "file").touch()
         os.chown(tmp_path / name, uid, 5)
         os.chown(tmp_path / name / "file", 9, 9)
-    action = Handing((str(tmp_path / "a"), str(tmp_path / "b")), (NEW, NEW))
+    action = ChangeOwnership((str(tmp_path / "a"), str(tmp_path / "b")), (NEW, NEW))
     before = begin(machine, action)
     action.do(machine, before)
     (tmp_path / "a/file").unlink()
@@ -226,10 +226,10 @@ def test_what_is_gone_on_the_way_back_does_not_stop_it(machine: Machine, tmp_pat
 
 
 def test_one_foreign_entry_is_enough_to_hand_over(tmp_path: Path) -> None:
-    action = Handing(("/d",), (NEW,))
+    action = ChangeOwnership(("/d",), (NEW,))
     assert action.settled(Facts(trees={"/d": Tree("/d", NEW)}))
     assert not action.settled(Facts(trees={"/d": Tree("/d", NEW, ("0:0",))}))
-    by_name = Handing(("/d",), ("nats",))
+    by_name = ChangeOwnership(("/d",), ("nats",))
     facts = Facts(trees={"/d": Tree("/d", "101:101")}, accounts={"nats": "101:101"})
     assert by_name.settled(facts)
     assert not by_name.settled(Facts(trees=facts.trees, accounts={"nats": ""})), "no such user yet"
@@ -291,6 +291,6 @@ def test_an_owner_file_that_says_nothing_known_stops_everything(
     action = SetOwner(str(tmp_path / "owner"), "native")
     with pytest.raises(StepFailed, match="neither native nor docker"):
         action.look(machine)
-    facts = gather(machine, action.wants())
+    facts = gather(machine, action.required_facts())
     assert action.unknown(facts)
     assert (tmp_path / "owner").read_bytes() == content

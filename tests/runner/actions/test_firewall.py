@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner.actions.firewall import Allow, Remove
+from fabfile.runner.actions.firewall import AllowRule, DeleteRule
 from fabfile.runner.system.machine import Machine, Result, StepFailed
 from fabfile.runner.system.ufw import words
 from fabfile.runner.wire.facts import Facts
@@ -61,8 +61,8 @@ def _chain(lines: list[str]) -> list[str]:
     return [line for line in lines if line not in (ROUTE, V6)]
 
 
-def remove(line: str) -> Remove:
-    return Remove(words(line))
+def remove(line: str) -> DeleteRule:
+    return DeleteRule(words(line))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -114,8 +114,8 @@ def test_the_comment_is_not_part_of_what_is_deleted() -> None:
 
 def test_a_rule_that_is_about_to_go_is_not_relied_upon(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, API)
-    assert Allow(BRIDGE, 4000, "x").look(machine).settled == f"allowed by `{API}`"
-    action = Allow(BRIDGE, 4000, "x", (API,))
+    assert AllowRule(BRIDGE, 4000, "x").look(machine).settled == f"allowed by `{API}`"
+    action = AllowRule(BRIDGE, 4000, "x", (API,))
     look = action.look(machine)
     assert not look.settled
     action.do(machine, look.before)

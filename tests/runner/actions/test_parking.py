@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner import parking
-from fabfile.runner.actions.parking import CloseLot, Exit, FreeLot, OpenLot
+from fabfile.runner.actions.parking import CloseLot, Exit, OpenLot, ReleaseLot
 from fabfile.runner.edge.connections import Upstreams
 from fabfile.runner.system import sockets
 from tests.runner.support.recorder import Recorder
@@ -87,7 +87,7 @@ def test_letting_through_is_undone_once_those_who_were_are_answered(folder: Path
     with serving(late) as place, opened(folder) as (lot, port, _):
         (folder / "parking").unlink()
         (folder / "parking").symlink_to(lot.state.name)
-        free = FreeLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.3, (Exit(port, "127.0.0.1", place),), LEAVING)
+        free = ReleaseLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.3, (Exit(port, "127.0.0.1", place),), LEAVING)
         free.do(machine, {})
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.settimeout(60)
@@ -114,7 +114,7 @@ def test_a_websocket_is_not_waited_for_when_letting_through_is_undone(folder: Pa
     with serving(upgraded) as place, opened(folder) as (lot, port, _):
         (folder / "parking").unlink()
         (folder / "parking").symlink_to(lot.state.name)
-        free = FreeLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.1, (Exit(port, "127.0.0.1", place),), LEAVING)
+        free = ReleaseLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.1, (Exit(port, "127.0.0.1", place),), LEAVING)
         free.do(machine, {})
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.settimeout(60)

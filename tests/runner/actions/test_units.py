@@ -12,7 +12,7 @@ import pytest
 
 from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.compose import Down, Make, Up
-from fabfile.runner.actions.firewall import Allow
+from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown, UnitsValid
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.system.machine import CommandFailed, Machine, StepFailed
@@ -318,7 +318,7 @@ def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None
 
 # ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-ALLOW = Allow("172.18.0.0/16", 4000, "npm bridge to native api")
+ALLOW = AllowRule("172.18.0.0/16", 4000, "npm bridge to native api")
 RULE = "ufw allow from 172.18.0.0/16 to any port 4000 proto tcp comment 'npm bridge to native api'"
 WORDS = ("allow", "proto", "tcp", "from", "172.18.0.0/16", "to", "any", "port", "4000")
 

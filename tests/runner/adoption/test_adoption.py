@@ -16,7 +16,7 @@ from fabfile.runner.adoption import edge as edges
 from fabfile.runner.adoption.gather import adoption
 from fabfile.runner.edge.hostfile import Upstream
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
-from fabfile.runner.wire.adoption import AdoptionWanted
+from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.codec import decode, encode
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
@@ -193,7 +193,7 @@ def test_a_checkout_is_found_around_the_compose_file(tmp_path: Path) -> None:
     git(tmp_path, "remote", "add", "origin", "https://me:hunter2@git.example/app.git")
     root, problem = work.root_of(str(tmp_path / "deployment/docker"))
     assert (root, problem) == (tmp_path, "")
-    found = work.work(Machine(tmp_path), root, problem, AdoptionWanted(paths=("deployment", "gone")))
+    found = work.work(Machine(tmp_path), root, problem, AdoptionRequest(paths=("deployment", "gone")))
     assert found.paths == ("deployment",)
     assert found.remote == "https://git.example/app.git" and found.branch == "main" and len(found.head) == 40
 
@@ -205,7 +205,7 @@ def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
     (tmp_path / "app/package.json").write_text("{}")
     root, problem = work.root_of(str(folder))
     assert root == tmp_path / "app" and "no .git" in problem
-    assert work.work(Machine(tmp_path), root, problem, AdoptionWanted()).problem == problem
+    assert work.work(Machine(tmp_path), root, problem, AdoptionRequest()).problem == problem
 
 
 # ── The edge ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,10 +261,10 @@ class NoDocker(Machine):
 
 
 def test_a_vps_without_docker_is_told_and_not_raised(tmp_path: Path) -> None:
-    found = adoption(NoDocker(tmp_path), AdoptionWanted(servers=("nats",)))
+    found = adoption(NoDocker(tmp_path), AdoptionRequest(servers=("nats",)))
     assert found.docker_error.startswith("Docker does not answer") and found.projects == {}
 
 
 def test_what_was_found_travels(tmp_path: Path) -> None:
-    found = adoption(NoDocker(tmp_path), AdoptionWanted())
+    found = adoption(NoDocker(tmp_path), AdoptionRequest())
     assert decode(json.loads(json.dumps(encode(found)))) == found

@@ -62,7 +62,7 @@ def carry_out(edge: FakeEdge, action: PointEdge) -> dict[str, Any]:
 
 def facts_of(edge: FakeEdge, action: PointEdge) -> Facts:
     """The facts as they arrive on the operator's machine."""
-    found: Facts = decode(json.loads(json.dumps(encode(gather(edge, action.wants())))))
+    found: Facts = decode(json.loads(json.dumps(encode(gather(edge, action.required_facts())))))
     return found
 
 
@@ -471,14 +471,14 @@ def test_an_edge_that_serves_from_the_wrong_side_fails_and_can_be_taken_back(
 
 
 CUTS = [
-    (verify, "prove_upstreams"),
+    (verify, "check_upstreams"),
     (database, "back_up"),
     (backup, "save"),
     (database, "change_rows"),
     (backup, "write_file"),
     (server, "config_test"),
     (server, "reload"),
-    (verify, "prove_served"),
+    (verify, "check_serving"),
 ]
 
 

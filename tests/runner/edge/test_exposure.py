@@ -8,7 +8,7 @@ import pytest
 
 from fabfile.runner.edge import database, server
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
-from fabfile.runner.system.machine import Seen, StepFailed
+from fabfile.runner.system.machine import Observation, StepFailed
 from tests.runner.edge.test_change import API, WEB, carry_out, exposed, facts_of, point, refusal
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN, HostShape
@@ -75,7 +75,7 @@ def test_either_is_taken_back_whole(edge: FakeEdge, wanted: str) -> None:
 
 def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, files = edge.rows(), edge.files()
-    monkeypatch.setattr(server, "refused", lambda *args: Seen(False, "still answers 200"))
+    monkeypatch.setattr(server, "refused", lambda *args: Observation(False, "still answers 200"))
     action = exposed(edge, CLOSED)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="still answers 200"):

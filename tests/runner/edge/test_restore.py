@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.actions.edge_point import KeepEdge, RestoreEdge
+from fabfile.runner.actions.edge_point import BackUpEdge, RestoreEdge
 from fabfile.runner.edge import backup as npmbackup
 from fabfile.runner.edge import database
 from fabfile.runner.edge.backup import EdgeBackup
@@ -17,7 +17,7 @@ from fabfile.runner.edge.hostfile import Upstream
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
-from fabfile.runner.wire.facts import Wanted
+from fabfile.runner.wire.facts import FactsRequest
 from tests.runner.edge.test_change import API, ROUTES, WEB, carry_out, exposed, point
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
@@ -38,13 +38,13 @@ def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
 
 def listed(edge: FakeEdge, which: str = "all") -> list[EdgeBackup]:
     """The backups as they arrive on the operator's machine."""
-    found = gather(edge, Wanted(edge=edge.ref, edge_backups=which)).edge_backups
+    found = gather(edge, FactsRequest(edge=edge.ref, edge_backups=which)).edge_backups
     return list(decode(json.loads(json.dumps(encode(found)))))
 
 
 def kept(edge: FakeEdge) -> str:
     """The identifier of a backup made now."""
-    action = KeepEdge(edge.ref)
+    action = BackUpEdge(edge.ref)
     look = action.look(edge)
     assert not look.settled
     return str(action.do(edge, look.before)["backup"])
@@ -167,7 +167,7 @@ def test_a_backup_that_is_not_there_is_refused(edge: FakeEdge) -> None:
 def test_without_a_row_of_the_name_there_is_nothing_to_keep(edge: FakeEdge) -> None:
     edge.ref = dataclasses.replace(edge.ref, domains=(DOMAIN, "nobody.example.test"))
     with pytest.raises(StepFailed, match=f"no live proxy host has the name nobody.* {OTHER}"):
-        KeepEdge(edge.ref).look(edge)
+        BackUpEdge(edge.ref).look(edge)
 
 
 def test_a_backup_from_before_brings_it_back_open_and_one_from_after_closed(edge: FakeEdge) -> None:

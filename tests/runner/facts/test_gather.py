@@ -12,13 +12,13 @@ import pytest
 
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Result
-from fabfile.runner.wire.facts import Need, Wanted
+from fabfile.runner.wire.facts import FactsRequest, Need
 from tests.runner.support.recorder import Recorder
 
 
 def test_free_space_is_told_once_for_each_file_system(tmp_path: Path, small_disk: Path) -> None:
     folders = (str(tmp_path / "ops"), str(tmp_path), str(small_disk / "not/there/yet"))
-    found = gather(Machine(tmp_path), Wanted(disks=folders)).disks
+    found = gather(Machine(tmp_path), FactsRequest(disks=folders)).disks
     assert list(found) == [folders[0], folders[2]]
     assert 0 < found[folders[2]] <= 3 << 20 < found[folders[0]]
 
@@ -38,7 +38,7 @@ def test_the_env_file_must_be_readable_for_the_apps_user_too(
         env.write_text("A=1\nSECRET=2\n")
         env.chmod(file)
         (place / "in").chmod(folder)
-        facts = gather(Machine(tmp_path), Wanted(user="nobody", env_file=str(env), env_keys=("A",)))
+        facts = gather(Machine(tmp_path), FactsRequest(user="nobody", env_file=str(env), env_keys=("A",)))
     finally:
         shutil.rmtree(place)
     assert facts.env == {"A": "1"}
@@ -47,7 +47,7 @@ def test_the_env_file_must_be_readable_for_the_apps_user_too(
 
 def test_an_env_file_of_a_user_that_does_not_exist_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").touch()
-    facts = gather(Machine(tmp_path), Wanted(user="islandflow-nobody", env_file=str(tmp_path / ".env")))
+    facts = gather(Machine(tmp_path), FactsRequest(user="islandflow-nobody", env_file=str(tmp_path / ".env")))
     assert "no user islandflow-nobody" in facts.env_denied
 
 
@@ -56,7 +56,7 @@ def test_an_owner_file_that_units_cannot_read_says_nothing(tmp_path: Path, mode:
     owner = tmp_path / "owner"
     owner.write_text("native\n")
     owner.chmod(mode)
-    facts = gather(Machine(tmp_path), Wanted(owner_file=str(owner)))
+    facts = gather(Machine(tmp_path), FactsRequest(owner_file=str(owner)))
     assert facts.owner == ("" if told else "native") and told in facts.owner_error
 
 
@@ -71,7 +71,7 @@ def test_an_owner_file_that_units_cannot_read_says_nothing(tmp_path: Path, mode:
 def test_a_firewall_may_be_inactive_active_or_broken(
     answer: str | tuple[int, str, str], facts: tuple[bool, bool, str], tmp_path: Path
 ) -> None:
-    found = gather(Recorder(tmp_path, {"ufw status": answer}), Wanted(firewall=True))
+    found = gather(Recorder(tmp_path, {"ufw status": answer}), FactsRequest(firewall=True))
     assert (found.firewall_present, found.firewall_active, found.firewall_error) == facts
 
 
@@ -80,7 +80,7 @@ def test_a_firewall_may_be_absent(tmp_path: Path) -> None:
         def run(self, argv: Sequence[str], **more: Any) -> Result:
             return super().run([f"/nowhere/{argv[0]}", *argv[1:]], **more)
 
-    found = gather(Bare(tmp_path), Wanted(firewall=True))
+    found = gather(Bare(tmp_path), FactsRequest(firewall=True))
     assert (found.firewall_present, found.firewall_active, found.firewall_error) == (False, False, "")
 
 
@@ -109,13 +109,15 @@ def test_what_a_unit_needs_is_looked_for_as_whom_it_runs(tmp_path: Path, place: 
         Need(str(program) + "s", "run"),
         Need(str(program), "enter"),
     )
-    found = gather(Machine(tmp_path), Wanted(needs=wanted)).lacking
+    found = gather(Machine(tmp_path), FactsRequest(needs=wanted)).lacking
     assert found == {
         str(shut): f"nobody cannot enter {shut}",
         str(shut / "file"): f"nobody cannot read {shut}/file",
         str(program): f"{program} is no directory",
         f"{program}s": f"there is no {program}s",
     }
-    assert gather(Machine(tmp_path), Wanted(needs=wanted[3:4])).lacking == {str(program): f"root cannot run {program}"}
+    assert gather(Machine(tmp_path), FactsRequest(needs=wanted[3:4])).lacking == {
+        str(program): f"root cannot run {program}"
+    }
     nobody = (Need(str(program), "read", "islandflow-nobody"),)
-    assert "no user islandflow-nobody" in gather(Machine(tmp_path), Wanted(needs=nobody)).lacking[str(program)]
+    assert "no user islandflow-nobody" in gather(Machine(tmp_path), FactsRequest(needs=nobody)).lacking[str(program)]

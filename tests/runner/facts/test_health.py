@@ -15,7 +15,7 @@ import pytest
 
 from fabfile.runner.actions.probes import Answers, Healthy, PortsFree, Runs
 from fabfile.runner.facts import health, servers
-from fabfile.runner.facts.health import healthy, once_settled, patiently, seen_of
+from fabfile.runner.facts.health import healthy, seen_of, wait_until_healthy, wait_until_settled
 from fabfile.runner.facts.nats import jetstream
 from fabfile.runner.system import questions
 from fabfile.runner.system.machine import StepFailed
@@ -62,7 +62,7 @@ def test_a_worker_that_runs_is_healthy(machine: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "sub", "restarts", "hopeless"),
+    ("active", "sub", "restarts", "permanent"),
     [
         ("inactive", "dead", 0, True),
         ("failed", "failed", 3, True),
@@ -72,10 +72,10 @@ def test_a_worker_that_runs_is_healthy(machine: Recorder) -> None:
         ("deactivating", "stop-sigterm", 0, False),
     ],
 )
-def test_what_does_not_run(machine: Recorder, active: str, sub: str, restarts: int, hopeless: bool) -> None:
+def test_what_does_not_run(machine: Recorder, active: str, sub: str, restarts: int, permanent: bool) -> None:
     shows(machine, active, sub, restarts, Result="exit-code")
     found = verdict(machine, native())
-    assert not found.ok and found.hopeless == hopeless
+    assert not found.ok and found.permanent == permanent
     assert f"is {active}/{sub} (exit-code, {restarts} restarts)" in found.text
 
 
@@ -221,13 +221,13 @@ def test_a_container_runs_listens_inside_and_answers(machine: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "restarts", "hopeless"),
+    ("state", "restarts", "permanent"),
     [("exited", 0, True), ("created", 0, True), ("restarting", 1, False), ("restarting", 5, True), ("paused", 0, True)],
 )
-def test_a_container_that_does_not_run(machine: Recorder, state: str, restarts: int, hopeless: bool) -> None:
+def test_a_container_that_does_not_run(machine: Recorder, state: str, restarts: int, permanent: bool) -> None:
     contains(machine, api={"Status": state, "restarts": restarts})
     found = verdict(machine, docker())
-    assert (found.ok, found.text, found.hopeless) == (False, f"container is {state}", hopeless)
+    assert (found.ok, found.text, found.permanent) == (False, f"container is {state}", permanent)
 
 
 def test_a_container_may_be_up_and_ill(machine: Recorder) -> None:
@@ -241,7 +241,7 @@ def test_a_container_may_be_up_and_ill(machine: Recorder) -> None:
 
 def test_no_container_at_all(machine: Recorder) -> None:
     found = verdict(machine, docker())
-    assert (found.text, found.hopeless) == ("there is no container", True)
+    assert (found.text, found.permanent) == ("there is no container", True)
 
 
 def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> None:
@@ -382,10 +382,10 @@ def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypat
     monkeypatch.setattr(health, "SETTLE", 0.01)
     shows(machine, "failed", "failed")
     started = time.monotonic()
-    assert not patiently(machine, (native(),), 60)["native/api"].ok
+    assert not wait_until_healthy(machine, (native(),), 60)["native/api"].ok
     assert time.monotonic() - started < 30
     shows(machine)
-    assert patiently(machine, (native(),), 30)["native/api"].ok
+    assert wait_until_healthy(machine, (native(),), 30)["native/api"].ok
 
 
 @pytest.mark.parametrize(
@@ -405,12 +405,12 @@ def test_what_is_on_its_way_is_waited_for_and_what_is_over_is_not(
             shows(machine, **later)
 
     monkeypatch.setattr(time, "sleep", nap)
-    (found,) = once_settled(machine, (native(),), 60).values()
+    (found,) = wait_until_settled(machine, (native(),), 60).values()
     assert found.ok is not bool(later) and len(seen) == looks - 1
 
 
 def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:
-    good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", hopeless=True)
+    good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", permanent=True)
     assert seen_of({"native/a": good}).text == "1 healthy"
     seen = seen_of({"native/a": good, "native/b": bad})
     assert (seen.ok, seen.final, seen.text) == (False, True, "b: down")

@@ -15,7 +15,7 @@ from fabfile.runner.actions.units import Start
 from fabfile.runner.facts import health, logs
 from fabfile.runner.facts.logs import LINES, last_lines, masked
 from fabfile.runner.wire.facts import Health, Workload
-from fabfile.runner.wire.plan import NoUndo, Plan, Step, Undo
+from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.worlds import World
 
@@ -139,15 +139,15 @@ def test_a_failed_step_quotes_those_that_failed_in_message_and_evidence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = {
-        "native/api": Health("api", "native", False, "unit is failed", hopeless=True),
+        "native/api": Health("api", "native", False, "unit is failed", permanent=True),
         "native/nats": Health("nats", "native", True, "healthy"),
     }
     asked: list[list[str]] = []
     monkeypatch.setattr("fabfile.runner.actions.probes.healthy", lambda *_: verdicts)
     monkeypatch.setattr(health, "healthy", lambda *_: verdicts)
-    monkeypatch.setattr(engine, "once_settled", lambda *_: {})
+    monkeypatch.setattr(engine, "wait_until_settled", lambda *_: {})
     monkeypatch.setattr(logs, "last_lines", said({"native/api": ["boom", "at index.ts:3"]}, asked))
-    step = Step("start", world.step("a").action, NoUndo("a test"), verify=(Healthy((API, NATS)),), deadline=0.0)
+    step = Step("start", world.step("a").action, NothingToUndo("a test"), verify=(Healthy((API, NATS)),), deadline=0.0)
     plan = Plan("test", (step,), id="p1")
     assert world.execute(plan)[0] == "reverted"
     assert asked == [["native/api"]]
@@ -158,9 +158,9 @@ def test_a_failed_step_quotes_those_that_failed_in_message_and_evidence(
 
 
 def test_the_same_words_are_not_quoted_again_on_the_way_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdicts = {"native/api": Health("api", "native", False, "unit is failed", hopeless=True)}
+    verdicts = {"native/api": Health("api", "native", False, "unit is failed", permanent=True)}
     monkeypatch.setattr("fabfile.runner.actions.probes.healthy", lambda *_: verdicts)
-    monkeypatch.setattr(engine, "once_settled", lambda *_: {})
+    monkeypatch.setattr(engine, "wait_until_settled", lambda *_: {})
     monkeypatch.setattr(logs, "last_lines", said({"native/api": ["boom"]}, []))
     probe = (Healthy((API,)),)
     step = Step("start", world.step("a").action, Undo(verify=probe, deadline=0.0), verify=probe, deadline=0.0)

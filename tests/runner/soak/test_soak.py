@@ -24,7 +24,7 @@ from fabfile.runner.system.machine import CommandFailed
 from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.facts import Workload
 from fabfile.runner.wire.plan import Watch
-from fabfile.runner.wire.soak import Lag, Pulse, Sample, Served, Soak
+from fabfile.runner.wire.soak import ConsumerLag, Sample, Served, Soak, WorkloadSample
 from tests.runner.edge.test_access_log import line as answered
 from tests.runner.support.fake_edge import FakeEdge
 from tests.runner.support.nats_server import Nats, consumer, running, streams_ref
@@ -138,7 +138,7 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
     assert len(found) > 1 and found[-1].at >= 15.0
     assert {sample.owner for sample in found} == {"native"} and len({sample.boot for sample in found}) == 1
     assert {name for sample in found for name in sample.durables} == {"api-alerts"}, "others' lag is none of the app's"
-    assert found[0].durables["api-alerts"] == Lag(3, 4, 1)
+    assert found[0].durables["api-alerts"] == ConsumerLag(3, 4, 1)
     asked = [sample.edge[DOMAIN] for sample in found]
     assert sum(one.requests for one in asked) >= 1 and sum(one.failures for one in asked) == 0
     assert [sample.served[DOMAIN] for sample in found if sample.served[DOMAIN].answers] == [Served(1, 1)]
@@ -154,7 +154,7 @@ def test_a_workload_is_seen_with_its_process_its_counter_and_its_memory(world: W
     sampler.carry_out(world.ops, ID, machine)
     pulse = samples(world)[0].workloads["api"]
     assert pulse.memory and pulse.memory.held > 1 << 20
-    assert replace(pulse, memory=None) == Pulse(True, "healthy", os.getpid(), 2)
+    assert replace(pulse, memory=None) == WorkloadSample(True, "healthy", os.getpid(), 2)
 
 
 def test_what_cannot_be_looked_at_is_told_and_the_rest_is_seen(world: World, wanted: Soak, root: None) -> None:

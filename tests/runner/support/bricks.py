@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile.runner.actions.base import Action, Look, Probe
-from fabfile.runner.system.machine import Evidence, Machine, Seen, StepFailed
+from fabfile.runner.system.machine import Evidence, Machine, Observation, StepFailed
 from fabfile.runner.wire.codec import wire
 
 PLACES = ("look", "before do", "after do", "verify", "undo", "verify undo")
@@ -64,10 +64,10 @@ class Holds(Probe):
     broken: bool = False
     final: bool = False  # what does not hold will not
 
-    def look(self, machine: Machine) -> Seen:
+    def look(self, machine: Machine) -> Observation:
         good = not self.broken and _read(self.path) == self.text
         data = {"message": "a key", "event": "that collides"}
-        return Seen(good, "as wanted" if good else "not as wanted", data, self.final)
+        return Observation(good, "as wanted" if good else "not as wanted", data, self.final)
 
     def describe(self) -> str:
         return f"{self.path} holds its text"

@@ -18,7 +18,7 @@ import pytest
 
 from fabfile.runner.edge import server as npmserver
 from fabfile.runner.edge.hostfile import Upstream, own_upstream, route_blocks, server_block
-from fabfile.runner.system.machine import CommandFailed, Machine, Result, Seen
+from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
 from fabfile.runner.wire.facts import EdgeRef
 from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
 
@@ -235,19 +235,19 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def served(
         address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = 1.0
-    ) -> Seen:
+    ) -> Observation:
         page, routes = edge.leads(domain)
         place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
         host, _, port = place.partition(":")
         answer = edge.answers.get((host, int(port)))
         if answer is None:
-            return Seen(False, f"answers 502 from {place}")
+            return Observation(False, f"answers 502 from {place}")
         wrong = npmserver.header_problem(answer["headers"], header)
-        return Seen(not wrong, f"{wrong or 'answers 200'} from {place}")
+        return Observation(not wrong, f"{wrong or 'answers 200'} from {place}")
 
-    def refused(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Seen:
+    def refused(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Observation:
         there = any(f"server_name {domain};" in text for text in edge.loaded.values())
-        return Seen(not there, "is still there" if there else "is refused by the edge")
+        return Observation(not there, "is still there" if there else "is refused by the edge")
 
     monkeypatch.setattr(npmserver, "refused", refused)
     monkeypatch.setattr(npmserver, "workers", lambda pid: dict(edge.workers))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.system.machine import CommandFailed, Machine, Seen, StepFailed, tail
+from fabfile.runner.system.machine import CommandFailed, Machine, Observation, StepFailed, tail
 
 
 @pytest.fixture
@@ -113,16 +113,16 @@ def test_a_user_that_does_not_exist_is_a_failure_with_its_name(machine: Machine)
 def test_waiting_ends_when_it_holds_or_is_lost_or_time_is_up(machine: Machine) -> None:
     looks: list[int] = []
 
-    def third() -> Seen:
+    def third() -> Observation:
         looks.append(1)
-        return Seen(len(looks) == 3, "")
+        return Observation(len(looks) == 3, "")
 
     assert machine.wait(third, 5, every=0.01).ok
-    assert not machine.wait(lambda: Seen(False, "", final=True), 60).ok
+    assert not machine.wait(lambda: Observation(False, "", final=True), 60).ok
     started = time.monotonic()
-    assert not machine.wait(lambda: Seen(False, ""), 0.2).ok
+    assert not machine.wait(lambda: Observation(False, ""), 0.2).ok
     assert 0.15 < time.monotonic() - started < 30
-    assert machine.wait(lambda: Seen(True, ""), -1).ok, "however late, it is looked once"
+    assert machine.wait(lambda: Observation(True, ""), -1).ok, "however late, it is looked once"
 
 
 def test_contents_that_were_never_shipped(machine: Machine) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner.system import questions as asking
-from fabfile.runner.system.machine import Machine, Seen, Served, StepFailed
+from fabfile.runner.system.machine import Machine, Observation, Served, StepFailed
 from fabfile.runner.system.questions import Inquiry, until_good
 
-GOOD = Seen(True, "answers 200")
+GOOD = Observation(True, "answers 200")
 LONG = 60.0  # seconds; no test takes so long that does not fail
 
 
@@ -24,12 +24,12 @@ def machine(tmp_path: Path) -> Machine:
 class Server:
     """Answers its tries as told, in order, and the last way for ever; counts them."""
 
-    def __init__(self, *answers: Seen | float | Exception) -> None:
+    def __init__(self, *answers: Observation | float | Exception) -> None:
         self.answers = list(answers)
         self.tries = 0
         self.limits: list[float] = []
 
-    def __call__(self, limit: float) -> Seen:
+    def __call__(self, limit: float) -> Observation:
         answer = self.answers[min(self.tries, len(self.answers) - 1)]
         self.tries += 1
         self.limits.append(limit)
@@ -42,7 +42,7 @@ class Server:
 
 
 def test_a_bad_answer_is_followed_by_another_try_and_a_good_one_is_remembered(machine: Machine) -> None:
-    well, warming = Server(GOOD), Server(Seen(False, "answers 502"), Seen(False, "answers 503"), GOOD)
+    well, warming = Server(GOOD), Server(Observation(False, "answers 502"), Observation(False, "answers 503"), GOOD)
     seen = until_good(machine, {"/": well, "/ws": warming}, LONG)
     assert all(answer.ok for answer in seen.values())
     assert (well.tries, warming.tries) == (1, 3)
@@ -74,7 +74,7 @@ def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
     monkeypatch.setattr(asking, "SLOW", 0.5)
     mutex, now, most = threading.Lock(), 0, 0
 
-    def busy(limit: float) -> Seen:
+    def busy(limit: float) -> Observation:
         nonlocal now, most
         with mutex:
             now += 1
@@ -100,14 +100,14 @@ def test_however_little_time_there_is_each_is_asked_once(machine: Machine, monke
 
 def test_at_the_deadline_each_is_told_with_what_it_was_last(machine: Machine) -> None:
     began = time.monotonic()
-    questions = {"/": Server(GOOD), "/ws": Server(Seen(False, "answers 502")), "/health": Server(30.0)}
+    questions = {"/": Server(GOOD), "/ws": Server(Observation(False, "answers 502")), "/health": Server(30.0)}
     seen = until_good(machine, questions, 1.0)
     words = asking.wrong(machine, seen, began)
     assert "/ws answers 502" in words and "/health no answer yet after" in words and "/ answers" not in words
 
 
 def test_a_refusal_that_is_final_is_not_asked_again(machine: Machine) -> None:
-    refused = Server(Seen(False, "Connection refused", final=True))
+    refused = Server(Observation(False, "Connection refused", final=True))
     assert not until_good(machine, {"/": refused}, LONG)["/"].ok
     assert refused.tries == 1
 
@@ -140,7 +140,7 @@ def test_while_they_are_not_it_is_not(machine: Machine, users: Served) -> None:
 def test_a_wrong_answer_is_wrong_whatever_users_get_and_both_are_told(machine: Machine) -> None:
     machine.served_since = lambda since: Served(40, 0, 0.31)
     began = time.monotonic()
-    seen = until_good(machine, {"/ws": Server(Seen(False, "answers 404"))}, 0.6)
+    seen = until_good(machine, {"/ws": Server(Observation(False, "answers 404"))}, 0.6)
     words = asking.wrong(machine, seen, began)
     assert words == (
         "/ws answers 404 (meanwhile 40 of 40 requests through the edge were answered, the slowest after 0.3 s)"
@@ -162,7 +162,7 @@ def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_look_asks_once_where_an_answer_is_bad() -> None:
-    bad = Server(Seen(False, "answers 500"))
+    bad = Server(Observation(False, "answers 500"))
     assert Inquiry(time.monotonic() + LONG).look({"/": bad}, LONG)["/"].text == "answers 500"
     assert bad.tries == 1
 
@@ -170,10 +170,10 @@ def test_one_look_asks_once_where_an_answer_is_bad() -> None:
 def test_what_is_silent_is_still_found_where_something_else_is_refused(machine: Machine) -> None:
     """The cure of a closed firewall would be missing, had the refusal ended the questions."""
 
-    def silent(limit: float) -> Seen:
+    def silent(limit: float) -> Observation:
         time.sleep(1.0)
-        return Seen(False, "no answer within 1 s", {"silent": [4000]})
+        return Observation(False, "no answer within 1 s", {"silent": [4000]})
 
-    refused = Server(Seen(False, "Connection refused", final=True))
+    refused = Server(Observation(False, "Connection refused", final=True))
     seen = until_good(machine, {"/": refused, "/ws": silent}, LONG)
     assert seen["/ws"].data["silent"] == [4000]

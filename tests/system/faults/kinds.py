@@ -19,7 +19,7 @@ LOOKS = '*" show "*|*" is-"*|*" list-"*|*" reset-failed "*|*" inspect "*|*" ps "
 ARM, DISARM = "touch /run/faults/armed", "rm -f /run/faults/armed"
 HALF_WAY = 0.3  # seconds into a step: in the middle of those that stop or start something
 ANY = ("done", "reverted", "stuck")
-WITHOUT_COMMAND = ("SetOwner", "Handing", "Folders")  # actions that write by themselves
+WITHOUT_COMMAND = ("SetOwner", "ChangeOwnership", "Folders")  # actions that write by themselves
 
 # The agent arms it as the step begins; a step's first command may be as quick.
 SHIM = """#!/bin/sh
