@@ -8,7 +8,7 @@ Needs root: it works on a lab of its own, which it boots and removes unless it i
 and at last does the bare stop and start of the same servers and services, three times, with nobody asking.
 
 With --cpus it starves the lab instead, once for each number, and hands over and back R times each: how many plans were
-taken back, who failed, and hold and longest wait against the bare stop and start on as many processors. The load comes
+reverted, who failed, and hold and longest wait against the bare stop and start on as many processors. The load comes
 from outside the lab's share. It takes about a minute a plan on two processors, and more than two on half of one.
 """
 

@@ -20,7 +20,7 @@ from fabfile.runner.system.machine import Machine
 
 FORMER, NEW = (101, 101), (999, 998)
 IN_A_FOLDER = 20
-Way = Callable[[Path, Path], tuple[float, float, float]]  # tree, scratch → seconds: look, hand over, take back
+Way = Callable[[Path, Path], tuple[float, float, float]]  # tree, scratch → seconds: look, hand over, undo
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         entries = _grow(tree, options.files)
         for title, every in (("one owner", 0), ("mixed owners", 100)):
             print(f"\n{title}, {entries} entries, best of {options.rounds}")
-            print(f"{'':<10}{'look':>9}{'hand over':>11}{'take back':>11}{'away':>9}")
+            print(f"{'':<10}{'look':>9}{'hand over':>11}{'undo':>11}{'away':>9}")
             best = {name: _best(way, tree, Path(scratch), every, options.rounds) for name, way in WAYS.items()}
             for name, seconds in best.items():
                 print(f"{name:<10}{_row([*seconds, seconds[0] + seconds[1]], ' s')}")

@@ -1,4 +1,4 @@
-"""Hand-overs on a VPS with fewer processors than it wants: how many are taken back, who fails, how long is waited."""
+"""Hand-overs on a VPS with fewer processors than it wants: how many are reverted, who fails, how long is waited."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Attempt:
     """One plan as the public felt it: until it ended and what it had begun was answered."""
 
     way: str  # cutover or rollback
-    problem: str  # why it was taken back, as the tool said it; empty when it was done
+    problem: str  # why it was reverted, as the tool said it; empty when it was done
     seconds: float
     hold: float  # seconds; 0 where none is told
     felt: Tally
@@ -52,7 +52,7 @@ async def _level(lab: Lab, site: Site, crowd: Callable[[], Crowd], cpus: float, 
         for number in range(1, rounds + 1):
             for to, words in WAYS:
                 if await asyncio.to_thread(tool.owner) == to:
-                    continue  # the cutover before was taken back: there is nothing to go back from
+                    continue  # the cutover before was reverted: there is nothing to go back from
                 show.saying(f"{cpus:g} CPUs: {words[0]} {number}")
                 attempts.append(await _attempt(public, tool, words))
                 if attempts[-1].problem:
@@ -87,7 +87,7 @@ def table(report: Report, levels: Sequence[Level]) -> bool:
             rows.append(_row(level, words[0], some))
             good = good and bool(some) and not any(one.problem or one.felt.failed for one in some)
     columns = (
-        "CPUs", "way", "plans", "taken back", "requests", "failed", "took", "hold", "longest hold", "longest wait",
+        "CPUs", "way", "plans", "reverted", "requests", "failed", "took", "hold", "longest hold", "longest wait",
         "bare", "hold : bare", "longest wait : bare",
     )  # fmt: skip
     report.table("Hand-overs of a starved VPS (medians, but for what is called longest)", columns, rows)

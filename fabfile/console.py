@@ -101,12 +101,12 @@ def ending(event: Event) -> CutoverError | None:
         return LockHeld.by(evidence["holder"])
     if outcome == "reverted":
         return Failed(
-            f"{event['plan']} was taken back: {evidence.get('why')}",
+            f"{event['plan']} was reverted: {evidence.get('why')}",
             state=_as_before(health, unknown, up, evidence.get("lost", ())),
             next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
         )
     return ManualInterventionRequired(
-        f"{event['plan']} failed ({evidence.get('why')}), and taking back “{evidence.get('stuck_at')}” failed too: "
+        f"{event['plan']} failed ({evidence.get('why')}), and undoing “{evidence.get('stuck_at')}” failed too: "
         f"{evidence.get('error')}",
         up=up,
         down=down,
@@ -116,7 +116,7 @@ def ending(event: Event) -> CutoverError | None:
 
 
 def _as_before(health: Mapping[str, str], unknown: str, up: Sequence[str], lost: Sequence[str]) -> str:
-    """What stands after a plan was taken back: no more than was looked at."""
+    """What stands after a plan was reverted: no more than was looked at."""
     if unknown:
         return f"Every step of it is undone. What runs is not known: {unknown}"
     state = f"Up: {', '.join(up) or 'nothing'}."
@@ -161,8 +161,8 @@ def _line(event: Event) -> str:
         said = f"\n    {escape(str(evidence['said']))}" if evidence.get("said") else ""
         return f"{mark} {name}: {escape(str(evidence.get('error')))} {seconds}{said}"
     if kind == "undo":
-        return f"{mark} taking back: {name}"
-    return f"{mark} taken back: {name} {seconds}"
+        return f"{mark} undoing: {name}"
+    return f"{mark} undone: {name} {seconds}"
 
 
 def _plan_line(event: Event, mark: str) -> str:

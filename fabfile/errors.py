@@ -6,7 +6,7 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
     2    bad usage or inventory
     3    refused by preflight, nothing touched
     4    somebody else holds the lock, or runs a soak
-    5    failed and could not be undone: hands needed
+    5    failed and could not be undone: manual intervention required
     6    the VPS, or Cloudflare's API, can't be reached
     130  interrupted
 """

@@ -64,7 +64,7 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], s
 
 
 def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
-    """Confirm once the public is served as the plan intends, else have it taken back; over a new connection."""
+    """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
     intended = _intended(site, settings)
     began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
     # As late as the word can be given: then it must still reach the VPS, which may be busy.

@@ -221,7 +221,7 @@ class Operation:
 
     def _show_back(self, plan_id: str) -> None:
         steps = follow.steps_to_undo(self._host.history(plan_id))
-        self.report.say(f"{plan_id}: {len(steps)} steps would be taken back")
+        self.report.say(f"{plan_id}: {len(steps)} steps would be undone")
         for name in steps:
             self.report.say(f"  ↶ {name}")
         self.report.data("revert", plan=plan_id, steps=steps)

@@ -30,7 +30,7 @@ def valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ..
 
 
 def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
-    """What taking back must reach: all that ran is up again, and as healthy as it was.
+    """What an undo must reach: all that ran is up again, and as healthy as it was.
 
     What was ill in the survey need not get better by it. But it is waited for as far as it was well: nobody is let
     through to something that is not up because its durables could not be asked about.

@@ -84,7 +84,7 @@ class Document:
     host: str
     began: str
     seconds: float
-    why: str  # the reason why it was taken back, or got stuck
+    why: str  # the reason why it was reverted, or got stuck
     stuck_at: str
     settings: dict[str, str]
     versions: dict[str, str]
@@ -100,7 +100,7 @@ class Document:
     limitations: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
     version: int = FORMAT
-    lost: tuple[str, ...] = ()  # what was healthy before a plan that was taken back, and was not after it
+    lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
 
     @property
     def up(self) -> str:
@@ -177,7 +177,7 @@ def document(
 
 
 def _parts(events: Sequence[Event]) -> list[list[Event]]:
-    """The events of each run: a plan that was interrupted is taken back by another one."""
+    """The events of each run: a plan that was interrupted is reverted by another one."""
     parts: list[list[Event]] = []
     for event in events:
         if not parts or (event["event"] == "start" and not event["step"]):
@@ -207,7 +207,7 @@ def _outage(event: Event, began: float) -> Outage:
 
 
 def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
-    """Of the steps that were not taken back, each file once and as it was changed last."""
+    """Of the steps that were not undone, each file once and as it was changed last."""
     undone = {event["step"] for event in events if event["event"] == "undone"}
     found: dict[str, Diff] = {}
     for event in events:

@@ -16,7 +16,7 @@ from fabfile.resources import TEMPLATES
 ENDED: Final = {
     "done": "This plan was carried out.",
     "nothing": "This plan found nothing to do.",
-    "reverted": "This plan was taken back: every step of it is undone.",
+    "reverted": "This plan was reverted: every step of it is undone.",
     "stuck": "This plan stopped half-way: hands were needed.",
     "locked": "This plan did not begin: another one held the lock.",
     "unfinished": "This plan has not come to its end.",

@@ -127,7 +127,7 @@ def _words(evidence: Mapping[str, Any]) -> str:
 
 
 def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
-    """From pointing the edge to the parking lot until the parked are let go, by the plan or by its being taken back."""
+    """From pointing the edge to the parking lot until the parked are let go, by the plan or by its revert."""
     begins = next((e for e in events if e["event"] == "start" and e["evidence"].get("hold") == "begins"), None)
     if begins is None:
         return ()

@@ -1,4 +1,4 @@
-"""Carries out a plan: each step looked at, done, verified and journaled, or everything taken back."""
+"""Carries out a plan: each step looked at, done, verified and journaled, or everything undone."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Engine:
             self._quote(failure, step, step.verify if event == "failed" else _back_verified(step))
             self.journal.note(event, step.name, **failure.evidence)
             raise
-        except Exception as error:  # a fault of ours must take the plan back as well, whatever it is
+        except Exception as error:  # a fault of ours must revert the plan as well, whatever it is
             told = StepFailed(f"{type(error).__name__}: {error}")
             self.journal.note(event, step.name, **told.evidence)
             raise told from error
@@ -208,7 +208,7 @@ class Engine:
     def _account(self, outcome: str) -> dict[str, str]:
         """What is up and what is down in the end; a look that fails says so instead.
 
-        What was taken back after a reboot may still be coming up: then a look at once would tell of an outage.
+        What was reverted after a reboot may still be coming up: then a look at once would tell of an outage.
         """
         patience = SETTLED if outcome == "reverted" else 0.0
         try:

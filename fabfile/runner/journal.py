@@ -15,7 +15,7 @@ from typing import Any
 from .system.machine import StepFailed
 from .wire import formats
 
-RESERVE = 1 << 20  # bytes set aside, so that a plan can be taken back, and say so, on a full disk
+RESERVE = 1 << 20  # bytes set aside, so that a plan can be reverted, and say so, on a full disk
 
 
 class JournalFailed(StepFailed):
@@ -37,7 +37,7 @@ class Journal:
         self._owed = b""  # lines that could not be written yet
 
     def set_aside(self) -> None:
-        """Take the space that taking back may need. Raises JournalFailed while the disk is full."""
+        """Take the space that a revert may need. Raises JournalFailed while the disk is full."""
         try:
             with open(self._reserve, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE)

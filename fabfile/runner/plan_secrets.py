@@ -3,7 +3,7 @@
 That process is started by systemd: arguments and environment of a unit can be read by others, and a credential
 set in its properties too. So the secret waits in a file on a file system that is in memory only (/run), for
 root's eyes, and is deleted as it is read; what nobody came to read is gone with the next boot at the latest.
-A plan that is taken back after a crash needs none: no way back asks for one.
+A plan that is reverted after a crash needs none: no undo asks for one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""After a reboot in the middle of a plan: a unit that looks for an unfinished journal and takes the plan back."""
+"""After a reboot in the middle of a plan: a unit that looks for an unfinished journal and reverts the plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINK = "runner.pyz"  # the zipapp of the last plan, for the unit to start
 _TEXT = """\
 # Written with every plan that is shipped: a change here is lost with the next one.
 [Unit]
-Description=Islandflow: take back a plan that a reboot interrupted
+Description=Islandflow: revert a plan that a reboot interrupted
 ConditionPathExists={runner}
 
 [Service]
@@ -43,7 +43,7 @@ def install(root: Path, runner: Path, machine: Machine, unit: Path = UNIT) -> No
 
 
 def under_way(machine: Machine) -> bool:
-    """Whether interrupted plans are being taken back, or will be once the system has booted. Raises CommandFailed."""
+    """Whether interrupted plans are being reverted, or will be once the system has booted. Raises CommandFailed."""
     unit = machine.run(["systemctl", "is-active", UNIT.name], ok=None).out.strip()
     system = machine.run(["systemctl", "is-system-running"], ok=None).out.strip()
     return unit in ("active", "activating") or system in ("initializing", "starting")

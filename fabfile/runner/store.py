@@ -9,7 +9,7 @@ Everything is below one folder (root, 0700):
     plans/<id>/journal.jsonl its journal
     plans/<id>/backups/      what the plan overwrote
     plans/<id>/say           the operator's word: confirm or revert
-    plans/<id>/reserve       space for taking it back on a full disk, while it runs
+    plans/<id>/reserve       space for reverting it on a full disk, while it runs
     soaks/<id>.jsonl         what a soak saw: a journal as well
     soaks/lock               held while a soak runs
     soaks/<id>.stop          the operator's word that it shall end

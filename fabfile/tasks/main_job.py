@@ -1,4 +1,4 @@
-"""The whole job: hand the app over, take it back, see where it stands."""
+"""The whole job: cutover and rollback, and where the app stands."""
 
 from __future__ import annotations
 

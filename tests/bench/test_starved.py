@@ -33,8 +33,8 @@ def test_all_done_and_nobody_failed_is_good(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_plan_taken_back_is_not_and_tells_why(capsys: pytest.CaptureFixture[str]) -> None:
-    good, told = table(attempt("cutover", "it was taken back"), attempt("rollback"), capsys=capsys)
-    assert not good and "0.5 CPUs, cutover: it was taken back" in told
+    good, told = table(attempt("cutover", "it was reverted"), attempt("rollback"), capsys=capsys)
+    assert not good and "0.5 CPUs, cutover: it was reverted" in told
 
 
 def test_a_failed_request_is_not_and_tells_of_which_kind(capsys: pytest.CaptureFixture[str]) -> None:

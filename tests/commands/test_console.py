@@ -52,9 +52,9 @@ def test_events_become_lines_in_order() -> None:
         "✗ app: start [api]: api is not [healthy] 30.0 s",
         "    line 1",
         "line 2",
-        "↶ taking back: app: start [api]",
-        "✓ taken back: app: start [api] 0.4 s",
-        "↶ taking back: docker: stop",
+        "↶ undoing: app: start [api]",
+        "✓ undone: app: start [api] 0.4 s",
+        "↶ undoing: docker: stop",
         "✗ docker: stop: Docker does not answer 5.0 s",
         "… waiting 120 s for the public checks' confirmation",
     ]
@@ -63,7 +63,7 @@ def test_events_become_lines_in_order() -> None:
 def test_a_terminal_shows_the_running_step_beside_a_spinner_and_keeps_the_rest() -> None:
     lines = "\n".join(told(EVERY_KIND, terminal=True))
     assert "docker: stop" in lines and "\x1b[" in lines
-    assert "taken back: app: start" in lines
+    assert "undone: app: start" in lines
 
 
 def test_text_for_people_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

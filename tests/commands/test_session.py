@@ -464,7 +464,7 @@ def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureF
     operation(dry=True).revert("")
     assert host.verbs == ["history"]
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"{PLAN}: 2 steps would be taken back", "  ↶ two", "  ↶ one"]
+    assert lines == [f"{PLAN}: 2 steps would be undone", "  ↶ two", "  ↶ one"]
 
 
 # ── Checks ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -18,7 +18,7 @@ def test_a_native_unit_that_fails_to_start_puts_docker_back(vps: Vps) -> None:
         done = vps.tool("cutover")
 
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "was taken back" in done.stderr and "api" in done.stderr
+    assert "was reverted" in done.stderr and "api" in done.stderr
     vps.no_lot_left()
     assert vps.served_by() == ("docker", "docker", "docker")
     status = vps.status()
@@ -39,7 +39,7 @@ def test_a_container_that_fails_to_start_puts_native_back(vps: Vps) -> None:
     done = vps.tool("rollback", "--full")
 
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "was taken back" in done.stderr
+    assert "was reverted" in done.stderr
     assert vps.served_by() == ("native", "native", "native")
     status = vps.status()
     assert (status["owner"], status["edge"]) == ("native", "native")

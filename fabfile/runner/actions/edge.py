@@ -21,7 +21,7 @@ from .edge_switch import tell
 @wire
 @dataclass(frozen=True)
 class RefreshDnsOnRevert(Action):
-    """Does nothing, until it is taken back: then nginx looks its upstreams' names up anew.
+    """Does nothing until it is undone: then nginx looks its upstreams' names up anew.
 
     It remembers them for 10 s, and a container that was stopped may come back with another's address.
     """

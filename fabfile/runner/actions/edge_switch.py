@@ -3,7 +3,7 @@
 The order is the safe one: nothing is touched before nginx's own test passes and the new upstreams have
 answered from inside the edge's container; until the reload the running nginx never notices; past it, what
 users get is asked through the edge itself. NPM's own API does the middle of it in its own order; whatever
-becomes of that, rows and files can be taken back without it.
+becomes of that, rows and files can be restored without it.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class OpenLot(_AtLot):
         lot = parking.current()
         passed = self._close(machine, before["unit"])
         if lot is not None and lot.unit != before["unit"]:
-            parking.close(machine, lot.unit)  # CloseLot, taken back, has opened one of another name
+            parking.close(machine, lot.unit)  # CloseLot, undone, has opened one of another name
         return {"passed": passed}
 
     def describe(self) -> str:
@@ -96,7 +96,7 @@ class OpenLot(_AtLot):
 @wire
 @dataclass(frozen=True)
 class Drain(_AtLot):
-    """Waits until the runtime that is about to stop has answered what it was asked; taken back, it gets the parked."""
+    """Waits until the runtime that is about to stop has answered what it was asked; undone, it gets the parked."""
 
     leaving: Upstreams
     exits: tuple[Exit, ...]
@@ -120,7 +120,7 @@ class Drain(_AtLot):
 @wire
 @dataclass(frozen=True)
 class ReleaseLot(_AtLot):
-    """Lets all that is parked through to the runtime that is up now; taken back, all wait again."""
+    """Lets all that is parked through to the runtime that is up now; undone, all wait again."""
 
     exits: tuple[Exit, ...]
     arriving: Upstreams
@@ -151,7 +151,7 @@ class ReleaseLot(_AtLot):
 @wire
 @dataclass(frozen=True)
 class CloseLot(_AtLot):
-    """Closes the parking lot once nobody is sent there any more; taken back, it is opened again and all wait."""
+    """Closes the parking lot once nobody is sent there any more; undone, it is opened again and all wait."""
 
     def look(self, machine: Machine) -> Look:
         lot = parking.current()

@@ -107,7 +107,7 @@ class Release(Action):
 
 
 def _moved(machine: Machine) -> Path:
-    """Where it is noted that the code is about to move: before that there is nothing to take back."""
+    """Where it is noted that the code is about to move: before that there is nothing to undo."""
     return machine.backups / "release-moved"
 
 

@@ -1,4 +1,4 @@
-"""What a change of the edge keeps, so that it can be taken back from any point, also after a power cut.
+"""What a change of the edge keeps, so that it can be undone from any point, also after a power cut.
 
 A backup is a folder that appears whole: the database by SQLite's own backup, the hosts' files, and a
 manifest with the rows' former values. Two empty files in it say how far the change came: `began` before the
@@ -70,7 +70,7 @@ def number_of(folder: Path) -> str:
 def save(folder: Path, database: str, hosts: Sequence[SavedHost]) -> None:
     """Make the backup. Raises StepFailed when the database is locked, OSError when the disk is full.
 
-    A backup whose change began and was never taken back stays: it holds the state before the first attempt.
+    A backup whose change began and was never undone stays: it holds the state before the first attempt.
     """
     if (folder / BEGAN).exists():
         return
@@ -164,7 +164,7 @@ def marked(folder: Path, stage: str) -> bool:
 
 def unmark(folder: Path) -> None:
     """Note, for good, that everything is as it was."""
-    # `began` goes last: while it is there, a second attempt to take the change back does all of it again.
+    # `began` goes last: while it is there, a second attempt to undo the change does all of it again.
     files.remove(folder / RELOADED)
     files.remove(folder / BEGAN)
 

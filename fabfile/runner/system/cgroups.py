@@ -27,7 +27,7 @@ def of_groups(pids: Iterable[int], groups: Path = _GROUPS) -> dict[int, Memory]:
 
 
 def _accounted(group: Path) -> Memory | None:
-    """By the kernel's account: MemoryCurrent, parted by memory.stat into what can be taken back and what can't.
+    """By the kernel's account: MemoryCurrent, parted by memory.stat into what can be reclaimed and what can't.
 
     The page cache of a database's files is charged to its group and grows up to the limit: that is no leak.
     Shared memory counts as a file there, but is nowhere else. What is swapped out is held all the same.

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..wire.facts import FileFact, Tree
 from .machine import Machine, StepFailed
 
-WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to take back
+WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to undo
 _TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
 
 

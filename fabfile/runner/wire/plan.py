@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @wire
 @dataclass(frozen=True)
 class Undo:
-    """How a step is taken back: by what its action recorded, or by another action; then verified."""
+    """How a step is undone: by what its action recorded, or by another action; then verified."""
 
     action: Action | None = None
     verify: tuple[Probe, ...] = ()
@@ -68,7 +68,7 @@ class Watch:
 class Plan:
     """Steps in order, and how long to wait for the operator's word at the end (seconds; 0 asks nobody).
 
-    `hold_limit` is how long requests may wait in the parking lot (seconds) before the plan is taken back.
+    `hold_limit` is how long requests may wait in the parking lot (seconds) before the plan is reverted.
     """
 
     name: str
