@@ -15,23 +15,6 @@ from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.wire.facts import EdgeRef, Facts, FactsRequest, Need, Program, Workload
 
-__all__ = [
-    "DAEMON",
-    "Facts",
-    "address",
-    "edge_ref",
-    "edge_runtime",
-    "health_of",
-    "needs",
-    "owner",
-    "provider",
-    "sources",
-    "static",
-    "streams",
-    "streams_ref",
-    "wanted",
-]
-
 _SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
 _APART = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
@@ -234,10 +217,3 @@ def _programs(site: Site) -> tuple[Program, ...]:
     native = tuple(Program(f"native/{server.name}", (server.binary, *server.version_argv)) for server in site.servers)
     docker = tuple(Program(f"docker/{server.name}", server.image_version_argv, server.image) for server in site.servers)
     return native + docker
-
-
-def names_only(facts: Facts) -> Facts:
-    """The facts without file contents, for printing."""
-    return dataclasses.replace(
-        facts, files={path: dataclasses.replace(fact, text=None) for path, fact in facts.files.items()}
-    )

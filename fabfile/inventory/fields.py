@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
@@ -317,6 +317,3 @@ Comment = Annotated[
     str,
     AfterValidator(_matching(r"[A-Za-z0-9 ._:-]{1,100}", "is not a comment of letters, digits, spaces and . _ : -")),
 ]
-
-Raw = dict[str, Any]
-"""A table as TOML gives it, before anything is known about it."""

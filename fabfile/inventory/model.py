@@ -104,12 +104,6 @@ class Server(Table):
         """Where the app in Docker finds this server: by its name on the project's own network."""
         return f"{self.scheme}://{self.name}:{self.image_port}"
 
-    @property
-    def image_ids(self) -> tuple[int, int]:
-        """The numeric user and group as which the container writes its data."""
-        user, _, group = self.image_user.partition(":")
-        return int(user), int(group)
-
 
 class Nats(Server):
     """NATS with JetStream. Without `monitor_port` it has no monitoring, which is for who may not ask NATS itself."""

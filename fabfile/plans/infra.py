@@ -11,7 +11,7 @@ from fabfile.plans.steps import KILLED_WITHIN, as_healthy, valid, written
 from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
-from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
+from fabfile.runner.actions.units import Disable, Enable, Start, Stop
 from fabfile.runner.facts.health import SETTLE
 from fabfile.runner.wire.facts import Facts
 
@@ -55,19 +55,6 @@ def start(site: Site, facts: Facts, settle: float = SETTLE) -> Steps:
             Start(units, timeout=_stopping(site)),
             Undo(verify=(UnitsDown(units),), deadline=_stopping(site)),
             verify=(Healthy(workloads.of_servers(site, "native"), settle),),
-            deadline=site.timeouts.health,
-        ),
-    )
-
-
-def restart(site: Site, facts: Facts) -> Steps:
-    """Restart the servers, after a change of their configuration."""
-    return (
-        Step(
-            "infra: restart",
-            Restart(_units(site), timeout=_stopping(site)),
-            Undo(verify=as_healthy(facts, workloads.of_servers(site, "native")), deadline=site.timeouts.health),
-            verify=(Healthy(workloads.of_servers(site, "native")),),
             deadline=site.timeouts.health,
         ),
     )

@@ -33,7 +33,6 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "rollback --full", rollback.rollback
     yield "infra.install", _plan("infra.install", infra.install)
     yield "infra.start", _plan("infra.start", infra.start)
-    yield "infra.restart", _plan("infra.restart", infra.restart)
     yield "infra.stop", _plan("infra.stop", infra.stop)
     yield "infra at boot", _plan("infra.start", infra.at_boot)
     yield "infra ports freed", _plan("infra.start", infra.ports_freed)
