@@ -74,7 +74,7 @@ class Bench:
 
     def revert(self) -> tuple[int, str]:
         """Exit code and words of `islandflow revert --last`."""
-        done = self.vps.tool("revert", ISLANDFLOW_INVENTORY=str(self.inventory))
+        done = self.vps.tool("revert", "--last", ISLANDFLOW_INVENTORY=str(self.inventory))
         return done.returncode, done.stdout + done.stderr
 
     def clean(self, direction: str) -> Verdict:
