@@ -26,6 +26,7 @@ class _Seen:
 
     events: list[Event] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    decided: bool = False  # by somebody else, or earlier: the checks of that time are not known here
 
     @property
     def settings(self) -> dict[str, str]:
@@ -59,6 +60,7 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], s
             decided = event.pop("decided", False)  # in the past, where a plan is followed from its first event
             seen.events.append(event)
             told.event(event)
+            seen.decided = seen.decided or decided
             if event["event"] == "waiting" and not decided:
                 seen.checks = _confirm_or_revert(site, host, told, event, seen.settings)
 
@@ -146,7 +148,8 @@ def _end(site: Site, told: Report, plan_id: str, seen: _Seen) -> None:
             state="The runner on the VPS goes on, or was killed; the journal there knows.",
             next_step=f"inv attach --plan {plan_id}, or inv status",
         )
-    record.leave(site, told, seen.events, seen.checks, os.environ)
+    if not (seen.decided and record.kept(plan_id, last["evidence"]["outcome"], os.environ)):  # that one has the checks
+        record.leave(site, told, seen.events, seen.checks, os.environ)
     felt = console.felt(last)
     if felt:
         told.table("", console.FELT_COLUMNS, felt)

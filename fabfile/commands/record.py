@@ -41,6 +41,15 @@ def leave(
         told.data("record", html=str(page), markdown=str(page.with_suffix(".md")))
 
 
+def kept(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
+    """Whether this machine has a readable record of the plan as it ended; a stuck one may have been reverted since."""
+    try:
+        document = RecordStore.of(environ).get(plan_id)
+    except (OSError, ValueError):
+        return False
+    return document is not None and document.outcome == outcome
+
+
 def list_all(told: Report, environ: Mapping[str, str]) -> None:
     """A line for each record on this machine."""
     shelf = RecordStore.of(environ)

@@ -159,9 +159,8 @@ class Guest:
                 try:
                     file.write_text(unlimited if cpus is None else limited.format(round(cpus * PERIOD)))
                 except OSError as error:  # version 1 gives a child no more than its parent has
-                    raise LabError(
-                        f"this machine does not give a lab {cpus:g} CPUs ({error}): ask for fewer"
-                    ) from error
+                    wanted = "all CPUs" if cpus is None else f"{cpus:g} CPUs"
+                    raise LabError(f"this machine does not give a lab {wanted} ({error}): ask for fewer") from error
                 return
         raise LabError("this machine's control groups can't limit a lab's processors: leave --cpus out")
 

@@ -214,3 +214,20 @@ def test_json_tells_each_decision(host: FakeHost, records: Path, capsys: pytest.
     record.follow_up(Report(json=True), journals.PLAN, False, environ)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["kind"] for line in lines} == {"decision"} and lines[0]["title"].startswith("Keep native")
+
+
+def test_attaching_to_a_plan_that_was_decided_keeps_the_checks_that_its_record_has(
+    host: FakeHost, records: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attach(host)
+    checked = RecordStore(records).get(journals.PLAN)
+    past = [{**event, "decided": True} if event["event"] == "waiting" else dict(event) for event in journals.DONE]
+    attach(host, past)
+    assert checked and checked.checks and RecordStore(records).get(journals.PLAN) == checked
+
+
+def test_attaching_to_a_plan_that_was_decided_makes_the_record_that_is_not_there(host: FakeHost, records: Path) -> None:
+    attach(
+        host, [{**event, "decided": True} if event["event"] == "waiting" else dict(event) for event in journals.DONE]
+    )
+    assert RecordStore(records).get(journals.PLAN)

@@ -68,7 +68,7 @@ def test_what_is_asked_for_is_kept_with_the_lab_and_told_as_it_was_typed(tmp_pat
 )
 def test_what_can_not_be_is_refused_in_one_sentence(words: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as refused:
-        Choices.of(**words)  # type: ignore[arg-type]
+        Choices.of(**words)  # type: ignore[arg-type]  # as the command line gives them: text
     assert said in refused.value.message and "\n" not in refused.value.message
 
 
@@ -118,7 +118,7 @@ def test_a_linked_worktree_is_told_from_a_folder_without_git(checkout: Path) -> 
 @pytest.mark.parametrize("option", ["env", "docker-env", "inventory"])
 def test_a_file_that_is_not_there_is_named(checkout: Path, option: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} /nowhere is no file"):
-        own.check(Choices.of(app=str(checkout), **{option.replace("-", "_"): "/nowhere"}))  # type: ignore[arg-type]
+        own.check(Choices.of(app=str(checkout), **{option.replace("-", "_"): "/nowhere"}))  # type: ignore[arg-type]  # as text
 
 
 # ── Its images ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +192,7 @@ BUILT = {"build": {"context": "/home/delta/islandflow", "dockerfile": "Dockerfil
 
 
 def made(inside: Inside, chosen: dict[str, str] | None = None) -> Inside:
-    compose = images.Compose(inside, "/there", "compose.yml", "islandflow-vps")  # type: ignore[arg-type]
+    compose = images.Compose(inside, "/there", "compose.yml", "islandflow-vps")  # type: ignore[arg-type]  # a double of the guest
     images.make(compose, "/home/delta/islandflow", chosen or {})
     return inside
 

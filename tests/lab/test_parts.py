@@ -22,6 +22,8 @@ from fabfile.lab import cache
 from fabfile.lab import host as paths
 from fabfile.lab import inventory as site
 from fabfile.lab.edge import hostfile, seed
+from fabfile.lab.guest import Guest
+from fabfile.lab.host import LabError
 from fabfile.lab.lab import Lab
 from fabfile.tasks import lab
 
@@ -43,6 +45,15 @@ def slow_build(folder: Path) -> None:
 
 def build_in_a_process(key: str) -> str:
     return (cache.cached("tier", key, slow_build).path / "built-by").read_text()
+
+
+@pytest.mark.parametrize(("cpus", "said"), [(4.0, "4 CPUs"), (None, "all CPUs")])
+def test_a_share_that_the_kernel_refuses_is_told_in_words(tmp_path: Path, cpus: float | None, said: str) -> None:
+    group = tmp_path / "group"
+    (group / "cpu.max").mkdir(parents=True)  # it can't be written, whoever asks
+    (tmp_path / "cgroup").write_text(f"{group}")
+    with pytest.raises(LabError, match=f"does not give a lab {said}"):
+        Guest(tmp_path).starve(cpus)
 
 
 def test_two_processes_build_a_folder_once() -> None:
