@@ -87,7 +87,7 @@ LAYERS = (
     ("runner.soak",),
     ("runner.main",),
     # The operator's side.
-    ("errors", "resources"),
+    ("errors", "resources", "terms"),
     ("inventory",),
     ("workloads", "rendering"),
     ("survey",),
