@@ -19,8 +19,11 @@ from invoke.tasks import Task
 
 from fabfile import namespace
 from fabfile.commands.options import choices_of, help_of
-from fabfile.commands.session import load_site
 from fabfile.errors import InventoryError
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile.commands import session
 
 
 class Dotted(click.Group):
@@ -113,7 +116,7 @@ def _callback(task: Task[Any]) -> Callable[..., None]:
 
 def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        hosts = load_site().hosts.values()
+        hosts = session.load_site().hosts.values()
     except InventoryError:  # whoever runs the command is told; a shell that completes is not
         return []
     return [CompletionItem(host.name, help=host.address) for host in hosts if host.name.startswith(incomplete)]

@@ -31,6 +31,11 @@ def way(chosen: str, environ: Mapping[str, str]) -> str:
     return API if environ.get(IDENTITY_VARIABLE) and environ.get(SECRET_VARIABLE) else FILES
 
 
+def needed(way: str) -> bool:
+    """Whether a switch by that way needs a token."""
+    return way == API
+
+
 def npm_token(door: Door, edge: EdgeRef, environ: Mapping[str, str], *, shown: Ask = input) -> dict[str, str]:
     """A token for NPM's API, by the name under which a plan looks for it; good for 24 hours.
 

@@ -13,7 +13,7 @@ import invoke.exceptions
 import invoke.tasks
 
 from fabfile.errors import CutoverError, Interrupted, UsageError
-from fabfile.inventory import POSTURES, RUNTIMES, SCOPES
+from fabfile.terms import POSTURES, RUNTIMES, SCOPES
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES}
 """Parameter name → what it may be, for every task that has such a parameter."""

@@ -5,9 +5,6 @@ from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import absolute, load, open_problems
 from fabfile.inventory.model import (
-    POSTURES,
-    RUNTIMES,
-    SCOPES,
     Backup,
     ClickHouse,
     Docker,
@@ -26,6 +23,7 @@ from fabfile.inventory.model import (
 from fabfile.inventory.paths import spell
 from fabfile.inventory.public import Lookup, Public
 from fabfile.inventory.sources import Adapter, Provider, Stream
+from fabfile.terms import POSTURES, RUNTIMES, SCOPES
 
 __all__ = [
     "BRIDGE",

@@ -18,10 +18,7 @@ from fabfile.inventory.base import Table
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
 from fabfile.inventory.sources import Provider, Stream
-
-RUNTIMES: Final = ("native", "docker")
-SCOPES: Final = ("full", "web", "api", "services", "workers")
-POSTURES: Final = ("dns-only", "proxied")
+from fabfile.terms import SCOPES
 
 _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "full": ("web", "api", "worker"),

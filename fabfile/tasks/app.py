@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey, workloads
-from fabfile.checks import preflight
 from fabfile.commands.options import choices, task
-from fabfile.commands.session import Operation
-from fabfile.inventory import SCOPES
-from fabfile.plans import app
-from fabfile.plans.plan import Plan
-from fabfile.plans.steps import watches
+from fabfile.lazy import lazily
+from fabfile.terms import SCOPES
+
+with lazily():
+    from fabfile import survey, workloads
+    from fabfile.checks import preflight
+    from fabfile.commands import session
+    from fabfile.plans import app, plan, steps
 
 
 @task
@@ -20,8 +21,8 @@ def install(
     c: Context, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("app.install", app.install(site, facts, scope)),
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("app.install", app.install(site, facts, scope)),
         judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
     )
 
@@ -31,8 +32,8 @@ def start(
     c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
         judge=lambda site, facts: preflight.app_may_run(site, facts, scope),
     )
 
@@ -42,8 +43,8 @@ def stop(
     c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's services and keep them from starting at boot."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
         judge=preflight.no_manager,
     )
 
@@ -53,12 +54,12 @@ def restart(
     c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Restart the scope's services and wait until they are healthy."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan(
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan(
             "app.restart",
             app.restart(site, facts, scope),
             hold_limit=site.edge.hold_limit,
-            watch=watches(site),
+            watch=steps.watches(site),
         ),
         judge=lambda site, facts: (
             preflight.app_may_run(site, facts, scope)
@@ -72,7 +73,7 @@ def restart(
 @task
 def check(c: Context, scope: str = "full", host: str = "", json: bool = False) -> None:
     """Check that the scope is healthy, and the servers under it unless the scope is web."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     site = operation.site
     chosen = workloads.of_services(site, "native", site.scope(scope))
     if scope != "web":

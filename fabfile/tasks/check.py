@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey
-from fabfile.checks import static as files
 from fabfile.commands.options import task
-from fabfile.commands.session import Operation
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import survey
+    from fabfile.checks import static as files
+    from fabfile.commands import session
 
 
 @task
 def static(c: Context, host: str = "", json: bool = False) -> None:
     """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     operation.checked("static", files.checks(operation.site, operation.survey(survey.static(operation.site))))

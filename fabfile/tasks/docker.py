@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey
-from fabfile.checks import docker as composecheck
-from fabfile.checks import preflight
 from fabfile.commands.options import task
-from fabfile.commands.session import Operation
-from fabfile.plans import docker
-from fabfile.plans.plan import Plan
-from fabfile.runner.wire.facts import FactsRequest, merge
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import survey
+    from fabfile.checks import docker as composecheck
+    from fabfile.checks import preflight
+    from fabfile.commands import session
+    from fabfile.plans import docker, plan
+    from fabfile.runner.wire import facts as wire
 
 
 @task
 def render(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Write what overrides variables in Docker; the app's own Compose file stays as it is. Starts nothing."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("docker.render", docker.rendered(site, facts))
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("docker.render", docker.rendered(site, facts))
     )
 
 
@@ -27,8 +29,8 @@ def up(
     c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan(
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan(
             "docker.up", docker.rendered(site, facts) + docker.made(site, facts, scope) + docker.up(site, facts, scope)
         ),
         judge=preflight.docker_may_run,
@@ -40,14 +42,14 @@ def stop(
     c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("docker.stop", docker.stop(site, facts, scope))
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("docker.stop", docker.stop(site, facts, scope))
     )
 
 
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
-    operation = Operation(c, host, json=json)
-    facts = operation.survey(merge(survey.wanted(operation.site), FactsRequest(compose_view=True)))
+    operation = session.Operation(c, host, json=json)
+    facts = operation.survey(wire.merge(survey.wanted(operation.site), wire.FactsRequest(compose_view=True)))
     operation.checked("docker", composecheck.checks(operation.site, facts))

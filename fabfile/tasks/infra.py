@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey, workloads
-from fabfile.checks import preflight
 from fabfile.commands.options import task
-from fabfile.commands.session import Operation
-from fabfile.plans import cutover, infra
-from fabfile.plans.plan import Plan
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import survey, workloads
+    from fabfile.checks import preflight
+    from fabfile.commands import session
+    from fabfile.plans import cutover, infra, plan
 
 
 @task
 def bootstrap(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Put native servers in place of Docker's; the app stays down until `cutover` or `rollback --full`."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         cutover.bootstrap, judge=lambda site, facts: preflight.findings(site, facts, "native"), versions=True
     )
 
@@ -23,8 +25,8 @@ def bootstrap(c: Context, host: str = "", dry: bool = False, wait: bool = False,
 @task
 def install(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Install users, data directories, units and configuration of the native servers; starts nothing."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("infra.install", infra.install(site, facts)),
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("infra.install", infra.install(site, facts)),
         judge=preflight.missing_programs,
         versions=True,
     )
@@ -33,8 +35,8 @@ def install(c: Context, host: str = "", dry: bool = False, wait: bool = False, j
 @task
 def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan(
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan(
             "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
         ),
         judge=preflight.servers_may_run,
@@ -44,14 +46,14 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
 @task
 def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+        lambda site, facts: plan.Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
     )
 
 
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the native servers are healthy: unit, process, port, answer."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     chosen = workloads.of_servers(operation.site, "native")
     operation.check_health("native servers", survey.health_of(chosen, operation.site.timeouts.health))

@@ -7,9 +7,12 @@ import os
 from invoke.context import Context
 
 from fabfile.commands.options import task
-from fabfile.console import Report
-from fabfile.lab import lab as machine
-from fabfile.lab.choices import Choices
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import console
+    from fabfile.lab import choices
+    from fabfile.lab import lab as machine
 
 
 @task
@@ -30,7 +33,7 @@ def up(
 
     What it is given is kept with the lab, through lab.reset and reboots, until lab.down.
     """
-    asked = Choices.of(
+    asked = choices.Choices.of(
         cpus=cpus,
         web_warmup=web_warmup,
         web_cost=web_cost,
@@ -42,7 +45,7 @@ def up(
         image=image,
     )
     lab = machine.Lab(name)
-    lab.up(None if asked == Choices() else asked)
+    lab.up(None if asked == choices.Choices() else asked)
     print(lab.guide())
 
 
@@ -71,7 +74,7 @@ def ssh(c: Context, name: str = "lab") -> None:
 def status(c: Context, name: str = "") -> None:
     """Show the labs, or one: power, ports, age, disk."""
     rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
-    Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
+    console.Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
 
 
 def _row(lab: machine.Status) -> tuple[str, ...]:

@@ -6,19 +6,20 @@ import os
 
 from invoke.context import Context
 
-from fabfile.checks import preflight
-from fabfile.checks.checkout import checkout_findings
-from fabfile.checks.scope import scope_findings
-from fabfile.commands import adopt
-from fabfile.commands import record as recording
 from fabfile.commands.options import hours as as_seconds
 from fabfile.commands.options import says, task
-from fabfile.commands.session import Operation
-from fabfile.console import Report
 from fabfile.errors import UsageError
-from fabfile.plans import cutover as handing
-from fabfile.plans import rollback as back
+from fabfile.lazy import lazily
 from fabfile.resources import INVENTORY
+
+with lazily():
+    from fabfile import console
+    from fabfile.checks import checkout, preflight
+    from fabfile.checks import scope as scopes
+    from fabfile.commands import adopt, session
+    from fabfile.commands import record as recording
+    from fabfile.plans import cutover as handing
+    from fabfile.plans import rollback as back
 
 
 @task
@@ -33,10 +34,10 @@ def cutover(
     accept_downgrade: bool = False,
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
-    Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: handing.cutover(site, facts, scope),
         judge=lambda site, facts: (
-            scope_findings(site, facts, scope)
+            scopes.scope_findings(site, facts, scope)
             + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
         ),
         versions=True,
@@ -63,11 +64,13 @@ def rollback(
             "rollback needs one of --full and --ref",
             next_step="inv rollback --full, or inv rollback --ref COMMIT.",
         )
-    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
     if ref:
         operation.apply(
             lambda site, facts: back.release(site, facts, ref, scope),
-            judge=lambda site, facts: preflight.app_may_run(site, facts, scope) + checkout_findings(site, facts),
+            judge=lambda site, facts: (
+                preflight.app_may_run(site, facts, scope) + checkout.checkout_findings(site, facts)
+            ),
         )
     else:
         operation.apply(
@@ -81,7 +84,7 @@ def rollback(
 @task
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
-    Operation(c, host, json=json).status()
+    session.Operation(c, host, json=json).status()
 
 
 @task
@@ -100,7 +103,7 @@ def init(
     What could not be found is a question in the file: a value that begins with ?, to be replaced by its answer. Nothing
     secret is written, and nothing is changed on the VPS.
     """
-    report = Report(json=json)
+    report = console.Report(json=json)
     adopt.init(c, report, INVENTORY, host=host, key=key, output=output, project=project, force=force)
 
 
@@ -111,13 +114,13 @@ def doctor(c: Context, host: str = "", json: bool = False) -> None:
     It names each difference with the line to change, and all that preflight has to say in both directions; it changes
     nothing. It ends with 0 where the inventory says what is there and both would start, with 3 otherwise.
     """
-    Operation(c, host, json=json).doctor()
+    session.Operation(c, host, json=json).doctor()
 
 
 @task
 def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """List past plans and how they ended, or with --plan every event of one."""
-    Operation(c, host, json=json).history(plan)
+    session.Operation(c, host, json=json).history(plan)
 
 
 @task
@@ -126,21 +129,21 @@ def record(c: Context, plan: str = "", last: bool = False, host: str = "", json:
     if plan and last:
         raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
     if plan or last:
-        Operation(c, host, json=json).open_record(plan)
+        session.Operation(c, host, json=json).open_record(plan)
     else:
-        recording.list_all(Report(json=json), os.environ)
+        recording.list_all(console.Report(json=json), os.environ)
 
 
 @task
 def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) -> None:
     """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
-    recording.follow_up(Report(json=json), plan, dry, os.environ)
+    recording.follow_up(console.Report(json=json), plan, dry, os.environ)
 
 
 @task
 def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """Follow a plan that runs on the VPS, from its first event."""
-    Operation(c, host, json=json).attach(plan)
+    session.Operation(c, host, json=json).attach(plan)
 
 
 @task
@@ -162,7 +165,7 @@ def revert(
         raise UsageError(
             "revert needs --plan or --last, and not both", next_step="inv status names the plans that are unfinished."
         )
-    Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
+    session.Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
 
 
 @task
@@ -178,4 +181,4 @@ def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: 
             "soak takes one of --hours and --stop",
             next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
         )
-    Operation(c, host, json=json).soak(seconds, stop)
+    session.Operation(c, host, json=json).soak(seconds, stop)

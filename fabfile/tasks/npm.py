@@ -7,19 +7,18 @@ import os
 
 from invoke.context import Context
 
-from fabfile import survey
-from fabfile.checks import preflight
-from fabfile.checks.edge import differences, state
-from fabfile.commands import npm_token
 from fabfile.commands.options import choices, task
-from fabfile.commands.session import Operation
 from fabfile.errors import UsageError
-from fabfile.inventory import RUNTIMES
-from fabfile.plans import edge
-from fabfile.plans.plan import Plan
-from fabfile.plans.steps import watches
-from fabfile.runner.actions.edge_switch import API
-from fabfile.runner.wire.facts import FactsRequest
+from fabfile.lazy import lazily
+from fabfile.terms import RUNTIMES
+
+with lazily():
+    from fabfile import survey
+    from fabfile.checks import edge as agreement
+    from fabfile.checks import preflight
+    from fabfile.commands import npm_token, session
+    from fabfile.plans import edge, plan, steps
+    from fabfile.runner.wire import facts as wire
 
 
 @task
@@ -35,43 +34,43 @@ def switch(
     json: bool = False,
 ) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
-    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
     chosen = npm_token.way(way, os.environ)
     point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
     token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.site), environ=os.environ)
     operation.apply(
-        lambda site, facts: Plan("npm.switch", point(site, facts), watch=watches(site), settings={"to": to}),
+        lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
         judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
-        secrets=token if chosen == API else None,
+        secrets=token if npm_token.needed(chosen) else None,
     )
 
 
 @task
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
-    operation = Operation(c, host, json=json)
-    facts = operation.survey(FactsRequest(edge=survey.edge_ref(operation.site)))
-    operation.checked("edge", state(operation.site, facts))
+    operation = session.Operation(c, host, json=json)
+    facts = operation.survey(wire.FactsRequest(edge=survey.edge_ref(operation.site)))
+    operation.checked("edge", agreement.state(operation.site, facts))
 
 
 @task
 @choices(to=("owner", *RUNTIMES))
 def diff(c: Context, to: str = "owner", host: str = "", json: bool = False) -> None:
     """Compare database, generated files and running nginx with what is wanted, by host and key."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     facts = operation.survey()
     wanted = survey.owner(facts) if to == "owner" else to
     if not wanted:
         raise UsageError("nobody owns the app, so nothing says where the edge should lead", next_step="Say --to.")
     fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
-    operation.checked(f"edge, wanted: {wanted}", differences(operation.site, facts, wanted), fix)
+    operation.checked(f"edge, wanted: {wanted}", agreement.differences(operation.site, facts, wanted), fix)
 
 
 @task
 def backup(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Back up the edge now: the whole database, and the files of the app's hostnames."""
-    operation = Operation(c, host, dry=dry, wait=wait, json=json)
-    operation.apply(lambda site, facts: Plan("npm.backup", edge.keep(site, facts)))
+    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation.apply(lambda site, facts: plan.Plan("npm.backup", edge.keep(site, facts)))
 
 
 @task
@@ -79,12 +78,12 @@ def restore(
     c: Context, backup: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """List the edge's backups, switches' included, or bring back one's rows and files with --backup."""
-    operation = Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
     if not backup:
         operation.backups()
         return
     operation.apply(
-        lambda site, facts: Plan("npm.restore", edge.restore(site, facts, backup), watch=watches(site)),
+        lambda site, facts: plan.Plan("npm.restore", edge.restore(site, facts, backup), watch=steps.watches(site)),
         judge=lambda site, facts: preflight.edge_problems(edge.restore(site, facts, backup), facts),
-        also=FactsRequest(edge_backups=backup),
+        also=wire.FactsRequest(edge_backups=backup),
     )

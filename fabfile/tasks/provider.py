@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey
-from fabfile.checks import provider
 from fabfile.commands.options import task
-from fabfile.commands.session import Operation
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import survey
+    from fabfile.checks import provider
+    from fabfile.commands import session
 
 
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the provider accepts the owner's key, asked on the VPS; the key is never shown."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     facts = operation.survey(survey.provider(operation.site))
     operation.checked("provider", provider.checks(operation.site, facts))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from fabfile import survey
-from fabfile.checks import streams
 from fabfile.commands.options import duration, task
-from fabfile.commands.session import Operation
+from fabfile.lazy import lazily
+
+with lazily():
+    from fabfile import survey
+    from fabfile.checks import streams
+    from fabfile.commands import session
 
 
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check streams' limits against the environment, and that every durable is bound to its service."""
-    operation = Operation(c, host, json=json)
+    operation = session.Operation(c, host, json=json)
     facts = operation.survey(survey.streams(operation.site))
     operation.checked("streams", streams.checks(operation.site, facts))
 
@@ -25,4 +28,4 @@ def watch(c: Context, seconds: str = "", host: str = "", json: bool = False) -> 
     Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
     """
     limit = duration(seconds)
-    Operation(c, host, json=json).watch_streams(limit)
+    session.Operation(c, host, json=json).watch_streams(limit)

@@ -87,7 +87,7 @@ LAYERS = (
     ("runner.soak",),
     ("runner.main",),
     # The operator's side.
-    ("errors", "resources"),
+    ("errors", "resources", "terms", "lazy"),
     ("inventory",),
     ("workloads", "rendering"),
     ("survey",),
@@ -296,6 +296,7 @@ def plant(folder: Path, name: str, text: str) -> Path:
         ("fabfile.plans.x", "from ..remote.host import Host"),
         ("fabfile.plans.x", "from .. import remote"),
         ("fabfile.plans.x", "def later():\n    import requests.adapters"),
+        ("fabfile.plans.x", "with lazily():\n    from fabfile.remote import host"),
         ("fabfile.plans.x", "if False:\n    import click"),
         ("fabfile.plans.sub.x", "from invoke.tasks import task"),
         ("fabfile.adoption.x", "from fabfile.remote.host import Host"),

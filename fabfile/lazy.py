@@ -1,0 +1,62 @@
+"""Modules that are loaded when they are first used: listing the tasks and completing them needs hardly any.
+
+    with lazily():
+        from fabfile.commands import session
+
+The names stand at the top of the file, where type checkers and readers look for them, but `session` is an empty module
+until the first `session.…`. So a block imports modules, and nothing from inside them: that would look into the module
+at once. The main thread must be the first to use one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import LazyLoader
+from types import ModuleType
+from typing import Final
+
+
+class _Whole(SourceFileLoader):
+    """Loads a module with everything that it imports: an `__init__` may import modules for what they register."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        with _turned(on=False):
+            super().exec_module(module)
+
+
+class _Finder:
+    """Finds this package's modules where Python does, and puts their loading off. Libraries are left alone."""
+
+    on = False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module of this package, while a block imports."""
+        if not self.on or not fullname.startswith(f"{__package__}."):
+            return None  # the next finder is asked
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = LazyLoader(_Whole(fullname, spec.loader.path))
+        return spec
+
+
+_FINDER: Final = _Finder()
+sys.meta_path.insert(0, _FINDER)
+
+
+def lazily() -> contextlib.AbstractContextManager[None]:
+    """What is imported within the block is loaded when it is first used."""
+    return _turned(on=True)
+
+
+@contextlib.contextmanager
+def _turned(*, on: bool) -> Iterator[None]:
+    before, _FINDER.on = _FINDER.on, on
+    try:
+        yield
+    finally:
+        _FINDER.on = before

@@ -1,0 +1,96 @@
+"""What is loaded before a task runs: hardly more than Invoke and Click, so that listing and completing are quick."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARIES = ("cryptography", "fabric", "jinja2", "markupsafe", "paramiko", "pydantic", "requests", "rich", "websockets")
+OWN = (
+    *("fabfile.inventory", "fabfile.rendering", "fabfile.record", "fabfile.remote", "fabfile.cloudflare"),
+    *("fabfile.runner.actions", "fabfile.runner.edge", "fabfile.runner.engine", "fabfile.runner.system"),
+)
+
+# What is imported lazily stands in sys.modules as well, empty; type() tells it without loading it.
+TELL = """
+import atexit, sys, types
+atexit.register(lambda: print("LOADED", *(n for n, m in list(sys.modules.items()) if type(m) is types.ModuleType)))
+"""
+LISTING = "import invoke.main; invoke.main.program.run(['inv', '--list'])"
+COMPLETING = "import invoke.main; invoke.main.program.run(['inv', '--complete', '--', 'inv cut'])"
+DOOR = "import fabfile.cli; fabfile.cli.door({words!r}, prog_name='islandflow')"
+WORD = {"_ISLANDFLOW_COMPLETE": "bash_complete", "COMP_WORDS": "islandflow cut", "COMP_CWORD": "1"}
+
+
+def run(code: str, **environ: str) -> tuple[str, set[str]]:
+    """What a Python of its own prints, and the modules that it has loaded when it ends."""
+    told = subprocess.run(
+        [sys.executable, "-c", TELL + code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    printed, _, loaded = told.rpartition("LOADED ")
+    return printed, set(loaded.split())
+
+
+def heavy(loaded: set[str]) -> set[str]:
+    """Those of the modules that only a running task needs."""
+    parts = {name for name in loaded for slow in (*LIBRARIES, *OWN) if name == slow or name.startswith(f"{slow}.")}
+    return parts | (loaded & {"fabfile.commands.session", "fabfile.console", "fabfile.lab.lab", "fabfile.survey"})
+
+
+@pytest.mark.parametrize(
+    ("code", "environ", "expected"),
+    [
+        ("import fabfile", {}, ""),
+        (LISTING, {}, "npm.switch"),
+        (COMPLETING, {}, "cutover"),
+        (DOOR.format(words=["--help"]), {}, "cutover"),
+        (DOOR.format(words=["cutover", "--help"]), {}, "[full|web|api|services|workers]"),
+        (DOOR.format(words=["npm", "switch", "--help"]), {}, "[native|docker]"),
+        (DOOR.format(words=[]), WORD, "cutover"),
+    ],
+    ids=["import", "inv --list", "inv's completion", "--help", "cutover --help", "npm switch --help", "completion"],
+)
+def test_nothing_heavy_is_loaded_before_a_task_runs(code: str, environ: dict[str, str], expected: str) -> None:
+    printed, loaded = run(code, **environ)
+    assert expected in printed
+    assert "fabfile.tasks.main_job" in loaded
+    assert heavy(loaded) == set()
+
+
+@pytest.mark.parametrize("words", [["cutover", "--scope", "all"], ["rollback"], ["npm", "switch", "--to", "moon"]])
+def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(words: list[str]) -> None:
+    code = DOOR.format(words=words)
+    _, loaded = run(f"try:\n    {code}\nexcept SystemExit as leaving:\n    assert leaving.code == 2")
+    assert heavy(loaded) == set()
+
+
+def test_the_first_use_loads_a_module_with_all_that_it_needs() -> None:
+    _, loaded = run("import fabfile.tasks.app as tasks; tasks.session.Operation")
+    assert {"fabfile.commands.session", "fabfile.inventory.model", "paramiko", "rich"} <= loaded
+
+
+def test_a_package_on_the_way_to_a_lazy_module_is_whole() -> None:
+    lazily = "from fabfile.lazy import lazily\nwith lazily():\n    from fabfile.runner import actions\n"
+    _, loaded = run(lazily)
+    assert "fabfile.runner.actions" not in loaded
+    _, loaded = run(f"{lazily}    from fabfile.runner.actions import units")
+    assert {"fabfile.runner.actions", "fabfile.runner.actions.units", "fabfile.runner.actions.data"} <= loaded
+
+
+def test_a_module_that_is_not_there_is_missed_at_once() -> None:
+    run(
+        "from fabfile.lazy import lazily\n"
+        "try:\n    with lazily():\n        from fabfile.plans import nowhere\n"
+        "except ImportError as error:\n    assert 'nowhere' in str(error)\n"
+        "else:\n    raise AssertionError"
+    )
