@@ -145,6 +145,12 @@ def test_it_starts_in_an_empty_folder(program: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_it_has_no_inventory_of_its_own_to_fall_back_to(program: Path, tmp_path: Path) -> None:
+    """The example's VPS is nobody's: a command must not go there."""
+    told = run(program, "status", cwd=tmp_path, code=2)
+    assert "no inventory was found" in told and "islandflow init --host" in told
+
+
 def test_it_runs_from_where_it_was_installed(program: Path, rendered: Any) -> None:
     assert Path(rendered["package"]).is_relative_to(program.parents[1])
     assert rendered["version"] == resources.version()
