@@ -1,6 +1,6 @@
 """What the public feels at the edge while the app changes hands, and what the original's way did to it.
 
-    python bench/edge.py [--rounds R] [--clients N] [--sockets M] [--think SECONDS] [--name LAB]
+    python -m bench.edge [--rounds R] [--clients N] [--sockets M] [--think SECONDS] [--name LAB]
                          [--cpus 2,1,0.5] [--web-cost MS] [--web-warmup SECONDS] [--no-nats-monitoring]
 
 Needs root: it works on a lab of its own, which it boots and removes unless it is up. It drives the edge all through
@@ -166,7 +166,7 @@ def _socket(site: Site) -> Question:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench/edge.py", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.edge", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1, help="how many cutovers and rollbacks (1)")
     parser.add_argument("--clients", type=int, default=50, help="half keep their connection, half don't (50)")
     parser.add_argument("--sockets", type=int, default=10, help="open websockets (10)")

@@ -1,6 +1,6 @@
 """How long data takes to change hands: the tool's own way against a walk of Python's own, in ratios.
 
-    python bench/handover.py [--files 200000] [--rounds 3] [--folder FOLDER]
+    python -m bench.handover [--files 200000] [--rounds 3] [--folder FOLDER]
 
 Makes its own tree in a scratch folder (ClickHouse's shape: many folders with a few files each) and removes it. Needs
 root. What counts is the time while nobody owns: the look at what is whose, the change of owners, and the way back. It

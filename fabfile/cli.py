@@ -17,9 +17,10 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from fabfile import namespace
+from fabfile import namespace, resources
+from fabfile.commands import chosen
 from fabfile.commands.options import choices_of, help_of
-from fabfile.errors import InventoryError
+from fabfile.errors import CutoverError
 from fabfile.lazy import lazily
 
 with lazily():
@@ -46,7 +47,7 @@ def main() -> None:
 def _choose(context: click.Context, parameter: click.Parameter, file: str | None) -> None:
     # Set while parsing, so that completing --host reads the chosen inventory too.
     if file is not None:
-        os.environ["ISLANDFLOW_INVENTORY"] = file
+        os.environ[chosen.VARIABLE] = file
 
 
 @click.group(cls=Dotted, context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,9 +58,9 @@ def _choose(context: click.Context, parameter: click.Parameter, file: str | None
     expose_value=False,
     is_eager=True,
     callback=_choose,
-    help="the inventory, instead of ISLANDFLOW_INVENTORY or the repository's own inventory.toml",
+    help="the inventory, instead of ISLANDFLOW_INVENTORY or the nearest inventory.toml here or above",
 )
-@click.version_option(package_name="islandflow-cutover", prog_name="islandflow")
+@click.version_option(package_name=resources.DISTRIBUTION, prog_name="islandflow")
 def door() -> None:
     """Hands the Islandflow app from Docker Compose to native systemd and back, safely."""
 
@@ -117,7 +118,7 @@ def _callback(task: Task[Any]) -> Callable[..., None]:
 def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
         hosts = session.load_site().hosts.values()
-    except InventoryError:  # whoever runs the command is told; a shell that completes is not
+    except CutoverError:  # whoever runs the command is told; a shell that completes is not
         return []
     return [CompletionItem(host.name, help=host.address) for host in hosts if host.name.startswith(incomplete)]
 

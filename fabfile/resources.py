@@ -1,12 +1,28 @@
-"""The files beside the code: templates, the shipped inventory, and the runner that is sent to the VPS."""
+"""The files beside the code: templates, the shipped inventory, and the runner that is sent to the VPS.
+
+A checkout has templates and inventory at its root. A wheel carries them inside the package: setup.py puts them there.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Final
 
+DISTRIBUTION: Final = "islandflow-cutover"
 _PACKAGE: Final = Path(__file__).parent
-ROOT: Final = _PACKAGE.parent
-TEMPLATES: Final = ROOT / "templates"
-INVENTORY: Final = ROOT / "inventory.toml"
+_INSTALLED: Final = _PACKAGE / "_data"
+IN_CHECKOUT: Final = not _INSTALLED.is_dir()
+_ROOT: Final = _PACKAGE.parent if IN_CHECKOUT else _INSTALLED
+TEMPLATES: Final = _ROOT / "templates"
+INVENTORY: Final = _ROOT / "inventory.toml"
 RUNNER: Final = _PACKAGE / "runner"
+
+
+def version() -> str:
+    """The tool's version. A checkout is asked itself: what was noted when it was installed may be old."""
+    if IN_CHECKOUT:
+        return str(tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]["version"])
+    from importlib import metadata  # only here: each command would pay for it
+
+    return metadata.version(DISTRIBUTION)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fabfile import resources
 from fabfile.cloudflare import records, token
 from fabfile.cloudflare.client import Api
 from fabfile.cloudflare.records import Found
@@ -128,6 +129,6 @@ def _needed(dns: Dns | None) -> Dns:
     if dns is None:
         raise UsageError(
             "the inventory has no [dns]: it does not say which records lead to the edge",
-            next_step="Write [dns] as the project's own inventory.toml shows it.",
+            next_step=f"Write [dns] as {resources.INVENTORY} shows it.",
         )
     return dns

@@ -7,14 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from fabfile import inventory, resources, survey, workloads
 from fabfile.checks import preflight
 from fabfile.checks.positions import Positions
 from fabfile.checks.result import Finding
-from fabfile.commands import adopt, follow, preview, record, status
+from fabfile.commands import adopt, chosen, follow, preview, record, status
 from fabfile.commands import soak as soaking
 from fabfile.console import Report
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
@@ -35,8 +34,8 @@ _LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalc
 
 
 def load_site() -> Site:
-    """The inventory that ISLANDFLOW_INVENTORY names, else the repository's own. Raises InventoryError."""
-    return inventory.load(Path(os.environ.get("ISLANDFLOW_INVENTORY") or resources.INVENTORY), os.environ)
+    """The inventory of this command: chosen.py says which. Raises InventoryError, or UsageError where there is none."""
+    return inventory.load(chosen.inventory_file(os.environ), os.environ)
 
 
 class Operation:

@@ -19,6 +19,9 @@ from pydantic import AfterValidator, BeforeValidator
 BRIDGE = "bridge"
 """The word for "the gateway of the edge's Docker network", which only the survey knows."""
 
+VERSION = r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}"
+"""A version as an inventory may ask for it; what a release candidate appends is not compared."""
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
@@ -197,6 +200,7 @@ def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
 
 Text = Annotated[str, AfterValidator(_text)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
+Version = Annotated[str, AfterValidator(_matching(VERSION, 'is not a version, as in "0.2.0"'))]
 Port = Annotated[int, AfterValidator(_port)]
 Seconds = Annotated[float, AfterValidator(_seconds)]
 HoldLimit = Annotated[float, AfterValidator(_hold_limit)]

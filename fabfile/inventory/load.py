@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fabfile import resources
 from fabfile.errors import InventoryError
-from fabfile.inventory import checks, defaults, messages, paths, questions, variables
+from fabfile.inventory import checks, defaults, fields, messages, paths, questions, variables
 from fabfile.inventory.messages import MISSING, Problem
 from fabfile.inventory.model import Site
 
@@ -20,9 +22,12 @@ def load(path: Path, env: Mapping[str, str]) -> Site:
     """The inventory at `path`, with the variables of `env` that override it.
 
     Raises InventoryError naming every problem with its path in the file, the file's own (missing, unreadable,
-    not TOML) and questions that nobody has answered yet included.
+    not TOML) and questions that nobody has answered yet included. Where the file asks for a newer tool it names that
+    alone: what looks wrong to this one may be right.
     """
-    site, found, derived, origin = _examined(_read(path), env)
+    written = _read(path)
+    _refuse_newer(path, written.get("min_version"))
+    site, found, derived, origin = _examined(written, env)
     if site is None:
         raise InventoryError(str(path), _spelled(found, derived, origin))
     return site
@@ -80,6 +85,24 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         problem = f"is not TOML: {error}"
     raise InventoryError(str(path), [problem])
+
+
+def _refuse_newer(path: Path, wanted: object) -> None:
+    """Raises InventoryError where the tool is older than `wanted`; the model says so where that is no version."""
+    if not isinstance(wanted, str) or not re.fullmatch(fields.VERSION, wanted, re.ASCII):
+        return
+    own = resources.version()
+    if _release(wanted) > _release(own):
+        name = resources.DISTRIBUTION
+        cure = f"pipx upgrade {name}, uv tool upgrade {name}, or git pull in a checkout"
+        problem = f"min_version: {paths.quote(wanted)} is needed, and this tool is {own}. Upgrade it: {cure}"
+        raise InventoryError(str(path), [problem])
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, without zeros at their end: 0.2 and 0.2.0 are the same."""
+    numbers = re.match(fields.VERSION, version, re.ASCII)
+    return tuple(int(part) for part in re.sub(r"(\.0+)+$", "", numbers[0]).split(".")) if numbers else ()
 
 
 def _at_entry(problem: Problem, raw: dict[str, Any]) -> Problem:

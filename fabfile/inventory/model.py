@@ -188,8 +188,9 @@ class Timeouts(Table):
 
 
 class Site(Table):
-    """The whole inventory."""
+    """The whole inventory. A tool older than `min_version` does not read it (load.py)."""
 
+    min_version: fields.Version | None = None
     default_host: fields.Name
     app: App
     hosts: Mapping[str, Host]

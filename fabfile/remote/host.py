@@ -224,6 +224,7 @@ class Host:
     def _transport(self) -> paramiko.Transport:
         connection = self._connection
         if not connection.is_connected:
+            ssh.refuse_example(self._host)
             # Fabric trusts any host key by itself, and knows none.
             ssh.trust_known(connection.client, self._host)
             connection.open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import logging
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,13 @@ from paramiko.ssh_exception import (
     SSHException,
 )
 
-from fabfile.errors import Unreachable
+from fabfile.errors import Unreachable, UsageError
 from fabfile.inventory import Host
+
+# Addresses for documentation (RFC 5737, RFC 3849): nobody's VPS.
+_EXAMPLES = [
+    ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+]
 
 # Paramiko's threads print tracebacks of what is raised to us anyway.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -30,6 +36,19 @@ def options(host: Host, timeout: float) -> dict[str, Any]:
     if host.key:
         told.update(key_filename=str(host.key), look_for_keys=False)
     return told
+
+
+def refuse_example(host: Host) -> None:
+    """Raises UsageError for an address that stands in an inventory only as an example."""
+    try:
+        address = ipaddress.ip_address(host.address)
+    except ValueError:
+        return  # a name
+    if any(address in net for net in _EXAMPLES):
+        raise UsageError(
+            f"hosts.{host.name}.address is {host.address}, which is an example's and no VPS's",
+            next_step="Write your VPS's address there, or name your own inventory: -i FILE, or ISLANDFLOW_INVENTORY.",
+        )
 
 
 def trust_known(client: paramiko.SSHClient, host: Host) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from fabfile import resources
 from fabfile.cli import door
 from fabfile.commands import session
 from fabfile.inventory import RUNTIMES, SCOPES
@@ -138,6 +139,16 @@ def test_hosts_are_completed_from_the_chosen_inventory(three_hosts: Path) -> Non
     assert completed("cutover", "--host") == ["vps"]
     assert completed("-i", str(three_hosts), "cutover", "--host") == ["vps", "vps-two", "other"]
     assert completed("-i", str(three_hosts), "cutover", "--host", incomplete="vps-") == ["vps-two"]
+
+
+def test_where_there_is_no_inventory_nothing_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As with a tool that was installed without a checkout."""
+    monkeypatch.setattr(resources, "IN_CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+    assert completed("cutover", "--host") == []
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("text", [None, "not = [toml", "[hosts]\nvps = 3\n"])

@@ -77,6 +77,12 @@ def changed(server: Server, **changes: Any) -> inventory.Host:
 # ── Getting in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("address", ["203.0.113.10", "192.0.2.1", "2001:db8::7"])
+def test_an_examples_address_is_never_called(server: Server, address: str) -> None:
+    with pytest.raises(UsageError, match=f"hosts.{server.host().name}.address is {address}, which is an example's"):
+        survey(changed(server, address=address))
+
+
 def test_a_survey_comes_back_with_facts(server: Server) -> None:
     assert survey(server.host())["name"] == socket.gethostname()
 
