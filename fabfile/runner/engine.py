@@ -182,7 +182,7 @@ class Engine:
         failures: list[str] = []
         while True:
             try:
-                evidence = self._put_back(step, undo, before)
+                evidence = step.action.restore(self.machine, before)
             except (StepFailed, OSError) as failure:
                 if time.monotonic() >= ends:
                     raise
@@ -190,12 +190,6 @@ class Engine:
                 time.sleep(AGAIN)
             else:
                 return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence
-
-    def _put_back(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
-        if undo.action is None:
-            return step.action.restore(self.machine, before)
-        look = undo.action.look(self.machine)
-        return {"noop": look.settled} if look.settled else undo.action.do(self.machine, look.before)
 
     def _finish(self, outcome: str, **evidence: Any) -> str:
         self.journal.release()

@@ -12,13 +12,13 @@ from fabfile.commands import preview
 from fabfile.plans import plan as plans
 from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
 from fabfile.runner.actions.base import Probe
-from fabfile.runner.actions.command import Run
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Observation
 from fabfile.runner.wire.facts import Facts, FileFact
+from tests.runner.support.commands import Run
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
 
@@ -89,14 +89,12 @@ def test_a_step_with_nothing_to_do_says_why() -> None:
 
 
 def test_steps_keep_their_order_verification_and_undo() -> None:
-    run = Step(
-        "app: build", Run(("bun", "install"), user="delta"), NothingToUndo("it can be built again"), (Answers(),), 12
-    )
+    run = Step("app: build", Run(("bun", "install")), NothingToUndo("it can be built again"), (Answers(),), 12)
     plan = replace(writing(file("/etc/new", "new\n")), confirm_within=90)
     lines = shown(replace(plan, steps=(run, *plan.steps)))
     assert lines[:4] == [
         "app.install: 2 of 2 steps would change something",
-        "  1. app: build: run `bun install` as delta",
+        "  1. app: build: run `bun install`",
         "       then, within 12 s, the api answers",
         "       no undo: it can be built again",
     ]

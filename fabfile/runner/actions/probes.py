@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 
 from ..facts.health import SETTLE, healthy, running, seen_of
-from ..facts.servers import answers
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Inquiry
@@ -136,20 +135,3 @@ class PortsFree(Probe):
 
     def describe(self) -> str:
         return "ports free: " + ", ".join(str(port) for port in self.ports)
-
-
-@wire
-@dataclass(frozen=True)
-class Answers(Probe):
-    """A server at an address answers as its protocol should."""
-
-    protocol: str
-    address: str
-    port: int
-    path: str = "/"
-
-    def look(self, machine: Machine) -> Observation:
-        return answers(self.protocol, self.address, self.port, self.path)
-
-    def describe(self) -> str:
-        return f"{self.protocol} answers on {self.address}:{self.port}{self.path if self.protocol == 'http' else ''}"
