@@ -49,7 +49,7 @@ def test_what_cannot_be_told_is_not_settled() -> None:
 
 
 def test_every_file_is_found_wherever_it_is() -> None:
-    plan = Plan("x", (Step("a", Files((A,)), Undo(Files((B,)))), Step("b", Files((A,)), Undo())))
+    plan = Plan("x", (Step("a", Files((A, B)), Undo()), Step("b", Files((A,)), Undo())))
     assert plans.files(plan) == [A, B, A]
     assert plans.contents(plan) == {"a" * 64: b"a", "b" * 64: b"b"}
 

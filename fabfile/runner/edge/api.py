@@ -5,14 +5,14 @@ A token is a secret: it is kept in memory, and no message of this module has it.
 
 from __future__ import annotations
 
-import http.client
 import json
 from typing import Any
 
+from ..system import http
 from ..system.machine import StepFailed
 from .change import HostChange
 
-TIMEOUT = 60.0  # seconds; NPM tests and reloads nginx before it answers, which takes it up to 2
+TIMEOUT = 60.0  # seconds for a whole answer; NPM tests and reloads nginx before it answers, which takes it up to 2
 _COLUMNS = {
     "forward_scheme": "scheme",
     "forward_host": "host",
@@ -41,26 +41,26 @@ class Api:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """What the API answers, as JSON data. Raises ApiError."""
         what = f"NPM's API: {method} {path}"
-        headers = {"Content-Type": "application/json", "Connection": "close"}
+        headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = http.client.HTTPConnection(self._address, self._port, timeout=TIMEOUT)
+        payload = None if body is None else json.dumps(body).encode()
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            status, raw = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            told = f"{error or type(error).__name__}"
-            raise ApiError(f"{what}: no answer from {self._address}:{self._port}: {told}", 0) from error
-        finally:
-            connection.close()
+            answer = http.request(
+                self._address, self._port, path, seconds=TIMEOUT, method=method, headers=headers, payload=payload
+            )
+        except http.BadAnswer as error:
+            raise ApiError(f"{what}: no usable answer from {self._address}:{self._port}: {error}", 0) from error
+        except OSError as error:
+            reason = str(error) or type(error).__name__
+            raise ApiError(f"{what}: no answer from {self._address}:{self._port}: {reason}", 0) from error
         try:
-            answer = json.loads(raw or b"null")
+            content = json.loads(answer.body or b"null")
         except ValueError:
-            raise ApiError(f"{what} answers {status} and no JSON: is that NPM's API?", status) from None
-        if status not in (200, 201):
-            raise ApiError(f"{what} answers {status}: {_message(answer)}", status)
-        return answer
+            raise ApiError(f"{what} answers {answer.status} and no JSON: is that NPM's API?", answer.status) from None
+        if answer.status not in (200, 201):
+            raise ApiError(f"{what} answers {answer.status}: {_message(content)}", answer.status)
+        return content
 
 
 def log_in(api: Api, identity: str, secret: str) -> dict[str, str]:

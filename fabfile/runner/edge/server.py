@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..system import http
 from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
 from ..wire.codec import wire
 from . import probe as edgeprobe
@@ -123,24 +123,39 @@ def served(
 ) -> Observation:
     """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
     try:
-        status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls, timeout)
-    except (OSError, http.client.HTTPException) as error:
+        answer = _through(address, tls, domain, path, timeout)
+    except OSError as error:
         return _unanswered(error)
-    wrong = header_problem(headers, header)
-    return Observation(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
+    wrong = header_problem(answer.headers, header)
+    return Observation(answer.status < below and not wrong, f"answers {answer.status}{wrong and ', ' + wrong}")
 
 
 def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Observation:
     """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
     try:
-        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls, timeout)
+        status = _through(address, tls, domain, "/", timeout).status
     except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
         return _unanswered(error)
     except ssl.SSLError as error:
         return Observation(True, f"is refused by the edge ({error.reason or error})")
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return _unanswered(error)
     return Observation(not tls and status == 404, f"still answers {status}")
+
+
+def _through(address: str, tls: bool, domain: str, path: str, timeout: float) -> http.Answer:
+    """The edge's answer for a hostname, its body left out. Raises OSError."""
+    context = http.unverified() if tls else None
+    return http.request(
+        address,
+        443 if tls else 80,
+        path,
+        seconds=timeout,
+        host=domain,
+        headers=edgeprobe.AGENT,
+        tls=context,
+        body=http.Body.SKIP,
+    )
 
 
 def _unanswered(error: Exception) -> Observation:

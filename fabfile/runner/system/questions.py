@@ -7,7 +7,6 @@ beside it, in case the first was lost, and whichever is answered first counts.
 
 from __future__ import annotations
 
-import http.client
 import socket
 import threading
 import time
@@ -109,7 +108,7 @@ def _answered(ask: Ask, seconds: float) -> Observation:
         return ask(seconds)
     except socket.timeout:  # not TimeoutError before Python 3.10
         return Observation(False, f"no answer within {seconds:.1f} s", {"slow": True})
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Observation(False, str(error) or type(error).__name__)
     except (StepFailed, ValueError, LookupError) as error:
         return Observation(False, f"{type(error).__name__}: {error}")
