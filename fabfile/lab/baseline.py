@@ -17,6 +17,7 @@ from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import ASSETS, LabError, UnsupportedMachine, say
 from fabfile.lab.rootfs import root
+from fabfile.runner.system.deadline import Deadline
 
 HERE = Path(__file__).parent
 APP = HERE / "app"
@@ -199,8 +200,8 @@ def await_app(guest: Guest, names: Sequence[str], timeout: float = 60) -> None:
     app, api = names
     probe = "curl --silent --show-error --fail --insecure --max-time 5 --output /dev/null --resolve '*:443:127.0.0.1'"
     command = f"{probe} https://{app}/ && {probe} https://{api}/health && {probe} https://{app}/flow/recent"
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(timeout)
     while (done := guest.run(command, check=False)).returncode:
-        if time.monotonic() > deadline:
+        if deadline.passed:
             raise LabError(f"the lab's app did not answer through the edge: {done.stderr.strip()}")
         time.sleep(0.2)

@@ -24,6 +24,7 @@ from fabfile.lab.baseline import await_app, baseline
 from fabfile.lab.choices import Choices
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import LabError, home, require, say
+from fabfile.runner.system.deadline import Deadline
 
 PORT_BLOCKS = range(22000, 32000, 10)
 
@@ -202,9 +203,9 @@ class Lab:
             return False
 
     def _await(self, complaint: str, condition: Any, timeout: float = 60) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while not condition():
-            if time.monotonic() > deadline:
+            if deadline.passed:
                 raise LabError(f"{complaint} within {timeout:g} s; its console: {self.folder / 'console.log'}")
             time.sleep(0.1)
 

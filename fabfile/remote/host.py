@@ -20,6 +20,7 @@ from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable
 from fabfile.plans.plan import Plan
 from fabfile.remote import bootstrap, refusals, ssh
 from fabfile.remote.refusals import Refused
+from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.codec import decode
@@ -162,11 +163,12 @@ class Host:
         self, what: _Lasting, events: Iterator[Event], told: int, patience: float = PATIENCE
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
-        give_up, last = 0.0, ""
+        give_up: Deadline | None = None
+        last = ""
         while True:
             try:
                 for event in events:
-                    told, give_up, last = told + 1, 0.0, event["event"]
+                    told, give_up, last = told + 1, None, event["event"]
                     yield event
                 return
             except Refused:
@@ -174,10 +176,10 @@ class Host:
             except (ConnectionLost, Unreachable) as error:
                 if last == "finished":
                     return
-                if isinstance(error, Unreachable) and not give_up:
+                if isinstance(error, Unreachable) and give_up is None:
                     raise  # there was no connection to lose
-                give_up = give_up or time.monotonic() + PATIENCE
-                if time.monotonic() > give_up:
+                give_up = give_up or Deadline(PATIENCE)
+                if give_up.passed:
                     raise Unreachable(
                         f"the connection to {self._host.address} was lost and could not be made again",
                         state=what.goes_on,

@@ -55,11 +55,11 @@ class EdgeServes(Probe):
 
     def look(self, machine: Machine) -> Observation:
         now = time.monotonic()
-        return self._look(machine, Inquiry(now + probe.TIMEOUT), now, probe.TIMEOUT)
+        return self._look(machine, Inquiry(probe.TIMEOUT), now, probe.TIMEOUT)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
         began = time.monotonic()
-        inquiry = Inquiry(began + seconds)
+        inquiry = Inquiry(seconds)
         return machine.until(lambda: self._look(machine, inquiry, began), seconds)
 
     def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Observation:

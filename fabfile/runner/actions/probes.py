@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from ..facts.health import SETTLE, healthy, running, seen_of
@@ -26,7 +25,7 @@ class Healthy(Probe):
         return self._look(machine)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
-        inquiry = Inquiry(time.monotonic() + seconds)
+        inquiry = Inquiry(seconds)
         return machine.until(lambda: self._look(machine, inquiry), seconds)
 
     def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Observation:

@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from ..system.deadline import Deadline
 from ..system.machine import StepFailed
 from ..wire.codec import wire
 from .hostfile import Upstream
@@ -175,11 +175,11 @@ def back_up(database: str, target: Path) -> None:
 
     Raises StepFailed when the database stays locked for longer than `BUSY` seconds.
     """
-    deadline = time.monotonic() + BUSY
+    deadline = Deadline(BUSY)
 
     def bounded(_status: int, _remaining: int, _total: int) -> None:
         # Python's backup repeats for ever while another connection holds the lock.
-        if time.monotonic() > deadline:
+        if deadline.passed:
             raise StepFailed(f"{database} stayed locked by another writer for {BUSY:g} s")
 
     with _opened(database, busy=0.1) as source, contextlib.closing(sqlite3.connect(target)) as copy:

@@ -83,7 +83,7 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health
 def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+    inquiry = Inquiry(seconds) if seconds else None
 
     def look() -> Observation:
         last.update(healthy(machine, workloads, SETTLE if seconds else 0.0, inquiry))
@@ -96,7 +96,7 @@ def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds:
 def wait_until_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+    inquiry = Inquiry(seconds) if seconds else None
 
     def look() -> Observation:
         last.update(healthy(machine, workloads, inquiry=inquiry))
@@ -155,7 +155,7 @@ def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
 def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | None) -> dict[str, Health]:
     """All that can be asked is asked side by side; where there is only one look, it waits for the answers."""
     patience = GLANCE if inquiry else TIMEOUT
-    inquiry = inquiry or Inquiry(time.monotonic() + patience)
+    inquiry = inquiry or Inquiry(patience)
     found: dict[str, _Found] = {}
     questions: dict[str, Ask] = {}
     for workload in workloads:

@@ -12,6 +12,10 @@ class Deadline:
         self.seconds = seconds
         self._began = time.monotonic()
 
+    def extend(self, seconds: float) -> None:
+        """Move it, by time that went into something else."""
+        self.seconds += seconds
+
     @property
     def elapsed(self) -> float:
         """Seconds since it was set."""

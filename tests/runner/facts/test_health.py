@@ -361,7 +361,7 @@ def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(mac
         line.sendall(page())
 
     with serving(counted) as port:
-        inquiry = Inquiry(time.monotonic() + 60)
+        inquiry = Inquiry(60)
         for pid, times in ((GONE, 1), (GONE, 1), (GONE + 1, 2)):
             shows(machine, MainPID=pid)
             assert health.healthy(machine, (native(port, path="/"),), inquiry=inquiry)["native/api"].ok

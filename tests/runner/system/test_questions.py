@@ -152,7 +152,7 @@ def test_a_wrong_answer_is_wrong_whatever_users_get_and_both_are_told(machine: M
 
 def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "SLOW", LONG)
-    late, inquiry = Server(1.0), Inquiry(time.monotonic() + LONG)
+    late, inquiry = Server(1.0), Inquiry(LONG)
     first = inquiry.look({"/": late}, 0.05)["/"]
     assert not first.ok and first.data["slow"]
     deadline = time.monotonic() + LONG
@@ -163,7 +163,7 @@ def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch
 
 def test_one_look_asks_once_where_an_answer_is_bad() -> None:
     bad = Server(Observation(False, "answers 500"))
-    assert Inquiry(time.monotonic() + LONG).look({"/": bad}, LONG)["/"].text == "answers 500"
+    assert Inquiry(LONG).look({"/": bad}, LONG)["/"].text == "answers 500"
     assert bad.tries == 1
 
 
