@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from fabfile.lab.host import LabError
 from fabfile.lab.supervisor import SYSTEMD_HOST
+from fabfile.runner.system import procs
 from fabfile.runner.system.deadline import Deadline
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -194,18 +195,10 @@ def _end_group(group: Path, timeout: float = 20) -> None:
         time.sleep(0.02)
 
 
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat after the name, which may hold spaces; empty when the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
 def _started(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when it is gone or only its exit status is left."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+    found = procs.process(pid)
+    return found.ticks if found and not found.ended else None
 
 
 def _children(pid: int) -> list[int]:

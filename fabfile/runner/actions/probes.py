@@ -68,7 +68,7 @@ class UnitsValid(Probe):
 
     def look(self, machine: Machine) -> Observation:
         try:
-            against = systemd.complaints(machine, self.files, self.user)
+            against = systemd.verify(machine, self.files, self.user)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
         return Observation(not against, "; ".join(against) or "units are valid", final=True)

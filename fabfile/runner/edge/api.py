@@ -11,15 +11,9 @@ from typing import Any
 from ..system import http
 from ..system.machine import StepFailed
 from .change import HostChange
+from .database import COLUMNS
 
 TIMEOUT = 60.0  # seconds for a whole answer; NPM tests and reloads nginx before it answers, which takes it up to 2
-_COLUMNS = {
-    "forward_scheme": "scheme",
-    "forward_host": "host",
-    "forward_port": "port",
-    "advanced_config": "advanced",
-    "allow_websocket_upgrade": "websocket",
-}
 
 
 class ApiError(StepFailed):
@@ -92,16 +86,17 @@ def apply(api: Api, change: HostChange) -> bool:
         # Before the rest: the file that enabling makes lacks a host's access list, and updating makes it again.
         api.call("POST", f"{place}/enable")
     # Only what differs: read-only fields are refused. One that does not differ makes NPM write the file again.
-    fields = {column: getattr(wanted, name) for column, name in _COLUMNS.items() if _differs(change, name)}
+    fields = {column: getattr(wanted, name) for name, column in COLUMNS.items() if _differs(change, name)}
     if fields or wanted.enabled:
-        api.call("PUT", place, fields or {"forward_host": wanted.host})
+        api.call("PUT", place, fields or {COLUMNS["host"]: wanted.host})
     if wanted.enabled:
         _online(api.call("GET", place), change)
     return enabled or wanted.enabled
 
 
 def _differs(change: HostChange, name: str) -> bool:
-    return bool(getattr(change.row.values, name) != getattr(change.values, name))
+    """Whether a PUT must have the field; whether a host is enabled has calls of its own."""
+    return name != "enabled" and bool(getattr(change.row.values, name) != getattr(change.values, name))
 
 
 def _same_host(answer: Any, change: HostChange) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ..system.machine import StepFailed
 from ..wire.codec import wire
 from . import backup, hostfile
-from .database import ProxyHost, Values
+from .database import COLUMNS, ProxyHost, Values
 from .facts import HostFact
 from .hostfile import Drift, Upstream
 from .nginx import ParseError, parse
@@ -175,6 +175,11 @@ def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable
 
 
 def _columns(values: Values) -> str:
-    place = f"forward_scheme: {values.scheme}\nforward_host: {values.host}\nforward_port: {values.port}\n"
-    websocket = "" if values.websocket is None else f"allow_websocket_upgrade: {int(values.websocket)}\n"
-    return f"{place}enabled: {int(values.enabled)}\n{websocket}advanced_config:\n{values.advanced}\n"
+    """The row's columns for a diff: short ones first, booleans as the database has them."""
+    short = {COLUMNS[name]: value for name, value in values._asdict().items() if name != "advanced"}
+    lines = [
+        f"{column}: {int(value) if isinstance(value, bool) else value}\n"
+        for column, value in short.items()
+        if value is not None
+    ]
+    return f"{''.join(lines)}{COLUMNS['advanced']}:\n{values.advanced}\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import ssl
@@ -12,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..system import http
+from ..system import http, procs
 from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
 from ..wire.codec import wire
 from . import probe as edgeprobe
 
 _WORKER = "nginx: worker process"
-_TICKS = os.sysconf("SC_CLK_TCK")  # of /proc's start times, a second
 
 
 @wire
@@ -62,7 +60,8 @@ def workers(pid: int) -> dict[int, float]:
     Workers that are shutting down are left out: they serve what they have and accept nothing new.
     """
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return {child: booted + started for child, started in _descendants(pid).items() if _title(child) == _WORKER}
+    below = procs.descendants(pid)
+    return {child: booted + found.started for child, found in below.items() if procs.title(child) == _WORKER}
 
 
 def reload(machine: Machine, box: EdgeContainer, seconds: float) -> dict[str, Any]:
@@ -170,31 +169,3 @@ def header_problem(headers: dict[str, str], expected: str) -> str:
     name, _, value = (part.strip() for part in expected.partition(":"))
     found = headers.get(name.lower())
     return "" if found == value else f"{name} is {found!r} instead of {value!r}"
-
-
-def _descendants(root: int) -> dict[int, float]:
-    """Every process below `root`, itself included: pid → started at (seconds after boot)."""
-    parents: dict[int, tuple[int, float]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            # The command's name may hold spaces and brackets: the fields start behind the last one.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        parents[int(folder.name)] = (int(fields[1]), int(fields[19]) / _TICKS)
-    found = {root: parents[root][1]} if root in parents else {}
-    grown = True
-    while grown:
-        below = {pid: at for pid, (parent, at) in parents.items() if parent in found and pid not in found}
-        found.update(below)
-        grown = bool(below)
-    return found
-
-
-def _title(pid: int) -> str:
-    """A process's title; empty when it has ended."""
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return raw.replace(b"\0", b" ").decode(errors="replace").strip()

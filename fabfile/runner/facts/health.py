@@ -9,14 +9,12 @@ owner took its consumers an API still says ok while it receives nothing.
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from ..system import docker, sockets, systemd
+from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry
 from ..wire.app import Consumer, NatsRef
@@ -137,13 +135,9 @@ def _identity(scene: _Scene, workload: Workload) -> tuple[int, int]:
 
 
 def _age(pid: int) -> float:
-    """For how long a process has run, in seconds, proc_pid_stat(5) and proc_uptime(5); 0 when it is gone."""
-    try:
-        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return up - started / os.sysconf("SC_CLK_TCK")
+    """For how long a process has run, in seconds; 0 when it is gone."""
+    found = procs.process(pid)
+    return found.age if found else 0.0
 
 
 def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:

@@ -15,6 +15,7 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge import backup, database, server, verify
 from fabfile.runner.edge import text as npmtext
 from fabfile.runner.edge.change import EdgeHost
+from fabfile.runner.edge.database import COLUMNS, Values
 from fabfile.runner.edge.hostfile import Upstream, managed_block
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
@@ -590,3 +591,8 @@ def test_a_file_that_npm_deleted_is_brought_back(edge: FakeEdge) -> None:
     (edge.conf / "2.conf").unlink()
     point(edge).restore(edge, before)
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
+
+
+def test_the_table_of_columns_has_the_fields_of_values_in_their_order() -> None:
+    """SQL gets the values by their place."""
+    assert tuple(COLUMNS) == Values._fields
