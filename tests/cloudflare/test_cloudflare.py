@@ -26,6 +26,7 @@ from fabfile.cloudflare.client import Api
 from fabfile.cloudflare.schema import Record, Zone
 from fabfile.cloudflare.token import Secret
 from fabfile.errors import CutoverError, DnsFailed
+from fabfile.runner.system import deadline
 from tests.support import inventories
 from tests.support.cloudflare_server import OTHER_ID, TOKEN, ZONE_ID, Cloudflare, Fault, Grant, serving
 from tests.support.entry_points import DOORS, Run, inv
@@ -112,7 +113,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     cloudflare.record(ZONE, "MX", "mail.deltaisland.io", proxied=False, ttl=3600)
     behaviour = Behaviour({"/": Answer(), "/health": Answer(), "/prints": Answer(), "/ws/live": Answer(upgrade=True)})
     authority, clock = Authority(tmp_path), Clock()
-    monkeypatch.setattr(client, "time", clock)
+    for module in (client, deadline):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
     with serving(cloudflare) as address, public_serving(behaviour, authority.certificate(APP, API)) as port:

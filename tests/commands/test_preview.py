@@ -10,7 +10,7 @@ import pytest
 
 from fabfile.commands import preview
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, judge
 from fabfile.runner.actions.base import Probe
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
@@ -44,7 +44,7 @@ def fact(path: str, text: str, mode: int = 0o644) -> FileFact:
 
 
 def shown(plan: Plan, **files: FileFact) -> list[str]:
-    return list(preview.lines(plan, Facts(files={found.path: found for found in files.values()})))
+    return list(preview.lines(judge(plan, Facts(files={found.path: found for found in files.values()}))))
 
 
 def writing(*files: File) -> Plan:
@@ -130,7 +130,7 @@ def switch(edge: FakeEdge) -> list[str]:
     """What pointing the app's name at native would do, as things are."""
     action = PointEdge(edge.ref, (EdgeHost(DOMAIN, "172.18.0.1", 3000, ROUTES, "172.18.0.1", 4000),))
     plan = Plan("npm.switch", (Step("edge: point to native", action, Undo()),))
-    return [line.strip() for line in preview.lines(plan, gather(edge, action.required_facts()))]
+    return [line.strip() for line in preview.lines(judge(plan, gather(edge, action.required_facts())))]
 
 
 def test_a_switch_shows_rows_and_files_before_and_after(edge: FakeEdge) -> None:

@@ -15,7 +15,7 @@ from fabfile.inventory import Site
 from fabfile.runner.edge.backup import EdgeBackup, SavedHost
 from fabfile.runner.edge.database import ProxyHost
 from fabfile.runner.edge.facts import HostFact
-from fabfile.runner.edge.hostfile import Upstream
+from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.wire.facts import Facts, Health, Workload
 from tests.support import facts as surveys
 from tests.support import inventories

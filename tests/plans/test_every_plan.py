@@ -78,7 +78,7 @@ def test_what_a_plan_writes_travels_with_it_under_its_own_hash(name: str, site: 
 @EVERY
 def test_a_step_never_fails_to_judge_a_survey(name: str, site: Site, facts: Facts) -> None:
     plan = PLANS[name](site, facts)
-    reasons = plans.settled(plan, facts)
+    reasons = plans.judge(plan, facts).no_ops
     assert set(reasons) <= {step.name for step in plan.steps}
     assert all(reasons.values())
     for step in plan.steps:
@@ -140,9 +140,9 @@ DONE = {
 def test_what_is_so_already_changes_nothing(survey: str, name: str, site: Site, request: pytest.FixtureRequest) -> None:
     facts: Facts = request.getfixturevalue(survey)
     plan = PLANS[name](site, facts)
-    left = {step.name for step in plan.steps} - set(plans.settled(plan, facts))
+    left = {step.name for step in plan.steps} - set(plans.judge(plan, facts).no_ops)
     assert not left
-    assert plans.changes_nothing(plan, facts)
+    assert not plans.judge(plan, facts).changes
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_cannot_be_asked_is_never_taken_for_done(
         docker_error="Docker does not answer",
         containers={},
     )
-    assert not plans.changes_nothing(PLANS[name](site, mute), mute)
+    assert plans.judge(PLANS[name](site, mute), mute).changes
 
 
 def _argvs(value: Any) -> Iterator[Any]:

@@ -315,8 +315,8 @@ def test_stopping_a_part_of_docker_leaves_its_servers(site: Site, docker_serves:
 
 def test_every_half_can_be_run_again_and_turned_round(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     there, back = cutover.cutover(site, native_serves, "full"), rollback.rollback(site, docker_serves)
-    assert plans.changes_nothing(there, native_serves) and plans.changes_nothing(back, docker_serves)
-    turned = plans.settled(cutover.cutover(site, docker_serves, "full"), docker_serves)
+    assert not plans.judge(there, native_serves).changes and not plans.judge(back, docker_serves).changes
+    turned = plans.judge(cutover.cutover(site, docker_serves, "full"), docker_serves).no_ops
     assert "edge: point to native" not in turned and "docker: app stopped" not in turned
     assert {"infra: users", "infra: folders", "app: units and environment"} <= set(turned), "installed already"
 

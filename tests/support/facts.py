@@ -16,7 +16,7 @@ from fabfile.rendering import files
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge.backup import EdgeBackup, SavedHost
 from fabfile.runner.edge.facts import edge_facts
-from fabfile.runner.edge.hostfile import Upstream
+from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.system.ufw import parse
 from fabfile.runner.wire.compose import ComposeService
 from fabfile.runner.wire.facts import Checkout, Container, Facts, FileFact, Health, Listener, Rule, Tree, Unit, Workload

@@ -9,9 +9,8 @@ from typing import Any
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
 from ..edge.facts import host_facts, read_at
-from ..system import questions as asking
 from ..system.machine import Evidence, Machine, Observation, StepFailed
-from ..system.questions import Ask, Inquiry
+from ..system.questions import GLANCE, Ask, Inquiry, failures
 from ..wire.codec import wire
 from ..wire.facts import EdgeRef
 from .base import Action, Look, Probe
@@ -62,7 +61,7 @@ class EdgeServes(Probe):
         inquiry = Inquiry(seconds)
         return machine.until(lambda: self._look(machine, inquiry, began), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Observation:
+    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = GLANCE) -> Observation:
         box = server.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
@@ -85,7 +84,7 @@ class EdgeServes(Probe):
                 )
             questions.update(verify.through(address, fact.tls, host, routes=False))
         seen = inquiry.look(questions, patience)
-        wrong = asking.wrong(machine, seen, began)
+        wrong = failures(machine, seen, began)
         return Observation(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
 
     def describe(self) -> str:

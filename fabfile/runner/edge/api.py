@@ -9,9 +9,11 @@ import json
 from typing import Any
 
 from ..system import http
-from ..system.machine import StepFailed
+from ..system.machine import Machine, StepFailed
+from ..wire.facts import EdgeLogin
 from .change import HostChange
 from .database import COLUMNS
+from .server import container
 
 TIMEOUT = 60.0  # seconds for a whole answer; NPM tests and reloads nginx before it answers, which takes it up to 2
 
@@ -65,6 +67,21 @@ def log_in(api: Api, identity: str, secret: str) -> dict[str, str]:
 def answer_challenge(api: Api, challenge: str, code: str) -> dict[str, str]:
     """A `token` for a two-factor code. Raises ApiError."""
     return _token(api.call("POST", "/api/tokens/2fa", {"challenge_token": challenge, "code": code}))
+
+
+def token(machine: Machine, login: EdgeLogin) -> dict[str, str]:
+    """What a log-in brings: a `token`, a `challenge` for a two-factor code, or why it is `refused`."""
+    box = container(machine, login.edge.container)
+    address = box.addresses.get(login.edge.network)
+    if not address:
+        return {"refused": box.problem or f"container {box.name} is not on the network {login.edge.network}"}
+    api = Api(address, login.edge.api_port)
+    try:
+        if login.challenge:
+            return answer_challenge(api, login.challenge, login.code)
+        return log_in(api, login.identity, login.secret)
+    except ApiError as error:
+        return {"refused": str(error)}
 
 
 def apply(api: Api, change: HostChange) -> bool:

@@ -10,8 +10,8 @@ from ..wire.codec import wire
 from . import backup, hostfile
 from .database import COLUMNS, ProxyHost, Values
 from .facts import HostFact
-from .hostfile import Drift, Upstream
 from .nginx import ParseError, parse
+from .routes import Drift, Upstream, managed_block, managed_config, route_blocks
 from .text import digest
 
 REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
@@ -47,7 +47,7 @@ class EdgeHost:
         """The managed block for advanced_config; empty without routes."""
         if not self.routes:
             return ""
-        return hostfile.managed_block(self.routes, Upstream(self.route_host, self.route_port))
+        return managed_block(self.routes, Upstream(self.route_host, self.route_port))
 
     def __str__(self) -> str:
         routes = f" ({len(self.routes)} prefixes at {self.route_host}:{self.route_port})" if self.routes else ""
@@ -101,7 +101,7 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
         raise StepFailed(fact.problem or f"nothing is known of {host.domain}")
     row = fact.row
     try:
-        advanced = hostfile.managed_config(row.advanced, host.block) if host.routes else row.advanced
+        advanced = managed_config(row.advanced, host.block) if host.routes else row.advanced
         upstream, enabled = host.upstream, _exposed(host, fact, row)
         websocket = backup.opened(row).websocket if enabled else row.websocket
         values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
@@ -115,7 +115,7 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
 def led_to(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: str) -> EdgeHost:
     """Where a row leads, and those of the prefixes that its advanced_config routes."""
     exposure = OPEN if row.enabled else CLOSED
-    blocks = hostfile.route_blocks(parse(row.advanced))
+    blocks = route_blocks(parse(row.advanced))
     block = next((block for block in blocks if block.upstream and set(prefixes).intersection(block.prefixes)), None)
     if block is None or block.upstream is None:
         return EdgeHost(domain, row.host, row.port, probe_path=probe_path, exposure=exposure)

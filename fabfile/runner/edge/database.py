@@ -15,7 +15,7 @@ from urllib.parse import quote
 from ..system.deadline import Deadline
 from ..system.machine import StepFailed
 from ..wire.codec import wire
-from .hostfile import Upstream
+from .routes import Upstream
 
 BUSY = 5.0  # seconds to wait for another writer before nothing is done
 PATIENCE = 30.0  # seconds to wait for one when former values are put back

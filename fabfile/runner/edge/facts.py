@@ -10,10 +10,9 @@ from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.codec import wire
 from ..wire.facts import EdgeRef
-from . import backup, database, hostfile
-from . import server as npmserver
+from . import backup, database, hostfile, server
 from .database import ProxyHost
-from .hostfile import Drift, Upstream
+from .routes import Drift, Upstream, route_blocks
 from .server import EdgeContainer
 from .text import decoded
 
@@ -54,12 +53,12 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> dict[str, Any]:
     `test` (what `nginx -t` complains of; empty when it passes), `problem` (of all the rest) and `hosts`
     (domain → HostFact).
     """
-    box = npmserver.container(machine, ref.container)
+    box = server.container(machine, ref.container)
     facts: dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
     try:
         facts["network"] = docker.network(machine, ref.network)
         if box.running:
-            tested = npmserver.config_test(machine, ref.container)
+            tested = server.config_test(machine, ref.container)
             facts["test"] = "" if tested.code == 0 else tested.said
     except CommandFailed as error:
         facts["problem"] = facts["problem"] or said(error)
@@ -72,7 +71,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> dict[str, Any]:
 
 def read_at(box: EdgeContainer) -> float:
     """When the running nginx last read its files (epoch, seconds); 0 when none runs."""
-    return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
+    return min(server.workers(box.pid).values(), default=0.0) if box.running else 0.0
 
 
 def host_facts(machine: Machine, ref: EdgeRef, read: float) -> list[HostFact]:
@@ -123,12 +122,12 @@ def _without_file(machine: Machine, ref: EdgeRef, bare: HostFact, row: ProxyHost
 
 def _read(bare: HostFact, text: str) -> HostFact:
     """What a file says. Raises Drift when it is not one of NPM's."""
-    server = hostfile.server_block(text, bare.domain)
-    blocks = hostfile.route_blocks(server.children or ())
+    block = hostfile.server_block(text, bare.domain)
+    blocks = route_blocks(block.children or ())
     return replace(
         bare,
-        tls=any("ssl" in listen.values for listen in server.find("listen")),
-        upstream=hostfile.own_upstream(server),
+        tls=any("ssl" in listen.values for listen in block.find("listen")),
+        upstream=hostfile.own_upstream(block),
         # nginx takes the first matching location, so the first block is the one that counts.
         routes=blocks[0].prefixes if blocks else (),
         route_upstream=blocks[0].upstream if blocks else None,

@@ -53,7 +53,7 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
     return found
 
 
-def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
+def probe_upstream(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
     """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
 
     With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.

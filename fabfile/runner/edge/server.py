@@ -14,7 +14,7 @@ from typing import Any
 from ..system import http, procs
 from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
 from ..wire.codec import wire
-from . import probe as edgeprobe
+from .probe import AGENT, TIMEOUT, Answer, enter_network, probe_upstream
 
 _WORKER = "nginx: worker process"
 
@@ -94,15 +94,15 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, question: dict[str, Any], timeout: float) -> list[edgeprobe.Answer]:
+def probe(box: EdgeContainer, question: dict[str, Any], timeout: float) -> list[Answer]:
     """Ask an upstream from inside the container's network namespace, with its own DNS.
 
-    A question has the keys host, port, path and domain (see `edgeprobe.probe`). For a thread of its own, which stays
+    A question has the keys host, port, path and domain (see `probe_upstream`). For a thread of its own, which stays
     in that namespace. Raises OSError, StepFailed.
     """
     server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
-    edgeprobe.enter_network(box.pid)
-    return edgeprobe.probe(**question, server=server, timeout=timeout)
+    enter_network(box.pid)
+    return probe_upstream(**question, server=server, timeout=timeout)
 
 
 def nameserver(resolv_conf: Path) -> str:
@@ -118,7 +118,7 @@ def nameserver(resolv_conf: Path) -> str:
 
 
 def served(
-    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = edgeprobe.TIMEOUT
+    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = TIMEOUT
 ) -> Observation:
     """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
     try:
@@ -129,7 +129,7 @@ def served(
     return Observation(answer.status < below and not wrong, f"answers {answer.status}{wrong and ', ' + wrong}")
 
 
-def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Observation:
+def refused(address: str, tls: bool, domain: str, timeout: float = TIMEOUT) -> Observation:
     """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
     try:
         status = _through(address, tls, domain, "/", timeout).status
@@ -151,7 +151,7 @@ def _through(address: str, tls: bool, domain: str, path: str, timeout: float) ->
         path,
         seconds=timeout,
         host=domain,
-        headers=edgeprobe.AGENT,
+        headers=AGENT,
         tls=context,
         body=http.Body.SKIP,
     )

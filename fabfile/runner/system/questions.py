@@ -141,7 +141,7 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
     return last
 
 
-def wrong(machine: Machine, seen: Mapping[str, Observation], since: float) -> str:
+def failures(machine: Machine, seen: Mapping[str, Observation], since: float) -> str:
     """What is not as it should be, in words, and what users got since then (monotonic); empty when all is well."""
     bad: list[str] = [f"{key} {found.text}" for key, found in seen.items() if not found.ok]
     if not bad:

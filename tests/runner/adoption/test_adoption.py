@@ -14,7 +14,7 @@ from fabfile.runner.adoption import checkout as work
 from fabfile.runner.adoption import containers, env_files, starts
 from fabfile.runner.adoption import edge as edges
 from fabfile.runner.adoption.gather import adoption
-from fabfile.runner.edge.hostfile import Upstream
+from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.codec import decode, encode

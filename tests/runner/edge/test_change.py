@@ -16,7 +16,7 @@ from fabfile.runner.edge import backup, database, server, verify
 from fabfile.runner.edge import text as npmtext
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.edge.database import COLUMNS, Values
-from fabfile.runner.edge.hostfile import Upstream, managed_block
+from fabfile.runner.edge.routes import Upstream, managed_block
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fabfile.runner import main, recovery  # noqa: F401  main names every type that travels
 from fabfile.runner.actions.base import Action, Probe
-from fabfile.runner.edge.hostfile import Upstream
+from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode, encode, wire
 from fabfile.runner.wire.facts import Facts, Workload
