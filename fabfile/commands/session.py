@@ -11,8 +11,8 @@ from typing import Any
 
 from fabfile import inventory, resources, survey, workloads
 from fabfile.checks import preflight
-from fabfile.checks.positions import Positions
 from fabfile.checks.result import Finding
+from fabfile.checks.streams import Positions
 from fabfile.commands import adopt, chosen, follow, preview, record, status
 from fabfile.commands import soak as soaking
 from fabfile.console import Report
@@ -20,7 +20,8 @@ from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan
 from fabfile.plans.plan import Judgement, Plan
-from fabfile.remote.host import Host, opened
+from fabfile.remote.host import Host
+from fabfile.remote.target import opened
 from fabfile.runner.wire.facts import Facts, FactsRequest, Health, merge
 
 Build = Callable[[Site, Facts], Plan]

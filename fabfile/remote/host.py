@@ -1,4 +1,4 @@
-"""A VPS over SSH: connect, survey, ship, follow, confirm. The only module that knows Fabric.
+"""A VPS over SSH: connect, survey, ship, follow, confirm. Fabric makes the connections.
 
 Every verb is one round trip on one connection: the runner travels with the request.
 """
@@ -279,36 +279,3 @@ def _abandoned(plan_id: str, refused: CutoverError) -> ManualInterventionRequire
         unknown="the runner went away before it looked; `inv status` shows it",
         next_step=f"Revert it: inv revert --plan {plan_id}",
     )
-
-
-def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
-    """The host that a task works on: the one `fab -H` connected to, else the inventory's.
-
-    A connection's key and known_hosts come from the inventory where that knows the address.
-    """
-    timeout = site.timeouts.connect
-    if not isinstance(context, Connection) or name:
-        return Host(site.host(name), timeout)
-    known = site.hosts.get(context.original_host)
-    if known:
-        return Host(known, timeout)
-    same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
-    entry = inventory.Host(
-        name="fab",
-        address=context.host,
-        port=context.port,
-        user=context.user,
-        key=same.key if same else None,
-        known_hosts=same.known_hosts if same else None,
-    )
-    return reached(context, entry, timeout)
-
-
-def reached(context: Any, entry: inventory.Host, timeout: float) -> Host:
-    """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
-    if not isinstance(context, Connection):
-        return Host(entry, timeout)
-    context.connect_timeout = context.connect_timeout or timeout
-    # Fabric's own are kept, but for the empty list of keys that it starts with.
-    context.connect_kwargs = {**ssh.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}
-    return Host(entry, timeout, context)

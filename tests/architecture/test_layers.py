@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fabfile"
-LONGEST = 330  # lines
+LONGEST = 300  # lines of a module
+LONGER = {"fabfile.inventory.fields": 330, "fabfile.runner.wire.facts": 320}  # still to be split: these may not grow
 MOST = 16  # modules a package
 
 # Below Python 3.9, or newer than it: no part of its standard library.
@@ -107,7 +108,7 @@ LAYERS = (
 
 # Libraries and programs that only these rooms touch. Judging is pure: what a plan or a check concludes needs no host.
 ONLY_IN = {
-    "fabric": ("remote.host",),
+    "fabric": ("remote",),
     "paramiko": ("remote",),
     "invoke": ("commands.options", "tasks", "cli"),
     "click": ("cli",),
@@ -248,7 +249,7 @@ def test_no_arrow_is_crossed() -> None:
 
 @every_module
 def test_no_module_is_too_long(module: Module) -> None:
-    assert len(module.path.read_text().splitlines()) <= LONGEST
+    assert len(module.path.read_text().splitlines()) <= LONGER.get(module.name, LONGEST)
 
 
 RUNNER = [module for module in modules(PACKAGE) if below(module.name, "fabfile.runner")]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fabfile.checks import preflight
-from fabfile.checks.checkout import checkout_findings
-from fabfile.checks.scope import scope_findings
+from fabfile.checks import parts, preflight
+from fabfile.checks.parts import scope_findings
+from fabfile.checks.preflight import changed_checkout
 from fabfile.inventory import Backup, Site
 from fabfile.plans import app, cutover, docker, infra, rollback
 from fabfile.plans import plan as plans
@@ -300,12 +300,12 @@ def test_a_part_of_the_app_is_handed_over_only_where_native_owns(
 def test_docker_starts_only_where_native_does_not_own(
     site: Site, docker_serves: Facts, fresh: Facts, native_serves: Facts
 ) -> None:
-    (finding,) = preflight.docker_may_run(site, native_serves)
+    (finding,) = parts.docker_may_run(site, native_serves)
     assert "inv rollback --full" in finding.fix
-    assert preflight.docker_may_run(site, docker_serves) == preflight.docker_may_run(site, fresh) == []
-    assert preflight.native_owns(site, native_serves) == []
+    assert parts.docker_may_run(site, docker_serves) == parts.docker_may_run(site, fresh) == []
+    assert parts.native_owns(site, native_serves) == []
     for facts in (docker_serves, fresh):
-        (finding,) = preflight.native_owns(site, facts)
+        (finding,) = parts.native_owns(site, facts)
         assert "docker owns" in finding.text and "inv cutover" in finding.fix
 
 
@@ -344,7 +344,7 @@ def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_se
     for changed, found in (("apps/web/next-env.d.ts", False), ("apps/web/next.config.ts", True)):
         checkout = dataclasses.replace(native_serves.checkout, changed=(changed,))
         facts = dataclasses.replace(native_serves, checkout=checkout)
-        assert bool(checkout_findings(site, facts)) == found
+        assert bool(changed_checkout(site, facts)) == found
 
 
 @pytest.mark.parametrize("was_well", [True, False])

@@ -17,12 +17,12 @@ from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import place, read_streams
 from ..journal import Journal
-from ..system import cgroups
 from ..system.machine import Machine, StepFailed, said
 from ..system.paths import read_owner
 from ..wire.codec import decode, encode
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
+from .memory import of_groups
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
 PACE = 1.0  # seconds between two requests to one address at the edge: a day of them is no burden
@@ -171,7 +171,7 @@ class _Looker:
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"health: {said(error)}")
             return {}
-        held = cgroups.of_groups(health.data.get("pid", 0) for _, health in verdicts)
+        held = of_groups(health.data.get("pid", 0) for _, health in verdicts)
         return {
             name: WorkloadSample(
                 health.ok,
