@@ -115,6 +115,7 @@ ONLY_IN = {
     "jinja2": ("rendering", "record", "lab"),
     "requests": ("public", "cloudflare", "commands", "lab", "errors"),
     "subprocess": ("remote", "commands", "lab", "runner"),
+    "http": ("runner.system.http", "lab"),  # in the runner one client has the deadlines and the limits for all
     "socket": ("public", "remote", "lab", "runner", "commands"),
 }
 
@@ -295,6 +296,7 @@ def plant(folder: Path, name: str, text: str) -> Path:
     [
         ("fabfile.plans.x", "from fabfile.remote import host"),
         ("fabfile.plans.x", "from fabfile.remote.host import Host"),
+        ("fabfile.runner.edge.x", "import http.client"),
         ("fabfile.plans.x", "from fabfile.checks.result import Finding"),
         ("fabfile.plans.x", "from ..remote.host import Host"),
         ("fabfile.plans.x", "from .. import remote"),
@@ -341,6 +343,8 @@ def test_a_planted_arrow_is_found(name: str, text: str, tmp_path: Path) -> None:
         ("fabfile.plans.x", "from fabfile import survey\nfrom fabfile.plans.plan import Step"),
         ("fabfile.checks.x", "from fabfile.plans import edge"),
         ("fabfile.runner.x", "import json"),
+        ("fabfile.runner.edge.x", "from ..system import http"),
+        ("fabfile.runner.system.http", "import http.client"),
         ("fabfile.runner.actions.x", "from ..facts import health\nfrom ..system.machine import Machine"),
         ("fabfile.cli", "from fabfile import namespace\nimport click"),
         ("fabfile.cli", "from fabfile.tasks.main_job import cutover"),
