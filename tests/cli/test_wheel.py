@@ -24,6 +24,7 @@ from tests.support.inventories import REPOSITORY, SHIPPED
 pytestmark = pytest.mark.xdist_group("wheel")  # one worker builds it
 
 GATEWAY = "172.18.0.1"
+SINGLE = ("inventory.toml", "docs/inventory.schema.json")
 LEFT_BEHIND = (
     "fabfile/lab/app/node_modules/a/b.js",
     "fabfile/lab/edge/__pycache__/x.pyc",
@@ -126,7 +127,7 @@ def test_the_wheel_has_the_package_and_what_lies_beside_it_and_nothing_else(sour
     """Templates, inventory, runner and the lab's assets to the last file; neither bench nor tests."""
     package = {path.relative_to(source).as_posix() for path in (source / "fabfile").rglob("*") if path.is_file()}
     beside = {path.relative_to(source).as_posix() for path in (source / "templates").rglob("*") if path.is_file()}
-    expected = package - set(LEFT_BEHIND) | {f"fabfile/_data/{name}" for name in (*beside, "inventory.toml")}
+    expected = package - set(LEFT_BEHIND) | {f"fabfile/_data/{name}" for name in (*beside, *SINGLE)}
     assert {name for name in contents(wheel) if ".dist-info/" not in name} == expected
     assert {"fabfile/runner/main.py", "fabfile/lab/app/.dockerignore", "fabfile/lab/assets/site.toml"} < expected
 
