@@ -72,7 +72,7 @@ def page() -> str:
 
 def _tables(title: str, at: str, table: Schema) -> Iterator[str]:
     """A table's section, and those of the tables in it."""
-    inner = {key: value for key, value in table["properties"].items() if _table_of(value)}
+    inner = {key: value for key, value in table["properties"].items() if table_of(value)}
     plain = {key: value for key, value in table["properties"].items() if key not in inner}
     if plain:
         yield f"## `[{title}]`\n" if title else "## Above the first table\n"
@@ -85,13 +85,13 @@ def _tables(title: str, at: str, table: Schema) -> Iterator[str]:
             yield f"| `{key}` | {_cell(_type(value))} | {default} | {_cell(value['description'])} |"
         yield ""
     for key, value in inner.items():
-        below, entry = _table_of(value), value.get("additionalProperties")
+        below, entry = table_of(value), value.get("additionalProperties")
         names = (title, key, "NAME") if entry else (title, key)
         keys = (at, key, "*") if entry else (at, key)
         yield from _tables(".".join(filter(None, names)), ".".join(filter(None, keys)), below)
 
 
-def _table_of(value: Schema) -> Schema:
+def table_of(value: Schema) -> Schema:
     """The table that a value is, or that each of its entries is; empty for a plain value."""
     if "properties" in value:
         return value

@@ -37,10 +37,10 @@ def inventory() -> Schema:
     tables = {kind.__name__: kind for kind in _below(Table)}
     for name, definition in {**raw["$defs"], "Site": raw}.items():
         definition.pop("title", None)
-        texts = _texts(tables[name])
+        known = texts(tables[name])
         for key, inner in definition["properties"].items():
-            if key in texts:
-                inner["description"] = texts[key]
+            if key in known:
+                inner["description"] = known[key]
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Inventory of Islandflow cutover"}
     return head | _written(raw, raw.pop("$defs"), ())
 
@@ -49,7 +49,7 @@ def _below(kind: type[BaseModel]) -> list[type[BaseModel]]:
     return [kind, *(inner for below in kind.__subclasses__() for inner in _below(below))]
 
 
-def _texts(kind: type[BaseModel]) -> dict[str, str]:
+def texts(kind: type[BaseModel]) -> dict[str, str]:
     """What the texts below its keys say, those of its bases included."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
@@ -65,13 +65,7 @@ def _texts(kind: type[BaseModel]) -> dict[str, str]:
 
 def _written(node: Schema, definitions: dict[str, Schema], at: tuple[str, ...]) -> Schema:
     """The schema at a path of the file: what may be left out may be, and no definition stands elsewhere."""
-    if "anyOf" in node and _NULL in node["anyOf"]:
-        (there,) = (kind for kind in node["anyOf"] if kind != _NULL)
-        node = there | {key: value for key, value in node.items() if key not in ("anyOf", "default")}
-    if "$ref" in node:
-        definition = definitions[node["$ref"].rpartition("/")[2]]
-        node = definition | {key: value for key, value in node.items() if key not in ("$ref", "default")}
-    node = {key: value for key, value in node.items() if key != "format"}
+    node = _resolved(node, definitions)
     pattern = ".".join(at)
     for relative, base in defaults.RELATIVE_TO:
         if paths.matches(at, relative):
@@ -91,6 +85,17 @@ def _written(node: Schema, definitions: dict[str, Schema], at: tuple[str, ...]) 
     return node
 
 
+def _resolved(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    """A value with its definition in its place, as it is where it is there."""
+    if "anyOf" in node and _NULL in node["anyOf"]:
+        (there,) = (kind for kind in node["anyOf"] if kind != _NULL)
+        node = there | {key: value for key, value in node.items() if key not in ("anyOf", "default")}
+    if "$ref" in node:
+        definition = definitions[node["$ref"].rpartition("/")[2]]
+        node = definition | {key: value for key, value in node.items() if key not in ("$ref", "default")}
+    return {key: value for key, value in node.items() if key != "format"}
+
+
 def _definition(node: Schema, definitions: dict[str, Schema]) -> Schema:
     """The keys of a table that stands elsewhere."""
     properties: Schema = definitions[node["$ref"].rpartition("/")[2]]["properties"]
@@ -101,12 +106,9 @@ def _table(node: Schema, definitions: dict[str, Schema], at: tuple[str, ...]) ->
     """A table. The name of an entry is its key in the table above, and stands nowhere else."""
     left_out = {pattern.split(".")[-1] for pattern in defaults.DERIVED if tuple(pattern.split(".")[:-1]) == at}
     left_out |= {"name"} if ".".join(at[:-1]) in defaults.NAMED else set()
-    properties = node["properties"].items()
-    written = {
-        key: _written(inner, definitions, (*at, key))
-        for key, inner in properties
-        if key != "name" or key not in left_out
-    }
+    written = {key: _written(inner, definitions, (*at, key)) for key, inner in node["properties"].items()}
+    if "name" in left_out:
+        del written["name"]
     required = [key for key in node.get("required", ()) if key not in left_out]
     node = {key: value for key, value in node.items() if key != "required"} | {"properties": written}
     return node | ({"required": required} if required else {})

@@ -48,7 +48,7 @@ def test_every_key_has_a_text_and_a_type() -> None:
 
 
 def test_the_page_has_every_key_that_is_no_table() -> None:
-    keys = [key for key, value in values(COMMITTED) if not reference._table_of(value)]
+    keys = [key for key, value in values(COMMITTED) if not reference.table_of(value)]
     assert len(re.findall(r"^\| `[a-z_]+` \| .* \| .* \| .+ \|$", PAGE, re.MULTILINE)) == len(keys)
 
 
@@ -132,11 +132,11 @@ class Planted(Host):
     """A table for the next test."""
 
     silent: fields.Port
-    told: fields.Port
+    loud: fields.Port
     """What it
     means."""
 
 
 def test_texts_are_those_below_the_keys_and_those_of_the_bases() -> None:
-    texts = schema._texts(Planted)
-    assert "silent" not in texts and texts["told"] == "What it means." and texts["port"] == "Port of its SSH server."
+    known = schema.texts(Planted)
+    assert "silent" not in known and known["loud"] == "What it means." and known["port"] == "Port of its SSH server."
