@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner import parking
+from fabfile.runner import parking, parking_server
 from fabfile.runner.parking import Lot
 from fabfile.runner.parking_server import AT_FIRST, Warden
 from fabfile.runner.system.machine import POLL
@@ -152,14 +152,14 @@ def queued(port: int, number: int) -> socket.socket:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody makes room by being slow."""
-    monkeypatch.setattr(parking, "SLOW", 600.0)
-    monkeypatch.setattr(parking, "COLD", 600.0)
+    monkeypatch.setattr(parking_server, "SLOW", 600.0)
+    monkeypatch.setattr(parking_server, "COLD", 600.0)
 
 
 def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answer(
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking, "QUICK", 0.0)
+    monkeypatch.setattr(parking_server, "QUICK", 0.0)
     counter, first = Counter(), AT_FIRST
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(2 * first)]
@@ -178,7 +178,7 @@ def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answe
 def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking, "QUICK", 1e9)
+    monkeypatch.setattr(parking_server, "QUICK", 1e9)
     counter, first = Counter(), AT_FIRST
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(3 * first)]
@@ -195,7 +195,7 @@ def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
 def test_slow_requests_keep_the_others_waiting_only_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking, "COLD", 0.2)
+    monkeypatch.setattr(parking_server, "COLD", 0.2)
     counter = Counter()
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(2 * AT_FIRST)]
@@ -208,7 +208,7 @@ def test_slow_requests_keep_the_others_waiting_only_for_a_while(
 
 
 def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking, "QUICK", 0.0)
+    monkeypatch.setattr(parking_server, "QUICK", 0.0)
     over = threading.Event()
 
     def upgraded(line: socket.socket) -> None:

@@ -473,7 +473,7 @@ def test_an_edge_that_serves_from_the_wrong_side_fails_and_can_be_taken_back(
 
 CUTS = [
     (verify, "check_upstreams"),
-    (database, "back_up"),
+    (backup, "back_up"),
     (backup, "save"),
     (database, "change_rows"),
     (backup, "write_file"),
@@ -528,7 +528,7 @@ def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(database, "restore_rows"), (backup, "write_file"), (server, "reload"), (backup, "unmark")],
+    [(backup, "restore_rows"), (backup, "write_file"), (server, "reload"), (backup, "unmark")],
     ids=["restore_rows", "write_file", "reload", "unmark"],
 )
 @pytest.mark.parametrize("when", ["before", "after"])
