@@ -11,13 +11,14 @@ from fabfile.console import Event, Report
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Owner, Runtime
 
 
 def show(report: Report, site: Site, facts: Facts) -> None:
     """Owner, edge and health of both runtimes; then whatever the operator should know."""
     owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
     report.say(f"host   {facts.host['name']}")
-    report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
+    report.say(f"owner  {_owner(facts)}")
     api: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
     raw_api = "unknown" if api is None or api.problem else "closed" if api.closed else "open"
     report.say(
@@ -81,6 +82,13 @@ def past(report: Report, told: Sequence[Event]) -> None:
     report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
 
 
+def _owner(facts: Facts) -> str:
+    """Who owns, in words, and whether the owner file says so."""
+    if facts.owner_error:
+        return "unknown: see the warning below"
+    return (survey.owner(facts) or "nobody") + ("" if facts.owner else " (no owner file yet)")
+
+
 def _nowhere(facts: Facts) -> str:
     """Why the edge sends requests to neither runtime, or that it could not be looked at."""
     if facts.edge.get("hosts"):
@@ -88,12 +96,12 @@ def _nowhere(facts: Facts) -> str:
     return f"unknown: {facts.edge.get('problem') or 'it could not be looked at'}"
 
 
-def _coming(site: Site, runtime: str, names: Sequence[str]) -> str:
+def _coming(site: Site, runtime: Runtime, names: Sequence[str]) -> str:
     """What a reboot would bring up of a runtime."""
     return runtime if len(names) == len(workloads.everything(site, runtime)) else f"{runtime}'s {', '.join(names)}"
 
 
-def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
+def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
     found = []
     if not (owner or facts.owner_error):
         found.append(

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..system import docker, sockets, systemd, ufw
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
-from ..system.paths import group_name, read_owner, user_name
+from ..system.owner import read_owner
+from ..system.paths import group_name, user_name
 from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
 from ..wire.facts import Unit
 from . import checkout, containers, edge, env_files, starts

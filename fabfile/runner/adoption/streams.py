@@ -9,6 +9,7 @@ from ..facts.nats.login import VARIABLE
 from ..system.machine import StepFailed, said
 from ..wire.adoption import Box
 from ..wire.app import Environment, JetStream, NatsRef
+from ..wire.terms import Runtime
 
 _NAME, _PORT, _MONITOR, _LOCAL = "nats", 4222, 8222, "127.0.0.1"
 _NO_FILE = "/dev/null"
@@ -23,7 +24,7 @@ def streams_of(boxes: dict[str, Box], items: list[dict[str, Any]]) -> JetStream:
     if here is None:
         return JetStream(problem="the project has no NATS")
     address = next((address for address in here.networks.values() if address), "")
-    runtime = "docker" if here.state == "running" and address else "native"
+    runtime: Runtime = "docker" if here.state == "running" and address else "native"
     monitor = _MONITOR if runtime == "native" or _MONITOR in here.listens else 0
     environment = Environment(runtime, _NO_FILE, "the app's containers", _login(items))
     try:

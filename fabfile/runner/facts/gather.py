@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..store import stored
-from ..system import docker, git, paths, sockets, systemd, ufw
+from ..system import docker, git, owner, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.facts import Facts, FactsRequest
@@ -115,7 +115,7 @@ def _projects(machine: Machine, wanted: FactsRequest) -> Found:
 
 def _owner(machine: Machine, wanted: FactsRequest) -> Found:
     try:
-        return {"owner": paths.read_owner(Path(wanted.owner_file))}
+        return {"owner": owner.read_owner(Path(wanted.owner_file))}
     except StepFailed as error:
         return {"owner_error": str(error)}
 

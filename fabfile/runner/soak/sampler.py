@@ -19,10 +19,12 @@ from ..facts.nats.jetstream import place, read_streams
 from ..journal import Journal
 from ..system import cgroups
 from ..system.machine import Machine, StepFailed, said
-from ..system.paths import read_owner
+from ..system.owner import NOBODY, find_owner
+from ..wire.app import StreamsRef
 from ..wire.codec import decode, encode
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
+from ..wire.terms import Owner
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
 PACE = 1.0  # seconds between two requests to one address at the edge: a day of them is no burden
@@ -92,6 +94,17 @@ def carry_out(root: Path, soak_id: str, machine: Machine) -> None:
     word.unlink(missing_ok=True)
 
 
+def owner_now(machine: Machine, ref: StreamsRef, problems: list[str]) -> Owner:
+    """Who owns now; empty, with the reason added to the problems, when nobody does or that is unknown."""
+    try:
+        owner = find_owner(machine, Path(ref.owner_file), ref.project)
+    except StepFailed as error:
+        problems.append(said(error))
+        return ""
+    problems += [] if owner else [NOBODY]
+    return owner
+
+
 class _Looker:
     """One process's share of a soak: all of it, or what comes after a reboot."""
 
@@ -100,7 +113,7 @@ class _Looker:
         self._soak = soak
         self._began = float(before[0]["evidence"]["began"])
         owners = [event["evidence"]["sample"]["owner"] for event in before if event["event"] == "sample"]
-        self._owner = next((owner for owner in owners if owner), "")
+        self._owner: Owner = next((owner for owner in owners if owner), "")
         self._felt: dict[str, dict[str, Any]] = {}
 
     def until(self, ends: float, journal: Journal, word: Path) -> str:
@@ -143,7 +156,7 @@ class _Looker:
 
     def _sample(self, now: float, watcher: Watcher, logs: EdgeLogs) -> Sample:
         problems: list[str] = []
-        owner = self._now_owner(problems)
+        owner = owner_now(self._machine, self._soak.streams, problems)
         workloads = self._pulses(owner or self._owner, problems)
         return Sample(
             at=round(now - self._began, 1),
@@ -156,15 +169,7 @@ class _Looker:
             problems=tuple(problems),
         )
 
-    def _now_owner(self, problems: list[str]) -> str:
-        """Before the first hand-over there is no owner file, and Docker owns."""
-        try:
-            return read_owner(Path(self._soak.streams.owner_file)) or "docker"
-        except StepFailed as error:
-            problems.append(str(error))
-            return ""
-
-    def _pulses(self, owner: str, problems: list[str]) -> dict[str, WorkloadSample]:
+    def _pulses(self, owner: Owner, problems: list[str]) -> dict[str, WorkloadSample]:
         chosen = self._chosen(owner)
         try:
             verdicts = [(w.name, health) for w, health in zip(chosen, healthy(self._machine, chosen).values())]
@@ -183,7 +188,7 @@ class _Looker:
             for name, health in verdicts
         }
 
-    def _chosen(self, owner: str) -> list[Workload]:
+    def _chosen(self, owner: Owner) -> list[Workload]:
         return [workload for workload in self._soak.workloads if workload.runtime == owner]
 
     def _lags(self, problems: list[str]) -> dict[str, ConsumerLag]:

@@ -306,8 +306,9 @@ def test_one_look_will_do_where_nobody_wants_to_know_what_grows(machine: Recorde
     assert server.connected == 1
 
 
-def test_docker_owns_where_there_is_no_owner_file(machine: Recorder, tmp_path: Path) -> None:
-    found = jetstream(machine, streams_ref(tmp_path / "none"))
+def test_a_docker_owner_without_nats_is_told(machine: Recorder, owner: Path) -> None:
+    owner.write_text("docker")
+    found = jetstream(machine, streams_ref(owner))
     assert found.problem == "the project p has no container nats: docker compose -p p up -d nats"
 
 

@@ -66,7 +66,7 @@ def wanted(world: World, edge: FakeEdge, tmp_path: Path) -> Iterator[Soak]:
             who="ana@laptop",
             seconds=1.0,
             every=0.2,
-            workloads=(Workload("api", "other", durables=("api-alerts",)),),
+            workloads=(Workload("api", "docker", durables=("api-alerts",)),),
             streams=streams_ref(tmp_path / "owner", nats.port),
             edge=edge.ref,
             watch=(Watch(DOMAIN, "127.0.0.1", port, DOMAIN, "/"),),

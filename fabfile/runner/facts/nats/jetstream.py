@@ -16,9 +16,10 @@ from typing import Any
 
 from ...system import docker
 from ...system.machine import Machine, StepFailed, said
-from ...system.paths import read_owner
+from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
+from ...wire.terms import Owner, Runtime
 from ..servers import get
 from .client import Client, Denied, LoginWanted, Message, Unanswered, words
 from .login import login
@@ -34,7 +35,7 @@ Told = dict[str, Any]
 
 def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
     """The owner's streams, by two looks `ref.apart`; what cannot be asked is told, not raised."""
-    runtime = ""
+    runtime: Owner = ""
     try:
         runtime, address = place(machine, ref)
         nats = ref.nats[runtime]
@@ -47,12 +48,15 @@ def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
         return JetStream(runtime, problem=said(error))
 
 
-def place(machine: Machine, ref: StreamsRef) -> tuple[str, str]:
-    """The owner and the address of its NATS. Before the first hand-over there is no owner file, and Docker owns.
+def place(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
+    """The owner and the address of its NATS.
 
-    Raises StepFailed when the owner file says nothing known, or Docker does not, or the container is not up.
+    Raises StepFailed when nobody owns, the owner file says nothing known, or Docker does not, or the container is not
+    up.
     """
-    runtime = read_owner(Path(ref.owner_file)) or "docker"
+    runtime = find_owner(machine, Path(ref.owner_file), ref.project)
+    if not runtime:
+        raise StepFailed(NOBODY)
     if runtime == "native":
         return runtime, _LOCAL
     return runtime, address_of(docker.containers(machine, ref.project), ref.project)
