@@ -14,6 +14,7 @@ from fabfile.runner.edge.hostfile import Upstream
 from fabfile.runner.edge.nginx import ParseError, parse
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 Row = tuple[str, bool, str]  # what, whether all agree, what they say
 
@@ -45,7 +46,7 @@ def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         yield "nginx -t", not found["test"], found["test"] or "passes"
 
 
-def differences(site: Site, facts: Facts, to: str) -> Iterator[Row]:
+def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
     """Rows for the edge itself, and one for each key of each of our hostnames."""
     yield from running(site, facts)
     for host in edge.hosts(site, facts, to):
@@ -77,7 +78,7 @@ def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
     yield "nginx", not fact.stale, nginx
 
 
-def _exposed(row: ProxyHost, wanted: str, to: str) -> tuple[bool, str]:
+def _exposed(row: ProxyHost, wanted: str, to: Runtime) -> tuple[bool, str]:
     """Whether the public has the API's own hostname, as was decided."""
     now = OPEN if row.enabled else CLOSED
     if now == wanted:

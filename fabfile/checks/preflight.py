@@ -10,12 +10,13 @@ from fabfile.plans import data, edge, infra
 from fabfile.plans.plan import Steps
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts, Listener
+from fabfile.terms import Runtime, Scope
 
 _DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
 _OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
 
 
-def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = False) -> list[Finding]:
+def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = False) -> list[Finding]:
     """What stands against handing the app to `to`. The survey must have asked for versions.
 
     With `accept_downgrade` older servers on newer data are warned about only.
@@ -101,7 +102,7 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
     return found
 
 
-def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def unheld(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
     asked = [service.name for service in site.scope(scope) if service.port]
     if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":
@@ -110,7 +111,7 @@ def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
     return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
 
 
-def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _environment(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Variables that mean something else than they say, in the environment that `to` gives the app."""
     found = facts.settings[to].values if to in facts.settings else {}
     return [
@@ -125,7 +126,7 @@ def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def edge_findings(site: Site, facts: Facts, to: str) -> list[Finding]:
+def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against pointing the edge at `to`."""
     return edge_problems(edge.point(site, facts, to), facts)
 
@@ -143,7 +144,7 @@ def _native(site: Site, facts: Facts) -> list[Finding]:
     return found + units.before_installing(site, facts, site.scope("full"))
 
 
-def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _ports(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
     units: dict[int, tuple[str, ...]]
     units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
@@ -186,7 +187,7 @@ def _firewall(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
-def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Whether the backup's hook, which runs before the data changes hands, can run at all."""
     if not data.backup(site, facts, to):
         return []
@@ -197,7 +198,7 @@ def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
     return [Finding(f"the backup's hook {hook.path} {what}", "put it there with mode 755, or correct backup.hook")]
 
 
-def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _docker(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     foreign = [name for name in site.runtimes.docker.foreign_projects if name in facts.projects]
     found = [
         Finding(
@@ -212,7 +213,7 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     return found + compose.findings(site, facts, to)
 
 
-def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _provider(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
     said = facts.providers.get(to)
     if said is None:
@@ -226,13 +227,13 @@ def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
     return [Finding(text, fix, warning=not found.refused)]
 
 
-def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Whether the owner's JetStream can be asked: without it no way back could be seen to have brought the app back.
 
     Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
     """
     found = facts.jetstream
-    if not found.problem or not _nats_runs(site, facts, found.runtime):
+    if not (found.problem and found.runtime and _nats_runs(site, facts, found.runtime)):
         return []
     return [
         Finding(
@@ -243,13 +244,13 @@ def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def _nats_runs(site: Site, facts: Facts, runtime: str) -> bool:
+def _nats_runs(site: Site, facts: Facts, runtime: Runtime) -> bool:
     nats = site.infra.nats
     here = facts.units.get(nats.unit) if runtime == "native" else facts.containers.get(nats.name)
     return here is not None and here.running
 
 
-def _optional(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _optional(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Services that are ill where they run now, and whose health the hand-over will not wait for."""
     leaving = "docker" if to == "native" else "native"
     ill = [
@@ -278,7 +279,7 @@ def native_owns(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(f"{who}, so native units would not start", "inv cutover hands it over as a whole")]
 
 
-def app_may_run(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def app_may_run(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What stands against starting the scope's units, running or not."""
     return native_owns(site, facts) + no_manager(site, facts) + units.of_services(site, facts, scope)
 

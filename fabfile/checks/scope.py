@@ -6,9 +6,10 @@ from fabfile import survey
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 
 
-def scope_findings(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def scope_findings(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """Why this scope cannot be handed over alone."""
     if scope == "full" or survey.owner(facts) == "native":
         return []

@@ -9,6 +9,7 @@ from fabfile import survey
 from fabfile.checks.result import Finding
 from fabfile.inventory import Service, Site
 from fabfile.runner.wire.facts import Facts, Unit
+from fabfile.terms import Scope
 
 _UNUSABLE = {  # systemd's LoadState → what it means
     "not-found": "not installed",
@@ -18,7 +19,7 @@ _UNUSABLE = {  # systemd's LoadState → what it means
 }
 
 
-def of_services(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def of_services(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What the scope's units, as they are installed, would not start for."""
     services = site.scope(scope)
     overrides = site.runtimes.native.overrides_file

@@ -15,6 +15,7 @@ from fabfile.errors import Interrupted, Unreachable
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.remote.host import Host
+from fabfile.terms import runtime_named
 
 _AGAIN = 1.0  # seconds between two tries to give the word
 _TO_BE_HEARD = 20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
@@ -70,7 +71,8 @@ def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, set
     intended = _intended(site, settings)
     began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
-    checks = public.until_good(intended, settings.get("to", ""), seconds - min(seconds / 2, _TO_BE_HEARD))
+    at_most = seconds - min(seconds / 2, _TO_BE_HEARD)
+    checks = public.until_good(intended, runtime_named(settings.get("to", "")), at_most)
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:

@@ -21,7 +21,7 @@ from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan
 from fabfile.plans.plan import Plan
 from fabfile.remote.host import Host, opened
-from fabfile.runner.wire.facts import Facts, FactsRequest, Health, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest, merge
 
 Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
@@ -31,6 +31,7 @@ Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), e
 _MARKS = {True: "✓", False: "✗", None: "!"}
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
 _LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
+_UNANSWERED = "could not be asked: `inv status` says why"
 
 
 def load_site() -> Site:
@@ -104,10 +105,10 @@ class Operation:
 
     def check_health(self, title: str, wanted: FactsRequest) -> None:
         """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
-        found = self.survey(wanted).health
+        health = self.survey(wanted).health
         keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
-        lost = Health("", "", False, "could not be asked: `inv status` says why")
-        self.checked(title, [(key, found.get(key, lost).ok, found.get(key, lost).text) for key in keys])
+        rows = [(key, health[key].ok, health[key].text) if key in health else (key, False, _UNANSWERED) for key in keys]
+        self.checked(title, rows)
 
     def watch_streams(self, seconds: float) -> None:
         """Follow the owner's JetStream for `seconds`, or until Ctrl-C when that is 0, and sum up what was seen.

@@ -16,6 +16,7 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
 from fabfile.runner.wire.app import JetStream, Setting, Settings
 from fabfile.runner.wire.facts import Checkout, Facts, FileFact
+from fabfile.terms import Runtime
 from tests.support.facts import changed, listener
 
 Change = Callable[[Site, Facts], Facts]
@@ -29,7 +30,7 @@ class Case:
     change: Change
     text: str
     fix: str
-    to: str = "native"
+    to: Runtime = "native"
     warning: bool = False
 
 
@@ -226,13 +227,15 @@ CASES = {
 }
 
 
-def start(to: str, docker_serves: Facts, native_serves: Facts) -> Facts:
+def start(to: Runtime, docker_serves: Facts, native_serves: Facts) -> Facts:
     """Who serves before handing over to `to`."""
     return docker_serves if to == "native" else native_serves
 
 
 @pytest.mark.parametrize("to", ["native", "docker"])
-def test_where_all_is_well_nothing_is_found(site: Site, to: str, docker_serves: Facts, native_serves: Facts) -> None:
+def test_where_all_is_well_nothing_is_found(
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
+) -> None:
     assert preflight.findings(site, start(to, docker_serves, native_serves), to) == []
 
 
@@ -308,7 +311,7 @@ def test_a_format_that_is_not_known_yet_is_left_to_the_releases(site: Site, dock
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_downgrade_that_was_accepted_warns_of_what_is_given_up(
-    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
 ) -> None:
     older = {f"{to}/redis": "7.0.15"}
     facts = changed(start(to, docker_serves, native_serves), versions=older, redis_formats={REDIS: 11})
@@ -368,9 +371,9 @@ def test_listening_everywhere_without_a_firewall_is_warned_about(
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_nats_that_is_down_is_health_s_to_tell(
-    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+    site: Site, docker_serves: Facts, native_serves: Facts, to: Runtime
 ) -> None:
-    owner = "docker" if to == "native" else "native"
+    owner: Runtime = "docker" if to == "native" else "native"
     facts = start(to, docker_serves, native_serves)
     down = changed(
         facts,
@@ -411,7 +414,8 @@ def test_a_backup_that_could_not_run_is_found_before_anything_is_stopped(
     fact: FileFact, problem: str, site: Site, docker_serves: Facts, native_serves: Facts
 ) -> None:
     with_hook = site.model_copy(update={"backup": Backup(hook=HOOK)})
-    for to, facts in (("native", docker_serves), ("docker", native_serves)):
+    sides: dict[Runtime, Facts] = {"native": docker_serves, "docker": native_serves}
+    for to, facts in sides.items():
         found = preflight.findings(with_hook, changed(facts, files={HOOK: fact}), to)
         assert [problem in finding.text and HOOK in finding.text for finding in found] == [True] * bool(problem)
     assert preflight.findings(with_hook, changed(native_serves, files={HOOK: fact}), "native") == [], "no hand-over"
@@ -428,7 +432,7 @@ def assert_told(found: list[Finding], case: Case) -> None:
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_parking_lot_that_cannot_be_opened_is_found_before_anything_is_parked(
-    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+    site: Site, docker_serves: Facts, native_serves: Facts, to: Runtime
 ) -> None:
     facts = docker_serves if to == "native" else native_serves
     held = changed(facts, listeners=(*facts.listeners, listener(13000, "nc")))

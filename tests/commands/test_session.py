@@ -21,6 +21,7 @@ from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.app import JetStream, Stream
 from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, Health, Workload
+from fabfile.terms import Runtime
 from tests.support.events import PLAN, begun, event, finished, tally
 from tests.support.fake_host import GOOD_HOST, FakeHost
 
@@ -259,7 +260,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Which runtime the public checks were asked about, and for how long; all of them pass."""
     asked: list[tuple[str, float]] = []
 
-    def until_good(site: Site, runtime: str, seconds: float) -> list[Check]:
+    def until_good(site: Site, runtime: Runtime, seconds: float) -> list[Check]:
         asked.append((runtime, seconds))
         return [Check("page", True, "answers 200", 5), Check("websocket", len(asked) < 9, "HTTP 502", 5)]
 

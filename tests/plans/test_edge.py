@@ -19,13 +19,14 @@ from fabfile.plans.steps import watches
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.facts import edge_facts
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.support.facts import changed
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
 
-def diff(site: Site, facts: Facts, to: str) -> dict[str, str]:
+def diff(site: Site, facts: Facts, to: Runtime) -> dict[str, str]:
     """What does not agree."""
     return {what: text for what, agree, text in differences(site, facts, to) if not agree}
 
@@ -55,7 +56,7 @@ def test_a_header_is_expected_only_where_the_app_sends_one(
 
 @pytest.mark.parametrize(("to", "probe"), [("native", ContainersDown), ("docker", UnitsDown)])
 def test_the_edge_leads_to_a_runtime_only_while_the_other_is_down(
-    site: Site, docker_serves: Facts, to: str, probe: type
+    site: Site, docker_serves: Facts, to: Runtime, probe: type
 ) -> None:
     """Without a header no answer says who gave it."""
     ((step,), services) = edge.point(site, docker_serves, to), site.scope("full")

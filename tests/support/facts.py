@@ -20,6 +20,7 @@ from fabfile.runner.edge.hostfile import Upstream
 from fabfile.runner.system.ufw import parse
 from fabfile.runner.wire.compose import ComposeService
 from fabfile.runner.wire.facts import Checkout, Container, Facts, FileFact, Health, Listener, Rule, Tree, Unit, Workload
+from fabfile.runner.wire.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 
 GATEWAY, SUBNET = "172.18.0.1", "172.18.0.0/16"
@@ -36,7 +37,7 @@ def changed(facts: Facts, **values: Any) -> Facts:
     return dataclasses.replace(facts, **values)
 
 
-def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
+def edge_to(site: Site, runtime: Runtime, folder: Path) -> dict[str, Any]:
     """Facts of an edge that sends the app's names to a runtime, from real rows and files."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         fake = FakeEdge(folder)
@@ -55,7 +56,7 @@ def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
         return edge_facts(fake, fake.ref)
 
 
-def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
+def serving(site: Site, runtime: Runtime, edge: dict[str, Any]) -> Facts:
     """A VPS where everything is installed for both runtimes and one of them owns and serves, healthy."""
     native = runtime == "native"
     return Facts(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, said
 from ..wire.codec import wire
+from ..wire.terms import Runtime
 from .base import Action
 
 
@@ -18,7 +19,7 @@ class Backup(Action):
     argv: tuple[str, ...]
     data_root: str
     former: str
-    to: str
+    to: Runtime
     timeout: float
 
     def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:

@@ -12,6 +12,7 @@ from ..system.files import clear, put, remove, sync_folder
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest
+from ..wire.terms import Owner, Runtime
 from .base import Action
 
 
@@ -25,7 +26,7 @@ class SetOwner(Action):
     """
 
     path: str
-    runtime: str
+    runtime: Runtime
     units: tuple[str, ...] = ()
     user: str = ""
     user_units: tuple[str, ...] = ()
@@ -52,7 +53,7 @@ class SetOwner(Action):
         self._write(machine, before["owner"])
         return {"owner": before["owner"]}
 
-    def _write(self, machine: Machine, runtime: str) -> None:
+    def _write(self, machine: Machine, runtime: Owner) -> None:
         path = Path(self.path)
         if runtime != "native":
             for user, units in (("", self.units), (self.user, self.user_units)):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
+from .terms import Owner, Runtime
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ class Workload:
     """A service as a runtime runs it, with all that `healthy` asks about it."""
 
     name: str
-    runtime: str  # native or docker
+    runtime: Runtime
     unit: str = ""
     user: str = ""  # whose user manager runs the unit; empty: the system's
     project: str = ""  # Compose project, for docker
@@ -220,7 +221,7 @@ class Health:
     """Whether a workload is healthy, and every reason it is not."""
 
     name: str
-    runtime: str
+    runtime: Runtime
     ok: bool
     text: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -263,7 +264,7 @@ class Facts:
     compose: dict[str, ComposeService] = field(default_factory=dict)  # by service
     compose_view: ComposeView | None = None
     projects: dict[str, str] = field(default_factory=dict)
-    owner: str = ""  # native, docker, or empty when there is no owner file
+    owner: Owner = ""  # what the owner file holds; empty when there is none: `owner_of` says who owns then
     owner_error: str = ""
     env: dict[str, str] = field(default_factory=dict)
     env_error: str = ""
