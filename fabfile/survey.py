@@ -10,11 +10,11 @@ from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.rendering import files
 from fabfile.runner import store
-from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.system.owner import owner_of
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
-from fabfile.runner.wire.facts import EdgeRef, Facts, FactsRequest, Need, Program, Workload
+from fabfile.runner.wire.edge import EdgeRef, HostFact
+from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload
 from fabfile.runner.wire.terms import Owner
 from fabfile.terms import Runtime
 
@@ -153,7 +153,7 @@ def edge_ref(site: Site) -> EdgeRef:
 
 def address(facts: Facts, choice: str) -> str:
     """An address of the inventory, `bridge` as the gateway that the survey found; empty when unknown."""
-    return str(facts.edge.get("network", {}).get("gateway", "")) if choice == BRIDGE else choice
+    return facts.edge.network.gateway if choice == BRIDGE else choice
 
 
 def owner(facts: Facts) -> Owner:
@@ -166,7 +166,7 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
     The pages, the API's prefixes on the app's own hostname, and the API's hostname, unless that is closed.
     """
-    docker, edge, hosts = site.runtimes.docker, site.edge, facts.edge.get("hosts", {})
+    docker, edge, hosts = site.runtimes.docker, site.edge, facts.edge.hosts
     native = address(facts, site.runtimes.native.upstream)
     app: HostFact | None = hosts.get(edge.app_domain)
     raw: HostFact | None = hosts.get(edge.api_domain)

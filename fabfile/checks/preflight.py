@@ -33,8 +33,8 @@ def runner(facts: Facts) -> list[Finding]:
     """What stands against running any plan at all."""
     found = [
         Finding(f"plan {plan} was interrupted and is not reverted yet", f"inv revert --plan {plan}")
-        for plan in facts.ops.get("unfinished", ())
-        if not facts.ops.get("lock")
+        for plan in facts.ops.unfinished
+        if not facts.ops.lock
     ]
     found += [
         Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_DISK >> 20} MiB there")
@@ -70,7 +70,7 @@ def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
         return []
     return [
         Finding(
-            f"the gateway of the Docker network {site.edge.network} is unknown: {facts.edge.get('problem')}",
+            f"the gateway of the Docker network {site.edge.network} is unknown: {facts.edge.problem}",
             "check edge.network in the inventory, or name an address as runtimes.native.bind and .upstream",
         )
     ]
@@ -82,7 +82,7 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
         return []
     found = []
     if not survey.address(facts, BRIDGE):
-        problem = facts.edge.get("problem")
+        problem = facts.edge.problem
         found.append(
             Finding(
                 f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
@@ -173,11 +173,11 @@ def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _firewall(site: Site, facts: Facts) -> list[Finding]:
-    if facts.firewall_error:
-        return [Finding(f"UFW: {facts.firewall_error}", "mend it: `sudo ufw status` must answer")]
-    if facts.firewall_active or site.runtimes.native.bind != "0.0.0.0":
+    if facts.firewall.problem:
+        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status` must answer")]
+    if facts.firewall.active or site.runtimes.native.bind != "0.0.0.0":
         return []
-    state = "not active" if facts.firewall_present else "not installed"
+    state = "not active" if facts.firewall.installed else "not installed"
     return [
         Finding(
             f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
@@ -298,7 +298,7 @@ def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
 
 def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
     """Whether the edge's network, which the rules are for, could be found."""
-    if facts.edge.get("network", {}).get("subnet"):
+    if facts.edge.network.subnet:
         return []
-    problem = facts.edge.get("problem") or "Docker does not tell its subnet"
+    problem = facts.edge.problem or "Docker does not tell its subnet"
     return [Finding(f"the Docker network {site.edge.network}: {problem}", "check edge.network in the inventory")]

@@ -61,7 +61,7 @@ def _as_user(site: Site, folder: str, argv: Iterable[str]) -> str:
 def environment(site: Site, facts: Facts) -> list[Finding]:
     """Whether the units can read the app's env file: systemd starts none whose file is not there."""
     mend, hand = "make it readable, or correct app.env_file", f"on the VPS: chown it to {site.app.user}, mode 600"
-    problems = ((facts.env_error, mend), (facts.env_denied, hand))
+    problems = ((facts.env.problem, mend), (facts.env.denied, hand))
     return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
 
 

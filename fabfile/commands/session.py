@@ -164,7 +164,7 @@ class Operation:
     def _revert(self, plan_id: str) -> None:
         facts = self.survey(FactsRequest(ops=True))
         self._refuse_held(facts)
-        unfinished = facts.ops["unfinished"]
+        unfinished = facts.ops.unfinished
         if not (plan_id or unfinished):
             self.report.say("revert: nothing to do, every plan has come to its end.")
             return
@@ -186,15 +186,15 @@ class Operation:
                     raise
                 self.report.say(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
                 self.report.data("waiting", who=held.who, what=held.what, since=held.since)
-            while self.survey(FactsRequest(ops=True)).ops["lock"] is not None:
+            while self.survey(FactsRequest(ops=True)).ops.lock is not None:
                 time.sleep(_GLANCE)
 
     def _refuse_held(self, facts: Facts) -> None:
         """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
-        holder = facts.ops.get("lock")
+        holder = facts.ops.lock
         if holder is None:
             return
-        held = LockHeld.by(holder)
+        held = LockHeld.by(holder.as_json())
         if not self._dry:
             raise held
         self.report.warn(f"{held.message}; what it will leave may differ from what is shown here")

@@ -12,7 +12,7 @@ from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
-from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 
@@ -81,7 +81,7 @@ def _paths(site: Site) -> dict[str, str]:
 
 def without_closed_api(site: Site, facts: Facts, plan: Plan) -> Plan:
     """The plan, such that nobody expects an answer of the API's own name where that is closed, or will be."""
-    fact: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    fact: HostFact | None = facts.edge.hosts.get(site.edge.api_domain)
     was = now = CLOSED if fact and fact.closed else OPEN
     for step in plan.steps:
         if isinstance(step.action, EdgeAction):

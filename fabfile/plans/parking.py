@@ -127,7 +127,7 @@ def served(site: Site, facts: Facts, runtime: Runtime) -> tuple[Probe, ...]:
     An API of which only the durables were in doubt has served all the same.
     """
     verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked(site, "full")]
-    answered = all(verdict and (verdict.ok or verdict.data.get("answered")) for verdict in verdicts)
+    answered = all(verdict and (verdict.ok or verdict.answered) for verdict in verdicts)
     if survey.edge_runtime(site, facts) != runtime or not answered:
         return ()
     return (EdgeServes(survey.edge_ref(site), edge.hosts(site, facts, runtime)),)

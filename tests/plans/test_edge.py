@@ -77,7 +77,7 @@ def test_no_unit_is_looked_for_where_nobody_can_have_started_one(site: Site, doc
 
 def closed(facts: Facts) -> Facts:
     """The same with the API's own name closed, as in NPM's page."""
-    hosts: dict[str, Any] = dict(facts.edge["hosts"])
+    hosts: dict[str, Any] = dict(facts.edge.hosts)
     row = replace(hosts[API].row, enabled=False)
     hosts[API] = replace(hosts[API], row=row, text="", upstream=row.upstream, tls=True)
     return changed(facts, edge={"hosts": hosts})
@@ -86,9 +86,10 @@ def closed(facts: Facts) -> Facts:
 def sealed(facts: Facts) -> Facts:
     """The same with the API's own name closed as the app's script does it: its row leads nowhere."""
     shut = closed(facts)
-    fact = shut.edge["hosts"][API]
+    fact = shut.edge.hosts[API]
+    assert fact.row is not None
     row = replace(fact.row, host="127.0.0.1", port=9, websocket=False)
-    return changed(shut, edge={"hosts": {**shut.edge["hosts"], API: replace(fact, row=row, upstream=row.upstream)}})
+    return changed(shut, edge={"hosts": {**shut.edge.hosts, API: replace(fact, row=row, upstream=row.upstream)}})
 
 
 @pytest.mark.parametrize("shut", [closed, sealed])

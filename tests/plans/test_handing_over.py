@@ -218,7 +218,7 @@ def test_the_way_back_waits_for_whatever_ran_as_far_as_it_was_well(
     site: Site, docker_serves: Facts, data: dict[str, Any], demanded: type | None
 ) -> None:
     """Nobody must be let through to an API that is not up again, because NATS could not be asked about it."""
-    ill = Health("api", "docker", False, "ill", data)
+    ill = Health("api", "docker", False, "ill", **data)
     facts = dataclasses.replace(docker_serves, health={**docker_serves.health, "docker/api": ill})
     plan = cutover.cutover(site, facts, "full")
     undo = step_of(plan, "docker: app stopped").undo

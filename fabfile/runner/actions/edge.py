@@ -13,7 +13,7 @@ from ..system import questions as asking
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.questions import Ask, Inquiry
 from ..wire.codec import wire
-from ..wire.facts import EdgeRef
+from ..wire.edge import EdgeRef
 from .base import Action, Look, Probe
 from .edge_switch import tell
 

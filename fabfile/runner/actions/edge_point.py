@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..edge import backup as npmbackup
-from ..edge.backup import EdgeBackup
 from ..edge.change import EdgeHost as EdgeHost
 from ..edge.change import HostChange, change_of, change_to, led_to
-from ..edge.facts import HostFact
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import EdgeRef, Facts, FactsRequest
+from ..wire.edge import EdgeBackup, EdgeRef, HostFact
+from ..wire.facts import Facts, FactsRequest
 from .base import Action
 from .edge_switch import FILES, EdgeAction, unchanged
 
@@ -91,17 +90,17 @@ class BackUpEdge(Action):
         return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
 
     def unknown(self, facts: Facts) -> str:
-        hosts: dict[str, HostFact] = facts.edge["hosts"]
+        hosts: dict[str, HostFact] = facts.edge.hosts
         problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
-        return "; ".join(problems) if hosts else str(facts.edge["problem"])
+        return "; ".join(problems) if hosts else facts.edge.problem
 
     def before(self, facts: Facts) -> dict[str, Any]:
-        return {"hosts": list(facts.edge["hosts"])}
+        return {"hosts": list(facts.edge.hosts)}
 
     def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
         facts = gather(machine, self.required_facts())
         folder = npmbackup.new_folder(machine.backups, time.time())
-        npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge["hosts"].values()])
+        npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
         return {"backup": npmbackup.number_of(folder), "folder": str(folder)}
 
     def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:

@@ -15,16 +15,16 @@ from typing import Any
 from ..edge import api as npmapi
 from ..edge import backup as npmbackup
 from ..edge import database, server, verify
-from ..edge.backup import BEGAN, RELOADED, SavedHost
+from ..edge.backup import BEGAN, RELOADED
 from ..edge.change import EdgeHost, HostChange
 from ..edge.database import RowChange
-from ..edge.facts import HostFact, host_facts, read_at
-from ..edge.server import EdgeContainer
+from ..edge.facts import host_facts, read_at
 from ..facts.gather import gather
 from ..system import diffs
 from ..system import files as atomic
 from ..system.machine import Evidence, Machine, Observation, StepFailed
-from ..wire.facts import EdgeRef, Facts, FactsRequest
+from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, SavedHost
+from ..wire.facts import Facts, FactsRequest
 from .base import Action, Look
 
 FILES, API = "files", "api"
@@ -59,14 +59,13 @@ class EdgeAction(Action):
 
     def problems(self, facts: Facts) -> tuple[str, ...]:
         """Every reason to refuse the change, as far as facts tell; nothing is touched while there is one."""
-        edge = facts.edge
-        box: EdgeContainer = edge["container"]
-        found: list[str] = [edge["problem"]] if edge["problem"] else []
-        if edge["test"]:
-            found.append(f"nginx -t already fails in {box.name}: {edge['test']}")
+        edge, box = facts.edge, facts.edge.container
+        found = [edge.problem] if edge.problem else []
+        if edge.config_problem:
+            found.append(f"nginx -t already fails in {box.name}: {edge.config_problem}")
         if box.running and self.edge.network not in box.addresses:
             found.append(f"container {box.name} is not on the network {self.edge.network}")
-        if edge["hosts"]:
+        if edge.hosts:
             found += self._host_problems(facts)
         return tuple(found)
 
@@ -81,7 +80,7 @@ class EdgeAction(Action):
             if not host.upstream_host:  # the network's own problem says why
                 continue
             try:
-                change = self.change(host, facts.edge["hosts"][host.domain], facts)
+                change = self.change(host, facts.edge.hosts[host.domain], facts)
             except StepFailed as error:
                 found.append(str(error))
                 continue
@@ -92,7 +91,7 @@ class EdgeAction(Action):
 
     def changes(self, facts: Facts) -> list[HostChange]:
         """What the change would make of each host. Raises StepFailed where it cannot be told."""
-        return [self.change(host, facts.edge["hosts"][host.domain], facts) for host in self.targets(facts)]
+        return [self.change(host, facts.edge.hosts[host.domain], facts) for host in self.targets(facts)]
 
     def before(self, facts: Facts) -> dict[str, Any]:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
@@ -149,7 +148,7 @@ class EdgeAction(Action):
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         number = self.required_facts().edge_backups
         kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
-        return self.changes(Facts(edge={"hosts": hosts}, edge_backups=tuple(kept)))
+        return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
 
     def _as_seen(self, machine: Machine, box: EdgeContainer, before: dict[str, Any]) -> list[HostChange]:
         """The changes, which must still be what `before` recorded."""

@@ -8,7 +8,8 @@ from typing import Any
 from ..system import ufw
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, FactsRequest, Rule
+from ..wire.facts import Facts, FactsRequest
+from ..wire.firewall import Rule
 from .base import Action
 
 _INACTIVE = "UFW is not active: nothing filters"
@@ -28,19 +29,19 @@ class AllowRule(Action):
         return FactsRequest(firewall=True)
 
     def unknown(self, facts: Facts) -> str:
-        return facts.firewall_error
+        return facts.firewall.problem
 
     def settled(self, facts: Facts) -> str:
-        if not facts.firewall_present:
+        if not facts.firewall.installed:
             return "UFW is not installed: nothing of it filters"
-        if not facts.firewall_active:
+        if not facts.firewall.active:
             return _INACTIVE
-        staying = [rule for rule in facts.rules if rule.text not in self.without]
+        staying = [rule for rule in facts.firewall.rules if rule.text not in self.without]
         rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
     def before(self, facts: Facts) -> dict[str, Any]:
-        same = [rule for rule in facts.rules if self._is(rule)]
+        same = [rule for rule in facts.firewall.rules if self._is(rule)]
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
     def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
@@ -82,12 +83,12 @@ class DeleteRule(Action):
         return FactsRequest(firewall=True)
 
     def settled(self, facts: Facts) -> str:
-        if not facts.firewall_active:
+        if not facts.firewall.active:
             return _INACTIVE
-        return "" if self._place([rule.text for rule in facts.rules]) else "there is no such rule"
+        return "" if self._place([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
 
     def before(self, facts: Facts) -> dict[str, Any]:
-        lines = [rule.text for rule in facts.rules]
+        lines = [rule.text for rule in facts.firewall.rules]
         return {"followed_by": lines[self._place(lines) :]}
 
     def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:

@@ -11,11 +11,11 @@ from typing import Any
 from .. import parking
 from ..edge import server
 from ..edge.connections import Crossing, Upstreams, crossings, ended
-from ..edge.server import EdgeContainer
 from ..parking import Exits
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.codec import wire
+from ..wire.edge import EdgeContainer
 from .base import Action, Look
 
 _HEARD = 5.0  # seconds; the process behind a lot looks every 50 ms, and one that is gone lets nobody through

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..edge import database as npmrows
 from ..edge import hostfile
-from ..edge.database import ProxyHost
 from ..edge.nginx import ParseError, parse
 from ..system.machine import StepFailed
 from ..wire.adoption import Box, NpmFound, ProxyFound
+from ..wire.edge import ProxyHost
 from .containers import box, label
 
 _NAME = "nginx-proxy-manager"

@@ -132,7 +132,7 @@ def _gateways(machine: Machine, items: list[dict[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = docker.network(machine, name)["gateway"]
+            found[name] = docker.network(machine, name).gateway
         except (CommandFailed, LookupError):
             continue  # `host`, `none` and IPv6 networks have none
     return found

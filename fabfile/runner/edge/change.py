@@ -7,10 +7,9 @@ from typing import Any
 
 from ..system.machine import StepFailed
 from ..wire.codec import wire
+from ..wire.edge import HostFact, ProxyHost, Upstream, Values
 from . import backup, hostfile
-from .database import ProxyHost, Values
-from .facts import HostFact
-from .hostfile import Drift, Upstream
+from .hostfile import Drift
 from .nginx import ParseError, parse
 from .text import digest
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..system.machine import Machine
-from ..wire.facts import EdgeLogin
+from ..wire.edge import EdgeLogin
 from . import api as npmapi
 from . import server
 from .api import ApiError

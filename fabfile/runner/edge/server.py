@@ -9,29 +9,15 @@ import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
-from ..wire.codec import wire
+from ..wire.edge import EdgeContainer
 from . import probe as edgeprobe
 
 _WORKER = "nginx: worker process"
 _TICKS = os.sysconf("SC_CLK_TCK")  # of /proc's start times, a second
-
-
-@wire
-@dataclass(frozen=True)
-class EdgeContainer:
-    """NPM's container as Docker has it: where it runs and where it can be reached."""
-
-    name: str
-    running: bool
-    pid: int  # of its first process, in the host's numbering; 0 when it does not run
-    addresses: dict[str, str]  # network → IPv4 address
-    problem: str = ""  # why it does not run, or why that cannot be told
-    known: bool = True  # whether Docker answered at all
 
 
 def container(machine: Machine, name: str) -> EdgeContainer:

@@ -11,10 +11,10 @@ from ..system import docker
 from ..system import questions as asking
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Ask
+from ..wire.edge import EdgeContainer
 from . import server
 from .change import EdgeHost, HostChange
 from .probe import Answer
-from .server import EdgeContainer
 
 OWN = 400  # a page must answer with a status below
 
@@ -118,6 +118,6 @@ def _problem(answer: Answer, header: str, below: int) -> str:
 
 
 def _firewall_hint(machine: Machine, network: str, port: int) -> str:
-    subnet = docker.network(machine, network)["subnet"]
+    subnet = docker.network(machine, network).subnet
     rule = f"ufw allow proto tcp from {subnet} to any port {port} comment 'npm bridge to port {port}'"
     return f"probably the firewall; add: {rule}"

@@ -24,6 +24,7 @@ from ..wire.app import StreamsRef
 from ..wire.codec import decode, encode
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
+from ..wire.store import LockHolder
 from ..wire.terms import Owner
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
@@ -50,9 +51,9 @@ def last(root: Path) -> str:
     return max((path.stem for path in folder(root).glob("*.jsonl")), default="")
 
 
-def running(root: Path) -> dict[str, Any]:
-    """Who runs a soak now (who, what, soak, since); empty when nobody does."""
-    return store.lock_holder(folder(root)) or {}
+def running(root: Path) -> LockHolder | None:
+    """Who runs a soak now; None when nobody does."""
+    return store.lock_holder(folder(root))
 
 
 def begin(root: Path, soak: Soak) -> None:
@@ -87,7 +88,7 @@ def carry_out(root: Path, soak_id: str, machine: Machine) -> None:
     soak: Soak = decode(events[0]["evidence"]["soak"])
     word = folder(root) / f"{soak_id}.stop"
     since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(events[0]["evidence"]["began"]))
-    holder = {"who": soak.who, "what": f"a soak of {soak.seconds / 3600:g} h", "soak": soak_id, "since": since}
+    holder = LockHolder(soak.who, f"a soak of {soak.seconds / 3600:g} h", since, soak=soak_id)
     with store.lock(folder(root), holder), closing(Journal(folder(root) / f"{soak_id}.jsonl", soak_id)) as journal:
         why = _Looker(machine, soak, events).until(_until(events), journal, word)
         journal.write("finished", None, why=why)
@@ -176,14 +177,14 @@ class _Looker:
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"health: {said(error)}")
             return {}
-        held = cgroups.of_groups(health.data.get("pid", 0) for _, health in verdicts)
+        held = cgroups.of_groups(health.pid for _, health in verdicts)
         return {
             name: WorkloadSample(
                 health.ok,
                 health.text,
-                health.data.get("pid", 0),
-                health.data.get("restarts", 0),
-                held.get(health.data.get("pid", 0)),
+                health.pid,
+                health.restarts,
+                held.get(health.pid),
             )
             for name, health in verdicts
         }

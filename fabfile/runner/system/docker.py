@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..wire.compose import Compose
+from ..wire.edge import EdgeNetwork
 from ..wire.facts import Container
 from .machine import CommandFailed, Machine, Result
 
@@ -84,14 +85,14 @@ def projects(machine: Machine) -> dict[str, str]:
     return {item["Name"]: item["Status"] for item in _json(result)}
 
 
-def network(machine: Machine, name: str) -> dict[str, str]:
+def network(machine: Machine, name: str) -> EdgeNetwork:
     """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
     result = machine.run(["docker", "network", "inspect", name], timeout=30)
     configs = _json(result)[0]["IPAM"]["Config"] or []
     usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
     if len(usable) != 1:
         raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
-    return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
+    return EdgeNetwork(usable[0]["Gateway"], usable[0]["Subnet"])
 
 
 def _listing(project: str) -> list[str]:

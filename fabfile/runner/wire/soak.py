@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from .app import StreamsRef
 from .codec import wire
-from .facts import EdgeRef, Workload
+from .edge import EdgeRef
+from .facts import Workload
 from .plan import Watch
 from .terms import Owner
 

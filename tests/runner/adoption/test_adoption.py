@@ -14,10 +14,10 @@ from fabfile.runner.adoption import checkout as work
 from fabfile.runner.adoption import containers, env_files, starts
 from fabfile.runner.adoption import edge as edges
 from fabfile.runner.adoption.gather import adoption
-from fabfile.runner.edge.hostfile import Upstream
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.codec import decode, encode
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
 

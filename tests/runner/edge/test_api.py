@@ -18,7 +18,7 @@ from fabfile.runner.edge import login
 from fabfile.runner.edge.api import Api, ApiError
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import StepFailed
-from fabfile.runner.wire.facts import EdgeLogin
+from fabfile.runner.wire.edge import EdgeLogin
 from tests.runner.edge.test_change import API as API_PLACE
 from tests.runner.edge.test_change import WEB, carry_out, exposed, facts_of
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in

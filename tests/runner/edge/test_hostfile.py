@@ -11,7 +11,6 @@ from fabfile.runner.edge.hostfile import (
     BEGIN,
     END,
     Drift,
-    Upstream,
     managed_block,
     managed_config,
     own_upstream,
@@ -20,6 +19,7 @@ from fabfile.runner.edge.hostfile import (
     updated_file,
 )
 from fabfile.runner.edge.nginx import ParseError, parse
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.edge.test_nginx import Tree, crossplane_tree
 from tests.runner.support.npm_shape import (
     DOMAIN,

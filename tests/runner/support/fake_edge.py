@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from fabfile.runner.edge import server as npmserver
-from fabfile.runner.edge.hostfile import Upstream, own_upstream, route_blocks, server_block
+from fabfile.runner.edge.hostfile import own_upstream, route_blocks, server_block
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
-from fabfile.runner.wire.facts import EdgeRef
+from fabfile.runner.wire.edge import EdgeRef, Upstream
 from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
 
 API_DOMAIN = f"api.{DOMAIN}"
