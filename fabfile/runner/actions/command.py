@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from .base import Action, Probe
+from .before import Before
 
 
 @wire
@@ -20,11 +20,11 @@ class Run(Action):
     cwd: str = ""
     timeout: float = 60.0
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         result = machine.run(self.argv, user=self.user or None, cwd=self.cwd or None, timeout=self.timeout)
         return {"said": result.said}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         raise StepFailed(f"`{' '.join(self.argv)}` does not know its way back")
 
     def describe(self) -> str:
@@ -39,11 +39,11 @@ class Await(Action):
     probe: Probe
     seconds: float
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         seen = machine.until(lambda: self.probe.look(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return {}
 
     def describe(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from ..edge import backup as npmbackup
 from ..edge.change import EdgeHost as EdgeHost
@@ -15,6 +14,7 @@ from ..wire.codec import wire
 from ..wire.edge import EdgeBackup, EdgeRef, HostFact
 from ..wire.facts import Facts, FactsRequest
 from .base import Action
+from .before import Before
 from .edge_switch import FILES, EdgeAction, unchanged
 
 
@@ -94,14 +94,14 @@ class BackUpEdge(Action):
         problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
         return "; ".join(problems) if hosts else facts.edge.problem
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"hosts": list(facts.edge.hosts)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         facts = gather(machine, self.required_facts())
         folder = npmbackup.new_folder(machine.backups, time.time())
         npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
         return {"backup": npmbackup.number_of(folder), "folder": str(folder)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "a backup is kept"}

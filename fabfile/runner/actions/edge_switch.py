@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from ..edge import api as npmapi
 from ..edge import backup as npmbackup
@@ -26,6 +25,7 @@ from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, SavedHost
 from ..wire.facts import Facts, FactsRequest
 from .base import Action, Look
+from .before import Before, table, text
 
 FILES, API = "files", "api"
 SECRET = "npm"  # the name by which the token for NPM's API comes beside a plan
@@ -93,7 +93,7 @@ class EdgeAction(Action):
         """What the change would make of each host. Raises StepFailed where it cannot be told."""
         return [self.change(host, facts.edge.hosts[host.domain], facts) for host in self.targets(facts)]
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
     def look(self, machine: Machine) -> Look:
@@ -104,8 +104,8 @@ class EdgeAction(Action):
         backup = npmbackup.new_folder(machine.backups, time.time())
         return Look(self.settled(facts), {"backup": str(backup), **self.before(facts)})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        folder = Path(before["backup"])
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        folder = Path(text(before, "backup"))
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
@@ -125,10 +125,10 @@ class EdgeAction(Action):
             told = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
-        return {"hosts": before["hosts"], **found}
+        return {"hosts": table(before, "hosts"), **found}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        folder = Path(before["backup"])
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        folder = Path(text(before, "backup"))
         if not npmbackup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
         changed = npmbackup.put_back(folder)
@@ -150,11 +150,11 @@ class EdgeAction(Action):
         kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
 
-    def _as_seen(self, machine: Machine, box: EdgeContainer, before: dict[str, Any]) -> list[HostChange]:
+    def _as_seen(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
         """The changes, which must still be what `before` recorded."""
         changes = self._fresh(machine, box)
         for change in changes:
-            if change.summary() != before["hosts"][change.host.domain]:
+            if change.summary() != table(before, "hosts")[change.host.domain]:
                 raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
         return changes
 

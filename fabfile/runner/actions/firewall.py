@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..system import ufw
 from ..system.machine import Evidence, Machine, StepFailed
@@ -11,6 +10,7 @@ from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest
 from ..wire.firewall import Rule
 from .base import Action
+from .before import Before, texts
 
 _INACTIVE = "UFW is not active: nothing filters"
 
@@ -40,17 +40,17 @@ class AllowRule(Action):
         rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         same = [rule for rule in facts.firewall.rules if self._is(rule)]
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
             raise StepFailed(f"a rule above it keeps {self.source} from port {self.port}: `ufw status numbered`")
         return {"added": " ".join(self._rule)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         if before["there"]:
             return {"kept": " ".join(self._rule)}
         # Deleting what is not there says so and exits 0 or 1; either way it is gone.
@@ -87,21 +87,21 @@ class DeleteRule(Action):
             return _INACTIVE
         return "" if self._place([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         lines = [rule.text for rule in facts.firewall.rules]
         return {"followed_by": lines[self._place(lines) :]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
         if self._place(ufw.added(machine)):
             raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         lines = ufw.added(machine)
         if self._place(lines):
             return {"kept": " ".join(self.rule)}
-        place = next((number for number, line in enumerate(lines, 1) if line in before["followed_by"]), 0)
+        place = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
         # Before a rule for IPv6 alone there is no place for one for IPv4: UFW refuses, and its place is the end.
         if not place or machine.run(["ufw", "insert", str(place), *self.rule], timeout=30, ok=None).code:
             machine.run(["ufw", *self.rule], timeout=30)

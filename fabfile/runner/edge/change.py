@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ..system.machine import StepFailed
 from ..wire.codec import wire
@@ -54,6 +54,20 @@ class EdgeHost:
         return f"{self.domain} at {self.upstream}{routes}{exposed}"
 
 
+class HostSummary(TypedDict):
+    """What a change makes of a host, for the journal: places and fingerprints."""
+
+    row: int
+    row_was: str
+    row_becomes: str
+    enabled_was: bool
+    enabled_becomes: bool
+    advanced_was: str
+    file: str
+    file_was: str
+    file_becomes: str
+
+
 @dataclass(frozen=True)
 class HostChange:
     """What a change makes of one host: its row's values and its file's text, before and after."""
@@ -76,7 +90,7 @@ class HostChange:
         pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> HostSummary:
         """For the journal: places and fingerprints. The texts may hold an operator's secrets."""
         return {
             "row": self.row.id,

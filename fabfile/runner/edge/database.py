@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ..system.machine import StepFailed
@@ -45,7 +44,7 @@ def live_rows(database: str, busy: float = BUSY) -> list[ProxyHost]:
         return [_row(values) for values in found]
 
 
-def whole_row(database: str, number: int) -> dict[str, Any]:
+def whole_row(database: str, number: int) -> dict[str, object]:
     """Every column of a row, by name; empty when there is none. Raises StepFailed as `live_rows` does."""
     with _opened(database) as connection:
         connection.row_factory = sqlite3.Row

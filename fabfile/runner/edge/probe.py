@@ -9,11 +9,33 @@ import os
 import socket
 import ssl
 import struct
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
 CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
-Answer = dict[str, Any]
+
+
+class Question(NamedTuple):
+    """What is asked of an upstream; with an empty path only a connection."""
+
+    host: str
+    port: int
+    path: str
+    domain: str
+
+
+class Answer(TypedDict, total=False):
+    """What one address answers: `kind` is answer, open, silent, slow, refused, unknown or broken; `text` says it.
+
+    Only an `answer` has a status and headers (names in lower case).
+    """
+
+    kind: str
+    text: str
+    address: str
+    status: int
+    headers: dict[str, str]
+
 
 _CLONE_NEWNET = 0x40000000
 
@@ -75,7 +97,7 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
 
 
 def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
-    """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
+    """What each address of `host` answers, its name resolved by the DNS server.
 
     With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.
     """

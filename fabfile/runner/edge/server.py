@@ -10,9 +10,9 @@ import socket
 import ssl
 import time
 from pathlib import Path
-from typing import Any
 
-from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
+from ..system.inspected import Inspected
+from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
 from ..wire.edge import EdgeContainer
 from . import probe as edgeprobe
 
@@ -29,7 +29,7 @@ def container(machine: Machine, name: str) -> EdgeContainer:
     if result.code != 0:
         known = "no such container" in result.err.lower()
         return EdgeContainer(name, False, 0, {}, f"container {name}: {result.said}", known)
-    item: dict[str, Any] = json.loads(result.out)[0]
+    item: Inspected = json.loads(result.out)[0]
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
     running = bool(item["State"].get("Running"))
@@ -51,7 +51,7 @@ def workers(pid: int) -> dict[int, float]:
     return {child: booted + started for child, started in _descendants(pid).items() if _title(child) == _WORKER}
 
 
-def reload(machine: Machine, box: EdgeContainer, seconds: float) -> dict[str, Any]:
+def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Evidence:
     """Tell nginx to read its files again and wait until only new workers accept connections.
 
     Raises StepFailed when that has not happened after `seconds`. Old workers may live on: a websocket
@@ -81,15 +81,14 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, question: dict[str, Any], timeout: float) -> list[edgeprobe.Answer]:
+def probe(box: EdgeContainer, question: edgeprobe.Question, timeout: float) -> list[edgeprobe.Answer]:
     """Ask an upstream from inside the container's network namespace, with its own DNS.
 
-    A question has the keys host, port, path and domain (see `edgeprobe.probe`). For a thread of its own, which stays
-    in that namespace. Raises OSError, StepFailed.
+    For a thread of its own, which stays in that namespace. Raises OSError, StepFailed.
     """
     server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
     edgeprobe.enter_network(box.pid)
-    return edgeprobe.probe(**question, server=server, timeout=timeout)
+    return edgeprobe.probe(*question, server, timeout)
 
 
 def nameserver(resolv_conf: Path) -> str:

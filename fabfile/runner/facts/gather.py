@@ -21,7 +21,7 @@ from ..wire.firewall import Firewall
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
 from .nats import jetstream
 
-Found = dict[str, Any]
+Found = dict[str, Any]  # fields of Facts
 
 
 def gather(machine: Machine, wanted: FactsRequest) -> Facts:
@@ -73,7 +73,8 @@ def _ports(machine: Machine, wanted: FactsRequest) -> Found:
 
 
 def _programs(machine: Machine, wanted: FactsRequest) -> Found:
-    return versions.ask_all(machine, wanted.programs)
+    found, errors = versions.ask_all(machine, wanted.programs)
+    return {"versions": found, "version_errors": errors}
 
 
 def _containers(machine: Machine, wanted: FactsRequest) -> Found:
@@ -220,7 +221,7 @@ def _needs(machine: Machine, wanted: FactsRequest) -> Found:
     return {"lacking": needs.lacking(machine, wanted.needs)}
 
 
-_JOBS: list[tuple[Callable[[FactsRequest], Any], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
+_JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),

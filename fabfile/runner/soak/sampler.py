@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import store
-from ..availability import Watcher
+from ..availability import Felt, Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import place, read_streams
@@ -115,7 +115,7 @@ class _Looker:
         self._began = float(before[0]["evidence"]["began"])
         owners = [event["evidence"]["sample"]["owner"] for event in before if event["event"] == "sample"]
         self._owner: Owner = next((owner for owner in owners if owner), "")
-        self._felt: dict[str, dict[str, Any]] = {}
+        self._felt: dict[str, Felt] = {}
 
     def until(self, ends: float, journal: Journal, word: Path) -> str:
         """Take samples until `ends` (epoch). Returns why it ended: time, stopped or owner. Raises StepFailed."""
@@ -207,10 +207,12 @@ class _Looker:
     def _asked(self, watcher: Watcher) -> dict[str, Asked]:
         """What the watcher counted since the sample before."""
         former, self._felt = self._felt, watcher.felt()
-        return {
-            name: Asked(*(felt[key] - former.get(name, {}).get(key, 0) for key in ("requests", "failures")))
-            for name, felt in self._felt.items()
-        }
+        counted = {name: (felt["requests"], felt["failures"]) for name, felt in former.items()}
+        added = {}
+        for name, felt in self._felt.items():
+            requests, failures = counted.get(name, (0, 0))
+            added[name] = Asked(felt["requests"] - requests, felt["failures"] - failures)
+        return added
 
 
 def _until(events: Events) -> float:

@@ -66,7 +66,8 @@ def test_limits_and_positions_are_told_as_they_are() -> None:
         (found,) = read_streams("127.0.0.1", ref).values()
     assert (found.max_age, found.max_bytes, found.messages, found.last) == (43_200_000_000_000, 2**28, 25, 26)
     assert found.consumers == {"api-alerts": Consumer(True, 3, 4, 1, 23, 24, 19, "2026-01-01T00:00:00Z")}
-    assert found == of_monitoring(monitoring(consumer(push_bound=True)))["ALERTS"], "the monitoring says the same"
+    said = json.dumps(monitoring(consumer(push_bound=True))).encode()
+    assert found == of_monitoring(said)["ALERTS"], "the monitoring says the same"
 
 
 def test_no_streams_are_none() -> None:
@@ -93,7 +94,7 @@ def test_a_stream_that_goes_between_two_questions_has_no_durables() -> None:
 
 def test_ephemeral_consumers_are_left_alone() -> None:
     assert set(read(Nats({"S": [ephemeral(), consumer("mine")]}))) == {"mine"}
-    assert set(durables_of(of_monitoring(monitoring(ephemeral(), consumer("mine"))))) == {"mine"}
+    assert set(durables_of(of_monitoring(json.dumps(monitoring(ephemeral(), consumer("mine"))).encode()))) == {"mine"}
 
 
 # ── Whether somebody receives ───────────────────────────────────────────────────────────────────────────────────────

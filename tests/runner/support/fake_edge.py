@@ -18,6 +18,7 @@ import pytest
 
 from fabfile.runner.edge import server as npmserver
 from fabfile.runner.edge.hostfile import own_upstream, route_blocks, server_block
+from fabfile.runner.edge.probe import Question
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
 from fabfile.runner.wire.edge import EdgeRef, Upstream
 from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
@@ -228,9 +229,9 @@ class FakeEdge(Machine):
 def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake where the real container's processes and sockets would be."""
 
-    def probe(box: Any, question: dict[str, Any], timeout: float) -> list[Any]:
+    def probe(box: Any, question: Question, timeout: float) -> list[Any]:
         silent = {"kind": "silent", "text": "no answer within 2 s"}
-        answer = edge.answers.get((question["host"], question["port"]), silent)
+        answer = edge.answers.get((question.host, question.port), silent)
         return [{"text": "answers", **answer, "address": "10.1.1.1"}]
 
     def served(
