@@ -34,8 +34,9 @@ def untyped(package: Path) -> list[str]:
 
 def _public(module: Module) -> Iterator[tuple[int, str]]:
     aliases = _aliases(module.tree)
-    for owner in [module.tree, *_public_classes(module.tree)]:
-        for node in owner.body:
+    bodies = [module.tree.body, *(node.body for node in _public_classes(module.tree))]
+    for body in bodies:
+        for node in body:
             name, hints = _signature(node)
             names = {part.id for hint in hints for part in ast.walk(_read(hint)) if isinstance(part, ast.Name)}
             if not _private(name) and names & {"Any", *aliases}:

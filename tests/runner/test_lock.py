@@ -89,6 +89,13 @@ def test_those_who_look_never_keep_a_plan_from_starting(tmp_path: Path) -> None:
             assert store.lock_holder(tmp_path) == HOLDER
 
 
+def test_what_a_newer_version_writes_beside_is_left_out(tmp_path: Path) -> None:
+    with store.lock(tmp_path, HOLDER):
+        (tmp_path / "lock").write_text('{"who": "ann", "mood": "calm"}')
+        assert store.lock_holder(tmp_path) == LockHolder("ann")
+    assert str(LockHolder()) == "somebody runs a plan since an unknown time"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
 def test_a_lock_whose_holder_cannot_be_read_is_held_all_the_same(tmp_path: Path, text: str) -> None:
     with store.lock(tmp_path, HOLDER):

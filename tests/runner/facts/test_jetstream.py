@@ -195,7 +195,7 @@ def test_what_stands_against_it_is_said_with_what_to_do(server: Nats, words: str
 )
 def test_whatever_answers_is_read_or_refused_in_words(answer: Any) -> None:
     with contextlib.suppress(ValueError):
-        of_monitoring(answer)
+        of_monitoring(json.dumps(answer).encode())
 
 
 def test_the_monitoring_is_for_who_may_not_ask_nats_itself() -> None:
