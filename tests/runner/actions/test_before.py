@@ -16,8 +16,6 @@ from tests.runner.support.recorder import Recorder
 KEPT: Before = json.loads(
     """{"owner": "native", "down": ["web", "api"], "owners": {"/a": "1:1"}, "files": [{"path": "/x"}]}"""
 )
-    '{"owner": "native", "down": ["web", "api"], "owners": {"/a": "1:1"}, "files": [{"path": "/x"}]}'
-)
 
 
 def test_what_was_recorded_comes_back() -> None:
