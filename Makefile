@@ -3,9 +3,10 @@
 # make faults   every fault at every step of cutover and of rollback, on a VPS in a box (root, an hour or more)
 # make test-unit   the tests that need no lab
 # make check  ruff, mypy --strict and the architecture test
+# make docs   writes docs/inventory.md and its JSON Schema anew from the inventory's models
 # Each sets up what it needs: a virtual environment from requirements.lock, and Debian packages when root.
 
-.PHONY: demo test faults test-unit check setup packages browser root lock clean
+.PHONY: demo test faults test-unit check docs setup packages browser root lock clean
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -33,6 +34,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/architecture
+
+docs: setup
+	$(BIN)/python -m docs.reference
 
 setup: $(VENV)/ready
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-BESIDE = ("templates", "inventory.toml")
+BESIDE = ("templates", "inventory.toml", "docs/inventory.schema.json")
 
 
 class BuildPy(build_py):
-    """Copies templates and the example inventory to where fabfile/resources.py looks for them once installed."""
+    """Copies what lies beside the package to where fabfile/resources.py looks for it once installed."""
 
     def run(self) -> None:
         if self.editable_mode:  # a checkout has them where they are

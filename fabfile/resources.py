@@ -1,6 +1,7 @@
-"""The files beside the code: templates, the shipped inventory, and the runner that is sent to the VPS.
+"""The files beside the code: templates, the shipped inventory and its schema, and the runner that is sent to the VPS.
 
-A checkout has templates and inventory at its root. A wheel carries them inside the package: setup.py puts them there.
+A checkout has templates and inventory at its root, the schema in docs/. A wheel carries them inside the package:
+setup.py puts them there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ IN_CHECKOUT: Final = not _INSTALLED.is_dir()
 _ROOT: Final = _PACKAGE.parent if IN_CHECKOUT else _INSTALLED
 TEMPLATES: Final = _ROOT / "templates"
 INVENTORY: Final = _ROOT / "inventory.toml"
+SCHEMA: Final = _ROOT / "docs" / "inventory.schema.json"
 RUNNER: Final = _PACKAGE / "runner"
 
 

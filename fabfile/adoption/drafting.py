@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fabfile import resources
 from fabfile.adoption import app, edge, servers, services, shipped, streams, writing
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Choice, Scene, recognised
@@ -59,8 +60,8 @@ def text(draft: Draft, scene: Scene, login: Login) -> str:
         f"Compose project {project.name} in {project.directory}, {kind}.",
         "",
         "The comment at a value says what it was found in. What is called shipped can't be seen on a VPS, or is the",
-        "tool's own choice: the inventory.toml that comes with it explains every key. `inv doctor` compares this file",
-        "with the VPS at any time.",
+        "tool's own choice. An editor that reads the schema above explains every key, and so does docs/inventory.md in",
+        "the tool's repository. `inv doctor` compares this file with the VPS at any time.",
         "",
         "This is no place for secrets: what stands here ends up in plain files.",
     ]
@@ -70,7 +71,7 @@ def text(draft: Draft, scene: Scene, login: Login) -> str:
             "",
             f'Not found: {count}, to be replaced where a text begins with "?". Loading the file lists them all.',
         ]
-    return writing.text(draft, heading)
+    return f"#:schema {resources.SCHEMA.as_uri()}\n{writing.text(draft, heading)}"  # which editors look for
 
 
 def _host(draft: Draft, login: Login) -> None:

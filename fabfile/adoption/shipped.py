@@ -43,7 +43,7 @@ def fill(draft: Draft, scene: Scene) -> None:
             continue
         if path[:3] == _PLACES:
             _override(draft, scene, path, value)
-        elif scene.known or any(_matches(path, pattern) for pattern in _OF_ANY_APP):
+        elif scene.known or any(paths.matches(path, pattern) for pattern in _OF_ANY_APP):
             draft.ship(path, value)
     if not scene.known:
         draft.propose("app.install_argv", ["install"], "how Bun installs what a checkout needs")
@@ -54,11 +54,6 @@ def _override(draft: Draft, scene: Scene, path: paths.Path, value: Any) -> None:
     seen = {name for box in scene.services.values() for name in box.variables}
     if isinstance(value, str) and "{" in value and (scene.known or path[-1] in seen):
         draft.ship(path, value, "a place that is another one natively")
-
-
-def _matches(path: paths.Path, pattern: str) -> bool:
-    keys = paths.split(pattern)
-    return len(keys) == len(path) and all(key in ("*", part) for key, part in zip(keys, path, strict=True))
 
 
 def _leaves(value: Any, at: paths.Path) -> Iterator[tuple[paths.Path, Any]]:

@@ -66,14 +66,9 @@ def _tables(draft: Draft) -> dict[paths.Path, dict[paths.Path, Entry]]:
 
 def _table_of(path: paths.Path) -> paths.Path:
     for size in range(1, len(path)):
-        if any(_matches(path[:size], pattern) for pattern in _INLINE):
+        if any(paths.matches(path[:size], pattern) for pattern in _INLINE):
             return path[: size - 1]
     return path[:-1]
-
-
-def _matches(path: paths.Path, pattern: str) -> bool:
-    keys = paths.split(pattern)
-    return len(keys) == len(path) and all(key in ("*", part) for key, part in zip(keys, path, strict=True))
 
 
 def _ordered(tables: Iterable[paths.Path]) -> list[paths.Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fabfile.inventory import Site
 from fabfile.plans import edge
-from fabfile.runner.edge import hostfile
+from fabfile.runner.edge import hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
 from fabfile.runner.edge.nginx import ParseError, parse
 from fabfile.runner.system.machine import StepFailed
@@ -107,8 +107,8 @@ def _managed(host: EdgeHost, row: ProxyHost) -> Iterator[str]:
     if not host.routes:
         return
     try:
-        wanted = hostfile.managed_config(row.advanced, host.block)
-        blocks = hostfile.route_blocks(parse(row.advanced))
+        wanted = routes.managed_config(row.advanced, host.block)
+        blocks = routes.route_blocks(parse(row.advanced))
     except (StepFailed, ValueError) as error:
         yield str(error)
         return
@@ -116,6 +116,6 @@ def _managed(host: EdgeHost, row: ProxyHost) -> Iterator[str]:
         return
     ours = [block for block in blocks if set(host.routes).intersection(block.prefixes)]
     said = [f"{len(block.prefixes)} prefixes to {block.upstream}" for block in ours] or ["no block of ours"]
-    marked = "" if hostfile.BEGIN in row.advanced else ", without our markers"
+    marked = "" if routes.BEGIN in row.advanced else ", without our markers"
     routed = f"{len(host.routes)} prefixes to {Upstream(host.route_host, host.route_port)}"
     yield f"database says {', '.join(said)}{marked}, wanted says {routed}"

@@ -8,9 +8,10 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import data, edge, infra
 from fabfile.plans.plan import Steps
+from fabfile.plans.rollback import built_files
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts, Listener
-from fabfile.terms import Runtime, Scope
+from fabfile.terms import Runtime
 
 _DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
 _OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
@@ -100,15 +101,6 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
                 )
             )
     return found
-
-
-def unheld(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
-    """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
-    asked = [service.name for service in site.scope(scope) if service.port]
-    if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":
-        return []
-    text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(asked)} meanwhile may fail"
-    return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
 
 
 def _environment(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
@@ -270,35 +262,21 @@ def _optional(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     ]
 
 
-def native_owns(site: Site, facts: Facts) -> list[Finding]:
-    """Native servers start only where native owns: the units' own condition would skip them otherwise."""
-    owner = survey.owner(facts)
-    if owner == "native":
-        return []
-    who = f"{owner} owns the app and its data" if owner else "nobody owns the app and its data yet"
-    return [Finding(f"{who}, so native units would not start", "inv cutover hands it over as a whole")]
-
-
-def app_may_run(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
-    """What stands against starting the scope's units, running or not."""
-    return native_owns(site, facts) + no_manager(site, facts) + units.of_services(site, facts, scope)
-
-
-def servers_may_run(site: Site, facts: Facts) -> list[Finding]:
-    """What stands against starting the native servers."""
-    return native_owns(site, facts) + units.of_servers(site, facts)
-
-
-def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
-    """Docker's services start only where native does not own: both would open the same data."""
-    if survey.owner(facts) != "native":
-        return compose.findings(site, facts, "docker")
-    return [Finding("native owns the app and its data", "inv rollback --full hands it back as a whole")]
-
-
 def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
     """Whether the edge's network, which the rules are for, could be found."""
     if facts.edge.network.subnet:
         return []
     problem = facts.edge.problem or "Docker does not tell its subnet"
     return [Finding(f"the Docker network {site.edge.network}: {problem}", "check edge.network in the inventory")]
+
+
+def changed_checkout(site: Site, facts: Facts) -> list[Finding]:
+    """Changes in the checkout that moving it would lose."""
+    if facts.checkout_error:
+        return [Finding(f"{site.app.checkout}: {facts.checkout_error}", "make it a git checkout of the app's user")]
+    changed = facts.checkout.changed if facts.checkout else ()
+    built = built_files(site)
+    foreign = [name for name in changed if name not in built]
+    if not foreign:
+        return []
+    return [Finding(f"the checkout has changes of its own: {', '.join(foreign)}", "commit or stash them on the VPS")]

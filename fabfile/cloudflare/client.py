@@ -17,6 +17,7 @@ from urllib3.exceptions import InvalidHeader
 from fabfile.cloudflare.schema import Answer, Envelope, Problem
 from fabfile.cloudflare.token import Secret
 from fabfile.errors import CutoverError, DnsFailed, DnsUnreachable
+from fabfile.runner.system.deadline import Deadline
 
 TRIES: Final = 5
 PATIENCE: Final = 330.0
@@ -62,13 +63,13 @@ class Api:
         raise self._unreadable(f"GET {path}", f"there is no end after {_MOST_PAGES} pages")
 
     def _envelope(self, method: str, path: str, **settings: Any) -> Envelope:
-        ends = time.monotonic() + PATIENCE
+        deadline = Deadline(PATIENCE)
         for tried in range(1, TRIES + 1):
             try:
                 return self._once(method, path, **settings)
             except _Again as again:
                 wait = 2.0 ** (tried - 1) if again.wait is None else again.wait
-                if tried == TRIES or time.monotonic() + wait > ends:
+                if tried == TRIES or wait > deadline.left:
                     raise again.error from None
                 self._tell(f"{again.why}; asking again in {wait:g} s")
                 time.sleep(wait)

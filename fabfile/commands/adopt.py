@@ -17,13 +17,14 @@ from fabfile.adoption.differences import Difference, differences
 from fabfile.adoption.draft import ASKED, FOUND, PROPOSED, SHIPPED, Draft
 from fabfile.adoption.scene import SERVERS, Choice
 from fabfile.checks import boot, preflight
+from fabfile.checks.parts import scope_findings
 from fabfile.checks.result import Finding
-from fabfile.checks.scope import scope_findings
 from fabfile.commands import status
 from fabfile.console import Report
 from fabfile.errors import UNTOUCHED, Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import Site
-from fabfile.remote.host import Host, reached
+from fabfile.remote.host import Host
+from fabfile.remote.target import reached
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.facts import Facts
 

@@ -15,6 +15,7 @@ from fabfile.errors import Interrupted, Unreachable
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.remote.host import Host
+from fabfile.runner.system.deadline import Deadline
 from fabfile.terms import runtime_named
 
 _AGAIN = 1.0  # seconds between two tries to give the word
@@ -69,14 +70,15 @@ def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], s
 def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
     intended = _intended(site, settings)
-    began, seconds = time.monotonic(), waiting["evidence"]["seconds"]
+    seconds = waiting["evidence"]["seconds"]
+    deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
     at_most = seconds - min(seconds / 2, _TO_BE_HEARD)
     checks = public.until_good(intended, runtime_named(settings.get("to", "")), at_most)
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:
-        _say(host, waiting["plan"], "revert" if bad else "confirm", began + seconds)
+        _say(host, waiting["plan"], "revert" if bad else "confirm", deadline)
     except Unreachable as error:
         word = "not told"
         told.warn(f"the runner could not be told, so it will revert by itself: {error.message}")
@@ -89,8 +91,8 @@ def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, set
     return checks
 
 
-def _say(host: Host, plan_id: str, word: str, ends: float) -> None:
-    """Give the word, again until the runner waits no longer (monotonic) where it does not get through.
+def _say(host: Host, plan_id: str, word: str, deadline: Deadline) -> None:
+    """Give the word, again until the runner waits no longer where it does not get through.
 
     Raises Unreachable.
     """
@@ -98,7 +100,7 @@ def _say(host: Host, plan_id: str, word: str, ends: float) -> None:
         try:
             host.say(plan_id, word)
         except Unreachable:
-            if time.monotonic() + _AGAIN >= ends:
+            if deadline.left <= _AGAIN:
                 raise
             time.sleep(_AGAIN)
         else:

@@ -5,25 +5,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import NothingToUndo, Plan, Step
+from fabfile.plans.plan import Judgement, NothingToUndo, Step
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.facts import Facts
 
 
-def lines(plan: Plan, facts: Facts) -> Iterator[str]:
+def lines(judgement: Judgement) -> Iterator[str]:
     """The plan, step by step; steps with nothing to do say why."""
-    reasons = plans.settled(plan, facts)
-    changing = len(plan.steps) - len(reasons)
-    yield f"{plan.name}: {changing} of {len(plan.steps)} steps would change something"
+    plan, reasons = judgement.plan, judgement.no_ops
+    yield f"{plan.name}: {judgement.changes} of {len(plan.steps)} steps would change something"
     for number, step in enumerate(plan.steps, 1):
         if step.name in reasons:
             yield f"{number:3}. {step.name}: nothing to do, {reasons[step.name]}"
         else:
             yield f"{number:3}. {step.name}: {step.action.describe()}"
-            yield from (f"       {line}" for line in _details(step, facts))
-    if plan.confirm_within and changing:
+            yield from (f"       {line}" for line in _details(step, judgement.facts))
+    if plan.confirm_within and judgement.changes:
         yield f"Then the public checks run from here; unless they pass within {plan.confirm_within:g} s, all is undone."
 
 

@@ -11,16 +11,17 @@ from typing import Any
 
 from fabfile import inventory, resources, survey, workloads
 from fabfile.checks import preflight
-from fabfile.checks.positions import Positions
 from fabfile.checks.result import Finding
+from fabfile.checks.streams import Positions
 from fabfile.commands import adopt, chosen, follow, preview, record, status
 from fabfile.commands import soak as soaking
 from fabfile.console import Report
 from fabfile.errors import Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan
-from fabfile.plans.plan import Plan
-from fabfile.remote.host import Host, opened
+from fabfile.plans.plan import Judgement, Plan
+from fabfile.remote.host import Host
+from fabfile.remote.target import opened
 from fabfile.runner.wire.facts import Facts, FactsRequest, merge
 
 Build = Callable[[Site, Facts], Plan]
@@ -91,10 +92,11 @@ class Operation:
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self.report.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
+        judgement = plan.judge(built, facts)
         if self._dry:
-            self._show(built, facts)
-        elif plan.changes_nothing(built, facts):
-            self._nothing(built, facts)
+            self._show(judgement)
+        elif not judgement.changes:
+            self._nothing(judgement)
         else:
             beside = secrets(self._host) if secrets else {}
             follow.follow(self.site, self._host, self.report, built.id, self._host.ship(built, facts, beside))
@@ -208,16 +210,17 @@ class Operation:
             raise PreflightRefused([str(finding) for finding in findings if not finding.warning])
         return warnings
 
-    def _show(self, built: Plan, facts: Facts) -> None:
-        for line in preview.lines(built, facts):
+    def _show(self, judgement: Judgement) -> None:
+        for line in preview.lines(judgement):
             self.report.say(line)
-        self.report.data("plan", plan=plan.as_json(built), settled=plan.settled(built, facts))
+        self.report.data("plan", plan=plan.as_json(judgement.plan), settled=judgement.no_ops)
 
-    def _nothing(self, built: Plan, facts: Facts) -> None:
-        for name, why in plan.settled(built, facts).items():
-            self.report.say(f"· {name}: {why}")
-        self.report.say(f"{built.name}: nothing to do, all {len(built.steps)} steps' results are there already.")
-        self.report.data("nothing", plan=built.name, settled=plan.settled(built, facts))
+    def _nothing(self, judgement: Judgement) -> None:
+        name, steps = judgement.plan.name, len(judgement.plan.steps)
+        for step, why in judgement.no_ops.items():
+            self.report.say(f"· {step}: {why}")
+        self.report.say(f"{name}: nothing to do, all {steps} steps' results are there already.")
+        self.report.data("nothing", plan=name, settled=judgement.no_ops)
 
     def _show_back(self, plan_id: str) -> None:
         steps = follow.steps_to_undo(self._host.history(plan_id))

@@ -1,21 +1,18 @@
 """The typed inventory: everything that is particular to one installation, read from inventory.toml."""
 
-from fabfile.inventory.app import App, Service
+from fabfile.inventory.app import App, Docker, Native, Runtimes, Service
 from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import absolute, load, open_problems
 from fabfile.inventory.model import (
     Backup,
     ClickHouse,
-    Docker,
     Edge,
     Firewall,
     Host,
     Infra,
-    Native,
     Nats,
     Redis,
-    Runtimes,
     Server,
     Site,
     Timeouts,

@@ -1,36 +1,46 @@
-"""The inventory's tables of the app itself: where its checkout is, and the services that run from it."""
+"""The inventory's tables of the app itself: where its checkout is, its services, and who runs them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from fabfile.inventory import fields
 from fabfile.inventory.base import Table
 
 
 class App(Table):
-    """The app on the VPS, whichever runtime runs it.
-
-    `<bun> <install_argv>` leaves `installed` in the checkout. This version of the app takes any text for true, even
-    "false", in the variables of `any_text_is_true`.
-    """
+    """The app on the VPS, whichever runtime runs it."""
 
     name: fields.Name
+    """Prefix of the services' units: `islandflow` gives islandflow-api.service."""
     user: fields.User
+    """Linux user that runs the app natively, as user units; needs lingering."""
     group: fields.User
+    """Group of that user."""
     checkout: fields.RemotePath
+    """The app's git checkout. The tool writes no file of its own there."""
     env_file: fields.RemotePath
+    """Env file of the native services. Docker has another: `runtimes.docker.env_file`."""
     bun: fields.RemotePath
+    """The Bun program that starts each service natively."""
     install_argv: fields.Words
+    """Arguments of `bun` that install the app's dependencies."""
     install_timeout: fields.Seconds = 600.0
+    """Seconds after which that installation has failed."""
     installed: fields.RemotePath | None = None
+    """What the installation leaves, as in `node_modules`. Preflight refuses where it is missing."""
     any_text_is_true: fields.EnvNames = ()
+    """Variables of which the app takes any text for true, even "false". Preflight warns where the env file sets one."""
     unit_directory: fields.RemotePath
+    """Where the app user's systemd units are."""
     data_root: fields.RemotePath
+    """Folder of the servers' data, which both runtimes share."""
     owner_file: fields.RemotePath
+    """File that names the owner, `native` or `docker`. Native units start only where it says `native`."""
     shell_scripts: fields.CheckoutPaths = ()
+    """The checkout's own shell scripts, whose syntax `check.static` checks with bash."""
 
     @property
     def scripts(self) -> tuple[str, ...]:
@@ -39,27 +49,86 @@ class App(Table):
 
 
 class Service(Table):
-    """One process of the app: `<bun> <argv>` in `directory`. Workers have neither port nor health path.
-
-    `argv` may hold placeholders. `<bun> <build_argv>` builds it, with the variables of the env file that `build_env`
-    names, and leaves `built` in the checkout; `build_rewrites` are files tracked by git that it writes anew. An
-    `optional` service may be ill after a hand-over if it was before.
-    """
+    """A process of the app, started as `bun <argv>` in `directory`. The table's name is its name in Compose."""
 
     name: fields.Name
     kind: Literal["web", "api", "worker"]
+    """Decides which scopes contain it. There is one web, one api, and any number of workers."""
     directory: fields.RemotePath
+    """Where it is started; `.` is the checkout itself."""
     argv: fields.SomeWords
+    """Arguments of `bun` that start it. They may hold placeholders."""
     build_argv: fields.Words = ()
+    """Arguments of `bun` that build it, whenever the checkout moves to another commit. Without any nothing is built."""
     build_timeout: fields.Seconds = 900.0
+    """Seconds after which a build has failed."""
     build_env: fields.EnvPatterns = ()
+    """Variables of the env file that the build gets; a `*` at the end stands for any rest of the name."""
     build_rewrites: fields.CheckoutPaths = ()
+    """Files tracked by git that the build writes anew. They are put back after it, so that git sees no change."""
     built: fields.RemotePath | None = None
+    """A file that the build leaves. Preflight refuses where it is missing."""
     stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
+    """Signal that stops it natively."""
     stop_timeout: fields.Seconds = 10.0
+    """Seconds after which systemd kills it; below `edge.hold_limit`, since requests wait meanwhile."""
     optional: bool = False
+    """A hand-over starts it, and requires its health only if it was healthy before."""
     port: fields.Port | None = None
+    """Port on which it listens in both runtimes. Web and api need one, workers have none."""
     parking_port: fields.Port | None = None
+    """Port of its parking lot, where its requests wait. Web and api need one unless `edge.hold` is false."""
     health: fields.UrlPath | None = None
+    """Path that answers 2xx or 3xx while it is healthy. Web and api need one, workers have none."""
     durables: Annotated[tuple[fields.Durable, ...], BeforeValidator(fields.listed)] = ()
+    """JetStream consumers that must be bound while it is healthy."""
     unit: fields.Unit
+    """Its native unit."""
+
+
+class Native(Table):
+    """systemd, as the app's runtime."""
+
+    bind: fields.Bind
+    """Where web and API listen. "bridge" is the gateway of the edge's Docker network; "0.0.0.0" is every address."""
+    upstream: fields.Upstream
+    """Where the edge sends requests: "bridge", or an IPv4 address of the VPS."""
+    overrides_file: fields.RemotePath
+    """File that the tool writes `overrides` to. The units read it after the app's own env file, so it wins."""
+    overrides: fields.Environment = Field(default_factory=dict)
+    """Variables of each native service. They may hold placeholders."""
+
+
+class Docker(Table):
+    """Docker Compose, as the app's runtime. The app's own Compose file is never written."""
+
+    project: fields.DockerName
+    """The Compose project."""
+    directory: fields.RemotePath
+    """Compose's project directory."""
+    file: fields.RemotePath
+    """The app's own Compose file."""
+    env_file: fields.RemotePath
+    """Env file that Compose reads."""
+    overlay_file: fields.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
+    """Compose file outside the checkout that `docker.render` writes where there are `overrides`; it is laid over the
+    app's own."""
+    web_host: fields.Name
+    """Name of the web container on the edge's network."""
+    api_host: fields.Name
+    """Name of the API's container on the edge's network."""
+    overrides: fields.Environment = Field(default_factory=dict)
+    """Variables that each service gets in Docker, whatever its env file says. They may hold placeholders."""
+    foreign_projects: Annotated[tuple[fields.DockerName, ...], BeforeValidator(fields.listed)] = ()
+    """Compose projects that should not be on the VPS. Preflight warns of them."""
+    snapshot: fields.RemotePath | None = None
+    """Folder with copies of the checkout's files that the image is built from."""
+    snapshot_files: Annotated[tuple[fields.FileName, ...], BeforeValidator(fields.listed)] = ()
+    """Those files, which must be the same as the checkout's."""
+
+
+class Runtimes(Table):
+    """Who can run the app."""
+
+    native: Native
+    docker: Docker

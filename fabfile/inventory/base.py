@@ -1,4 +1,7 @@
-"""What all tables of the inventory have in common."""
+"""What all tables of the inventory have in common.
+
+The text below a key says what it means. docs/inventory.md and the schema for editors are made of these texts.
+"""
 
 from __future__ import annotations
 

@@ -21,6 +21,14 @@ RELATIVE_TO: Final = (
 )
 """Paths that may be relative, each with the path that it is relative to, bases first."""
 
+DERIVED: Final = {
+    "default_host": "the only host",
+    "services.*.unit": "<app.name>-<service>.service",
+    "public.app_url": "https://<edge.app_domain>/",
+    "public.api_health_url": "https://<edge.api_domain> and the API's health",
+}
+"""Keys that may be left out since they follow from others, and what they are then."""
+
 UNKNOWN: Final = "/unknown"
 """Stands in for a directory that is missing or wrong."""
 

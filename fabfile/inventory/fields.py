@@ -7,14 +7,17 @@ environment file can't hold a line break or another control character, so nothin
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 BRIDGE = "bridge"
 """The word for "the gateway of the edge's Docker network", which only the survey knows."""
@@ -27,6 +30,7 @@ _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
 _ALL_DIGITS = re.compile(r"[0-9.]+")
 _VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+_TTL = "is not a TTL: 1 (automatic), or 30 to 86400 seconds"
 _UNSAFE_IN_PATH = re.compile(r"""[*?\[\]{}"'\\$`]""")
 
 
@@ -42,35 +46,50 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _matching(pattern: str, rule: str) -> Callable[[str], str]:
-    """A check that the whole text matches `pattern`; `rule` says in words what it may hold."""
-    compiled = re.compile(pattern, re.ASCII)
+def _titled(rule: str) -> JsonSchemaValue:
+    """What an editor shows of a value: the noun in what is said where it is wrong."""
+    return {"title": re.sub(r"^is not (an? |the )?", "", rule).replace(", nor ", ", or ")}
 
-    def check(value: str) -> str:
-        if not compiled.fullmatch(_text(value)):
-            raise ValueError(rule)
+
+@dataclass(frozen=True)
+class _Matching:
+    """The whole text matches `pattern`; `rule` says in words what it may hold."""
+
+    pattern: str
+    rule: str
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, _text(value), re.ASCII):
+            raise ValueError(self.rule)
         return value
 
-    return check
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), **_titled(self.rule), "pattern": f"^(?:{self.pattern})$"}
 
 
-def _port(value: int) -> int:
-    if not 1 <= value <= 65535:
-        raise ValueError("is not a port (1 to 65535)")
-    return value
+@dataclass(frozen=True)
+class _Within:
+    """A number from `least` to `most`; `rule` says so in words. With `above` it must be more than `least`."""
 
+    least: int
+    most: int
+    rule: str
+    above: bool = False
 
-def _seconds(value: float) -> float:
-    if not (math.isfinite(value) and 0 < value <= 86_400):
-        raise ValueError("is not a time limit: seconds above 0 and up to 86400 (a day)")
-    return value
+    def _check(self, value: float) -> float:
+        if not self.least <= value <= self.most or (self.above and value == self.least):
+            raise ValueError(self.rule)
+        return value
 
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
 
-def _hold_limit(value: float) -> float:
-    # nginx gives up on an upstream after 90 s, and taking a plan back needs its time too.
-    if not 5 <= _seconds(value) <= 60:
-        raise ValueError("is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
-    return value
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        least = "exclusiveMinimum" if self.above else "minimum"
+        return {**handler(schema), **_titled(self.rule), least: self.least, "maximum": self.most}
 
 
 def remote_path(value: str) -> str:
@@ -163,20 +182,14 @@ def _api_url(value: str) -> str:
 
 
 def _ttl(value: int) -> int:
-    if value != 1 and not 30 <= value <= 86_400:
-        raise ValueError("is not a TTL: 1 (automatic), or 30 to 86400 seconds")
+    if 1 < value < 30:
+        raise ValueError(_TTL)
     return value
 
 
 def listed(value: object) -> object:
     """TOML's arrays arrive as lists; the model keeps them as tuples, which can't change."""
     return tuple(value) if isinstance(value, list) else value
-
-
-def _byte_count(value: int) -> int:
-    if not 1 <= value <= 2**63 - 1:
-        raise ValueError("is not a size in bytes (1 or more)")
-    return value
 
 
 def _header_value(value: str) -> str:
@@ -198,126 +211,111 @@ def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"title": "text", "pattern": r"\S"})]
 OneLine = Annotated[str, AfterValidator(_one_line)]
-Version = Annotated[str, AfterValidator(_matching(VERSION, 'is not a version, as in "0.2.0"'))]
-Port = Annotated[int, AfterValidator(_port)]
-Seconds = Annotated[float, AfterValidator(_seconds)]
-HoldLimit = Annotated[float, AfterValidator(_hold_limit)]
-ByteCount = Annotated[int, AfterValidator(_byte_count)]
-RemotePath = Annotated[str, AfterValidator(remote_path)]
-LocalPath = Annotated[Path, BeforeValidator(_local_path)]
-Domain = Annotated[str, AfterValidator(_domain)]
-Address = Annotated[str, AfterValidator(_address)]
-Bind = Annotated[str, AfterValidator(_bind)]
-Upstream = Annotated[str, AfterValidator(_upstream)]
-Url = Annotated[str, AfterValidator(_url)]
-ApiUrl = Annotated[str, AfterValidator(_api_url)]
-Ttl = Annotated[int, AfterValidator(_ttl)]
+Version = Annotated[str, _Matching(VERSION, 'is not a version, as in "0.2.0"')]
+Port = Annotated[int, _Within(1, 65_535, "is not a port (1 to 65535)")]
+Seconds = Annotated[
+    float, _Within(0, 86_400, "is not a time limit: seconds above 0 and up to 86400 (a day)", above=True)
+]
+# nginx gives up on an upstream after 90 s, and the undo of a plan needs time as well.
+HoldLimit = Annotated[
+    Seconds, _Within(5, 60, "is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
+]
+Days = Annotated[int, _Within(0, 3650, "is not a number of days (0 to 3650)")]
+ByteCount = Annotated[int, _Within(1, 2**63 - 1, "is not a size in bytes (1 or more)")]
+RemotePath = Annotated[
+    str, AfterValidator(remote_path), Field(json_schema_extra={"title": "absolute path on the VPS", "pattern": "^/"})
+]
+LocalPath = Annotated[
+    Path,
+    BeforeValidator(_local_path),
+    Field(json_schema_extra={"title": "path on your machine, beginning with / or ~/", "pattern": "^~?/"}),
+]
+Domain = Annotated[
+    str, AfterValidator(_domain), Field(json_schema_extra={"title": "domain name, as in flow.example.org"})
+]
+Address = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"title": "host name or IP address"})]
+Bind = Annotated[str, AfterValidator(_bind), Field(json_schema_extra={"title": '"bridge" or an IPv4 address'})]
+Upstream = Annotated[str, AfterValidator(_upstream), Field(json_schema_extra={"title": '"bridge" or an IPv4 address'})]
+Url = Annotated[
+    str,
+    AfterValidator(_url),
+    Field(json_schema_extra={"title": "http:// or https:// address", "pattern": "^https?://"}),
+]
+ApiUrl = Annotated[
+    str, AfterValidator(_api_url), Field(json_schema_extra={"title": "https:// address", "pattern": "^https?://"})
+]
+Ttl = Annotated[int, _Within(1, 86_400, _TTL), AfterValidator(_ttl)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
-SomeWords = Annotated[Words, AfterValidator(_some)]
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
-Environment = Annotated[Mapping[str, OneLine], AfterValidator(_environment)]
+SomeWords = Annotated[Words, AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+HeaderValue = Annotated[
+    str,
+    AfterValidator(_header_value),
+    Field(json_schema_extra={"title": 'text that names one variable in braces, as in "Bearer {KEY}"'}),
+]
+Environment = Annotated[
+    Mapping[str, OneLine],
+    AfterValidator(_environment),
+    Field(json_schema_extra={"propertyNames": {"pattern": f"^{_VARIABLE}$"}}),
+]
 
 Name = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
-            "is not a plain name (small letters, digits and dashes, at most 63)",
-        )
+    _Matching(
+        r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "is not a plain name (small letters, digits and dashes, at most 63)"
     ),
 ]
-User = Annotated[
-    str,
-    AfterValidator(_matching(r"[a-z_][a-z0-9_-]{0,31}", "is not the name of a Linux user or group")),
-]
-NumericUser = Annotated[
-    str,
-    AfterValidator(_matching(r"[0-9]{1,9}:[0-9]{1,9}", 'is not a numeric user and group, as in "999:1000"')),
-]
+User = Annotated[str, _Matching(r"[a-z_][a-z0-9_-]{0,31}", "is not the name of a Linux user or group")]
+NumericUser = Annotated[str, _Matching(r"[0-9]{1,9}:[0-9]{1,9}", 'is not a numeric user and group, as in "999:1000"')]
 Unit = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.service",
-            "is not a unit name: letters, digits, dashes, dots, ending in .service",
-        )
+    _Matching(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.service",
+        "is not a unit name: letters, digits, dashes, dots, ending in .service",
     ),
 ]
-DockerName = Annotated[
-    str,
-    AfterValidator(_matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "is not the name of a Docker object")),
-]
+DockerName = Annotated[str, _Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "is not the name of a Docker object")]
 Image = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"[a-z0-9][a-z0-9._/:-]*(?:@sha256:[0-9a-f]{64})?|[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_.-]+",
-            "is not the name of a Docker image",
-        )
+    _Matching(
+        r"[a-z0-9][a-z0-9._/:-]*(?:@sha256:[0-9a-f]{64})?|[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_.-]+",
+        "is not the name of a Docker image",
     ),
 ]
 Durable = Annotated[
-    str,
-    AfterValidator(
-        _matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
-    ),
+    str, _Matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
 ]
-EnvName = Annotated[
-    str,
-    AfterValidator(_matching(_VARIABLE, "is not a name of an environment variable")),
-]
+EnvName = Annotated[str, _Matching(_VARIABLE, "is not a name of an environment variable")]
 EnvNames = Annotated[tuple[EnvName, ...], BeforeValidator(listed)]
 EnvPattern = Annotated[
-    str,
-    AfterValidator(
-        _matching(rf"{_VARIABLE}\*?", "is not a name of an environment variable, nor the beginning of one and a *")
-    ),
+    str, _Matching(rf"{_VARIABLE}\*?", "is not a name of an environment variable, nor the beginning of one and a *")
 ]
 EnvPatterns = Annotated[tuple[EnvPattern, ...], BeforeValidator(listed)]
 StreamName = Annotated[
-    str,
-    AfterValidator(_matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")),
+    str, _Matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")
 ]
 CheckoutPath = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*",
-            "is not the path of a file below the checkout, as in scripts/build.sh",
-        )
+    _Matching(
+        r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*",
+        "is not the path of a file below the checkout, as in scripts/build.sh",
     ),
 ]
 CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
-    str,
-    AfterValidator(
-        _matching(r"[a-z0-9][a-z0-9-]*", "is not a path prefix (small letters, digits and dashes, no slash)")
-    ),
+    str, _Matching(r"[a-z0-9][a-z0-9-]*", "is not a path prefix (small letters, digits and dashes, no slash)")
 ]
-Header = Annotated[
-    str,
-    AfterValidator(_matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")),
-]
-UrlPath = Annotated[
-    str,
-    AfterValidator(_matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")),
-]
+Header = Annotated[str, _Matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")]
+UrlPath = Annotated[str, _Matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")]
 Route = Annotated[
     str,
-    AfterValidator(
-        _matching(
-            r"/[A-Za-z0-9._~/-]*(?:\?[A-Za-z0-9._~/&=,%:+-]*)?",
-            "is not the path of an address, beginning with /, with or without a ?query",
-        )
+    _Matching(
+        r"/[A-Za-z0-9._~/-]*(?:\?[A-Za-z0-9._~/&=,%:+-]*)?",
+        "is not the path of an address, beginning with /, with or without a ?query",
     ),
 ]
-FileName = Annotated[
-    str,
-    AfterValidator(_matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "is not a plain file name")),
-]
+FileName = Annotated[str, _Matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "is not a plain file name")]
 Comment = Annotated[
-    str,
-    AfterValidator(_matching(r"[A-Za-z0-9 ._:-]{1,100}", "is not a comment of letters, digits, spaces and . _ : -")),
+    str, _Matching(r"[A-Za-z0-9 ._:-]{1,100}", "is not a comment of letters, digits, spaces and . _ : -")
 ]

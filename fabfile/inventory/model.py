@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields
-from fabfile.inventory.app import App, Service
+from fabfile.inventory.app import App, Runtimes, Service
 from fabfile.inventory.base import Table
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
@@ -30,65 +30,51 @@ _KINDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Host(Table):
-    """A VPS and how to log in. Without `key` the SSH agent is asked, without `known_hosts` the user's own."""
+    """A VPS and how to log in. An unknown or changed host key is always refused."""
 
     name: fields.Name
     address: fields.Address
+    """Name or address of the VPS."""
     port: fields.Port = 22
+    """Port of its SSH server."""
     user: fields.User
+    """Login with a key and with sudo that needs no password."""
     key: fields.LocalPath | None = None
+    """Private key on your machine. Without it the keys of your SSH agent are tried."""
     known_hosts: fields.LocalPath | None = None
-
-
-class Native(Table):
-    """systemd. `bind` and `upstream` may be "bridge": the gateway of the edge's network."""
-
-    bind: fields.Bind
-    upstream: fields.Upstream
-    overrides_file: fields.RemotePath
-    overrides: fields.Environment = Field(default_factory=dict)
-
-
-class Docker(Table):
-    """Docker Compose. The app's own `file` is never written; `overrides` go into `overlay_file`, laid over it."""
-
-    project: fields.DockerName
-    directory: fields.RemotePath
-    file: fields.RemotePath
-    env_file: fields.RemotePath
-    overlay_file: fields.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
-    web_host: fields.Name
-    api_host: fields.Name
-    overrides: fields.Environment = Field(default_factory=dict)
-    foreign_projects: Annotated[tuple[fields.DockerName, ...], BeforeValidator(fields.listed)] = ()
-    snapshot: fields.RemotePath | None = None
-    snapshot_files: Annotated[tuple[fields.FileName, ...], BeforeValidator(fields.listed)] = ()
-
-
-class Runtimes(Table):
-    """Who can run the app."""
-
-    native: Native
-    docker: Docker
+    """File of known host keys on your machine. Without it your own."""
 
 
 class Server(Table):
-    """What the three infrastructure servers share, natively and as a container (`image…`)."""
+    """What the three servers share, natively and as a container (`image…`)."""
 
     name: fields.Name
     binary: fields.RemotePath
+    """The program. Its package must be installed on the VPS."""
     version_argv: fields.SomeWords
+    """Arguments that have it print its version."""
     unit: fields.Unit
+    """Its native unit, which the tool writes."""
     distribution_unit: fields.Unit
+    """The package's own unit, which is disabled: it would hold the port."""
     user: fields.User
+    """Linux user of the native server, who owns the data then."""
     group: fields.User
+    """Group of that user."""
     port: fields.Port
+    """Port on 127.0.0.1 natively."""
     data: fields.RemotePath
+    """Folder of its data, the same in both runtimes."""
     image: fields.Image
+    """Its image in Docker."""
     image_user: fields.NumericUser
+    """Numeric user and group of the container, who own the data then."""
     image_port: fields.Port
+    """Port on the project's own network."""
     image_data: fields.RemotePath
+    """Where the container sees the data."""
     image_version_argv: fields.SomeWords
+    """Program and arguments in the container that print its version."""
     scheme: ClassVar[str]
 
     @property
@@ -103,25 +89,30 @@ class Server(Table):
 
 
 class Nats(Server):
-    """NATS with JetStream. Without `monitor_port` it has no monitoring, which is for who may not ask NATS itself."""
+    """NATS with JetStream."""
 
     scheme = "nats"
     monitor_port: fields.Port | None = None
+    """Port of its monitoring, asked only where NATS does not let the app's login ask. Without it there is no
+    monitoring."""
 
 
 class Redis(Server):
-    """Redis, started with the `config` that we write."""
+    """Redis."""
 
     scheme = "redis"
     config: fields.RemotePath
+    """Its configuration, which the tool writes."""
 
 
 class ClickHouse(Server):
-    """ClickHouse, started with `config`; we write `drop_in`; if both are one file, ours is complete."""
+    """ClickHouse."""
 
     scheme = "http"
     config: fields.RemotePath
+    """The package's configuration, which the server starts with."""
     drop_in: fields.RemotePath
+    """The tool's part, merged into it. Where it is the same file as `config`, it is complete by itself."""
 
 
 class Infra(Table):
@@ -133,31 +124,41 @@ class Infra(Table):
 
 
 class Edge(Table):
-    """Nginx Proxy Manager: the public :80 and :443. `https_port` and `admin_port` are those it holds on the VPS.
-
-    `api_port` is where its own page and API listen in its container. With `hold` requests wait during a hand-over,
-    for at most `hold_limit` seconds. `served_by_header` is the header in which the app's answers name their runtime.
-    """
+    """Nginx Proxy Manager, which holds the public ports 80 and 443."""
 
     root: fields.RemotePath
+    """Its folder on the VPS."""
     database: fields.RemotePath
+    """Its SQLite database."""
     container: fields.DockerName
+    """Its container."""
     network: fields.DockerName
+    """Docker network between the edge and the app."""
     https_port: fields.Port = 443
+    """Its HTTPS port on the VPS."""
     admin_port: fields.Port = 81
+    """Port of its admin page on the VPS, which nobody outside may reach."""
     api_port: fields.Port = 81
+    """Port of its page and API inside its container."""
     app_domain: fields.Domain
+    """Hostname of the page."""
     api_domain: fields.Domain
+    """The API's own hostname."""
     api_prefixes: Annotated[tuple[fields.Prefix, ...], BeforeValidator(fields.listed)]
+    """Paths on the app's hostname that lead to the API."""
     served_by_header: fields.Header | None = None
+    """Header in which the app's answers name their runtime, if they do."""
     hold: bool = True
+    """Whether requests wait during a hand-over instead of failing."""
     hold_limit: fields.HoldLimit = 45.0
+    """Seconds for which they may wait. Then the plan reverts."""
 
 
 class Firewall(Table):
     """The rules that let the edge's network reach the native app."""
 
     comment: fields.Comment
+    """Marks the tool's rules in UFW; the service's name follows it."""
 
     def comment_for(self, service: Service) -> str:
         """The comment that marks our rule for this service's port."""
@@ -165,33 +166,43 @@ class Firewall(Table):
 
 
 class Backup(Table):
-    """The operator's own executable on the VPS that runs, as root, before the data changes hands.
-
-    `before` says which hand-overs: all that change the owner, or only the first, as long as there is no owner file.
-    """
+    """Your own backup. The servers still run then: the hook must copy their data safely."""
 
     hook: fields.RemotePath | None = None
+    """Executable on the VPS that runs as root before anything stops. If it fails, nothing is handed over."""
     argv: fields.Words = ()
+    """Its arguments. It finds ISLANDFLOW_DATA_ROOT, ISLANDFLOW_FROM and ISLANDFLOW_TO in its environment."""
     timeout: fields.Seconds = 600.0
+    """Seconds after which it has failed."""
     before: Literal["every hand-over", "the first hand-over"] = "every hand-over"
+    """Which hand-overs it runs before. The first is the one without an owner file."""
 
 
 class Timeouts(Table):
     """Deadlines, in seconds."""
 
     connect: fields.Seconds
+    """Until SSH has answered."""
     step: fields.Seconds
+    """For one step of a plan, unless it has a limit of its own."""
     drain: fields.Seconds
+    """How long a request may take. A connection that stands longer counts as a websocket."""
     health: fields.Seconds
+    """Until a started service is healthy."""
     edge: fields.Seconds
+    """Until the edge answers from the new runtime. Answers that are merely late, while users are served, have as long
+    again."""
     confirm: fields.Seconds
+    """Until somebody confirms the result. Then the plan reverts."""
 
 
 class Site(Table):
-    """The whole inventory. A tool older than `min_version` does not read it (load.py)."""
+    """The whole inventory of one installation."""
 
     min_version: fields.Version | None = None
+    """Oldest version of the tool that may read the file. An older one refuses it instead of misreading it."""
     default_host: fields.Name
+    """Host that a task works on without `--host`."""
     app: App
     hosts: Mapping[str, Host]
     runtimes: Runtimes

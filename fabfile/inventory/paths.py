@@ -17,6 +17,12 @@ def split(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.split("."))
 
 
+def matches(path: Path, pattern: str) -> bool:
+    """Whether a path is one that `pattern` stands for."""
+    keys = split(pattern)
+    return len(keys) == len(path) and all(key in ("*", part) for key, part in zip(keys, path, strict=True))
+
+
 def find(tree: object, pattern: str) -> Iterator[tuple[Path, Any]]:
     """Every value that `pattern` matches, with its path; what isn't there matches nothing."""
     return _find(tree, split(pattern), ())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fabfile.inventory import paths as tree
+from fabfile.inventory import paths
 from fabfile.inventory.messages import Problem
 
 _MARK = "?"
@@ -30,7 +30,7 @@ def take(raw: dict[str, Any]) -> list[Problem]:
     """Take every question out of the tables and return them as problems, in the file's order."""
     found = list(_found(raw, ()))
     for problem in reversed(found):
-        del tree.get(raw, problem.path[:-1])[problem.path[-1]]
+        del paths.get(raw, problem.path[:-1])[problem.path[-1]]
     return found
 
 
@@ -41,11 +41,11 @@ def asks(problem: Problem) -> bool:
 
 def unexplained(problems: Iterable[Problem], asked: Iterable[Problem]) -> list[Problem]:
     """The problems that no question explains: those that lie neither at one, nor above nor below it."""
-    paths = [question.path for question in asked]
-    return [problem for problem in problems if not any(_related(problem.path, path) for path in paths)]
+    places = [question.path for question in asked]
+    return [problem for problem in problems if not any(_related(problem.path, path) for path in places)]
 
 
-def _found(value: Any, at: tree.Path) -> Iterable[Problem]:
+def _found(value: Any, at: paths.Path) -> Iterable[Problem]:
     if isinstance(value, dict):
         entries: Iterable[tuple[str | int, Any]] = value.items()
     else:
@@ -58,6 +58,6 @@ def _found(value: Any, at: tree.Path) -> Iterable[Problem]:
             yield from _found(item, (*at, key))
 
 
-def _related(one: tree.Path, other: tree.Path) -> bool:
+def _related(one: paths.Path, other: paths.Path) -> bool:
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]

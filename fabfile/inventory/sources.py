@@ -9,35 +9,37 @@ from fabfile.inventory.base import Table
 
 
 class Stream(Table):
-    """A JetStream stream: the variable that sets its max_age, in milliseconds, and its max_bytes.
-
-    Where there is a variable for these too, `max_bytes` is what the app takes when it is not set.
-    """
+    """A JetStream stream, named as it is there, for `streams.check`. The variables' values are in the env file."""
 
     name: fields.StreamName
     max_age_env: fields.EnvName
+    """Variable that sets max_age, in milliseconds (JetStream itself counts nanoseconds)."""
     max_bytes_env: fields.EnvName | None = None
+    """Variable that sets max_bytes."""
     max_bytes: fields.ByteCount
+    """What the app takes where that variable is not set."""
 
 
 class Adapter(Table):
-    """A source of option prints. Without `url_env` it asks nobody.
-
-    `url_env` is the variable with the address, `url` the app's own where that is not set, and `path`, if there is one,
-    what is asked for there. `headers` name in braces the variable with the key, or several: {NEW|OLD} is the first one
-    that is set and not empty. `unchecked` says why it can't be asked by HTTP.
-    """
+    """A source of option prints, by the name that `adapter_env` holds. Without `url_env` it asks nobody."""
 
     name: fields.Name
     url_env: fields.EnvName | None = None
+    """Variable that holds the provider's address."""
     url: fields.Url | None = None
+    """The app's own address, where that variable is not set."""
     path: fields.Route | None = None
+    """What `provider.check` asks for there."""
     headers: Mapping[fields.Header, fields.HeaderValue] = {}
+    """Headers of that request. Each names in braces the variable that holds the key; of {NEW|OLD} the first counts that
+    is set."""
     unchecked: fields.Text | None = None
+    """Why this adapter can't be asked by HTTP."""
 
 
 class Provider(Table):
-    """Where option prints come from: the variable that chooses the adapter, and how each one asks."""
+    """Where option prints come from; `provider.check` asks whether the provider accepts the key."""
 
     adapter_env: fields.EnvName
+    """Variable that chooses one of the adapters."""
     adapters: Mapping[str, Adapter]

@@ -28,14 +28,18 @@ _TEXT: Final[Mapping[str, str]] = {
 _PORT_OF_KIND: Final[Mapping[str, str]] = {"ISLANDFLOW_WEB_PORT": "web", "ISLANDFLOW_API_PORT": "api"}
 _KEY: Final = "DEPLOY_SSH_KEY_PATH"
 
-NAMES: Final = (*_TEXT, *_PORT_OF_KIND, _KEY)
-"""Every variable that is read."""
+PLACES: Final[Mapping[str, str]] = {
+    **_TEXT,
+    **{name: f'services.*.port of kind "{kind}"' for name, kind in _PORT_OF_KIND.items()},
+    _KEY: "hosts.*.key",
+}
+"""Every variable that is read, and the key that it wins over."""
 
 
 def override(raw: dict[str, Any], env: Mapping[str, str]) -> dict[paths.Path, str]:
     """Put the variables' values into `raw`; returns which variable each changed path came from."""
     origin: dict[paths.Path, str] = {}
-    for name in NAMES:
+    for name in PLACES:
         value = env.get(name, "")
         if not value:
             continue

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fabfile import inventory
-from fabfile.lab import inventory as site
 from fabfile.lab.cache import Cached, cached, digest, tree
 from fabfile.lab.edge import hosts
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import ASSETS, LabError, UnsupportedMachine, say
+from fabfile.lab.inventory import NPM_IDENTITY, NPM_SECRET, write_inventory
 from fabfile.lab.rootfs import root
+from fabfile.runner.system.deadline import Deadline
 
 HERE = Path(__file__).parent
 APP = HERE / "app"
@@ -59,14 +60,14 @@ def baseline() -> tuple[Cached, Cached]:
     own = [Path(__file__), HERE / "edge", HERE / "app"]
     own += [ASSETS / name for name in ("images", "npm", "env", "docker.env")]
     own += [archive for archive in [_official_edge()] if archive]
-    recipe = digest([base.key, site.NPM_IDENTITY, site.NPM_SECRET, *own])
+    recipe = digest([base.key, NPM_IDENTITY, NPM_SECRET, *own])
     return cached("baseline", recipe, lambda folder: _build(folder, base)), base
 
 
 def _site() -> inventory.Site:
     """The lab's inventory, but for where the lab lies and its ports, which the baseline doesn't depend on."""
     with tempfile.TemporaryDirectory() as folder:
-        return inventory.load(site.write_inventory(Path(folder)), {})
+        return inventory.load(write_inventory(Path(folder)), {})
 
 
 def _build(folder: Path, base: Cached) -> None:
@@ -164,7 +165,7 @@ def _make_images(guest: Guest, base: Cached) -> None:
 def _start_edge(guest: Guest, names: Sequence[str], folder: Path) -> None:
     """The edge with its three hosts: it makes its own database first, which then gets the rows, as the files appear."""
     guest.unpack(ASSETS / "npm", NPM_ROOT, owner="root")
-    settings = {"EDGE_IMAGE": _edge_image(guest), "IDENTITY": site.NPM_IDENTITY, "SECRET": site.NPM_SECRET}
+    settings = {"EDGE_IMAGE": _edge_image(guest), "IDENTITY": NPM_IDENTITY, "SECRET": NPM_SECRET}
     guest.write(f"{NPM_ROOT}/.env", "".join(f"{key}={value}\n" for key, value in settings.items()).encode())
     guest.run(["chown", "delta:delta", NPM_ROOT])
     compose = f"cd {NPM_ROOT} && docker compose"
@@ -199,8 +200,8 @@ def await_app(guest: Guest, names: Sequence[str], timeout: float = 60) -> None:
     app, api = names
     probe = "curl --silent --show-error --fail --insecure --max-time 5 --output /dev/null --resolve '*:443:127.0.0.1'"
     command = f"{probe} https://{app}/ && {probe} https://{api}/health && {probe} https://{app}/flow/recent"
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(timeout)
     while (done := guest.run(command, check=False)).returncode:
-        if time.monotonic() > deadline:
+        if deadline.passed:
             raise LabError(f"the lab's app did not answer through the edge: {done.stderr.strip()}")
         time.sleep(0.2)

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 from fabfile.lab.host import LabError
 from fabfile.lab.supervisor import SYSTEMD_HOST
+from fabfile.runner.system import procs
+from fabfile.runner.system.deadline import Deadline
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 # A session's scope can't carry a container: where the host has systemd, it gives the lab one that can.
@@ -111,8 +113,8 @@ class Guest:
 
     def await_boot(self, timeout: float = 240) -> None:
         """Wait until systemd inside has started everything; raises LabError after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline and self.supervisor:
+        deadline = Deadline(timeout)
+        while not deadline.passed and self.supervisor:
             if self.init:
                 state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
                 # Degraded: loading kernel modules always fails inside, and means nothing there.
@@ -174,16 +176,16 @@ class Guest:
 
 def _await_end(pid: int, timeout: float) -> None:
     """Wait until a process is gone, or for `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while _started(pid) is not None and time.monotonic() < deadline:
+    deadline = Deadline(timeout)
+    while _started(pid) is not None and not deadline.passed:
         time.sleep(0.05)
 
 
 def _end_group(group: Path, timeout: float = 20) -> None:
     """Kill every process of a control group and those below it, until none is left, and remove them."""
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(timeout)
     while group.exists():
-        if time.monotonic() > deadline:
+        if deadline.passed:
             raise LabError(f"processes of the lab can't be ended: {group}")
         for path in sorted(group.rglob("cgroup.procs"), reverse=True):
             with contextlib.suppress(OSError):  # a process or a group that ended meanwhile; else the loop sees it again
@@ -193,18 +195,10 @@ def _end_group(group: Path, timeout: float = 20) -> None:
         time.sleep(0.02)
 
 
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat after the name, which may hold spaces; empty when the process is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
 def _started(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when it is gone or only its exit status is left."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+    found = procs.process(pid)
+    return found.ticks if found and not found.ended else None
 
 
 def _children(pid: int) -> list[int]:

@@ -19,11 +19,12 @@ from typing import Any
 import fabfile.inventory
 from fabfile.errors import UsageError
 from fabfile.lab import disk, own, slow
-from fabfile.lab import inventory as site
 from fabfile.lab.baseline import await_app, baseline
 from fabfile.lab.choices import Choices
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import LabError, home, require, say
+from fabfile.lab.inventory import NPM_IDENTITY, NPM_SECRET, STATIONS, write_inventory
+from fabfile.runner.system.deadline import Deadline
 
 PORT_BLOCKS = range(22000, 32000, 10)
 
@@ -153,7 +154,7 @@ class Lab:
             f"  shell      {shlex.join(self.ssh())}",
             f"  app        curl --cacert {self.ca} --connect-to ::127.0.0.1:{ports['https']} {self._app_url}",
             f"  ports      {', '.join(f'{name} {port}' for name, port in ports.items())}, all on 127.0.0.1",
-            f"  edge's API export NPM_IDENTITY={site.NPM_IDENTITY} NPM_SECRET={site.NPM_SECRET}",
+            f"  edge's API export NPM_IDENTITY={NPM_IDENTITY} NPM_SECRET={NPM_SECRET}",
             f"  console    {self.folder / 'console.log'}",
             "Next:",
             f"  export ISLANDFLOW_INVENTORY={self.inventory}",
@@ -180,7 +181,7 @@ class Lab:
             (self.folder / "ports.json").write_text(json.dumps(_free_ports()) + "\n")
         disk.keys(self.folder, self.ports["ssh"])
         disk.lay_out(self.folder, base.path)
-        site.write_inventory(self.folder, self.ports, choices)
+        write_inventory(self.folder, self.ports, choices)
         spec = disk.spec(self.folder, self.name, self.ports, base, root)
         self.guest.boot(spec, [base.lock.fileno(), root.lock.fileno()])
         self.guest.await_boot()
@@ -202,9 +203,9 @@ class Lab:
             return False
 
     def _await(self, complaint: str, condition: Any, timeout: float = 60) -> None:
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while not condition():
-            if time.monotonic() > deadline:
+            if deadline.passed:
                 raise LabError(f"{complaint} within {timeout:g} s; its console: {self.folder / 'console.log'}")
             time.sleep(0.1)
 
@@ -231,7 +232,7 @@ def _free_ports() -> dict[str, int]:
     """A block of ports that no other lab has and nobody listens on."""
     taken = {port for lab in labs() for port in lab.ports.values()}
     for block in PORT_BLOCKS:
-        ports = {name: block + number for number, name in enumerate(site.STATIONS)}
+        ports = {name: block + number for number, name in enumerate(STATIONS)}
         if taken.isdisjoint(ports.values()) and all(map(_is_free, ports.values())):
             return ports
     raise LabError("no free ports between 22000 and 32000 on 127.0.0.1")

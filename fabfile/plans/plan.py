@@ -8,6 +8,7 @@ import getpass
 import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fabfile.runner.actions.base import Action, Probe
@@ -52,16 +53,25 @@ def operator() -> str:
     return f"{getpass.getuser()}@{platform.node()}"
 
 
-def settled(plan: Plan, facts: Facts) -> dict[str, str]:
-    """Step → why it has nothing to do, judged by the survey; steps that would act are left out."""
+@dataclass(frozen=True)
+class Judgement:
+    """A plan, with the facts that it was judged by, and the steps that have nothing to do: name → why."""
+
+    plan: Plan
+    facts: Facts
+    no_ops: Mapping[str, str]
+
+    @property
+    def changes(self) -> int:
+        """How many steps would change something."""
+        return len(self.plan.steps) - len(self.no_ops)
+
+
+def judge(plan: Plan, facts: Facts) -> Judgement:
+    """The plan, judged by the survey as the VPS judges each step by a look of its own."""
     known = [step for step in plan.steps if not step.action.unknown(facts)]
     reasons = {step.name: step.action.settled(facts) for step in known}
-    return {name: reason for name, reason in reasons.items() if reason}
-
-
-def changes_nothing(plan: Plan, facts: Facts) -> bool:
-    """Whether every step's result is already there."""
-    return len(settled(plan, facts)) == len(plan.steps)
+    return Judgement(plan, facts, {name: reason for name, reason in reasons.items() if reason})
 
 
 def contents(plan: Plan) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fabfile.inventory import Site
-from fabfile.public import attribution, closed_api, https, ports, websocket
-from fabfile.public import endpoint as doors
+from fabfile.public import attribution, closed_api, endpoint, https, ports, websocket
 from fabfile.public.check import Answer, Check, Worrying, timed
 from fabfile.public.endpoint import Door, Endpoint, Resolver, by_dns
+from fabfile.runner.system.deadline import Deadline
 from fabfile.terms import Owner
 
 _AT_ONCE = 4  # questions that are asked side by side: more would only make a busy server slower
@@ -50,15 +50,15 @@ def until_good(
     answer. What is bad without being vital comes back as a warning. With `through_dns`, for a change of DNS, what only
     DNS or a CDN breaks is vital, too.
     """
-    ends = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
         closed = _closed_ports(site, resolve, beside)
         good: Answers = {}
-        limit = doors.TIMEOUT
+        limit = endpoint.TIMEOUT
         while True:
-            checks = _asked(site, runtime, resolve, good, max(min(limit, ends - time.monotonic()), _SHORTEST))
+            checks = _asked(site, runtime, resolve, good, max(min(limit, deadline.left), _SHORTEST))
             found = [_with_dns(check) if through_dns else check for check in checks]
-            if all(check.ok or not check.vital for check in found) or time.monotonic() >= ends:
+            if all(check.ok or not check.vital for check in found) or deadline.passed:
                 return [_lenient(check) for check in (*found, *closed)]
             limit *= 2
             time.sleep(0.5)
@@ -102,11 +102,13 @@ def _asked(
     What is `good` already is not asked again, and what becomes so is added. Each request has `limit` seconds.
     """
     known: Answers = {} if good is None else good
-    asked, ways = questions(site, runtime), doors.ways(site, resolve)
+    asked, ways = questions(site, runtime), endpoint.ways(site, resolve)
     endpoints = list(dict.fromkeys(question.endpoint for question in asked))
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         led = {
-            (at, way.label): pool.submit(doors.found, site.public, way, at, limit) for at in endpoints for way in ways
+            (at, way.label): pool.submit(endpoint.found, site.public, way, at, limit)
+            for at in endpoints
+            for way in ways
         }
         found = {place: door.result() for place, door in led.items()}
         pending = {

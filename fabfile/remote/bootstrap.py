@@ -10,8 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import Plan
+from fabfile.plans.plan import Plan, as_json, contents
 from fabfile.resources import RUNNER
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.app import StreamsRef
@@ -65,9 +64,9 @@ def request(asked: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> b
 def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
     """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
     known = set(facts.ops.files)
-    lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
+    lacking = {name: content for name, content in contents(plan).items() if name not in known}
     header = {
-        "plan": plans.as_json(plan),
+        "plan": as_json(plan),
         "runner": runner_name(),
         "files": {name: len(content) for name, content in lacking.items()},
         "secrets": dict(secrets or {}),

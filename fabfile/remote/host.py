@@ -1,4 +1,4 @@
-"""A VPS over SSH: connect, survey, ship, follow, confirm. The only module that knows Fabric.
+"""A VPS over SSH: connect, survey, ship, follow, confirm. Fabric makes the connections.
 
 Every verb is one round trip on one connection: the runner travels with the request.
 """
@@ -20,6 +20,7 @@ from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable
 from fabfile.plans.plan import Plan
 from fabfile.remote import bootstrap, refusals, ssh
 from fabfile.remote.refusals import Refused
+from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.codec import decode
@@ -163,11 +164,12 @@ class Host:
         self, what: _Lasting, events: Iterator[Event], told: int, patience: float = PATIENCE
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
-        give_up, last = 0.0, ""
+        give_up: Deadline | None = None
+        last = ""
         while True:
             try:
                 for event in events:
-                    told, give_up, last = told + 1, 0.0, event["event"]
+                    told, give_up, last = told + 1, None, event["event"]
                     yield event
                 return
             except Refused:
@@ -175,10 +177,10 @@ class Host:
             except (ConnectionLost, Unreachable) as error:
                 if last == "finished":
                     return
-                if isinstance(error, Unreachable) and not give_up:
+                if isinstance(error, Unreachable) and give_up is None:
                     raise  # there was no connection to lose
-                give_up = give_up or time.monotonic() + PATIENCE
-                if time.monotonic() > give_up:
+                give_up = give_up or Deadline(PATIENCE)
+                if give_up.passed:
                     raise Unreachable(
                         f"the connection to {self._host.address} was lost and could not be made again",
                         state=what.goes_on,
@@ -278,36 +280,3 @@ def _abandoned(plan_id: str, refused: CutoverError) -> ManualInterventionRequire
         unknown="the runner went away before it looked; `inv status` shows it",
         next_step=f"Revert it: inv revert --plan {plan_id}",
     )
-
-
-def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
-    """The host that a task works on: the one `fab -H` connected to, else the inventory's.
-
-    A connection's key and known_hosts come from the inventory where that knows the address.
-    """
-    timeout = site.timeouts.connect
-    if not isinstance(context, Connection) or name:
-        return Host(site.host(name), timeout)
-    known = site.hosts.get(context.original_host)
-    if known:
-        return Host(known, timeout)
-    same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
-    entry = inventory.Host(
-        name="fab",
-        address=context.host,
-        port=context.port,
-        user=context.user,
-        key=same.key if same else None,
-        known_hosts=same.known_hosts if same else None,
-    )
-    return reached(context, entry, timeout)
-
-
-def reached(context: Any, entry: inventory.Host, timeout: float) -> Host:
-    """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
-    if not isinstance(context, Connection):
-        return Host(entry, timeout)
-    context.connect_timeout = context.connect_timeout or timeout
-    # Fabric's own are kept, but for the empty list of keys that it starts with.
-    context.connect_kwargs = {**ssh.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}
-    return Host(entry, timeout, context)

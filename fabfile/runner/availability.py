@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import http.client
-import socket
-import ssl
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, TypedDict
 
-from .facts.servers import body_of
+from .system import http
 from .system.machine import Served, StepFailed
 from .wire.plan import Watch
 
@@ -57,15 +54,7 @@ MOST = 7200  # slices that are kept: an hour, longer than any plan takes; a soak
 _LATELY = 4096  # answers that are kept one by one
 
 
-def _any_certificate() -> ssl.SSLContext:
-    """Made once: reading the system's authorities takes longer than a request, and they are not asked here."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-_ANY_CERTIFICATE = _any_certificate()
+_ANY_CERTIFICATE = http.unverified()  # made once, since it is needed some ten times a second
 
 
 class Watcher:
@@ -135,17 +124,20 @@ def request(watch: Watch) -> str:
     The certificate is not judged here: that is the public check's business.
     """
     try:
-        with socket.create_connection((watch.host, watch.port), watch.timeout) as plain:
-            with _ANY_CERTIFICATE.wrap_socket(plain, server_hostname=watch.domain) as secured:
-                secured.settimeout(watch.timeout)
-                head = f"GET {watch.path} HTTP/1.1\r\nHost: {watch.domain}\r\nConnection: close\r\n\r\n"
-                secured.sendall(head.encode())
-                response = http.client.HTTPResponse(secured)
-                response.begin()
-                body_of(response, watch.timeout)
-    except (OSError, http.client.HTTPException) as error:
+        answer = http.request(
+            watch.host,
+            watch.port,
+            watch.path,
+            seconds=watch.timeout,
+            host=watch.domain,
+            tls=_ANY_CERTIFICATE,
+            body=http.Body.DRAIN,
+        )
+    except http.BadAnswer as error:
+        return str(error)
+    except OSError as error:
         return f"{type(error).__name__}: {error}"
-    return "" if response.status < 400 else f"answered {response.status}"
+    return "" if answer.status < 400 else f"answered {answer.status}"
 
 
 class _Tally:

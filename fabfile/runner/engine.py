@@ -16,6 +16,7 @@ from .availability import Watcher
 from .facts import logs
 from .facts.health import wait_until_settled
 from .journal import Journal
+from .system.deadline import Deadline
 from .system.files import clear_all
 from .system.machine import POLL, Evidence, Machine, StepFailed, said
 from .wire.plan import NothingToUndo, Plan, Step, Undo
@@ -89,7 +90,7 @@ class Engine:
         self.journal.write("start", step.name, what=step.action.describe(), before=look.before, **hold)
         taken.append((step, look.before))
         if step.hold == "begins":
-            self.machine.ends = time.monotonic() + self.plan.hold_limit
+            self.machine.hold = Deadline(self.plan.hold_limit)
         evidence = step.action.do(self.machine, look.before)
         if step.hold == "ends":
             self._end_hold()
@@ -98,22 +99,19 @@ class Engine:
 
     def _end_hold(self) -> None:
         """Nobody waits any more, or the way back must not be hurried: then its own deadlines hold."""
-        if self.machine.ends is not None:
-            self.held += self.plan.hold_limit - (self.machine.ends - time.monotonic())
-            self.machine.ends = None
+        if self.machine.hold is not None:
+            self.held += self.machine.hold.elapsed
+            self.machine.hold = None
 
     def _verify(self, probes: tuple[Probe, ...], deadline: float) -> list[str]:
-        ends = time.monotonic() + deadline
-        seen: list[str] = []
-        for probe in probes:
-            seen.append(probe.until(self.machine, ends - time.monotonic()).text)
-        return seen
+        whole = Deadline(deadline)
+        return [probe.until(self.machine, whole.left).text for probe in probes]
 
     def _await_decision(self) -> None:
         """Dead man's switch: nobody confirming is the same as somebody asking to revert."""
         self.journal.write("waiting", None, seconds=self.plan.confirm_within)
-        ends = time.monotonic() + self.plan.confirm_within
-        while time.monotonic() < ends:
+        deadline = Deadline(self.plan.confirm_within)
+        while not deadline.passed:
             word = self.word()
             if word == "confirm":
                 return
@@ -179,24 +177,18 @@ class Engine:
 
         What made the plan fail may pass by itself: a daemon that restarts, an nginx that is just coming up.
         """
-        ends = time.monotonic() + undo.deadline
+        deadline = Deadline(undo.deadline)
         failures: list[str] = []
         while True:
             try:
-                evidence = self._put_back(step, undo, before)
+                evidence = step.action.restore(self.machine, before)
             except (StepFailed, OSError) as failure:
-                if time.monotonic() >= ends:
+                if deadline.passed:
                     raise
                 failures.append(said(failure))
                 time.sleep(AGAIN)
             else:
                 return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence
-
-    def _put_back(self, step: Step, undo: Undo, before: Before) -> Evidence:
-        if undo.action is None:
-            return step.action.restore(self.machine, before)
-        look = undo.action.look(self.machine)
-        return {"noop": look.settled} if look.settled else undo.action.do(self.machine, look.before)
 
     def _finish(self, outcome: str, **evidence: object) -> str:
         self.journal.release()

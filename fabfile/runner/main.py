@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Callable
 
-from . import actions, parking, plan_secrets, recovery, store  # noqa: F401  a plan names actions by their types
+from . import actions, parking_server, plan_secrets, recovery, store  # noqa: F401  a plan names actions by their types
 from .adoption.gather import adoption
-from .edge import login
+from .edge import api
 from .engine import Engine, read_decision
 from .facts.gather import gather
 from .facts.nats.follow import looks
@@ -59,7 +59,7 @@ def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def log_in(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
-    tell(login.answer(Machine(root), decode(json.loads(stdin.readline()))))
+    tell(api.token(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
 
@@ -160,7 +160,7 @@ def history(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def park(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Be the process behind a parking lot, until that is closed."""
-    parking.serve(Path(words[0]))
+    parking_server.serve(Path(words[0]))
     return 0
 
 

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from .system.deadline import Deadline
 from .system.files import put
 from .wire import formats
 from .wire.store import LockHolder, StoreState
@@ -85,12 +86,12 @@ def lock(root: Path, holder: LockHolder) -> Iterator[None]:
 
 def _taken(file: IO[str]) -> bool:
     """Whether the lock could be had. Who only looks at it holds it for an instant, so one refusal says nothing."""
-    ends = time.monotonic() + _GLANCE
+    deadline = Deadline(_GLANCE)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > ends:
+            if deadline.passed:
                 return False
             time.sleep(_GLANCE / 100)
         else:

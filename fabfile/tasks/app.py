@@ -12,7 +12,7 @@ from fabfile.terms import SCOPES, Scope
 
 with lazily():
     from fabfile import survey, workloads
-    from fabfile.checks import preflight
+    from fabfile.checks import parts, preflight
     from fabfile.commands import session
     from fabfile.plans import app, plan, steps
 
@@ -41,7 +41,7 @@ def start(
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
-        judge=lambda site, facts: preflight.app_may_run(site, facts, scope),
+        judge=lambda site, facts: parts.app_may_run(site, facts, scope),
     )
 
 
@@ -69,9 +69,9 @@ def restart(
             watch=steps.watches(site),
         ),
         judge=lambda site, facts: (
-            preflight.app_may_run(site, facts, scope)
+            parts.app_may_run(site, facts, scope)
             + preflight.parking_lot(site, facts)
-            + preflight.unheld(site, facts, scope)
+            + parts.unheld(site, facts, scope)
             + preflight.edge_problems(app.restart(site, facts, scope), facts)
         ),
     )

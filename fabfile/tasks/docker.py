@@ -11,7 +11,7 @@ from fabfile.terms import Scope
 with lazily():
     from fabfile import survey
     from fabfile.checks import docker as composecheck
-    from fabfile.checks import preflight
+    from fabfile.checks import parts
     from fabfile.commands import session
     from fabfile.plans import docker, plan
     from fabfile.runner.wire import facts as wire
@@ -34,7 +34,7 @@ def up(
         lambda site, facts: plan.Plan(
             "docker.up", docker.rendered(site, facts) + docker.made(site, facts, scope) + docker.up(site, facts, scope)
         ),
-        judge=preflight.docker_may_run,
+        judge=parts.docker_may_run,
     )
 
 

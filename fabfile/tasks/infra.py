@@ -9,7 +9,7 @@ from fabfile.lazy import lazily
 
 with lazily():
     from fabfile import survey, workloads
-    from fabfile.checks import preflight
+    from fabfile.checks import parts, preflight
     from fabfile.commands import session
     from fabfile.plans import cutover, infra, plan
 
@@ -39,7 +39,7 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
         lambda site, facts: plan.Plan(
             "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
         ),
-        judge=preflight.servers_may_run,
+        judge=parts.servers_may_run,
     )
 
 

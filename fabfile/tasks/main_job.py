@@ -15,8 +15,7 @@ from fabfile.terms import Scope
 
 with lazily():
     from fabfile import console
-    from fabfile.checks import checkout, preflight
-    from fabfile.checks import scope as scopes
+    from fabfile.checks import parts, preflight
     from fabfile.commands import adopt, session
     from fabfile.commands import record as recording
     from fabfile.plans import cutover as handing
@@ -38,7 +37,7 @@ def cutover(
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: handing.cutover(site, facts, scope),
         judge=lambda site, facts: (
-            scopes.scope_findings(site, facts, scope)
+            parts.scope_findings(site, facts, scope)
             + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
         ),
         versions=True,
@@ -69,9 +68,7 @@ def rollback(
     if ref:
         operation.apply(
             lambda site, facts: back.release(site, facts, ref, scope),
-            judge=lambda site, facts: (
-                preflight.app_may_run(site, facts, scope) + checkout.checkout_findings(site, facts)
-            ),
+            judge=lambda site, facts: parts.app_may_run(site, facts, scope) + preflight.changed_checkout(site, facts),
         )
     else:
         operation.apply(

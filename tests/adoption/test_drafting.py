@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from fabfile import resources
 from fabfile.adoption import drafting
 from fabfile.adoption.draft import ASKED, FOUND, SHIPPED
 from fabfile.adoption.drafting import Login
@@ -20,6 +22,7 @@ from fabfile.runner.wire.adoption import Adoption, Box, Mount, NpmFound, ProxyFo
 from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
 from tests.support import inventories
+from tests.support.json_schema import misfits
 
 LOGIN = Login("192.0.2.7", "delta", 2222, "~/.ssh/key")
 ANY = Choice()
@@ -73,6 +76,12 @@ def test_what_is_there_loads_without_a_question(site: Site, facts: Adoption, tmp
     assert found.streams == site.streams
     assert found.edge == site.edge
     assert found.app == site.app
+
+
+def test_its_first_line_names_the_schema_which_the_file_fits(facts: Adoption) -> None:
+    text = written(facts)
+    assert text.splitlines()[0] == f"#:schema {resources.SCHEMA.as_uri()}"
+    assert list(misfits(tomllib.loads(text), json.loads(resources.SCHEMA.read_text()))) == []
 
 
 def test_every_value_says_where_it_comes_from(facts: Adoption) -> None:
@@ -345,7 +354,7 @@ def test_origins_are_told_apart(facts: Adoption) -> None:
 
 
 def test_no_comment_is_wider_than_a_screen(facts: Adoption) -> None:
-    assert [line for line in written(facts).splitlines() if line.startswith("#") and len(line) > 120] == []
+    assert [line for line in written(facts).splitlines()[1:] if line.startswith("#") and len(line) > 120] == []
 
 
 def test_a_variable_that_nobody_may_see_is_nowhere(facts: Adoption) -> None:

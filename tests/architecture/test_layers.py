@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fabfile"
-LONGEST = 330  # lines
+LONGEST = 300  # lines of a module
+LONGER = {"fabfile.inventory.fields": 330, "fabfile.runner.wire.facts": 320}  # still to be split: these may not grow
 MOST = 16  # modules a package
 
 # Below Python 3.9, or newer than it: no part of its standard library.
@@ -79,7 +80,9 @@ LAYERS = (
     # The runner, which travels to the VPS.
     ("runner.wire",),
     ("runner.system",),
-    ("runner.store", "runner.journal", "runner.stdio", "runner.recovery", "runner.plan_secrets", "runner.parking"),
+    ("runner.store", "runner.journal", "runner.stdio", "runner.recovery", "runner.plan_secrets"),
+    ("runner.parking",),
+    ("runner.parking_server",),
     ("runner.edge",),
     ("runner.facts",),
     ("runner.adoption", "runner.availability", "runner.actions"),
@@ -105,13 +108,14 @@ LAYERS = (
 
 # Libraries and programs that only these rooms touch. Judging is pure: what a plan or a check concludes needs no host.
 ONLY_IN = {
-    "fabric": ("remote.host",),
+    "fabric": ("remote",),
     "paramiko": ("remote",),
     "invoke": ("commands.options", "tasks", "cli"),
     "click": ("cli",),
     "jinja2": ("rendering", "record", "lab"),
     "requests": ("public", "cloudflare", "commands", "lab", "errors"),
     "subprocess": ("remote", "commands", "lab", "runner"),
+    "http": ("runner.system.http", "lab"),  # in the runner one client has the deadlines and the limits for all
     "socket": ("public", "remote", "lab", "runner", "commands"),
 }
 
@@ -246,7 +250,7 @@ def test_no_arrow_is_crossed() -> None:
 
 @every_module
 def test_no_module_is_too_long(module: Module) -> None:
-    assert len(module.path.read_text().splitlines()) <= LONGEST
+    assert len(module.path.read_text().splitlines()) <= LONGER.get(module.name, LONGEST)
 
 
 RUNNER = [module for module in modules(PACKAGE) if below(module.name, "fabfile.runner")]
@@ -292,6 +296,7 @@ def plant(folder: Path, name: str, text: str) -> Path:
     [
         ("fabfile.plans.x", "from fabfile.remote import host"),
         ("fabfile.plans.x", "from fabfile.remote.host import Host"),
+        ("fabfile.runner.edge.x", "import http.client"),
         ("fabfile.plans.x", "from fabfile.checks.result import Finding"),
         ("fabfile.plans.x", "from ..remote.host import Host"),
         ("fabfile.plans.x", "from .. import remote"),
@@ -338,6 +343,8 @@ def test_a_planted_arrow_is_found(name: str, text: str, tmp_path: Path) -> None:
         ("fabfile.plans.x", "from fabfile import survey\nfrom fabfile.plans.plan import Step"),
         ("fabfile.checks.x", "from fabfile.plans import edge"),
         ("fabfile.runner.x", "import json"),
+        ("fabfile.runner.edge.x", "from ..system import http"),
+        ("fabfile.runner.system.http", "import http.client"),
         ("fabfile.runner.actions.x", "from ..facts import health\nfrom ..system.machine import Machine"),
         ("fabfile.cli", "from fabfile import namespace\nimport click"),
         ("fabfile.cli", "from fabfile.tasks.main_job import cutover"),

@@ -1,4 +1,4 @@
-"""What the texts name exists: paths, tasks, exit codes."""
+"""What the texts name exists: paths, tasks, options, exit codes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 _ANCHOR = re.compile(r"\]\(#([^)\s]+)\)")
 _TASK = re.compile(r"\binv\s+([a-z][a-z0-9.-]*[a-z0-9])")
+_CALL = re.compile(r"\binv\s+(?P<task>[a-z][a-z0-9.-]*[a-z0-9])(?P<rest>[^\n`#&;│|]*)")
+_OPTION = re.compile(r"(?<!\S)\[?--([a-z][a-z-]*[a-z])")
 _ROW = re.compile(r"^\| (\d+) \|", re.MULTILINE)
 
 
@@ -45,6 +47,28 @@ def missing(text: str, folder: Path = REPOSITORY) -> list[str]:
 def unknown_tasks(text: str) -> list[str]:
     """The tasks that a text calls by `inv` and that the collection lacks."""
     return [name for name in _TASK.findall(text) if name not in namespace.task_names]
+
+
+def unknown_options(text: str) -> list[str]:
+    """The options in calls by `inv` that their tasks lack; what follows a # is a comment."""
+    calls = [(call["task"], option) for call in _CALL.finditer(text) for option in _OPTION.findall(call["rest"])]
+    return [f"{task} --{name}" for task, name in calls if name not in options_of(task)]
+
+
+def options_of(task: str) -> set[str]:
+    """The long options of a task; empty where there is no such task."""
+    if task not in namespace.task_names:
+        return set()
+    return {name.replace("_", "-") for argument in namespace[task].get_arguments() for name in argument.names}
+
+
+def mapped(text: str) -> Iterator[tuple[str, str]]:
+    """The tasks in the second column of the README's map, each with the options that stand behind it."""
+    table = text[text.index("| script | task |") :].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        for call in _CODE.findall(row.split(" | ")[1]):
+            task, *words = call.removeprefix("inv ").split()
+            yield task, " ".join(words)
 
 
 def lost_anchors(text: str) -> list[str]:
@@ -86,9 +110,36 @@ def test_every_heading_that_is_linked_exists(path: Path) -> None:
     assert lost_anchors(path.read_text()) == []
 
 
-@pytest.mark.parametrize("path", [README, EXIT_CODES], ids=lambda path: path.name)
-def test_exit_codes_are_those_of_the_errors(path: Path) -> None:
-    assert listed_codes(path.read_text()) == {0} | codes_of(errors.CutoverError)
+@every_text
+def test_every_option_exists(path: Path) -> None:
+    assert unknown_options(path.read_text()) == []
+
+
+def test_the_map_names_tasks_and_options_that_exist() -> None:
+    rows = list(mapped(README.read_text()))
+    assert len(rows) > 45 and ("cutover", "--scope") in rows
+    assert [task for task, _ in rows if task not in namespace.task_names] == []
+    assert unknown_options("\n".join(f"inv {task} {words}" for task, words in rows)) == []
+
+
+def test_the_map_names_every_task_of_the_vps() -> None:
+    """The lab's own are in docs/lab.md."""
+    known = {task for task, _ in mapped(README.read_text())}
+    tasks = {name for name in namespace.task_names if not name.startswith("lab.")}
+    assert tasks - known == set()
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    assert listed_codes(EXIT_CODES.read_text()) == {0} | codes_of(errors.CutoverError)
+
+
+def test_readme_links_every_page() -> None:
+    pages = {f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md")}
+    assert pages <= set(_LINK.findall(README.read_text()))
+
+
+def test_readme_stays_short() -> None:
+    assert len(README.read_text().splitlines()) <= 125
 
 
 def test_the_texts_were_read() -> None:
@@ -126,6 +177,19 @@ def test_a_path_that_is_not_there_is_found(text: str, found: list[str]) -> None:
 )
 def test_a_task_that_is_not_there_is_found(text: str, found: list[str]) -> None:
     assert unknown_tasks(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`inv cutover --dri`", ["cutover --dri"]),
+        ("    inv lab.up --app DIR [--inventor FILE]", ["lab.up --inventor"]),
+        ("`inv status` and `--nothing`; inv status && inv npm.switch --to native # --nothing", []),
+        ("inv soak --hours 24 --scope web", ["soak --scope"]),
+    ],
+)
+def test_an_option_that_is_not_there_is_found(text: str, found: list[str]) -> None:
+    assert unknown_options(text) == found
 
 
 def test_a_code_that_is_not_listed_and_a_heading_that_is_not_there_are_found() -> None:

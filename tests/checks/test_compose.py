@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.checks import docker, preflight
+from fabfile.checks import docker, parts, preflight
 from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
 from fabfile.runner.wire.compose import ComposeDifference, ComposeView
@@ -116,8 +116,8 @@ def test_a_docker_without_compose_is_told_what_to_install(site: Site, docker_ser
 
 
 def test_docker_up_is_refused_for_the_same_reasons(site: Site, docker_serves: Facts) -> None:
-    assert preflight.docker_may_run(site, docker_serves) == []
-    (finding,) = preflight.docker_may_run(site, composed(docker_serves, "api", there=False))
+    assert parts.docker_may_run(site, docker_serves) == []
+    (finding,) = parts.docker_may_run(site, composed(docker_serves, "api", there=False))
     assert "image islandflow-vps-api" in finding.text and not finding.warning
 
 

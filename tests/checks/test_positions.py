@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.checks.positions import Positions
+from fabfile.checks.streams import Positions
 from fabfile.runner.wire.app import Consumer, JetStream, Stream
 from fabfile.terms import Runtime
 

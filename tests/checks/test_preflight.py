@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fabfile.checks import preflight
-from fabfile.checks.checkout import checkout_findings
+from fabfile.checks.preflight import changed_checkout
 from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
 from fabfile.runner.wire.app import JetStream, Setting, Settings
@@ -394,11 +394,11 @@ def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts
 
 
 def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts) -> None:
-    assert checkout_findings(site, changed(native_serves, checkout=Checkout("a" * 40, "main", ()))) == []
+    assert changed_checkout(site, changed(native_serves, checkout=Checkout("a" * 40, "main", ()))) == []
     files = ("deployment/docker/docker-compose.yml", "apps/web/x.ts")
-    (finding,) = checkout_findings(site, changed(native_serves, checkout=Checkout("a" * 40, "main", files)))
+    (finding,) = changed_checkout(site, changed(native_serves, checkout=Checkout("a" * 40, "main", files)))
     assert finding.text.endswith(f": {', '.join(files)}") and "commit or stash" in finding.fix
-    (finding,) = checkout_findings(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
+    (finding,) = changed_checkout(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
     assert "not a git repository" in finding.text
 
 

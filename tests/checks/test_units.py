@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fabfile import survey
-from fabfile.checks import preflight, units
+from fabfile.checks import parts, preflight, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
@@ -29,8 +29,8 @@ def unloaded(facts: Facts, name: str, load: str) -> Facts:
 
 
 def test_where_all_is_there_nothing_is_found(site: Site, native_serves: Facts) -> None:
-    assert preflight.app_may_run(site, native_serves, "full") == []
-    assert preflight.servers_may_run(site, native_serves) == []
+    assert parts.app_may_run(site, native_serves, "full") == []
+    assert parts.servers_may_run(site, native_serves) == []
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_where_all_is_there_nothing_is_found(site: Site, native_serves: Facts) -
 def test_whatever_a_service_lacks_is_found_for_its_scope(
     site: Site, native_serves: Facts, change: Callable[[Site, Facts], Any], text: str
 ) -> None:
-    (found,) = texts(preflight.app_may_run(site, change(site, native_serves), "api"))
+    (found,) = texts(parts.app_may_run(site, change(site, native_serves), "api"))
     assert text in found
-    elsewhere = "api" in text and not preflight.app_may_run(site, change(site, native_serves), "web")
+    elsewhere = "api" in text and not parts.app_may_run(site, change(site, native_serves), "web")
     assert elsewhere or "api" not in text, "the other services start without"
 
 
@@ -78,7 +78,7 @@ def test_whatever_a_service_lacks_is_found_for_its_scope(
 def test_whatever_a_server_lacks_is_found(
     site: Site, native_serves: Facts, change: Callable[[Site, Facts], Any], text: str
 ) -> None:
-    (found,) = texts(preflight.servers_may_run(site, change(site, native_serves)))
+    (found,) = texts(parts.servers_may_run(site, change(site, native_serves)))
     assert text in found
 
 

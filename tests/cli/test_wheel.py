@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
-import sysconfig
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +15,19 @@ import pytest
 from fabfile import inventory, resources
 from fabfile.remote import bootstrap
 from fabfile.rendering import files
-from tests.support.inventories import REPOSITORY, SHIPPED
+from tests.support.inventories import SHIPPED
+from tests.support.wheel import copied, installed, run, wheel_of
 
 pytestmark = pytest.mark.xdist_group("wheel")  # one worker builds it
 
 GATEWAY = "172.18.0.1"
+SINGLE = ("inventory.toml", "docs/inventory.schema.json")
 LEFT_BEHIND = (
     "fabfile/lab/app/node_modules/a/b.js",
     "fabfile/lab/edge/__pycache__/x.pyc",
     "build/lib/bench/edge.py",
     "build/lib/fabfile/_data/templates/old.j2",
 )
-NOT_COPIED = (".*", "__pycache__", "node_modules", "build", "*.egg-info")
 SDIST = "from setuptools import build_meta; build_meta.build_sdist('dist')"
 
 # Runs in the installed tool's Python, which must not see the checkout.
@@ -55,34 +52,6 @@ print(json.dumps({{
 """
 
 
-def run(*argv: str | Path, cwd: Path, code: int = 0) -> str:
-    """Run a program without what leads Python or the tool to the checkout; all that it prints."""
-    ours = ("PYTHONPATH", "ISLANDFLOW_INVENTORY")
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    done = subprocess.run(
-        argv, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
-    )
-    assert done.returncode == code, done.stdout
-    return done.stdout
-
-
-def copied(target: Path) -> Path:
-    """The repository as git has it. The lab's own files that begin with a dot are among them."""
-    shutil.copytree(REPOSITORY, target, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    for dotted in (REPOSITORY / "fabfile").rglob(".*"):
-        if dotted.is_file():
-            shutil.copy2(dotted, target / dotted.relative_to(REPOSITORY))
-    return target
-
-
-def wheel_of(source: Path) -> Path:
-    """Build it with nothing but what is installed here."""
-    offline = ("--no-build-isolation", "--no-deps", "--no-index", "--quiet")
-    run(sys.executable, "-m", "pip", "wheel", *offline, "--wheel-dir", "wheels", ".", cwd=source)
-    (built,) = (source / "wheels").iterdir()
-    return built
-
-
 def contents(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -105,15 +74,7 @@ def wheel(source: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tool in a virtual environment of its own, which finds the libraries where they are installed here."""
-    venv = tmp_path_factory.mktemp("installed")
-    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=venv)
-    python = venv / "bin" / "python"
-    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=venv)
-    # Only now: pip would find the checkout there, and call it installed. Its own .pth files are not followed.
-    (packages,) = venv.glob("lib/python*/site-packages")
-    (packages / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return venv / "bin" / "islandflow"
+    return installed(wheel, tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +87,7 @@ def test_the_wheel_has_the_package_and_what_lies_beside_it_and_nothing_else(sour
     """Templates, inventory, runner and the lab's assets to the last file; neither bench nor tests."""
     package = {path.relative_to(source).as_posix() for path in (source / "fabfile").rglob("*") if path.is_file()}
     beside = {path.relative_to(source).as_posix() for path in (source / "templates").rglob("*") if path.is_file()}
-    expected = package - set(LEFT_BEHIND) | {f"fabfile/_data/{name}" for name in (*beside, "inventory.toml")}
+    expected = package - set(LEFT_BEHIND) | {f"fabfile/_data/{name}" for name in (*beside, *SINGLE)}
     assert {name for name in contents(wheel) if ".dist-info/" not in name} == expected
     assert {"fabfile/runner/main.py", "fabfile/lab/app/.dockerignore", "fabfile/lab/assets/site.toml"} < expected
 

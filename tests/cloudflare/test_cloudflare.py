@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -44,15 +45,19 @@ both_doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
 class Clock:
     """Stands in for `time` where Cloudflare is waited for: no test waits for real."""
 
-    now: float = 0.0
     slept: list[float] = field(default_factory=list)
+    deadlines: list[SimpleNamespace] = field(default_factory=list)
 
-    def monotonic(self) -> float:
-        return self.now
+    def deadline(self, seconds: float) -> SimpleNamespace:
+        """A deadline of which each sleep takes its time."""
+        made = SimpleNamespace(left=seconds)
+        self.deadlines.append(made)
+        return made
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += seconds
+        for deadline in self.deadlines:
+            deadline.left -= seconds
 
 
 @dataclass
@@ -113,6 +118,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     behaviour = Behaviour({"/": Answer(), "/health": Answer(), "/prints": Answer(), "/ws/live": Answer(upgrade=True)})
     authority, clock = Authority(tmp_path), Clock()
     monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(client, "Deadline", clock.deadline)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
     with serving(cloudflare) as address, public_serving(behaviour, authority.certificate(APP, API)) as port:

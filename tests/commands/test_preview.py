@@ -10,15 +10,15 @@ import pytest
 
 from fabfile.commands import preview
 from fabfile.plans import plan as plans
-from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, judge
 from fabfile.runner.actions.base import Probe
-from fabfile.runner.actions.command import Run
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Observation
 from fabfile.runner.wire.facts import Facts, FileFact
+from tests.runner.support.commands import Run
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
 
@@ -44,7 +44,7 @@ def fact(path: str, text: str, mode: int = 0o644) -> FileFact:
 
 
 def shown(plan: Plan, **files: FileFact) -> list[str]:
-    return list(preview.lines(plan, Facts(files={found.path: found for found in files.values()})))
+    return list(preview.lines(judge(plan, Facts(files={found.path: found for found in files.values()}))))
 
 
 def writing(*files: File) -> Plan:
@@ -89,14 +89,12 @@ def test_a_step_with_nothing_to_do_says_why() -> None:
 
 
 def test_steps_keep_their_order_verification_and_undo() -> None:
-    run = Step(
-        "app: build", Run(("bun", "install"), user="delta"), NothingToUndo("it can be built again"), (Answers(),), 12
-    )
+    run = Step("app: build", Run(("bun", "install")), NothingToUndo("it can be built again"), (Answers(),), 12)
     plan = replace(writing(file("/etc/new", "new\n")), confirm_within=90)
     lines = shown(replace(plan, steps=(run, *plan.steps)))
     assert lines[:4] == [
         "app.install: 2 of 2 steps would change something",
-        "  1. app: build: run `bun install` as delta",
+        "  1. app: build: run `bun install`",
         "       then, within 12 s, the api answers",
         "       no undo: it can be built again",
     ]
@@ -132,7 +130,7 @@ def switch(edge: FakeEdge) -> list[str]:
     """What pointing the app's name at native would do, as things are."""
     action = PointEdge(edge.ref, (EdgeHost(DOMAIN, "172.18.0.1", 3000, ROUTES, "172.18.0.1", 4000),))
     plan = Plan("npm.switch", (Step("edge: point to native", action, Undo()),))
-    return [line.strip() for line in preview.lines(plan, gather(edge, action.required_facts()))]
+    return [line.strip() for line in preview.lines(judge(plan, gather(edge, action.required_facts())))]
 
 
 def test_a_switch_shows_rows_and_files_before_and_after(edge: FakeEdge) -> None:

@@ -81,6 +81,22 @@ def test_a_plan_whose_results_are_there_ships_nothing(host: FakeHost, capsys: py
     assert "nothing to do" in out and "1 files are as wanted" in out
 
 
+@pytest.mark.parametrize("facts", [Facts(host=GOOD_HOST), Facts(host=GOOD_HOST, files={"/etc/x": THERE})])
+@pytest.mark.parametrize("dry", [False, True])
+def test_each_step_is_judged_once(host: FakeHost, facts: Facts, dry: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.facts = facts
+    judged: list[Files] = []
+    settled = Files.settled
+
+    def counted(action: Files, facts: Facts) -> str:
+        judged.append(action)
+        return settled(action, facts)
+
+    monkeypatch.setattr(Files, "settled", counted)
+    operation(dry=dry).apply(build)
+    assert len(judged) == 1
+
+
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_dry_ships_nothing(host: FakeHost, json_lines: bool, capsys: pytest.CaptureFixture[str]) -> None:
     operation(dry=True, json=json_lines).apply(unsure)

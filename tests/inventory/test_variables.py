@@ -34,11 +34,11 @@ def test_a_variable_of_the_old_scripts_wins(tmp_path: Path, name: str, value: st
 
 
 def test_every_variable_is_tried_above() -> None:
-    assert {name for name, _, _ in VARIABLES} == set(variables.NAMES)
+    assert {name for name, _, _ in VARIABLES} == set(variables.PLACES)
 
 
 def test_every_variable_is_explained_in_the_inventory() -> None:
-    assert all(f"#   {name} " in SHIPPED.read_text() for name in variables.NAMES)
+    assert all(f"#   {name} " in SHIPPED.read_text() for name in variables.PLACES)
 
 
 def test_the_npm_database_follows_the_npm_root(tmp_path: Path) -> None:

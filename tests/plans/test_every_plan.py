@@ -14,11 +14,11 @@ from fabfile.inventory import Backup, Site
 from fabfile.plans import plan as plans
 from fabfile.plans.plan import Action, NothingToUndo, Plan, Step, Undo
 from fabfile.runner import main  # noqa: F401  main names every action
-from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts
 from tests.plans.catalogue import PLANS
+from tests.runner.support.commands import Run
 
 EVERY = pytest.mark.parametrize("name", PLANS)
 SURVEYS = ("fresh", "docker_serves", "native_serves")
@@ -35,9 +35,8 @@ def test_every_step_that_changes_something_has_a_way_back_or_says_why_not(name: 
     for step in PLANS[name](site, facts).steps:
         if isinstance(step.undo, NothingToUndo):
             assert len(step.undo.why.split()) >= 4, f"{step.name}: {step.undo.why!r} is no reason"
-        elif step.undo.action is None:
+        else:
             assert type(step.action).restore is not Action.restore
-            assert not isinstance(step.action, Run), f"{step.name}: a command does not know its way back"
 
 
 @EVERY
@@ -79,7 +78,7 @@ def test_what_a_plan_writes_travels_with_it_under_its_own_hash(name: str, site: 
 @EVERY
 def test_a_step_never_fails_to_judge_a_survey(name: str, site: Site, facts: Facts) -> None:
     plan = PLANS[name](site, facts)
-    reasons = plans.settled(plan, facts)
+    reasons = plans.judge(plan, facts).no_ops
     assert set(reasons) <= {step.name for step in plan.steps}
     assert all(reasons.values())
     for step in plan.steps:
@@ -99,7 +98,7 @@ def test_every_action_is_in_some_plan(site: Site, fresh: Facts, native_serves: F
     shipped = {
         cls for cls in codec._types.values() if issubclass(cls, Action) and cls.__module__.startswith("fabfile.")
     }
-    assert shipped - used <= {Run, Await}, "these two are for what has no action of its own"
+    assert shipped <= used
 
 
 def test_the_same_name_twice_is_refused() -> None:
@@ -141,9 +140,9 @@ DONE = {
 def test_what_is_so_already_changes_nothing(survey: str, name: str, site: Site, request: pytest.FixtureRequest) -> None:
     facts: Facts = request.getfixturevalue(survey)
     plan = PLANS[name](site, facts)
-    left = {step.name for step in plan.steps} - set(plans.settled(plan, facts))
+    left = {step.name for step in plan.steps} - set(plans.judge(plan, facts).no_ops)
     assert not left
-    assert plans.changes_nothing(plan, facts)
+    assert not plans.judge(plan, facts).changes
 
 
 @pytest.mark.parametrize(
@@ -160,7 +159,7 @@ def test_what_cannot_be_asked_is_never_taken_for_done(
         docker_error="Docker does not answer",
         containers={},
     )
-    assert not plans.changes_nothing(PLANS[name](site, mute), mute)
+    assert plans.judge(PLANS[name](site, mute), mute).changes
 
 
 def _argvs(value: Any) -> Iterator[Any]:
@@ -175,6 +174,6 @@ def _argvs(value: Any) -> Iterator[Any]:
             yield from _argvs(item)
 
 
-def test_the_walk_finds_commands_in_undos_too() -> None:
-    step = Step("a", Run(("true",)), Undo(Run(("false",))))
-    assert list(_argvs(step)) == [("true",), ("false",)]
+def test_the_walk_finds_a_plans_commands() -> None:
+    steps = Step("a", Run(("true",)), Undo()), Step("b", Run(("false",)), Undo())
+    assert list(_argvs(Plan("x", steps))) == [("true",), ("false",)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fabfile.checks import preflight
-from fabfile.checks.checkout import checkout_findings
-from fabfile.checks.scope import scope_findings
+from fabfile.checks import parts, preflight
+from fabfile.checks.parts import scope_findings
+from fabfile.checks.preflight import changed_checkout
 from fabfile.inventory import Backup, Site
 from fabfile.plans import app, cutover, docker, infra, rollback
 from fabfile.plans import plan as plans
@@ -302,12 +302,12 @@ def test_a_part_of_the_app_is_handed_over_only_where_native_owns(
 def test_docker_starts_only_where_native_does_not_own(
     site: Site, docker_serves: Facts, fresh: Facts, native_serves: Facts
 ) -> None:
-    (finding,) = preflight.docker_may_run(site, native_serves)
+    (finding,) = parts.docker_may_run(site, native_serves)
     assert "inv rollback --full" in finding.fix
-    assert preflight.docker_may_run(site, docker_serves) == preflight.docker_may_run(site, fresh) == []
-    assert preflight.native_owns(site, native_serves) == []
+    assert parts.docker_may_run(site, docker_serves) == parts.docker_may_run(site, fresh) == []
+    assert parts.native_owns(site, native_serves) == []
     for facts in (docker_serves, fresh):
-        (finding,) = preflight.native_owns(site, facts)
+        (finding,) = parts.native_owns(site, facts)
         assert "docker owns" in finding.text and "inv cutover" in finding.fix
 
 
@@ -317,8 +317,8 @@ def test_stopping_a_part_of_docker_leaves_its_servers(site: Site, docker_serves:
 
 def test_every_half_can_be_run_again_and_turned_round(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     there, back = cutover.cutover(site, native_serves, "full"), rollback.rollback(site, docker_serves)
-    assert plans.changes_nothing(there, native_serves) and plans.changes_nothing(back, docker_serves)
-    turned = plans.settled(cutover.cutover(site, docker_serves, "full"), docker_serves)
+    assert not plans.judge(there, native_serves).changes and not plans.judge(back, docker_serves).changes
+    turned = plans.judge(cutover.cutover(site, docker_serves, "full"), docker_serves).no_ops
     assert "edge: point to native" not in turned and "docker: app stopped" not in turned
     assert {"infra: users", "infra: folders", "app: units and environment"} <= set(turned), "installed already"
 
@@ -346,7 +346,7 @@ def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_se
     for changed, found in (("apps/web/next-env.d.ts", False), ("apps/web/next.config.ts", True)):
         checkout = dataclasses.replace(native_serves.checkout, changed=(changed,))
         facts = dataclasses.replace(native_serves, checkout=checkout)
-        assert bool(checkout_findings(site, facts)) == found
+        assert bool(changed_checkout(site, facts)) == found
 
 
 @pytest.mark.parametrize("was_well", [True, False])

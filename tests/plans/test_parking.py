@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from fabfile import survey
-from fabfile.checks import preflight
+from fabfile.checks import parts
 from fabfile.inventory import Site
 from fabfile.plans import app, cutover, parking, rollback
 from fabfile.plans.plan import Plan, Steps, Undo
@@ -139,9 +139,9 @@ def test_workers_have_nothing_to_park_and_a_restart_never_moves_the_edge(
 
 def test_a_restart_that_cannot_be_held_is_told(site: Site, native_serves: Facts, docker_serves: Facts) -> None:
     elsewhere = dataclasses.replace(native_serves, edge=docker_serves.edge)
-    assert preflight.unheld(site, native_serves, "full") == preflight.unheld(site, elsewhere, "workers") == []
-    assert preflight.unheld(unheld(site), elsewhere, "full") == [], "it was chosen so"
-    (finding,) = preflight.unheld(site, elsewhere, "api")
+    assert parts.unheld(site, native_serves, "full") == parts.unheld(site, elsewhere, "workers") == []
+    assert parts.unheld(unheld(site), elsewhere, "full") == [], "it was chosen so"
+    (finding,) = parts.unheld(site, elsewhere, "api")
     assert finding.warning and "what is asked of api meanwhile may fail" in finding.text
 
 

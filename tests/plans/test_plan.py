@@ -37,19 +37,19 @@ def test_steps_of_one_name_are_refused() -> None:
 def test_what_is_settled_is_told_with_its_reason() -> None:
     plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NothingToUndo("none is needed here"))))
     facts = Facts(owner="native")
-    assert plans.settled(plan, facts) == {"a": "the owner is native"}
-    assert not plans.changes_nothing(plan, facts)
-    assert plans.changes_nothing(Plan("x", steps("a")), facts)
-    assert plans.changes_nothing(Plan("x", ()), Facts())
+    assert plans.judge(plan, facts).no_ops == {"a": "the owner is native"}
+    assert plans.judge(plan, facts).changes
+    assert not plans.judge(Plan("x", steps("a")), facts).changes
+    assert not plans.judge(Plan("x", ()), Facts()).changes
 
 
 def test_what_cannot_be_told_is_not_settled() -> None:
     facts = Facts(owner="native", owner_error="it holds nonsense")
-    assert plans.settled(Plan("x", steps("a")), facts) == {}
+    assert plans.judge(Plan("x", steps("a")), facts).no_ops == {}
 
 
 def test_every_file_is_found_wherever_it_is() -> None:
-    plan = Plan("x", (Step("a", Files((A,)), Undo(Files((B,)))), Step("b", Files((A,)), Undo())))
+    plan = Plan("x", (Step("a", Files((A, B)), Undo()), Step("b", Files((A,)), Undo())))
     assert plans.files(plan) == [A, B, A]
     assert plans.contents(plan) == {"a" * 64: b"a", "b" * 64: b"b"}
 

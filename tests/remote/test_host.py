@@ -23,7 +23,8 @@ from fabfile import inventory
 from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
 from fabfile.remote import bootstrap
 from fabfile.remote import host as hosts
-from fabfile.remote.host import Host, opened
+from fabfile.remote.host import Host
+from fabfile.remote.target import opened
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
 from fabfile.runner.wire.facts import FactsRequest, HostInfo

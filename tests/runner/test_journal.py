@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from fabfile.runner import journal as journals
 from fabfile.runner import store
-from fabfile.runner.actions.command import Run
 from fabfile.runner.journal import JournalFailed
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
+from tests.runner.support.commands import Run
 from tests.runner.support.worlds import World, new_world, plan_of
 
 
@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_and_taken_back_with_the_space_set_aside(small_disk:
     def steps() -> Iterator[Step]:
         yield world.step("a")
         fill = f"dd if=/dev/zero of={filler} bs=4096 2>/dev/null; true"
-        yield Step("fill", Run(("sh", "-c", fill)), Undo(Run(("true",))))
+        yield Step("fill", Run(("sh", "-c", fill), undo=("true",)), Undo())
         for number in range(200):  # each start and done is some 400 bytes of journal
             yield Step(f"wait {number}", Run(("true",)), NothingToUndo("nothing changes"))
 

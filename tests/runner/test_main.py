@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +22,13 @@ import pytest
 
 from fabfile.remote import bootstrap
 from fabfile.runner import main, recovery, store
-from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import PortsFree
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from fabfile.runner.wire.store import LockHolder
+from tests.runner.support import commands
+from tests.runner.support.commands import Await, Run
 from tests.runner.support.worlds import World
 from tests.support.journal_rules import Story, told
 
@@ -36,6 +38,7 @@ from pathlib import Path
 zipapp, root, after, *argv = sys.argv[1:]
 sys.path.insert(0, zipapp)
 from runner import journal
+import commands
 from runner.main import main
 append, count = journal.Journal._append, 0
 def counted(self, line):
@@ -52,7 +55,10 @@ sys.exit(main(argv, sys.stdin.buffer, Path(root)))
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = World(tmp_path)
-    (tmp_path / "runner.pyz").write_bytes(bootstrap.zipapp())
+    zipapp = tmp_path / "runner.pyz"
+    zipapp.write_bytes(bootstrap.zipapp())
+    with zipfile.ZipFile(zipapp, "a") as archive:
+        archive.writestr("commands.py", Path(commands.__file__).read_text().replace("fabfile.runner", "runner"))
     return made
 
 
@@ -77,13 +83,13 @@ def file(world: World, name: str, content: bytes) -> File:
 
 
 def plan_of(world: World, confirm: float = 0.0) -> Plan:
-    """Files over others and where none were, a command with its way back, and a wait."""
+    """Files over others and where none were, a command with its undo, and a wait."""
     Path(world.path("old")).write_text("what was there")
     os.chmod(world.path("old"), 0o604)
     mark = world.path("mark")
     steps = (
         Step("files", Files((file(world, "old", b"new"), file(world, "deep/er/new", b"other"))), Undo()),
-        Step("mark", Run(("touch", mark)), Undo(Run(("rm", "-f", mark)))),
+        Step("mark", Run(("touch", mark), undo=("rm", "-f", mark)), Undo()),
         Step("wait", Await(PortsFree((1,)), 5), NothingToUndo("waiting changes nothing")),
         Step("again", Files((file(world, "old", b"newer"),)), Undo()),
     )

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner import parking
-from fabfile.runner.parking import Lot, Warden
+from fabfile.runner.parking import Lot
+from fabfile.runner.parking_server import AT_FIRST, Warden
 from fabfile.runner.system.machine import POLL
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.servers import page, serving
@@ -159,7 +160,7 @@ def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answe
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parking, "QUICK", 0.0)
-    counter, first = Counter(), parking.AT_FIRST
+    counter, first = Counter(), AT_FIRST
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(2 * first)]
         lot.release({port: ("127.0.0.1", place)})
@@ -178,7 +179,7 @@ def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parking, "QUICK", 1e9)
-    counter, first = Counter(), parking.AT_FIRST
+    counter, first = Counter(), AT_FIRST
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(3 * first)]
         lot.release({port: ("127.0.0.1", place)})
@@ -197,7 +198,7 @@ def test_slow_requests_keep_the_others_waiting_only_for_a_while(
     monkeypatch.setattr(parking, "COLD", 0.2)
     counter = Counter()
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
-        lines = [queued(port, number) for number in range(2 * parking.AT_FIRST)]
+        lines = [queued(port, number) for number in range(2 * AT_FIRST)]
         lot.release({port: ("127.0.0.1", place)})
         counter.await_calls(len(lines))
         counter.let_go.release(len(lines))
@@ -217,7 +218,7 @@ def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: py
 
     with serving(upgraded) as place, opened(tmp_path) as (lot, port, _):
         lot.release({port: ("127.0.0.1", place)})
-        lines = [queued(port, number) for number in range(3 * parking.AT_FIRST)]
+        lines = [queued(port, number) for number in range(3 * AT_FIRST)]
         assert all(b"101" in line.recv(4096) for line in lines)
         over.set()
         for line in lines:
@@ -227,16 +228,16 @@ def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: py
 def test_held_again_whoever_is_not_through_yet_goes_where_the_next_release_leads(tmp_path: Path, patient: None) -> None:
     counter, docker = Counter(), Runtime("docker").start()
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
-        lines = [queued(port, number) for number in range(3 * parking.AT_FIRST)]
+        lines = [queued(port, number) for number in range(3 * AT_FIRST)]
         lot.release({port: ("127.0.0.1", place)})
-        counter.await_calls(parking.AT_FIRST)
+        counter.await_calls(AT_FIRST)
         turn = lot.release({})
         assert eventually(lambda: lot.has_heard(turn))
         counter.let_go.release(len(lines))
         assert not counter.arrived.acquire(timeout=0.5), "an answer lets nobody through any more"
         lot.release({port: docker.place})
         answers = [line.recv(4096).rpartition(b"\r\n")[2] for line in lines]
-        assert answers == [b"native"] * parking.AT_FIRST + [b"docker"] * 2 * parking.AT_FIRST
+        assert answers == [b"native"] * AT_FIRST + [b"docker"] * 2 * AT_FIRST
         for line in lines:
             line.close()
 

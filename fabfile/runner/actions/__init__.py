@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from . import (
     backup,
-    command,
     compose,
     data,
     edge,
@@ -23,7 +22,6 @@ from . import (
 
 __all__ = [
     "backup",
-    "command",
     "compose",
     "data",
     "edge",

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
 from ..edge.facts import host_facts, read_at
-from ..system import questions as asking
 from ..system.machine import Evidence, Machine, Observation, StepFailed
-from ..system.questions import Ask, Inquiry
+from ..system.questions import GLANCE, Ask, Inquiry, failures
 from ..wire.codec import wire
 from ..wire.edge import EdgeRef
 from .base import Action, Look, Probe
@@ -55,14 +54,14 @@ class EdgeServes(Probe):
 
     def look(self, machine: Machine) -> Observation:
         now = time.monotonic()
-        return self._look(machine, Inquiry(now + probe.TIMEOUT), now, probe.TIMEOUT)
+        return self._look(machine, Inquiry(probe.TIMEOUT), now, probe.TIMEOUT)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
         began = time.monotonic()
-        inquiry = Inquiry(began + seconds)
+        inquiry = Inquiry(seconds)
         return machine.until(lambda: self._look(machine, inquiry, began), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = asking.GLANCE) -> Observation:
+    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = GLANCE) -> Observation:
         box = server.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
@@ -85,7 +84,7 @@ class EdgeServes(Probe):
                 )
             questions.update(verify.through(address, fact.tls, host, routes=False))
         seen = inquiry.look(questions, patience)
-        wrong = asking.wrong(machine, seen, began)
+        wrong = failures(machine, seen, began)
         return Observation(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
 
     def describe(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ..edge import backup as npmbackup
+from ..edge import backup
 from ..edge.change import EdgeHost as EdgeHost
 from ..edge.change import HostChange, change_of, change_to, led_to
 from ..facts.gather import gather
@@ -99,9 +99,9 @@ class BackUpEdge(Action):
 
     def do(self, machine: Machine, before: Before) -> Evidence:
         facts = gather(machine, self.required_facts())
-        folder = npmbackup.new_folder(machine.backups, time.time())
-        npmbackup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
-        return {"backup": npmbackup.number_of(folder), "folder": str(folder)}
+        folder = backup.new_folder(machine.backups, time.time())
+        backup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
+        return {"backup": backup.number_of(folder), "folder": str(folder)}
 
     def restore(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "a backup is kept"}

@@ -11,16 +11,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ..edge import api as npmapi
-from ..edge import backup as npmbackup
-from ..edge import database, server, verify
+from ..edge import backup, database, server, verify
+from ..edge.api import Api, apply
 from ..edge.backup import BEGAN, RELOADED
 from ..edge.change import EdgeHost, HostChange
 from ..edge.database import RowChange
 from ..edge.facts import host_facts, read_at
 from ..facts.gather import gather
 from ..system import diffs
-from ..system import files as atomic
+from ..system.files import remove
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, SavedHost
 from ..wire.facts import Facts, FactsRequest
@@ -101,8 +100,8 @@ class EdgeAction(Action):
         problems = self.problems(facts)
         if problems:
             raise StepFailed("; ".join(problems), findings=list(problems))
-        backup = npmbackup.new_folder(machine.backups, time.time())
-        return Look(self.settled(facts), {"backup": str(backup), **self.before(facts)})
+        folder = backup.new_folder(machine.backups, time.time())
+        return Look(self.settled(facts), {"backup": str(folder), **self.before(facts)})
 
     def do(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
@@ -110,8 +109,8 @@ class EdgeAction(Action):
         changes = self._as_seen(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
         probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
-        npmbackup.save(folder, self.edge.database, [saved(change) for change in changes])
-        npmbackup.mark(folder, BEGAN)
+        backup.save(folder, self.edge.database, [saved(change) for change in changes])
+        backup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]
         # Without the lines around: those are an operator's own, who may have put secrets there.
         shown = [diffs.told(*texts, context=0) for change in differing for texts in change.diffs()]
@@ -121,7 +120,7 @@ class EdgeAction(Action):
         else:
             if differing:
                 self._write(machine, box, folder, differing)
-            npmbackup.mark(folder, RELOADED)
+            backup.mark(folder, RELOADED)
             told = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
@@ -129,12 +128,12 @@ class EdgeAction(Action):
 
     def restore(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
-        if not npmbackup.marked(folder, BEGAN):
+        if not backup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
-        changed = npmbackup.put_back(folder)
-        loaded = changed or npmbackup.marked(folder, RELOADED)
+        changed = backup.put_back(folder)
+        loaded = changed or backup.marked(folder, RELOADED)
         told = tell(machine, self.edge, self.seconds) if loaded else {}
-        npmbackup.unmark(folder)
+        backup.unmark(folder)
         return {"put_back": changed, **told}
 
     def _box(self, machine: Machine) -> EdgeContainer:
@@ -147,7 +146,7 @@ class EdgeAction(Action):
         """The changes, from a fresh reading of no more than they need."""
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         number = self.required_facts().edge_backups
-        kept = npmbackup.find(machine.ops, self.edge.database, number) if number else []
+        kept = backup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
 
     def _as_seen(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
@@ -163,43 +162,43 @@ class EdgeAction(Action):
         try:
             database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
         except StepFailed:
-            npmbackup.unmark(folder)  # the transaction did not happen, and nothing else has yet
+            backup.unmark(folder)  # the transaction did not happen, and nothing else has yet
             raise
         for change in changes:
             if change.text:
-                npmbackup.write_file(Path(change.fact.path), change.text)
+                backup.write_file(Path(change.fact.path), change.text)
             else:
-                atomic.remove(Path(change.fact.path))
+                remove(Path(change.fact.path))
         tested = server.config_test(machine, self.edge.container)
         if tested.code != 0:
-            npmbackup.put_back(folder)
+            backup.put_back(folder)
             if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
-                npmbackup.mark(folder, RELOADED)
+                backup.mark(folder, RELOADED)
                 raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=tested.said)
-            npmbackup.unmark(folder)
+            backup.unmark(folder)
             raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
 
     def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
         """Have NPM change rows and files by itself, host by host, and nginx take each before the next."""
         if SECRET not in machine.secrets:
             raise StepFailed("no token for NPM's API came beside the plan")
-        api = npmapi.Api(box.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
+        api = Api(box.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
         first, began = set(server.workers(box.pid)), time.monotonic()
         try:
             for change in changes:
                 workers = set(server.workers(box.pid))
-                reloaded = npmapi.apply(api, change)
-                npmbackup.note_written(folder, Path(change.fact.path))
+                reloaded = apply(api, change)
+                backup.note_written(folder, Path(change.fact.path))
                 if reloaded:
                     server.await_workers(machine, box, workers, self.seconds)
         except StepFailed:
-            files = [path for path in npmbackup.put_back(folder) if path.startswith("/")]
+            files = [path for path in backup.put_back(folder) if path.startswith("/")]
             if not files and set(server.workers(box.pid)) == first:  # nginx never noticed
-                npmbackup.unmark(folder)
+                backup.unmark(folder)
             else:
-                npmbackup.mark(folder, RELOADED)
+                backup.mark(folder, RELOADED)
             raise
-        npmbackup.mark(folder, RELOADED)
+        backup.mark(folder, RELOADED)
         return {"api_ms": round(1000 * (time.monotonic() - began))}
 
     def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:

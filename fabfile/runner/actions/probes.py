@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from ..facts.health import SETTLE, healthy, running, seen_of
-from ..facts.servers import answers
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Inquiry
@@ -27,7 +25,7 @@ class Healthy(Probe):
         return self._look(machine)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
-        inquiry = Inquiry(time.monotonic() + seconds)
+        inquiry = Inquiry(seconds)
         return machine.until(lambda: self._look(machine, inquiry), seconds)
 
     def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Observation:
@@ -70,7 +68,7 @@ class UnitsValid(Probe):
 
     def look(self, machine: Machine) -> Observation:
         try:
-            against = systemd.complaints(machine, self.files, self.user)
+            against = systemd.verify(machine, self.files, self.user)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
         return Observation(not against, "; ".join(against) or "units are valid", final=True)
@@ -136,20 +134,3 @@ class PortsFree(Probe):
 
     def describe(self) -> str:
         return "ports free: " + ", ".join(str(port) for port in self.ports)
-
-
-@wire
-@dataclass(frozen=True)
-class Answers(Probe):
-    """A server at an address answers as its protocol should."""
-
-    protocol: str
-    address: str
-    port: int
-    path: str = "/"
-
-    def look(self, machine: Machine) -> Observation:
-        return answers(self.protocol, self.address, self.port, self.path)
-
-    def describe(self) -> str:
-        return f"{self.protocol} answers on {self.address}:{self.port}{self.path if self.protocol == 'http' else ''}"

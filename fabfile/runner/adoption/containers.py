@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 from collections.abc import Sequence
 
-from ..system import sockets
+from ..system import http, sockets
 from ..system.inspected import Inspected, InspectedMount, InspectedNetwork
 from ..system.machine import CommandFailed, Machine
 from ..wire.adoption import Box, Mount
@@ -66,16 +65,12 @@ def asked(address: str, port: int) -> dict[str, str]:
     """What GET answers on a service's own paths: status and kind of content, by path; silence is left out."""
     found: dict[str, str] = {}
     for path in _ASKED:
-        connection = http.client.HTTPConnection(address, port, timeout=_PATIENCE)
         try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            kind = (answer.getheader("content-type") or "").partition(";")[0].strip()
-            found[path] = f"{answer.status} {kind}".strip()
-        except (OSError, http.client.HTTPException):
+            answer = http.request(address, port, path, seconds=_PATIENCE, body=http.Body.SKIP)
+        except OSError:
             return found  # whoever is silent once would only cost the same time again
-        finally:
-            connection.close()
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip()
+        found[path] = f"{answer.status} {kind}".strip()
     return found
 
 

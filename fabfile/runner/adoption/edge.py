@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..edge import database as npmrows
 from ..edge import hostfile
+from ..edge.database import live_rows
 from ..edge.nginx import Directive, ParseError, parse
+from ..edge.routes import route_blocks
 from ..system.inspected import Inspected
 from ..system.machine import StepFailed
 from ..wire.adoption import Box, NpmFound, ProxyFound
@@ -47,7 +48,7 @@ def _why(here: Box, project: str, holds: bool) -> str:
 
 def _hosts(data: Path) -> tuple[tuple[ProxyFound, ...], str]:
     try:
-        rows = npmrows.live_rows(str(data / "database.sqlite"))
+        rows = live_rows(str(data / "database.sqlite"))
     except StepFailed as error:
         return (), str(error)
     return tuple(_host(data, row) for row in rows), ""
@@ -61,7 +62,7 @@ def _host(data: Path, row: ProxyHost) -> ProxyFound:
     except OSError:
         text = ""
     try:
-        blocks = hostfile.route_blocks(_directives(text, row))
+        blocks = route_blocks(_directives(text, row))
     except (StepFailed, ParseError) as error:
         return ProxyFound(**{**bare.__dict__, "problem": str(error)})
     if not blocks:

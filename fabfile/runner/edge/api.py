@@ -5,20 +5,16 @@ A token is a secret: it is kept in memory, and no message of this module has it.
 
 from __future__ import annotations
 
-import http.client
 import json
 
-from ..system.machine import StepFailed
+from ..system import http
+from ..system.machine import Machine, StepFailed
+from ..wire.edge import EdgeLogin
 from .change import HostChange
+from .database import COLUMNS
+from .server import container
 
-TIMEOUT = 60.0  # seconds; NPM tests and reloads nginx before it answers, which takes it up to 2
-_COLUMNS = {
-    "forward_scheme": "scheme",
-    "forward_host": "host",
-    "forward_port": "port",
-    "advanced_config": "advanced",
-    "allow_websocket_upgrade": "websocket",
-}
+TIMEOUT = 60.0  # seconds for a whole answer; NPM tests and reloads nginx before it answers, which takes it up to 2
 
 
 class ApiError(StepFailed):
@@ -40,26 +36,26 @@ class Api:
     def call(self, method: str, path: str, body: object = None) -> object:
         """What the API answers, as JSON data. Raises ApiError."""
         what = f"NPM's API: {method} {path}"
-        headers = {"Content-Type": "application/json", "Connection": "close"}
+        headers = {"Content-Type": "application/json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = http.client.HTTPConnection(self._address, self._port, timeout=TIMEOUT)
+        payload = None if body is None else json.dumps(body).encode()
         try:
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            status, raw = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
-            told = f"{error or type(error).__name__}"
-            raise ApiError(f"{what}: no answer from {self._address}:{self._port}: {told}", 0) from error
-        finally:
-            connection.close()
+            answer = http.request(
+                self._address, self._port, path, seconds=TIMEOUT, method=method, headers=headers, payload=payload
+            )
+        except http.BadAnswer as error:
+            raise ApiError(f"{what}: no usable answer from {self._address}:{self._port}: {error}", 0) from error
+        except OSError as error:
+            reason = str(error) or type(error).__name__
+            raise ApiError(f"{what}: no answer from {self._address}:{self._port}: {reason}", 0) from error
         try:
-            answer = json.loads(raw or b"null")
+            content = json.loads(answer.body or b"null")
         except ValueError:
-            raise ApiError(f"{what} answers {status} and no JSON: is that NPM's API?", status) from None
-        if status not in (200, 201):
-            raise ApiError(f"{what} answers {status}: {_message(answer)}", status)
-        return answer
+            raise ApiError(f"{what} answers {answer.status} and no JSON: is that NPM's API?", answer.status) from None
+        if answer.status not in (200, 201):
+            raise ApiError(f"{what} answers {answer.status}: {_message(content)}", answer.status)
+        return content
 
 
 def log_in(api: Api, identity: str, secret: str) -> dict[str, str]:
@@ -70,6 +66,21 @@ def log_in(api: Api, identity: str, secret: str) -> dict[str, str]:
 def answer_challenge(api: Api, challenge: str, code: str) -> dict[str, str]:
     """A `token` for a two-factor code. Raises ApiError."""
     return _token(api.call("POST", "/api/tokens/2fa", {"challenge_token": challenge, "code": code}))
+
+
+def token(machine: Machine, login: EdgeLogin) -> dict[str, str]:
+    """What a log-in brings: a `token`, a `challenge` for a two-factor code, or why it is `refused`."""
+    box = container(machine, login.edge.container)
+    address = box.addresses.get(login.edge.network)
+    if not address:
+        return {"refused": box.problem or f"container {box.name} is not on the network {login.edge.network}"}
+    api = Api(address, login.edge.api_port)
+    try:
+        if login.challenge:
+            return answer_challenge(api, login.challenge, login.code)
+        return log_in(api, login.identity, login.secret)
+    except ApiError as error:
+        return {"refused": str(error)}
 
 
 def apply(api: Api, change: HostChange) -> bool:
@@ -91,16 +102,17 @@ def apply(api: Api, change: HostChange) -> bool:
         # Before the rest: the file that enabling makes lacks a host's access list, and updating makes it again.
         api.call("POST", f"{place}/enable")
     # Only what differs: read-only fields are refused. One that does not differ makes NPM write the file again.
-    fields = {column: getattr(wanted, name) for column, name in _COLUMNS.items() if _differs(change, name)}
+    fields = {column: getattr(wanted, name) for name, column in COLUMNS.items() if _differs(change, name)}
     if fields or wanted.enabled:
-        api.call("PUT", place, fields or {"forward_host": wanted.host})
+        api.call("PUT", place, fields or {COLUMNS["host"]: wanted.host})
     if wanted.enabled:
         _online(api.call("GET", place), change)
     return enabled or wanted.enabled
 
 
 def _differs(change: HostChange, name: str) -> bool:
-    return bool(getattr(change.row.values, name) != getattr(change.values, name))
+    """Whether a PUT must have the field; whether a host is enabled has calls of its own."""
+    return name != "enabled" and bool(getattr(change.row.values, name) != getattr(change.values, name))
 
 
 def _same_host(answer: object, change: HostChange) -> None:

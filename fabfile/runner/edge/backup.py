@@ -20,9 +20,17 @@ from ..system import files
 from ..wire import formats
 from ..wire.codec import decode, encode
 from ..wire.edge import EdgeBackup, ProxyHost, SavedHost
-from . import database as npmrows
 from . import hostfile
-from .hostfile import Drift
+from .database import (
+    OURS,
+    PATIENCE,
+    WEBSOCKET,
+    back_up,
+    live_rows,
+    restore_rows,
+    whole_row,
+)
+from .routes import Drift
 from .text import decoded, digest, encoded
 
 BEGAN, RELOADED = "began", "reloaded"
@@ -52,7 +60,7 @@ def save(folder: Path, database: str, hosts: Sequence[SavedHost]) -> None:
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True, mode=0o700)
-    npmrows.back_up(database, making / "database.sqlite")
+    back_up(database, making / "database.sqlite")
     for host in hosts:
         if host.modified:
             files.put(making / Path(host.path).name, Path(host.path).read_bytes(), 0o600, _me(), _my_group())
@@ -74,7 +82,7 @@ def find(ops: Path, database: str, number: str) -> list[EdgeBackup]:
     """The backup of that identifier, if there is one, with the files that its rows of today would still get."""
     for backup in listed(ops):
         if backup.id == number:
-            rows = {row.id: row for row in npmrows.live_rows(database)}
+            rows = {row.id: row for row in live_rows(database)}
             usable = [
                 host
                 for host in backup.hosts.values()
@@ -121,9 +129,9 @@ def _outdated(ops: Path, database: str, backup: EdgeBackup, wanted: ProxyHost) -
 
     Of those that are ours only in some cases, `wanted` says what the row will have.
     """
-    then = npmrows.whole_row(str(_folder(ops, backup) / "database.sqlite"), wanted.id)
-    now = {**npmrows.whole_row(database, wanted.id), npmrows.WEBSOCKET: int(bool(wanted.websocket))}
-    return sorted(key for key in now if key not in npmrows.OURS and now[key] != then.get(key))
+    then = whole_row(str(_folder(ops, backup) / "database.sqlite"), wanted.id)
+    now = {**whole_row(database, wanted.id), WEBSOCKET: int(bool(wanted.websocket))}
+    return sorted(key for key in now if key not in OURS and now[key] != then.get(key))
 
 
 def mark(folder: Path, stage: str) -> None:
@@ -159,13 +167,13 @@ def put_back(folder: Path) -> list[str]:
     manifest = _manifest(folder)
     database: str = manifest["database"]
     hosts: Sequence[SavedHost] = manifest["hosts"]
-    now = {row.id: row for row in npmrows.live_rows(database, npmrows.PATIENCE)}
+    now = {row.id: row for row in live_rows(database, PATIENCE)}
     # A host that was deleted in NPM's page meanwhile is not ours to bring back.
     former = {host.domain: _former(host, now[host.row.id]) for host in hosts if host.row.id in now}
     differing = [row for row in former.values() if (row.values, row.meta) != (now[row.id].values, now[row.id].meta)]
     changed: list[str] = []
     if differing:
-        changed += [f"row {number}" for number in npmrows.restore_rows(database, differing)]
+        changed += [f"row {number}" for number in restore_rows(database, differing)]
     for host in hosts:
         if host.domain in former and _put_file_back(folder, host, now[host.row.id], former[host.domain].enabled):
             changed.append(host.path)

@@ -9,8 +9,9 @@ from ..system.machine import StepFailed
 from ..wire.codec import wire
 from ..wire.edge import HostFact, ProxyHost, Upstream, Values
 from . import backup, hostfile
-from .hostfile import Drift
+from .database import COLUMNS
 from .nginx import ParseError, parse
+from .routes import Drift, managed_block, managed_config, route_blocks
 from .text import digest
 
 REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
@@ -46,7 +47,7 @@ class EdgeHost:
         """The managed block for advanced_config; empty without routes."""
         if not self.routes:
             return ""
-        return hostfile.managed_block(self.routes, Upstream(self.route_host, self.route_port))
+        return managed_block(self.routes, Upstream(self.route_host, self.route_port))
 
     def __str__(self) -> str:
         routes = f" ({len(self.routes)} prefixes at {self.route_host}:{self.route_port})" if self.routes else ""
@@ -114,7 +115,7 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
         raise StepFailed(fact.problem or f"nothing is known of {host.domain}")
     row = fact.row
     try:
-        advanced = hostfile.managed_config(row.advanced, host.block) if host.routes else row.advanced
+        advanced = managed_config(row.advanced, host.block) if host.routes else row.advanced
         upstream, enabled = host.upstream, _exposed(host, fact, row)
         websocket = backup.opened(row).websocket if enabled else row.websocket
         values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
@@ -128,7 +129,7 @@ def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChang
 def led_to(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: str) -> EdgeHost:
     """Where a row leads, and those of the prefixes that its advanced_config routes."""
     exposure = OPEN if row.enabled else CLOSED
-    blocks = hostfile.route_blocks(parse(row.advanced))
+    blocks = route_blocks(parse(row.advanced))
     block = next((block for block in blocks if block.upstream and set(prefixes).intersection(block.prefixes)), None)
     if block is None or block.upstream is None:
         return EdgeHost(domain, row.host, row.port, probe_path=probe_path, exposure=exposure)
@@ -188,6 +189,11 @@ def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable
 
 
 def _columns(values: Values) -> str:
-    place = f"forward_scheme: {values.scheme}\nforward_host: {values.host}\nforward_port: {values.port}\n"
-    websocket = "" if values.websocket is None else f"allow_websocket_upgrade: {int(values.websocket)}\n"
-    return f"{place}enabled: {int(values.enabled)}\n{websocket}advanced_config:\n{values.advanced}\n"
+    """The row's columns for a diff: short ones first, booleans as the database has them."""
+    short = {COLUMNS[name]: value for name, value in values._asdict().items() if name != "advanced"}
+    lines = [
+        f"{column}: {int(value) if isinstance(value, bool) else value}\n"
+        for column, value in short.items()
+        if value is not None
+    ]
+    return f"{''.join(lines)}{COLUMNS['advanced']}:\n{values.advanced}\n"

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
-from ..system import docker, sockdiag, sockets
+from ..system import docker, sockets
 from ..system.machine import Machine, Observation
 from ..wire.codec import wire
 from .probe import enter_network
@@ -78,7 +78,7 @@ def _unanswered(pid: int) -> set[Crossing]:
 
     def look() -> set[Crossing]:
         enter_network(pid)
-        return {ends for ends, count in sockdiag.received().items() if not count}
+        return {ends for ends, count in sockets.received().items() if not count}
 
     # A thread of its own, since it stays in that network.
     with ThreadPoolExecutor(max_workers=1) as pool, contextlib.suppress(OSError):

@@ -6,27 +6,34 @@ import contextlib
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from ..system.deadline import Deadline
 from ..system.machine import StepFailed
 from ..wire.edge import ProxyHost, Values
 
 BUSY = 5.0  # seconds to wait for another writer before nothing is done
 PATIENCE = 30.0  # seconds to wait for one when former values are put back
 
-_COLUMNS = (
-    "id, domain_names, enabled, forward_scheme, forward_host, forward_port, advanced_config, modified_on,"
-    " meta, locations, allow_websocket_upgrade"
-)
-# What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
-OURS = frozenset(
-    ("enabled", "forward_scheme", "forward_host", "forward_port", "advanced_config", "modified_on", "meta")
-)
 WEBSOCKET = "allow_websocket_upgrade"  # ours where the public gets a host back that led nowhere
+# The fields of Values, in their order, and NPM's names for them, in its database and in its API.
+COLUMNS = {
+    "scheme": "forward_scheme",
+    "host": "forward_host",
+    "port": "forward_port",
+    "advanced": "advanced_config",
+    "enabled": "enabled",
+    "websocket": WEBSOCKET,
+}
+_READ = ("id", "domain_names", *COLUMNS.values(), "modified_on", "meta", "locations")
+# What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
+OURS = frozenset((*COLUMNS.values(), "modified_on", "meta")) - {WEBSOCKET}
+# A value that is None stands for the row's own.
+_VALUES = [f"{column} = coalesce(?, {column})" for column in COLUMNS.values()]
+_ASSIGNED, _SAME = ", ".join(_VALUES), " AND ".join(_VALUES)
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class RowChange:
 def live_rows(database: str, busy: float = BUSY) -> list[ProxyHost]:
     """Every proxy host that is not deleted, by id. Raises StepFailed when the database cannot be read."""
     with _opened(database, busy) as connection:
-        found = connection.execute(f"SELECT {_COLUMNS} FROM proxy_host WHERE is_deleted = 0 ORDER BY id")
+        found = connection.execute(f"SELECT {', '.join(_READ)} FROM proxy_host WHERE is_deleted = 0 ORDER BY id")
         return [_row(values) for values in found]
 
 
@@ -76,12 +83,8 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
     with _opened(database) as connection, _transaction(connection):
         for change in changes:
             done = connection.execute(
-                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
-                " enabled = ?, allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade),"
-                " modified_on = datetime('now', 'localtime')"
-                " WHERE id = ? AND is_deleted = 0 AND forward_scheme = ?"
-                " AND forward_host = ? AND forward_port = ? AND advanced_config = ? AND enabled = ?"
-                " AND allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade)",
+                f"UPDATE proxy_host SET {_ASSIGNED}, modified_on = datetime('now', 'localtime')"
+                f" WHERE id = ? AND is_deleted = 0 AND {_SAME}",
                 (*change.values, change.row.id, *change.row.values),
             ).rowcount
             if done != 1:
@@ -95,11 +98,8 @@ def restore_rows(database: str, rows: Sequence[ProxyHost]) -> list[int]:
         for row in rows:
             values = (*row.values, row.meta)
             done = connection.execute(
-                "UPDATE proxy_host SET forward_scheme = ?, forward_host = ?, forward_port = ?, advanced_config = ?,"
-                " enabled = ?, allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade), meta = ?,"
-                " modified_on = ? WHERE id = ? AND NOT (forward_scheme = ? AND forward_host = ? AND forward_port = ?"
-                " AND advanced_config = ? AND enabled = ?"
-                " AND allow_websocket_upgrade = coalesce(?, allow_websocket_upgrade) AND meta = ?)",
+                f"UPDATE proxy_host SET {_ASSIGNED}, meta = ?, modified_on = ?"
+                f" WHERE id = ? AND NOT ({_SAME} AND meta = ?)",
                 (*values, row.modified_on, row.id, *values),
             ).rowcount
             if done:
@@ -112,11 +112,11 @@ def back_up(database: str, target: Path) -> None:
 
     Raises StepFailed when the database stays locked for longer than `BUSY` seconds.
     """
-    deadline = time.monotonic() + BUSY
+    deadline = Deadline(BUSY)
 
     def bounded(_status: int, _remaining: int, _total: int) -> None:
         # Python's backup repeats for ever while another connection holds the lock.
-        if time.monotonic() > deadline:
+        if deadline.passed:
             raise StepFailed(f"{database} stayed locked by another writer for {BUSY:g} s")
 
     with _opened(database, busy=0.1) as source, contextlib.closing(sqlite3.connect(target)) as copy:
@@ -153,19 +153,20 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _row(values: Sequence[object]) -> ProxyHost:
-    number, names, enabled, scheme, host, port, advanced, modified_on, meta, locations, websocket = values
+    row = dict(zip(_READ, values))
+    own = {name: row[column] for name, column in COLUMNS.items()}
     return ProxyHost(
-        id=int(str(number)),
-        names=_names(str(names)),
-        enabled=bool(enabled),
-        scheme=str(scheme),
-        host=str(host),
-        port=int(str(port)),
-        advanced=str(advanced),
-        modified_on=str(modified_on),
-        meta=str(meta),
-        custom=str(locations or "[]").strip() not in ("[]", "null", ""),
-        websocket=bool(websocket),
+        id=int(str(row["id"])),
+        names=_names(str(row["domain_names"])),
+        enabled=bool(own["enabled"]),
+        scheme=str(own["scheme"]),
+        host=str(own["host"]),
+        port=int(str(own["port"])),
+        advanced=str(own["advanced"]),
+        modified_on=str(row["modified_on"]),
+        meta=str(row["meta"]),
+        custom=str(row["locations"] or "[]").strip() not in ("[]", "null", ""),
+        websocket=bool(own["websocket"]),
     )
 
 

@@ -8,20 +8,19 @@ from pathlib import Path
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
-from . import backup, database, hostfile
-from . import server as npmserver
-from .hostfile import Drift
+from . import backup, database, hostfile, server
+from .routes import Drift, route_blocks
 from .text import decoded
 
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
     """All there is to know before a switch; what cannot be read is told, not raised."""
-    box = npmserver.container(machine, ref.container)
+    box = server.container(machine, ref.container)
     facts = EdgeFacts(box, problem=box.problem)
     try:
         facts = replace(facts, network=docker.network(machine, ref.network))
         if box.running:
-            tested = npmserver.config_test(machine, ref.container)
+            tested = server.config_test(machine, ref.container)
             facts = replace(facts, config_problem="" if tested.code == 0 else tested.said)
     except CommandFailed as error:
         facts = replace(facts, problem=facts.problem or said(error))
@@ -34,7 +33,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
 
 def read_at(box: EdgeContainer) -> float:
     """When the running nginx last read its files (epoch, seconds); 0 when none runs."""
-    return min(npmserver.workers(box.pid).values(), default=0.0) if box.running else 0.0
+    return min(server.workers(box.pid).values(), default=0.0) if box.running else 0.0
 
 
 def host_facts(machine: Machine, ref: EdgeRef, read: float) -> list[HostFact]:
@@ -85,12 +84,12 @@ def _without_file(machine: Machine, ref: EdgeRef, bare: HostFact, row: ProxyHost
 
 def _read(bare: HostFact, text: str) -> HostFact:
     """What a file says. Raises Drift when it is not one of NPM's."""
-    server = hostfile.server_block(text, bare.domain)
-    blocks = hostfile.route_blocks(server.children or ())
+    block = hostfile.server_block(text, bare.domain)
+    blocks = route_blocks(block.children or ())
     return replace(
         bare,
-        tls=any("ssl" in listen.values for listen in server.find("listen")),
-        upstream=hostfile.own_upstream(server),
+        tls=any("ssl" in listen.values for listen in block.find("listen")),
+        upstream=hostfile.own_upstream(block),
         # nginx takes the first matching location, so the first block is the one that counts.
         routes=blocks[0].prefixes if blocks else (),
         route_upstream=blocks[0].upstream if blocks else None,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import http.client
 import ipaddress
 import os
 import socket
-import ssl
 import struct
 from typing import NamedTuple, TypedDict
 
+from ..system import http
+
 TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
 CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
+AGENT = {"User-Agent": "islandflow-probe"}
 
 
 class Question(NamedTuple):
@@ -53,28 +54,6 @@ def enter_network(pid: int) -> None:
             raise OSError(number, f"the edge's network cannot be entered: {os.strerror(number)}")
 
 
-def ask(
-    address: str, port: int, domain: str, path: str, tls: bool = False, timeout: float = TIMEOUT
-) -> tuple[int, dict[str, str]]:
-    """Status and headers (names in lower case) of one GET to address:port for `domain`.
-
-    Certificates are not verified: this asks the origin by its address. Raises OSError, HTTPException.
-    """
-    with socket.create_connection((address, port), timeout) as plain:
-        return _ask_over(plain, domain, path, tls, timeout)
-
-
-def _ask_over(plain: socket.socket, domain: str, path: str, tls: bool, timeout: float) -> tuple[int, dict[str, str]]:
-    connection = http.client.HTTPConnection(domain, timeout=timeout)
-    connection.sock = _wrapped(plain, domain) if tls else plain
-    try:
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "islandflow-probe"})
-        response = connection.getresponse()
-        return response.status, {name.lower(): value for name, value in response.getheaders()}
-    finally:
-        connection.close()
-
-
 def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) -> list[str]:
     """The IPv4 addresses that the DNS server has for `name`, without search domains, as nginx asks.
 
@@ -96,8 +75,8 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
     return found
 
 
-def probe(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
-    """What each address of `host` answers, its name resolved by the DNS server.
+def probe_upstream(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
+    """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
 
     With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.
     """
@@ -126,12 +105,12 @@ def _probe_address(address: str, port: int, path: str, domain: str, timeout: flo
 
 def _page(plain: socket.socket, path: str, domain: str, timeout: float) -> Answer:
     try:
-        status, headers = _ask_over(plain, domain, path, False, timeout)
+        answer = http.request_over(plain, path, seconds=timeout, host=domain, headers=AGENT)
     except socket.timeout:
         return {"kind": "slow", "text": f"accepts connections, but no answer within {timeout:.1f} s"}
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return {"kind": "broken", "text": f"accepts connections, but: {error or type(error).__name__}"}
-    return {"kind": "answer", "status": status, "headers": headers, "text": f"answers {status}"}
+    return {"kind": "answer", "status": answer.status, "headers": answer.headers, "text": f"answers {answer.status}"}
 
 
 def _is_address(host: str) -> bool:
@@ -163,10 +142,3 @@ def _past_name(reply: bytes, at: int) -> int:
             return at + 2
         at += 1 + reply[at]
     return at + 1
-
-
-def _wrapped(plain: socket.socket, domain: str) -> ssl.SSLSocket:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(plain, server_hostname=domain)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
 import socket
 import ssl
 import time
 from pathlib import Path
 
+from ..system import http, procs
 from ..system.inspected import Inspected
 from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
 from ..wire.edge import EdgeContainer
-from . import probe as edgeprobe
+from .probe import AGENT, TIMEOUT, Answer, Question, enter_network, probe_upstream
 
 _WORKER = "nginx: worker process"
-_TICKS = os.sysconf("SC_CLK_TCK")  # of /proc's start times, a second
 
 
 def container(machine: Machine, name: str) -> EdgeContainer:
@@ -48,7 +46,8 @@ def workers(pid: int) -> dict[int, float]:
     Workers that are shutting down are left out: they serve what they have and accept nothing new.
     """
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return {child: booted + started for child, started in _descendants(pid).items() if _title(child) == _WORKER}
+    below = procs.descendants(pid)
+    return {child: booted + found.started for child, found in below.items() if procs.title(child) == _WORKER}
 
 
 def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Evidence:
@@ -81,14 +80,14 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, question: edgeprobe.Question, timeout: float) -> list[edgeprobe.Answer]:
+def probe(box: EdgeContainer, question: Question, timeout: float) -> list[Answer]:
     """Ask an upstream from inside the container's network namespace, with its own DNS.
 
     For a thread of its own, which stays in that namespace. Raises OSError, StepFailed.
     """
     server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
-    edgeprobe.enter_network(box.pid)
-    return edgeprobe.probe(*question, server, timeout)
+    enter_network(box.pid)
+    return probe_upstream(*question, server, timeout)
 
 
 def nameserver(resolv_conf: Path) -> str:
@@ -104,28 +103,43 @@ def nameserver(resolv_conf: Path) -> str:
 
 
 def served(
-    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = edgeprobe.TIMEOUT
+    address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = TIMEOUT
 ) -> Observation:
     """One request through the edge: a status below `below`, with `header` ("name: value") if given."""
     try:
-        status, headers = edgeprobe.ask(address, 443 if tls else 80, domain, path, tls, timeout)
-    except (OSError, http.client.HTTPException) as error:
+        answer = _through(address, tls, domain, path, timeout)
+    except OSError as error:
         return _unanswered(error)
-    wrong = header_problem(headers, header)
-    return Observation(status < below and not wrong, f"answers {status}{wrong and ', ' + wrong}")
+    wrong = header_problem(answer.headers, header)
+    return Observation(answer.status < below and not wrong, f"answers {answer.status}{wrong and ', ' + wrong}")
 
 
-def refused(address: str, tls: bool, domain: str, timeout: float = edgeprobe.TIMEOUT) -> Observation:
+def refused(address: str, tls: bool, domain: str, timeout: float = TIMEOUT) -> Observation:
     """Whether the edge has no host of that name for the public: a TLS alert, or 404 without TLS."""
     try:
-        status, _ = edgeprobe.ask(address, 443 if tls else 80, domain, "/", tls, timeout)
+        status = _through(address, tls, domain, "/", timeout).status
     except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
         return _unanswered(error)
     except ssl.SSLError as error:
         return Observation(True, f"is refused by the edge ({error.reason or error})")
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return _unanswered(error)
     return Observation(not tls and status == 404, f"still answers {status}")
+
+
+def _through(address: str, tls: bool, domain: str, path: str, timeout: float) -> http.Answer:
+    """The edge's answer for a hostname, its body left out. Raises OSError."""
+    context = http.unverified() if tls else None
+    return http.request(
+        address,
+        443 if tls else 80,
+        path,
+        seconds=timeout,
+        host=domain,
+        headers=AGENT,
+        tls=context,
+        body=http.Body.SKIP,
+    )
 
 
 def _unanswered(error: Exception) -> Observation:
@@ -140,31 +154,3 @@ def header_problem(headers: dict[str, str], expected: str) -> str:
     name, _, value = (part.strip() for part in expected.partition(":"))
     found = headers.get(name.lower())
     return "" if found == value else f"{name} is {found!r} instead of {value!r}"
-
-
-def _descendants(root: int) -> dict[int, float]:
-    """Every process below `root`, itself included: pid → started at (seconds after boot)."""
-    parents: dict[int, tuple[int, float]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            # The command's name may hold spaces and brackets: the fields start behind the last one.
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        parents[int(folder.name)] = (int(fields[1]), int(fields[19]) / _TICKS)
-    found = {root: parents[root][1]} if root in parents else {}
-    grown = True
-    while grown:
-        below = {pid: at for pid, (parent, at) in parents.items() if parent in found and pid not in found}
-        found.update(below)
-        grown = bool(below)
-    return found
-
-
-def _title(pid: int) -> str:
-    """A process's title; empty when it has ended."""
-    try:
-        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return raw.replace(b"\0", b" ").decode(errors="replace").strip()

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from ..system import docker
-from ..system import questions as asking
 from ..system.machine import Machine, Observation, StepFailed
-from ..system.questions import Ask
+from ..system.questions import Ask, failures, until_good
 from ..wire.edge import EdgeContainer
 from . import server
 from .change import EdgeHost, HostChange
@@ -32,8 +31,8 @@ def check_upstreams(
         for below, question in _questions(host):
             key = f"{question.host}:{question.port}{question.path}"
             questions[key] = functools.partial(_upstream, box, question, host.expect_header, below)
-    seen = asking.until_good(machine, questions, seconds)
-    wrong = asking.wrong(machine, seen, began)
+    seen = until_good(machine, questions, seconds)
+    wrong = failures(machine, seen, began)
     if wrong:
         silent = {port for answer in seen.values() for port in cast("list[int]", answer.data.get("silent", []))}
         hints = [_firewall_hint(machine, network, port) for port in sorted(silent)]
@@ -55,8 +54,8 @@ def check_serving(machine: Machine, address: str, changes: Sequence[HostChange],
             questions.update(through(address, tls, host))
         else:
             questions[host.domain] = functools.partial(server.refused, address, tls, host.domain)
-    seen = asking.until_good(machine, questions, seconds)
-    wrong = asking.wrong(machine, seen, began)
+    seen = until_good(machine, questions, seconds)
+    wrong = failures(machine, seen, began)
     if wrong:
         raise StepFailed(f"through the edge: {wrong} (waited {time.monotonic() - began:.1f} s)")
     return [f"{key} {found.text}" for key, found in seen.items()]

@@ -9,13 +9,11 @@ owner took its consumers an API still says ok while it receives nothing.
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from ..system import docker, sockets, systemd
+from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry
 from ..wire.app import Consumer, NatsRef
@@ -82,7 +80,7 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health
 def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+    inquiry = Inquiry(seconds) if seconds else None
 
     def look() -> Observation:
         last.update(healthy(machine, workloads, SETTLE if seconds else 0.0, inquiry))
@@ -95,7 +93,7 @@ def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds:
 def wait_until_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again while one is on its way, as after a reboot, until `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(time.monotonic() + seconds) if seconds else None
+    inquiry = Inquiry(seconds) if seconds else None
 
     def look() -> Observation:
         last.update(healthy(machine, workloads, inquiry=inquiry))
@@ -136,13 +134,9 @@ def _identity(scene: _Scene, workload: Workload) -> tuple[int, int]:
 
 
 def _age(pid: int) -> float:
-    """For how long a process has run, in seconds, proc_pid_stat(5) and proc_uptime(5); 0 when it is gone."""
-    try:
-        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-        up = float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return 0.0
-    return up - started / os.sysconf("SC_CLK_TCK")
+    """For how long a process has run, in seconds; 0 when it is gone."""
+    found = procs.process(pid)
+    return found.age if found else 0.0
 
 
 def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
@@ -154,7 +148,7 @@ def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
 def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | None) -> dict[str, Health]:
     """All that can be asked is asked side by side; where there is only one look, it waits for the answers."""
     patience = GLANCE if inquiry else TIMEOUT
-    inquiry = inquiry or Inquiry(time.monotonic() + patience)
+    inquiry = inquiry or Inquiry(patience)
     found: dict[str, _Found] = {}
     questions: dict[str, Ask] = {}
     for workload in workloads:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import replace
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from ..system import http
 from ..wire.app import AdapterRef, Provided, ProviderRef, Setting
 from .environment import in_force
 
-TIMEOUT = 5.0  # seconds for the connection, and again for the answer
+TIMEOUT = 10.0  # seconds for the whole answer
 _VARIABLES = re.compile(r"\{(\w+(?:\|\w+)*)\}")  # {NEW|OLD}: the first one that is set
 
 Found = dict[str, Setting]
@@ -90,16 +91,14 @@ def _port(url: SplitResult) -> int:
 
 def _status(url: SplitResult, headers: dict[str, str]) -> int:
     """The status of a plain request; redirects are not followed, since the key would travel along."""
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    connection = kind(url.hostname or "", url.port or _port(url), timeout=TIMEOUT)
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    tls = ssl.create_default_context() if url.scheme == "https" else None
+    place = url.hostname or "", url.port or _port(url)
     try:
-        connection.request("GET", target, headers={**headers, "Connection": "close"})
-        return connection.getresponse().status
+        answer = http.request(*place, target, seconds=TIMEOUT, headers=headers, tls=tls, body=http.Body.SKIP)
+    except http.BadAnswer as error:
+        # Its own words may quote the header or the address.
+        raise _Unasked(f"the request or its answer is not HTTP: {error.kind}") from None
     except OSError as error:
         raise _Unasked(f"no answer: {error or type(error).__name__}") from None
-    except (http.client.HTTPException, ValueError) as error:
-        # Their own words may quote the header or the address.
-        raise _Unasked(f"the request or its answer is not HTTP: {type(error).__name__}") from None
-    finally:
-        connection.close()
+    return answer.status

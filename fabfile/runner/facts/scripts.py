@@ -7,16 +7,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..system.machine import CommandFailed, Machine, said
+from ..system import systemd
+from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.app import UnitFile
 
-_SECONDS = 30.0  # for all units of one manager
+_SECONDS = 30.0  # for one script
 
 
 def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> dict[str, str]:
     """User of the manager (empty: the system's) → what `systemd-analyze verify` says of its units; empty is good.
 
-    The units need not be installed. Any output counts: `verify` can exit with 0 on a bad unit.
+    The units need not be installed. What counts is said in `systemd.verify`.
     """
     users = dict.fromkeys(file.user for file in files)
     return {user: _verified(machine, [file for file in files if file.user == user], user) for user in users}
@@ -24,25 +25,27 @@ def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> dict[str, str]:
 
 def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> dict[str, str]:
     """Path → what bash says of the script's syntax; empty is good. Nothing in it is executed."""
-    return {script: _said(machine, ["bash", "-n", "--", script], user) for script in scripts}
+    return {script: _checked(machine, script, user) for script in scripts}
 
 
 def _verified(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
-    manager = "--user" if user else "--system"
     with tempfile.TemporaryDirectory(prefix="islandflow-units-") as folder:
         os.chmod(folder, 0o755)  # the manager's user has to read them
         paths = [Path(folder, file.name) for file in files]
         for path, file in zip(paths, files):
             path.write_text(file.text)
             path.chmod(0o644)
-        told = _said(machine, ["systemd-analyze", manager, "--man=no", "verify", *map(str, paths)], user)
-    return told.replace(f"{folder}/", "")
+        try:
+            lines = systemd.verify(machine, [str(path) for path in paths], user)
+        except StepFailed as error:
+            return said(error)
+    return "\n".join(lines).replace(f"{folder}/", "")
 
 
-def _said(machine: Machine, argv: list[str], user: str) -> str:
-    """Everything that a check has to say; its exit code where it fails without a word."""
+def _checked(machine: Machine, script: str, user: str) -> str:
+    """Everything that bash says against a script; its exit code where it fails without a word."""
     try:
-        result = machine.run(argv, user=user or None, timeout=_SECONDS, ok=None)
+        result = machine.run(["bash", "-n", "--", script], user=user or None, timeout=_SECONDS, ok=None)
     except CommandFailed as error:
         return said(error)
-    return (result.err + result.out).strip() or (f"{argv[0]} ended with {result.code}" if result.code else "")
+    return (result.err + result.out).strip() or (f"bash ended with {result.code}" if result.code else "")

@@ -17,7 +17,6 @@ from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import place, read_streams
 from ..journal import Journal
-from ..system import cgroups
 from ..system.machine import Machine, StepFailed, said
 from ..system.owner import NOBODY, find_owner
 from ..wire.app import StreamsRef
@@ -26,6 +25,7 @@ from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
 from ..wire.store import LockHolder
 from ..wire.terms import Owner
+from .memory import of_groups
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
 PACE = 1.0  # seconds between two requests to one address at the edge: a day of them is no burden
@@ -177,7 +177,7 @@ class _Looker:
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"health: {said(error)}")
             return {}
-        held = cgroups.of_groups(health.pid for _, health in verdicts)
+        held = of_groups(health.pid for _, health in verdicts)
         return {
             name: WorkloadSample(
                 health.ok,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
 
+from .deadline import Deadline
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05  # seconds between two looks at something that is awaited
 
@@ -99,7 +101,7 @@ class Machine:
         self.ops = ops
         self.secrets = secrets or {}  # what came beside the plan; in memory only, never journaled
         self.backups = backups if backups is not None else ops / "backups"
-        self.ends: float | None = None  # monotonic; nothing may take longer while requests wait
+        self.hold: Deadline | None = None  # while requests wait; nothing may take longer
         self.served_since: Callable[[float], Served] = lambda since: Served()  # monotonic; while a plan is watched
 
     def content(self, sha256: str) -> bytes:
@@ -159,10 +161,10 @@ class Machine:
 
         Raises StepFailed when no time is left.
         """
-        deadline = time.monotonic() + self._left(seconds)
+        deadline = Deadline(self._left(seconds))
         while True:
             seen = probe()
-            if seen.ok or seen.final or time.monotonic() >= deadline:
+            if seen.ok or seen.final or deadline.passed:
                 return seen
             time.sleep(every)
 
@@ -176,12 +178,11 @@ class Machine:
 
     def _left(self, seconds: float) -> float:
         """As much of `seconds` as there is before the requests that wait have waited long enough."""
-        if self.ends is None:
+        if self.hold is None:
             return seconds
-        left = self.ends - time.monotonic()
-        if left <= 0:
+        if self.hold.passed:
             raise StepFailed("requests have waited in the parking lot for as long as they may")
-        return min(seconds, left)
+        return min(seconds, self.hold.left)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

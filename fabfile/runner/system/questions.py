@@ -7,7 +7,6 @@ beside it, in case the first was lost, and whichever is answered first counts.
 
 from __future__ import annotations
 
-import http.client
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Callable
 
+from .deadline import Deadline
 from .machine import POLL, Machine, Observation, StepFailed
 
 SLOW = 2.0  # seconds after which a try is slow: then another may begin beside it
@@ -45,25 +45,24 @@ class _Asked:
 
 
 class Inquiry:
-    """Some questions until a deadline (monotonic), through as many looks at them as are made."""
+    """Some questions for so many seconds, through as many looks at them as are made."""
 
-    def __init__(self, ends: float) -> None:
-        self._ends = ends
+    def __init__(self, seconds: float) -> None:
+        self._deadline = Deadline(seconds)
         self._asked: dict[str, _Asked] = {}
         self._change = threading.Condition()
 
     def look(self, questions: Mapping[str, Ask], patience: float = GLANCE) -> dict[str, Observation]:
         """What each question is answered by now, having waited `patience` seconds for the answers that are missing."""
-        began = time.monotonic()
+        began, deadline = time.monotonic(), Deadline(patience)
         with self._change:
             while True:
                 for key, ask in questions.items():
                     self._may_try(key, ask, began)
                 missing = [key for key in questions if self._missing(key, began)]
-                left = began + patience - time.monotonic()
-                if not missing or left <= 0:
+                if not missing or deadline.passed:
                     return {key: self._seen(key, began) for key in questions}
-                self._change.wait(min(left, POLL))
+                self._change.wait(min(deadline.left, POLL))
 
     def _missing(self, key: str, since: float) -> bool:
         asked = self._asked[key]
@@ -85,7 +84,7 @@ class Inquiry:
         threading.Thread(target=self._try, args=(asked, asked.tries, ask), daemon=True).start()
 
     def _try(self, asked: _Asked, number: int, ask: Ask) -> None:
-        seen = _answered(ask, max(LEAST, self._ends - time.monotonic()))
+        seen = _answered(ask, max(LEAST, self._deadline.left))
         with self._change:
             del asked.began[number]
             if not asked.good and not seen.data.get("slow"):
@@ -109,7 +108,7 @@ def _answered(ask: Ask, seconds: float) -> Observation:
         return ask(seconds)
     except socket.timeout:  # not TimeoutError before Python 3.10
         return Observation(False, f"no answer within {seconds:.1f} s", {"slow": True})
-    except (OSError, http.client.HTTPException) as error:
+    except OSError as error:
         return Observation(False, str(error) or type(error).__name__)
     except (StepFailed, ValueError, LookupError) as error:
         return Observation(False, f"{type(error).__name__}: {error}")
@@ -121,7 +120,7 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
     Where answers are merely missing when time is up, and users are served meanwhile, they have as long again.
     """
     began = time.monotonic()
-    inquiry = Inquiry(began + 2 * seconds)
+    inquiry = Inquiry(2 * seconds)
     last: dict[str, Observation] = {}
 
     def look() -> Observation:
@@ -142,7 +141,7 @@ def until_good(machine: Machine, questions: Mapping[str, Ask], seconds: float) -
     return last
 
 
-def wrong(machine: Machine, seen: Mapping[str, Observation], since: float) -> str:
+def failures(machine: Machine, seen: Mapping[str, Observation], since: float) -> str:
     """What is not as it should be, in words, and what users got since then (monotonic); empty when all is well."""
     bad: list[str] = [f"{key} {found.text}" for key, found in seen.items() if not found.ok]
     if not bad:

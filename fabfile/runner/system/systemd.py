@@ -11,6 +11,8 @@ from .machine import Machine, StepFailed
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
 
+_VERIFY = 30.0  # seconds for all units of one manager
+
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
 
@@ -75,15 +77,18 @@ def manager_error(machine: Machine, user: str) -> str:
     return f"the user manager of {user} does not answer: {result.said or 'no output'}"
 
 
-def complaints(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
-    """What systemd says against unit files, of its own or of `user`'s manager: any line counts, it may exit with 0.
+def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
+    """What systemd, or `user`'s own manager, says against unit files; empty when it accepts them.
 
-    It loads what they depend on as well; lines that name only other units are about those. Raises StepFailed.
+    Any line counts, since systemd may exit with 0 on a bad unit. It loads what the units depend on as well: a line that
+    names only other units is about those, and left out. Raises StepFailed when systemd cannot be run.
     """
-    argv = ["systemd-analyze", *(["--user"] if user else []), "--man=no", "verify", *files]
-    result = machine.run(argv, user=user or None, timeout=25, ok=None)
+    argv = ["systemd-analyze", "--user" if user else "--system", "--man=no", "verify", *files]
+    result = machine.run(argv, user=user or None, timeout=_VERIFY, ok=None)
     own = {Path(file).name for file in files}
     lines = [line.strip() for line in (result.err + result.out).splitlines() if line.strip()]
+    if result.code and not lines:
+        return [f"systemd-analyze ended with {result.code}"]
     return [line for line in lines if own & _named(line) or not _named(line)]
 
 

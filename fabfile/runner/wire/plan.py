@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 @wire
 @dataclass(frozen=True)
 class Undo:
-    """How a step is undone: by what its action recorded, or by another action; then verified."""
+    """A step is undone by its action, from what that recorded before it acted; then it is verified."""
 
-    action: Action | None = None
     verify: tuple[Probe, ...] = ()
     deadline: float = 30.0  # seconds in which it is tried again where it fails; and again for all of `verify`
 

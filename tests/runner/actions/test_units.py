@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner.actions.command import Await, Run
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown, UnitsValid
@@ -359,34 +358,22 @@ def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(t
     assert machine.said("ufw", "--force") == [], "somebody else made it"
 
 
-# ── Commands and waiting ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_command_runs_as_it_was_given_and_has_no_way_back_of_its_own(tmp_path: Path) -> None:
-    action, machine = Run(("bun", "install"), "delta", "/home/delta", 5.0), Recorder(tmp_path, {"bun": "fine"})
-    assert not action.settled(Facts())
-    assert action.do(machine, {}) == {"said": "fine"}
-    assert (machine.calls, machine.users) == ([("bun", "install")], ["delta"])
-    with pytest.raises(StepFailed, match="its way back"):
-        action.restore(machine, {})
-    with pytest.raises(CommandFailed):
-        action.do(Recorder(tmp_path, {"bun": (1, "", "no")}), {})
+# ── What systemd says against units ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemctl show": "ActiveState=active\nSubState=running\n"})
-    action = Await(UnitsDown((A,)), 0.1)
+    down = UnitsDown((A,))
     with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited [\d.]+ s\)"):
-        action.do(machine, {})
+        down.until(machine, 0.1)
     machine.answers["systemctl show"] = "ActiveState=inactive\n"
-    assert action.do(machine, {})["seen"] == "all down"
-    assert action.restore(machine, {}) == {}
+    assert down.until(machine, 0.1).text == "all down"
 
 
 def test_what_will_not_come_is_not_said_to_have_been_waited_for(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze": "a.service: bad"})
     with pytest.raises(StepFailed) as caught:
-        Await(UnitsValid(("/etc/systemd/system/a.service",)), 600.0).do(machine, {})
+        UnitsValid(("/etc/systemd/system/a.service",)).until(machine, 600.0)
     said = re.search(r"\(waited ([\d.]+) s\)", str(caught.value))
     assert said and float(said[1]) < 300
 
@@ -410,10 +397,15 @@ OURS, THEIRS = "/etc/systemd/system/a.service", "/etc/systemd/system/other.servi
 def test_any_word_of_systemds_against_our_units_is_a_failure_whatever_its_exit_code(
     tmp_path: Path, said: str, against: str
 ) -> None:
-    for code in (0, 1):
+    for code in (0, 1) if said else (0,):
         seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
         assert seen.ok is not bool(against) and against in seen.text
         assert seen.final, "it will not change by waiting"
+
+
+def test_a_failure_without_a_word_is_a_failure(tmp_path: Path) -> None:
+    seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (1, "", "")}))
+    assert not seen.ok and seen.text == "systemd-analyze ended with 1"
 
 
 def test_a_users_units_are_judged_by_that_users_manager(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ import pytest
 
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.edge_switch import API, SECRET
-from fabfile.runner.edge import api as npmapi
-from fabfile.runner.edge import login
+from fabfile.runner.edge import api
 from fabfile.runner.edge.api import Api, ApiError
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import StepFailed
@@ -189,7 +188,7 @@ def test_another_host_under_the_same_number_is_left_alone(edge: FakeEdge, npm: R
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET domain_names = '[\"x\"]' WHERE id = 1")
     with pytest.raises(StepFailed, match=rf"has \['x'\] as host 1, its database {DOMAIN}"):
-        npmapi.apply(Api("127.0.0.1", edge.ref.api_port, edge.secrets[SECRET]), change)
+        api.apply(Api("127.0.0.1", edge.ref.api_port, edge.secrets[SECRET]), change)
     assert [method for method, _, _ in npm.calls] == ["GET"]
 
 
@@ -246,38 +245,38 @@ def test_a_host_that_somebody_else_disables_in_this_moment_is_told(edge: FakeEdg
     change = by_api(edge, CLOSED).changes(facts_of(edge, by_api(edge, CLOSED)))[1]
     edge.close(2)
     with pytest.raises(ApiError, match="400: Host is already disabled"):
-        npmapi.apply(Api("127.0.0.1", edge.ref.api_port, edge.secrets[SECRET]), change)
+        api.apply(Api("127.0.0.1", edge.ref.api_port, edge.secrets[SECRET]), change)
 
 
 # ── Logging in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_token_is_had_for_the_right_words(edge: FakeEdge, npm: Recording) -> None:
-    token = login.answer(edge, EdgeLogin(edge.ref, *USER))["token"]
+    token = api.token(edge, EdgeLogin(edge.ref, *USER))["token"]
     host = Api("127.0.0.1", edge.ref.api_port, token).call("GET", PLACE.format(1))
     assert isinstance(host, dict) and host["forward_host"] == "web"
 
 
 def test_the_wrong_words_are_refused_in_npms_own(edge: FakeEdge, npm: Recording) -> None:
-    answer = login.answer(edge, EdgeLogin(edge.ref, USER[0], "guess"))
+    answer = api.token(edge, EdgeLogin(edge.ref, USER[0], "guess"))
     assert answer == {"refused": "NPM's API: POST /api/tokens answers 400: Invalid email or password"}
 
 
 def test_a_two_factor_code_is_a_second_question(edge: FakeEdge, npm: Recording) -> None:
     (edge.root / "data/two-factor").write_text("123456\n")
-    challenge = login.answer(edge, EdgeLogin(edge.ref, *USER))["challenge"]
+    challenge = api.token(edge, EdgeLogin(edge.ref, *USER))["challenge"]
     with pytest.raises(ApiError, match="403: Permission Denied"):
         Api("127.0.0.1", edge.ref.api_port, challenge).call("GET", PLACE.format(1))
-    wrong = login.answer(edge, EdgeLogin(edge.ref, challenge=challenge, code="0"))
+    wrong = api.token(edge, EdgeLogin(edge.ref, challenge=challenge, code="0"))
     assert "Invalid verification code" in wrong["refused"]
-    assert "token" in login.answer(edge, EdgeLogin(edge.ref, challenge=challenge, code="123456"))
+    assert "token" in api.token(edge, EdgeLogin(edge.ref, challenge=challenge, code="123456"))
 
 
 def test_an_edge_without_an_address_is_told(edge: FakeEdge) -> None:
     edge.running, edge.networks = False, {}
-    assert login.answer(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "container nginx-proxy-manager is exited"}
+    assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "container nginx-proxy-manager is exited"}
 
 
 def test_what_is_no_api_of_npms_is_told(edge: FakeEdge, npm: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npm, "log_in", lambda body: {"status": "OK"})
-    assert login.answer(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "NPM's API answers without a token"}
+    assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "NPM's API answers without a token"}

@@ -15,11 +15,12 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge import backup, database, server, verify
 from fabfile.runner.edge import text as npmtext
 from fabfile.runner.edge.change import EdgeHost
-from fabfile.runner.edge.hostfile import managed_block
+from fabfile.runner.edge.database import COLUMNS
+from fabfile.runner.edge.routes import managed_block
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
-from fabfile.runner.wire.edge import Upstream
+from fabfile.runner.wire.edge import Upstream, Values
 from fabfile.runner.wire.facts import Facts
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.killed import killed_writing
@@ -592,3 +593,8 @@ def test_a_file_that_npm_deleted_is_brought_back(edge: FakeEdge) -> None:
     (edge.conf / "2.conf").unlink()
     point(edge).restore(edge, before)
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
+
+
+def test_the_table_of_columns_has_the_fields_of_values_in_their_order() -> None:
+    """SQL gets the values by their place."""
+    assert tuple(COLUMNS) == Values._fields

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.edge import probe
-from fabfile.runner.edge import server as npmserver
+from fabfile.runner.edge import probe, server
 
 
 class _Page(http.server.BaseHTTPRequestHandler):
@@ -57,21 +56,21 @@ def dns_server(*addresses: str) -> Iterator[int]:
 
 
 def test_an_upstream_that_answers_tells_its_status_and_headers(port: int) -> None:
-    [answer] = probe.probe("127.0.0.1", port, "/health", "flow.example.test", "127.0.0.1")
+    [answer] = probe.probe_upstream("127.0.0.1", port, "/health", "flow.example.test", "127.0.0.1")
     assert (answer["kind"], answer["status"], answer["address"]) == ("answer", 200, "127.0.0.1")
     assert answer["headers"]["x-islandflow-runtime"] == "native"
     assert answer["headers"]["x-asked-for"] == "flow.example.test", "the edge passes its own hostname on"
 
 
 def test_without_a_path_a_connection_suffices(port: int) -> None:
-    [answer] = probe.probe("127.0.0.1", port, "", "flow.example.test", "127.0.0.1")
+    [answer] = probe.probe_upstream("127.0.0.1", port, "", "flow.example.test", "127.0.0.1")
     assert answer["kind"] == "open"
 
 
 def test_a_port_where_nobody_listens_is_refused_at_once() -> None:
     with closing(socket.socket()) as unused:
         unused.bind(("127.0.0.1", 0))
-        [answer] = probe.probe("127.0.0.1", unused.getsockname()[1], "/", "x", "127.0.0.1")
+        [answer] = probe.probe_upstream("127.0.0.1", unused.getsockname()[1], "/", "x", "127.0.0.1")
     assert answer["kind"] == "refused"
 
 
@@ -83,7 +82,7 @@ def test_a_dropped_packet_is_silence_and_is_told_in_time() -> None:
         for filler in (one, two):
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        [answer] = probe.probe("127.0.0.1", full.getsockname()[1], "/", "x", "127.0.0.1", timeout=0.3)
+        [answer] = probe.probe_upstream("127.0.0.1", full.getsockname()[1], "/", "x", "127.0.0.1", timeout=0.3)
     assert (answer["kind"], answer["text"]) == ("silent", "no answer within 0.3 s")
 
 
@@ -91,7 +90,7 @@ def test_a_server_that_accepts_and_says_nothing_is_slow_and_not_silent() -> None
     with closing(socket.socket()) as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen(5)
-        [answer] = probe.probe("127.0.0.1", mute.getsockname()[1], "/", "x", "127.0.0.1", timeout=0.3)
+        [answer] = probe.probe_upstream("127.0.0.1", mute.getsockname()[1], "/", "x", "127.0.0.1", timeout=0.3)
     assert (answer["kind"], answer["text"]) == ("slow", "accepts connections, but no answer within 0.3 s")
 
 
@@ -106,22 +105,22 @@ def test_a_name_without_an_address_is_an_error() -> None:
 
 
 def test_a_name_server_that_is_silent_makes_the_upstream_unknown() -> None:
-    [answer] = probe.probe("web", 3000, "/", "x", "127.0.0.1", timeout=0.2)
+    [answer] = probe.probe_upstream("web", 3000, "/", "x", "127.0.0.1", timeout=0.2)
     assert answer["kind"] == "unknown"
 
 
 @pytest.mark.parametrize(
-    ("text", "server"),
+    ("text", "first"),
     [
         ("nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11"),
         ("# nameserver 1.1.1.1\nsearch x\nnameserver fd00::1\n nameserver 10.0.0.2 \n", "10.0.0.2"),
         ("", "127.0.0.11"),
     ],
 )
-def test_the_name_server_is_the_containers_first(tmp_path: Path, text: str, server: str) -> None:
+def test_the_name_server_is_the_containers_first(tmp_path: Path, text: str, first: str) -> None:
     path = tmp_path / "resolv.conf"
     path.write_text(text)
-    assert npmserver.nameserver(path) == server
+    assert server.nameserver(path) == first
 
 
 @pytest.mark.parametrize(
@@ -134,4 +133,4 @@ def test_the_name_server_is_the_containers_first(tmp_path: Path, text: str, serv
     ],
 )
 def test_a_header_is_compared_by_name_and_whole_value(headers: dict[str, str], expected: str, problem: str) -> None:
-    assert npmserver.header_problem(headers, expected) == problem
+    assert server.header_problem(headers, expected) == problem

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner.actions.edge_point import BackUpEdge, RestoreEdge
-from fabfile.runner.edge import backup as npmbackup
-from fabfile.runner.edge import database
+from fabfile.runner.edge import backup, database
 from fabfile.runner.edge.change import CLOSED
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
@@ -75,9 +74,9 @@ def test_making_a_backup_changes_nothing_of_the_edge(edge: FakeEdge) -> None:
 def test_what_a_switch_left_behind_is_listed_beside_it_oldest_first(edge: FakeEdge) -> None:
     first = kept(edge)
     folder = Path(carry_out(edge, point(edge))["backup"])
-    assert [backup.id for backup in listed(edge)] == [first, npmbackup.number_of(folder)]
+    assert [backup.id for backup in listed(edge)] == [first, backup.number_of(folder)]
     assert listed(edge)[0].texts == {}
-    assert listed(edge, first)[0].texts[DOMAIN] == listed(edge, npmbackup.number_of(folder))[0].texts[DOMAIN]
+    assert listed(edge, first)[0].texts[DOMAIN] == listed(edge, backup.number_of(folder))[0].texts[DOMAIN]
 
 
 def test_what_is_no_backup_of_this_version_is_left_out(edge: FakeEdge) -> None:

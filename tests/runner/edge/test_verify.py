@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner.actions.edge import EdgeServes
-from fabfile.runner.edge import probe as edgeprobe
+from fabfile.runner.edge import probe
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.system.machine import Served, StepFailed
 from fabfile.runner.wire.edge import Upstream
@@ -52,8 +52,8 @@ def test_an_nginx_that_has_not_read_its_files_proves_nothing(edge: FakeEdge) -> 
 
 def test_files_that_lead_elsewhere_are_told(edge: FakeEdge) -> None:
     app, api = serves(edge).hosts
-    probe = EdgeServes(edge.ref, (dataclasses.replace(app, upstream_host="172.18.0.1"), api))
-    assert probe.look(edge).text == f"{DOMAIN} leads to web:3000, not to 172.18.0.1:3000"
+    elsewhere = EdgeServes(edge.ref, (dataclasses.replace(app, upstream_host="172.18.0.1"), api))
+    assert elsewhere.look(edge).text == f"{DOMAIN} leads to web:3000, not to 172.18.0.1:3000"
 
 
 def test_a_header_that_names_the_other_runtime_does_not_do(edge: FakeEdge) -> None:
@@ -88,15 +88,15 @@ def test_a_thread_asks_from_the_containers_network_and_the_others_from_their_own
             port, kinds = server.getsockname()[1], []
 
             def ask() -> None:
-                edgeprobe.enter_network(apart.pid)
-                kinds.append(edgeprobe.probe("127.0.0.1", port, "", "x", "127.0.0.1")[0]["kind"])
+                probe.enter_network(apart.pid)
+                kinds.append(probe.probe_upstream("127.0.0.1", port, "", "x", "127.0.0.1")[0]["kind"])
 
             thread = threading.Thread(target=ask)
             thread.start()
             thread.join()
-            kinds.append(edgeprobe.probe("127.0.0.1", port, "", "x", "127.0.0.1")[0]["kind"])
+            kinds.append(probe.probe_upstream("127.0.0.1", port, "", "x", "127.0.0.1")[0]["kind"])
         finally:
             apart.kill()
     assert kinds == ["broken", "open"], "its own loopback is down"
     with pytest.raises(FileNotFoundError):
-        edgeprobe.enter_network(1 << 23)
+        probe.enter_network(1 << 23)

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner.actions.probes import Answers, Healthy, PortsFree, Runs
+from fabfile.runner.actions.probes import Healthy, PortsFree, Runs
 from fabfile.runner.facts import health, servers
 from fabfile.runner.facts.health import healthy, seen_of, wait_until_healthy, wait_until_settled
 from fabfile.runner.facts.nats import jetstream
+from fabfile.runner.facts.servers import answers
 from fabfile.runner.system import questions
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.system.questions import Inquiry
@@ -277,11 +278,11 @@ def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> Non
         ("smtp", b"", False),
     ],
 )
-def test_each_protocol_answers_in_its_own_way(machine: Recorder, protocol: str, words: bytes, ok: bool) -> None:
+def test_each_protocol_answers_in_its_own_way(protocol: str, words: bytes, ok: bool) -> None:
     with serving(says(words, ask=protocol != "nats")) as port:
-        seen = Answers(protocol, "127.0.0.1", port).look(machine)
+        seen = answers(protocol, "127.0.0.1", port)
     assert seen.ok == ok and seen.text
-    assert not Answers(protocol, "127.0.0.1", port).look(machine).ok, "nobody is there any more"
+    assert not answers(protocol, "127.0.0.1", port).ok, "nobody is there any more"
 
 
 def test_who_never_answers_or_never_ends_is_left_in_time() -> None:
@@ -360,7 +361,7 @@ def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(mac
         line.sendall(page())
 
     with serving(counted) as port:
-        inquiry = Inquiry(time.monotonic() + 60)
+        inquiry = Inquiry(60)
         for pid, times in ((GONE, 1), (GONE, 1), (GONE + 1, 2)):
             shows(machine, MainPID=pid)
             assert health.healthy(machine, (native(port, path="/"),), inquiry=inquiry)["native/api"].ok

@@ -42,9 +42,9 @@ def test_whatever_is_said_of_a_unit_is_told(machine: Machine, text: str, said: s
 
 
 def test_each_manager_is_asked_about_its_own_units(tmp_path: Path) -> None:
-    machine = Recorder(tmp_path, {"systemd-analyze --user": (0, "", "/x.service:1: warned of")})
+    machine = Recorder(tmp_path, {"systemd-analyze --user": (0, "", "b.service:1: warned of")})
     found = unit_errors(machine, [UnitFile("a.service", GOOD), UnitFile("b.service", GOOD, "delta")])
-    assert found == {"": "", "delta": "/x.service:1: warned of"}
+    assert found == {"": "", "delta": "b.service:1: warned of"}
     assert machine.users == [None, "delta"]
     assert [Path(call[-1]).name for call in machine.calls] == ["a.service", "b.service"]
 

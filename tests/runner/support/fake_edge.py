@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner.edge import server as npmserver
-from fabfile.runner.edge.hostfile import own_upstream, route_blocks, server_block
+from fabfile.runner.edge import server
+from fabfile.runner.edge.hostfile import own_upstream, server_block
 from fabfile.runner.edge.probe import Question
+from fabfile.runner.edge.routes import route_blocks
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
 from fabfile.runner.wire.edge import EdgeRef, Upstream
 from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
@@ -243,14 +244,14 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         answer = edge.answers.get((host, int(port)))
         if answer is None:
             return Observation(False, f"answers 502 from {place}")
-        wrong = npmserver.header_problem(answer["headers"], header)
+        wrong = server.header_problem(answer["headers"], header)
         return Observation(not wrong, f"{wrong or 'answers 200'} from {place}")
 
     def refused(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Observation:
         there = any(f"server_name {domain};" in text for text in edge.loaded.values())
         return Observation(not there, "is still there" if there else "is refused by the edge")
 
-    monkeypatch.setattr(npmserver, "refused", refused)
-    monkeypatch.setattr(npmserver, "workers", lambda pid: dict(edge.workers))
-    monkeypatch.setattr(npmserver, "probe", probe)
-    monkeypatch.setattr(npmserver, "served", served)
+    monkeypatch.setattr(server, "refused", refused)
+    monkeypatch.setattr(server, "workers", lambda pid: dict(edge.workers))
+    monkeypatch.setattr(server, "probe", probe)
+    monkeypatch.setattr(server, "served", served)

@@ -7,12 +7,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from fabfile.runner.system.sockets import cgroup_of, listeners, listening_ports, reachable
+from fabfile.runner.system.sockets import cgroup_of, listeners, listening_ports, reachable, received
 
 
 @contextmanager
@@ -81,3 +81,17 @@ def test_a_listener_whose_process_opens_and_closes_files_all_the_while() -> None
         port = int(other.stdout.readline())
         assert {found.pid for _ in range(60) for found in listeners([port])} == {other.pid}
         other.communicate("\n")
+
+
+def test_a_connection_that_was_answered_differs_from_one_that_was_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with closing(socket.create_connection(("127.0.0.1", port))) as one, server.accept()[0] as other:
+            ends = ("127.0.0.1", port, one.getsockname()[1])
+            one.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert received()[ends] == 0, "what it has sent does not count"
+            assert other.recv(100)
+            other.sendall(b"x" * 100)
+            assert len(one.recv(100, socket.MSG_WAITALL)) == 100
+            assert received()[ends] == 100
+        assert ends not in received()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, NamedTuple
 
+from ...system.deadline import Deadline
 from ...system.machine import StepFailed
 
 LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
@@ -108,7 +108,7 @@ class Client:
         self._login = login or Login()
         self._prepared = login is not None
         self._seconds = seconds
-        self._ends = time.monotonic() + seconds
+        self._deadline = Deadline(seconds)
         self._buffer = bytearray()
         self._left = TOTAL
         self._numbers = count(2)  # of subscriptions; 1 is the inbox
@@ -150,7 +150,7 @@ class Client:
         silent, heard = set(subjects), set()
         # A second subscription of the same number would be ignored without a word.
         self._send("".join(f"SUB {self._plain(subject)} {next(self._numbers)}\r\n" for subject in silent).encode())
-        with self._until(time.monotonic() + seconds):
+        with self._within(seconds):
             while silent:
                 try:
                     heard.add(self._message("say more").subject)
@@ -160,13 +160,14 @@ class Client:
         return heard & set(subjects)
 
     @contextmanager
-    def _until(self, ends: float) -> Iterator[None]:
-        """Another deadline (monotonic) for a while; what waiting takes is not taken from the answers' time."""
-        began, self._ends, former = time.monotonic(), ends, self._ends
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Another deadline for a while; what waiting takes is not taken from the answers' time."""
+        former, self._deadline = self._deadline, Deadline(seconds)
         try:
             yield
         finally:
-            self._ends = former + time.monotonic() - began
+            former.extend(self._deadline.elapsed)
+            self._deadline = former
 
     def _plain(self, subject: str) -> str:
         """A subject as it may stand in a line: a name that a server made up could end it and begin another."""
@@ -234,7 +235,7 @@ class Client:
         return taken
 
     def _fill(self, what: str) -> None:
-        left = self._ends - time.monotonic()
+        left = self._deadline.left
         if left <= 0:
             raise self._late(what)
         try:
@@ -253,7 +254,7 @@ class Client:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._socket.settimeout(max(0.001, self._ends - time.monotonic()))
+            self._socket.settimeout(max(0.001, self._deadline.left))
             self._socket.sendall(data)
         except OSError as error:
             # What it said last says more than that it is gone.

@@ -6,7 +6,6 @@ that is there and NATS does not let the app's own login ask. Ephemeral consumers
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -14,17 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...system import docker
+from ...system import docker, http
 from ...system.machine import Machine, StepFailed, said
 from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
-from ..servers import get
 from .client import Client, Denied, LoginWanted, Message, Unanswered, words
 from .login import login
 
 ANSWER = 5.0  # seconds for one whole look
+MONITORING = 10.0  # seconds for the whole answer of NATS' monitoring
 FETCH = 2.0  # seconds within which somebody must fetch from a durable that is made for it
 _LOCAL = "127.0.0.1"
 _API = "$JS.API"
@@ -100,12 +99,12 @@ def durables_of(streams: dict[str, Stream]) -> dict[str, Consumer]:
 def monitored(address: str, port: int) -> dict[str, Stream]:
     """The streams as NATS' monitoring tells them. Raises OSError, ValueError."""
     try:
-        status, _, body = get(address, port, "/jsz?streams=1&consumers=1&config=1")
-    except http.client.HTTPException as error:
-        raise ValueError(f"no answer of NATS: {type(error).__name__} {error}") from error
-    if status != 200:
-        raise OSError(f"JetStream's monitoring answered {status}")
-    return of_monitoring(body)
+        answer = http.request(address, port, "/jsz?streams=1&consumers=1&config=1", seconds=MONITORING)
+    except http.BadAnswer as error:
+        raise ValueError(f"no answer of NATS: {error}") from error
+    if answer.status != 200:
+        raise OSError(f"JetStream's monitoring answered {answer.status}")
+    return of_monitoring(answer.body)
 
 
 def of_monitoring(body: bytes) -> dict[str, Stream]:

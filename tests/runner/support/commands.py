@@ -1,34 +1,36 @@
-"""Commands of the app itself, and waiting."""
+"""Steps for tests of the engine: a command with the one that undoes it, and a wait.
+
+tests/runner/test_main.py adds this module to the zipapp, where the runner's package is called `runner`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..system.machine import Evidence, Machine, StepFailed
-from ..wire.codec import wire
-from .base import Action, Probe
-from .before import Before
+from fabfile.runner.actions.base import Action, Probe
+from fabfile.runner.actions.before import Before
+from fabfile.runner.system.machine import Evidence, Machine, StepFailed
+from fabfile.runner.wire.codec import wire
 
 
 @wire
 @dataclass(frozen=True)
 class Run(Action):
-    """Runs a command as a user in a folder; the way back is another command, given with the step."""
+    """Runs a command; `undo` is the command that undoes it."""
 
     argv: tuple[str, ...]
-    user: str = ""
-    cwd: str = ""
-    timeout: float = 60.0
+    undo: tuple[str, ...] = ()
 
     def do(self, machine: Machine, before: Before) -> Evidence:
-        result = machine.run(self.argv, user=self.user or None, cwd=self.cwd or None, timeout=self.timeout)
-        return {"said": result.said}
+        return {"said": machine.run(self.argv, timeout=60).said}
 
     def restore(self, machine: Machine, before: Before) -> Evidence:
-        raise StepFailed(f"`{' '.join(self.argv)}` does not know its way back")
+        if not self.undo:
+            raise StepFailed(f"`{' '.join(self.argv)}` has no command that undoes it")
+        return {"said": machine.run(self.undo, timeout=60).said}
 
     def describe(self) -> str:
-        return f"run `{' '.join(self.argv)}`" + (f" as {self.user}" if self.user else "")
+        return f"run `{' '.join(self.argv)}`"
 
 
 @wire

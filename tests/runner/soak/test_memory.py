@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.system import cgroups
-from fabfile.runner.system.cgroups import of_groups
+from fabfile.runner.soak import memory
+from fabfile.runner.soak.memory import of_groups
 from fabfile.runner.wire.soak import Memory
 
 HOG = "import sys; held = bytearray(64 << 20); print('up', flush=True); sys.stdin.read()"
@@ -30,7 +30,7 @@ def hog() -> Iterator[int]:
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A control group of our own process that the kernel accounts for."""
-    monkeypatch.setattr(cgroups, "cgroup_of", lambda pid: "/app.slice/api.service" if pid == os.getpid() else "")
+    monkeypatch.setattr(memory, "cgroup_of", lambda pid: "/app.slice/api.service" if pid == os.getpid() else "")
     made = tmp_path / "app.slice/api.service"
     made.mkdir(parents=True)
     (made / "memory.stat").write_text(STAT)
@@ -56,7 +56,7 @@ def test_every_process_of_the_group_counts_and_of_groups_below_it(
     hog: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = {os.getpid(): "/a.service", hog: "/a.service/below"}
-    monkeypatch.setattr(cgroups, "cgroup_of", lambda pid: places.get(pid, "/a.service.d"))
+    monkeypatch.setattr(memory, "cgroup_of", lambda pid: places.get(pid, "/a.service.d"))
     found = of_groups([os.getpid(), hog], tmp_path)
     assert found[os.getpid()].held > found[hog].held >= 64 << 20
 
