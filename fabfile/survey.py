@@ -10,10 +10,13 @@ from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.rendering import files
 from fabfile.runner import store
-from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.facts.needs import ENTER, READ, RUN
+from fabfile.runner.system.owner import owner_of
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
-from fabfile.runner.wire.facts import EdgeRef, Facts, FactsRequest, Need, Program, Workload
+from fabfile.runner.wire.edge import EdgeRef, HostFact
+from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload
+from fabfile.runner.wire.terms import Owner
+from fabfile.terms import Runtime
 
 _SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
@@ -115,7 +118,11 @@ def streams_ref(site: Site) -> StreamsRef:
 
 def provider(site: Site) -> FactsRequest:
     """How the provider answers in each runtime, as it is installed, and who owns."""
-    return FactsRequest(owner_file=site.app.owner_file, providers=_providers(site, planned=False))
+    return FactsRequest(
+        owner_file=site.app.owner_file,
+        project=site.runtimes.docker.project,
+        providers=_providers(site, planned=False),
+    )
 
 
 def static(site: Site) -> FactsRequest:
@@ -146,12 +153,12 @@ def edge_ref(site: Site) -> EdgeRef:
 
 def address(facts: Facts, choice: str) -> str:
     """An address of the inventory, `bridge` as the gateway that the survey found; empty when unknown."""
-    return str(facts.edge.get("network", {}).get("gateway", "")) if choice == BRIDGE else choice
+    return facts.edge.network.gateway if choice == BRIDGE else choice
 
 
-def owner(facts: Facts) -> str:
-    """Who owns: what the owner file says; before the first hand-over there is none, and Docker does."""
-    return facts.owner or ("docker" if any(c.running for c in facts.containers.values()) else "")
+def owner(facts: Facts) -> Owner:
+    """Who owns, by the rule in `owner_of`; empty when nobody does, or when the owner file says nothing known."""
+    return "" if facts.owner_error else owner_of(facts.owner, facts.containers.values())
 
 
 def edge_runtime(site: Site, facts: Facts) -> str:
@@ -159,7 +166,7 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
     The pages, the API's prefixes on the app's own hostname, and the API's hostname, unless that is closed.
     """
-    docker, edge, hosts = site.runtimes.docker, site.edge, facts.edge.get("hosts", {})
+    docker, edge, hosts = site.runtimes.docker, site.edge, facts.edge.hosts
     native = address(facts, site.runtimes.native.upstream)
     app: HostFact | None = hosts.get(edge.app_domain)
     raw: HostFact | None = hosts.get(edge.api_domain)
@@ -188,7 +195,7 @@ def _files(site: Site) -> tuple[str, ...]:
     )
 
 
-def _planned(site: Site, runtime: str) -> Environment:
+def _planned(site: Site, runtime: Runtime) -> Environment:
     """A runtime's environment as a plan that hands over to it will make it."""
     overrides = files.overrides(site, runtime, bind=EVERY_ADDRESS)
     return dataclasses.replace(workloads.environment(site, runtime), planned=overrides)

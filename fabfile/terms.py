@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
+
+from fabfile.runner.wire.terms import RUNTIMES as RUNTIMES
+from fabfile.runner.wire.terms import Owner as Owner
+from fabfile.runner.wire.terms import Runtime as Runtime
+from fabfile.runner.wire.terms import runtime_named as runtime_named
 
 # Apart from the inventory, so that listing and completing the tasks loads none of its models.
-RUNTIMES: Final = ("native", "docker")
-SCOPES: Final = ("full", "web", "api", "services", "workers")
+Scope = Literal["full", "web", "api", "services", "workers"]
+
+SCOPES: Final[tuple[Scope, ...]] = ("full", "web", "api", "services", "workers")
 POSTURES: Final = ("dns-only", "proxied")

@@ -8,24 +8,25 @@ from fabfile.inventory import Server, Service, Site
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
 from fabfile.runner.wire.facts import Workload
+from fabfile.terms import Runtime
 
 
-def of_services(site: Site, runtime: str, services: Iterable[Service]) -> tuple[Workload, ...]:
+def of_services(site: Site, runtime: Runtime, services: Iterable[Service]) -> tuple[Workload, ...]:
     """Services of the app under a runtime."""
     return tuple(_service(site, runtime, service) for service in services)
 
 
-def of_servers(site: Site, runtime: str) -> tuple[Workload, ...]:
+def of_servers(site: Site, runtime: Runtime) -> tuple[Workload, ...]:
     """The three servers that hold the durable data, under a runtime."""
     return tuple(_server(site, runtime, server) for server in site.servers)
 
 
-def everything(site: Site, runtime: str) -> tuple[Workload, ...]:
+def everything(site: Site, runtime: Runtime) -> tuple[Workload, ...]:
     """Servers and services under a runtime."""
     return of_servers(site, runtime) + of_services(site, runtime, site.scope("full"))
 
 
-def environment(site: Site, runtime: str) -> Environment:
+def environment(site: Site, runtime: Runtime) -> Environment:
     """Where a runtime's environment comes from, as it is."""
     if runtime == "native":
         return Environment(runtime, site.app.env_file, site.runtimes.native.overrides_file)
@@ -33,7 +34,7 @@ def environment(site: Site, runtime: str) -> Environment:
     return Environment(runtime, docker.env_file, docker.overlay_file, compose=project(site), services=services)
 
 
-def nats(site: Site, runtime: str) -> NatsRef:
+def nats(site: Site, runtime: Runtime) -> NatsRef:
     """How a runtime's NATS is asked for streams and durables."""
     server = site.infra.nats
     port = server.port if runtime == "native" else server.image_port
@@ -47,7 +48,7 @@ def project(site: Site) -> Compose:
     return Compose(docker.project, docker.file, docker.directory, overlay)
 
 
-def _service(site: Site, runtime: str, service: Service) -> Workload:
+def _service(site: Site, runtime: Runtime, service: Service) -> Workload:
     native = runtime == "native"
     return Workload(
         name=service.name,
@@ -63,7 +64,7 @@ def _service(site: Site, runtime: str, service: Service) -> Workload:
     )
 
 
-def _server(site: Site, runtime: str, server: Server) -> Workload:
+def _server(site: Site, runtime: Runtime, server: Server) -> Workload:
     native = runtime == "native"
     return Workload(
         name=server.name,

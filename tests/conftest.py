@@ -12,6 +12,7 @@ import pytest
 
 from fabfile.inventory import Site
 from fabfile.inventory import load as load_inventory
+from fabfile.runner.wire.edge import EdgeFacts
 from fabfile.runner.wire.facts import Facts
 from tests.support import facts
 from tests.support.inventories import INVENTORY
@@ -72,21 +73,21 @@ def site() -> Site:
 
 
 @pytest.fixture(scope="session")
-def edges(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def edges(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, EdgeFacts]:
     """Facts of an edge that leads to each runtime."""
     return {runtime: facts.edge_to(site, runtime, tmp_path_factory.mktemp(runtime)) for runtime in ("native", "docker")}
 
 
 @pytest.fixture
-def fresh(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+def fresh(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
     return facts.fresh(site, edges["docker"])
 
 
 @pytest.fixture
-def docker_serves(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+def docker_serves(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
     return facts.serving(site, "docker", edges["docker"])
 
 
 @pytest.fixture
-def native_serves(site: Site, edges: dict[str, dict[str, Any]]) -> Facts:
+def native_serves(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
     return facts.serving(site, "native", edges["native"])

@@ -7,7 +7,7 @@ import posixpath
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import SERVERS, Scene
 from fabfile.inventory import Docker
-from fabfile.runner.wire.adoption import EnvFile, Work
+from fabfile.runner.wire.adoption import EnvFileFound, Work
 
 _LOCK_FILES = ("bun.lock", "bun.lockb", "package.json", "tsconfig.base.json")
 
@@ -47,7 +47,7 @@ def below(base: str, path: str) -> str:
     return path[len(base) + 1 :] if base and path.startswith(f"{base}/") else path
 
 
-def docker_env(scene: Scene) -> EnvFile | None:
+def docker_env(scene: Scene) -> EnvFileFound | None:
     """The env file that Docker's services read."""
     inside = [file for file in scene.project.env_files if not file.problem]
     return inside[0] if inside else None
@@ -136,7 +136,7 @@ def _env_file(draft: Draft, scene: Scene) -> None:
     _adapter(draft, scene, adapter, own or docker)
 
 
-def _adapter(draft: Draft, scene: Scene, variable: str, native: EnvFile | None) -> None:
+def _adapter(draft: Draft, scene: Scene, variable: str, native: EnvFileFound | None) -> None:
     """The app goes on with the adapter that it has in Docker."""
     values = {box.shown[variable] for box in scene.services.values() if variable in box.shown}
     if len(values) != 1 or native is None or not variable:

@@ -9,15 +9,16 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.rendering import files
 from fabfile.runner.wire.facts import Container, Facts, Workload
+from fabfile.terms import Owner, Runtime
 
-Coming = Mapping[str, tuple[str, ...]]  # runtime → names
+Coming = Mapping[Runtime, tuple[str, ...]]  # runtime → names
 
 _ALWAYS = "always"
 _UP = ("running", "restarting", "paused")
 _RESPECTING = "in the Compose file: restart: unless-stopped; then docker compose up -d"
 
 
-def after_reboot(site: Site, facts: Facts) -> dict[str, tuple[str, ...]]:
+def after_reboot(site: Site, facts: Facts) -> dict[Runtime, tuple[str, ...]]:
     """Runtime → the servers and services that a reboot would bring up; a runtime that nothing is known of is left out.
 
     A native unit comes up where it is enabled and its condition lets it: the owner file says native, or the unit that
@@ -110,7 +111,7 @@ def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     ]
 
 
-def _beside(site: Site, facts: Facts, owner: str, coming: Coming) -> list[Finding]:
+def _beside(site: Site, facts: Facts, owner: Owner, coming: Coming) -> list[Finding]:
     """What would come up of the one that does not own."""
     other = next(runtime for runtime in RUNTIMES if runtime != owner)
     names = coming.get(other, ())

@@ -9,11 +9,12 @@ from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
 from fabfile.runner.wire.compose import ComposeService
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 _ALIVE = ("running", "restarting", "paused")
 
 
-def findings(site: Site, facts: Facts, to: str) -> list[Finding]:
+def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
     if facts.docker_error:
         return [Finding(facts.docker_error, "mend Docker, then try again")]
@@ -124,7 +125,7 @@ def _plain(path: str) -> str:
     return path.rstrip("/")
 
 
-def _images(site: Site, facts: Facts, to: str) -> Iterator[Finding]:
+def _images(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
     """Nothing is fetched or built during a hand-over, so everything must be there before."""
     names = [*site.services, *(server.name for server in site.servers)]
     found = [facts.compose[name] for name in names if name in facts.compose]

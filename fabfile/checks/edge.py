@@ -8,12 +8,11 @@ from fabfile.inventory import Site
 from fabfile.plans import edge
 from fabfile.runner.edge import hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
-from fabfile.runner.edge.database import ProxyHost
-from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.edge.nginx import ParseError, parse
-from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.system.machine import StepFailed
+from fabfile.runner.wire.edge import HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 Row = tuple[str, bool, str]  # what, whether all agree, what they say
 
@@ -21,7 +20,7 @@ Row = tuple[str, bool, str]  # what, whether all agree, what they say
 def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence): the container, nginx's own test, and each of our hostnames."""
     yield from running(site, facts)
-    for domain, fact in facts.edge["hosts"].items():
+    for domain, fact in facts.edge.hosts.items():
         if fact.problem:
             yield domain, False, fact.problem
             continue
@@ -38,18 +37,18 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
 def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows as `checks` has them, of the container and of nginx's own test."""
     found = facts.edge
-    if found["problem"]:
-        yield site.edge.container, False, found["problem"]
+    if found.problem:
+        yield site.edge.container, False, found.problem
     else:
         yield site.edge.container, True, "runs"
-        yield "nginx -t", not found["test"], found["test"] or "passes"
+        yield "nginx -t", not found.config_problem, found.config_problem or "passes"
 
 
-def differences(site: Site, facts: Facts, to: str) -> Iterator[Row]:
+def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
     """Rows for the edge itself, and one for each key of each of our hostnames."""
     yield from running(site, facts)
     for host in edge.hosts(site, facts, to):
-        fact: HostFact | None = facts.edge["hosts"].get(host.domain)
+        fact: HostFact | None = facts.edge.hosts.get(host.domain)
         if fact is None:
             yield host.domain, False, "could not be read"
         elif fact.row is None or fact.problem:
@@ -77,7 +76,7 @@ def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
     yield "nginx", not fact.stale, nginx
 
 
-def _exposed(row: ProxyHost, wanted: str, to: str) -> tuple[bool, str]:
+def _exposed(row: ProxyHost, wanted: str, to: Runtime) -> tuple[bool, str]:
     """Whether the public has the API's own hostname, as was decided."""
     now = OPEN if row.enabled else CLOSED
     if now == wanted:

@@ -17,14 +17,14 @@ _DOCKER = ("docker-proxy", "dockerd")  # either holds a published port, by the d
 
 def refusals(site: Site, facts: Facts) -> list[Finding]:
     """What `close` cannot close, each with its cure; a firewall that does not filter makes all of it useless."""
-    if facts.firewall_error:
-        return [Finding(f"UFW: {facts.firewall_error}", "mend it: `sudo ufw status verbose` on the VPS")]
-    if not facts.firewall_active:
+    if facts.firewall.problem:
+        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status verbose` on the VPS")]
+    if not facts.firewall.active:
         cure = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
         return [Finding("UFW is not active: nothing filters", cure)]
     found: dict[str, list[str]] = {}
     for what, port in site.private_ports.items():
-        for rule in ufw.openers(facts.rules, port, facts.firewall_default):
+        for rule in ufw.openers(facts.firewall.rules, port, facts.firewall.default):
             if not opens_nothing_else(rule):
                 found.setdefault(rule.text, []).append(f"{port} ({what})")
     broad = [
@@ -40,11 +40,11 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
 
 def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence): UFW itself, and each port that the edge has to reach."""
-    if facts.firewall_error:
-        yield "UFW", False, facts.firewall_error
+    if facts.firewall.problem:
+        yield "UFW", False, facts.firewall.problem
         return
-    state = f"active, {len(facts.rules)} rules" if facts.firewall_active else "not active: nothing filters"
-    yield "UFW", True, state if facts.firewall_present else "not installed: nothing of it filters"
+    state = f"active, {len(facts.firewall.rules)} rules" if facts.firewall.active else "not active: nothing filters"
+    yield "UFW", True, state if facts.firewall.installed else "not installed: nothing of it filters"
     for step in admitting(facts, doors(site)):
         settled = step.action.settled(facts)
         yield (
@@ -56,26 +56,26 @@ def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
 
 def public_ports(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows (what, good or not, evidence): UFW itself, and each port that nobody outside may reach."""
-    if facts.firewall_error:
-        yield "UFW", False, facts.firewall_error
+    if facts.firewall.problem:
+        yield "UFW", False, facts.firewall.problem
         return
-    default = f"active, by default incoming packets meet {facts.firewall_default or 'nothing that it tells'}"
+    default = f"active, by default incoming packets meet {facts.firewall.default or 'nothing that it tells'}"
     yield (
         "UFW",
-        facts.firewall_active and facts.firewall_default in ("deny", "reject"),
-        default if facts.firewall_active else "not active: nothing filters",
+        facts.firewall.active and facts.firewall.default in ("deny", "reject"),
+        default if facts.firewall.active else "not active: nothing filters",
     )
     for what, port in site.private_ports.items():
         published = _past_ufw(site, facts, port)
         ways = [f"Docker publishes it on {', '.join(published)}, past UFW"] if published else []
-        ways += [] if ways and not facts.firewall_active else _let_in(site, facts, port)
+        ways += [] if ways and not facts.firewall.active else _let_in(site, facts, port)
         yield f"{what}, port {port}", not ways, "; ".join(ways) or "closed to the world"
 
 
 def _let_in(site: Site, facts: Facts, port: int) -> list[str]:
     """How the world gets past UFW's own rules to a port; with UFW off, whatever listens is open."""
-    if facts.firewall_active:
-        found = ufw.openers(facts.rules, port, facts.firewall_default)
+    if facts.firewall.active:
+        found = ufw.openers(facts.firewall.rules, port, facts.firewall.default)
         return [f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "") for rule in found]
     return [f"{item.command} listens on {item.address}" for item in _public(site, facts, port)]
 

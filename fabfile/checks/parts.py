@@ -8,9 +8,10 @@ from fabfile.checks.preflight import no_manager
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 
 
-def scope_findings(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def scope_findings(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """Why this scope cannot be handed over alone."""
     if scope == "full" or survey.owner(facts) == "native":
         return []
@@ -31,7 +32,7 @@ def native_owns(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(f"{who}, so native units would not start", "inv cutover hands it over as a whole")]
 
 
-def app_may_run(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def app_may_run(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What stands against starting the scope's units, running or not."""
     return native_owns(site, facts) + no_manager(site, facts) + units.of_services(site, facts, scope)
 
@@ -48,7 +49,7 @@ def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
     return [Finding("native owns the app and its data", "inv rollback --full hands it back as a whole")]
 
 
-def unheld(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def unheld(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
     asked = [service.name for service in site.scope(scope) if service.port]
     if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":

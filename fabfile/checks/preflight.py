@@ -11,12 +11,13 @@ from fabfile.plans.plan import Steps
 from fabfile.plans.rollback import built_files
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts, Listener
+from fabfile.terms import Runtime
 
 _DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
 _OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
 
 
-def findings(site: Site, facts: Facts, to: str, *, accept_downgrade: bool = False) -> list[Finding]:
+def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = False) -> list[Finding]:
     """What stands against handing the app to `to`. The survey must have asked for versions.
 
     With `accept_downgrade` older servers on newer data are warned about only.
@@ -33,8 +34,8 @@ def runner(facts: Facts) -> list[Finding]:
     """What stands against running any plan at all."""
     found = [
         Finding(f"plan {plan} was interrupted and is not reverted yet", f"inv revert --plan {plan}")
-        for plan in facts.ops.get("unfinished", ())
-        if not facts.ops.get("lock")
+        for plan in facts.ops.unfinished
+        if not facts.ops.lock
     ]
     found += [
         Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_DISK >> 20} MiB there")
@@ -70,7 +71,7 @@ def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
         return []
     return [
         Finding(
-            f"the gateway of the Docker network {site.edge.network} is unknown: {facts.edge.get('problem')}",
+            f"the gateway of the Docker network {site.edge.network} is unknown: {facts.edge.problem}",
             "check edge.network in the inventory, or name an address as runtimes.native.bind and .upstream",
         )
     ]
@@ -82,7 +83,7 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
         return []
     found = []
     if not survey.address(facts, BRIDGE):
-        problem = facts.edge.get("problem")
+        problem = facts.edge.problem
         found.append(
             Finding(
                 f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
@@ -102,7 +103,7 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
     return found
 
 
-def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _environment(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Variables that mean something else than they say, in the environment that `to` gives the app."""
     found = facts.settings[to].values if to in facts.settings else {}
     return [
@@ -117,7 +118,7 @@ def _environment(site: Site, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def edge_findings(site: Site, facts: Facts, to: str) -> list[Finding]:
+def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against pointing the edge at `to`."""
     return edge_problems(edge.point(site, facts, to), facts)
 
@@ -135,7 +136,7 @@ def _native(site: Site, facts: Facts) -> list[Finding]:
     return found + units.before_installing(site, facts, site.scope("full"))
 
 
-def _ports(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _ports(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
     units: dict[int, tuple[str, ...]]
     units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
@@ -164,11 +165,11 @@ def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
 
 
 def _firewall(site: Site, facts: Facts) -> list[Finding]:
-    if facts.firewall_error:
-        return [Finding(f"UFW: {facts.firewall_error}", "mend it: `sudo ufw status` must answer")]
-    if facts.firewall_active or site.runtimes.native.bind != "0.0.0.0":
+    if facts.firewall.problem:
+        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status` must answer")]
+    if facts.firewall.active or site.runtimes.native.bind != "0.0.0.0":
         return []
-    state = "not active" if facts.firewall_present else "not installed"
+    state = "not active" if facts.firewall.installed else "not installed"
     return [
         Finding(
             f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
@@ -178,7 +179,7 @@ def _firewall(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
-def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Whether the backup's hook, which runs before the data changes hands, can run at all."""
     if not data.backup(site, facts, to):
         return []
@@ -189,7 +190,7 @@ def _backup(site: Site, facts: Facts, to: str) -> list[Finding]:
     return [Finding(f"the backup's hook {hook.path} {what}", "put it there with mode 755, or correct backup.hook")]
 
 
-def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _docker(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     foreign = [name for name in site.runtimes.docker.foreign_projects if name in facts.projects]
     found = [
         Finding(
@@ -204,7 +205,7 @@ def _docker(site: Site, facts: Facts, to: str) -> list[Finding]:
     return found + compose.findings(site, facts, to)
 
 
-def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _provider(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
     said = facts.providers.get(to)
     if said is None:
@@ -218,13 +219,13 @@ def _provider(site: Site, facts: Facts, to: str) -> list[Finding]:
     return [Finding(text, fix, warning=not found.refused)]
 
 
-def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Whether the owner's JetStream can be asked: without it no way back could be seen to have brought the app back.
 
     Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
     """
     found = facts.jetstream
-    if not found.problem or not _nats_runs(site, facts, found.runtime):
+    if not (found.problem and found.runtime and _nats_runs(site, facts, found.runtime)):
         return []
     return [
         Finding(
@@ -235,13 +236,13 @@ def _jetstream(site: Site, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def _nats_runs(site: Site, facts: Facts, runtime: str) -> bool:
+def _nats_runs(site: Site, facts: Facts, runtime: Runtime) -> bool:
     nats = site.infra.nats
     here = facts.units.get(nats.unit) if runtime == "native" else facts.containers.get(nats.name)
     return here is not None and here.running
 
 
-def _optional(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _optional(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Services that are ill where they run now, and whose health the hand-over will not wait for."""
     leaving = "docker" if to == "native" else "native"
     ill = [
@@ -263,9 +264,9 @@ def _optional(site: Site, facts: Facts, to: str) -> list[Finding]:
 
 def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
     """Whether the edge's network, which the rules are for, could be found."""
-    if facts.edge.get("network", {}).get("subnet"):
+    if facts.edge.network.subnet:
         return []
-    problem = facts.edge.get("problem") or "Docker does not tell its subnet"
+    problem = facts.edge.problem or "Docker does not tell its subnet"
     return [Finding(f"the Docker network {site.edge.network}: {problem}", "check edge.network in the inventory")]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fabfile import survey
 from fabfile.inventory import Site
+from fabfile.runner.system.owner import NOBODY
 from fabfile.runner.wire.app import Provided
 from fabfile.runner.wire.facts import Facts
 
@@ -25,14 +27,11 @@ class Verdict:
 
 
 def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool | None, str]]:
-    """Rows (what, good or not, evidence): the adapter that the owner's environment chooses, and its provider.
-
-    Before the first hand-over there is no owner file, and Docker owns.
-    """
-    if facts.owner_error:
-        yield "owner", False, facts.owner_error
+    """Rows (what, good or not, evidence): the adapter that the owner's environment chooses, and its provider."""
+    runtime = survey.owner(facts)
+    if not runtime:
+        yield "owner", False, facts.owner_error or facts.docker_error or NOBODY
         return
-    runtime = facts.owner or "docker"
     said = facts.providers[runtime]
     adapter = f"{said.adapter}, by {site.provider.adapter_env} in {said.adapter_origin}"
     yield f"{runtime}'s adapter", True, adapter if said.adapter else "none is chosen: the app takes its own default"

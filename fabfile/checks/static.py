@@ -18,5 +18,5 @@ def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         yield path.removeprefix(f"{site.app.checkout}/"), not said, said or "bash -n is silent"
     if not site.app.scripts:
         yield "shell scripts", True, "the inventory names none (app.shell_scripts)"
-    problem = facts.edge["problem"] or facts.edge["test"]
+    problem = facts.edge.problem or facts.edge.config_problem
     yield "nginx -t", not problem, problem or "passes"

@@ -9,6 +9,7 @@ from fabfile import survey
 from fabfile.checks.result import Finding
 from fabfile.inventory import Service, Site
 from fabfile.runner.wire.facts import Facts, Unit
+from fabfile.terms import Scope
 
 _UNUSABLE = {  # systemd's LoadState → what it means
     "not-found": "not installed",
@@ -18,7 +19,7 @@ _UNUSABLE = {  # systemd's LoadState → what it means
 }
 
 
-def of_services(site: Site, facts: Facts, scope: str) -> list[Finding]:
+def of_services(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What the scope's units, as they are installed, would not start for."""
     services = site.scope(scope)
     overrides = site.runtimes.native.overrides_file
@@ -60,7 +61,7 @@ def _as_user(site: Site, folder: str, argv: Iterable[str]) -> str:
 def environment(site: Site, facts: Facts) -> list[Finding]:
     """Whether the units can read the app's env file: systemd starts none whose file is not there."""
     mend, hand = "make it readable, or correct app.env_file", f"on the VPS: chown it to {site.app.user}, mode 600"
-    problems = ((facts.env_error, mend), (facts.env_denied, hand))
+    problems = ((facts.env.problem, mend), (facts.env.denied, hand))
     return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
 
 

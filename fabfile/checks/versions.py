@@ -8,6 +8,7 @@ from fabfile import survey
 from fabfile.checks.result import Finding
 from fabfile.inventory import Server, Site
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 # RDB format → the first Redis that reads it (RDB_VERSION in its rdb.h). What is newer than this list is judged by
 # the releases alone.
@@ -18,7 +19,7 @@ _GIVEN_UP = (
 )
 
 
-def findings(site: Site, facts: Facts, to: str, accept_downgrade: bool = False) -> list[Finding]:
+def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = False) -> list[Finding]:
     """What stands against `to` opening the data, and what would stand against the way back.
 
     Nothing does where `to` owns it already. With `accept_downgrade` refusals become warnings that say what is given up.
@@ -43,7 +44,7 @@ def _missing_images(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
-def _older(server: Server, facts: Facts, to: str) -> list[Finding]:
+def _older(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
     """Redis refuses what a newer one wrote; the others do not promise to read it."""
     former, old, new = _both(server, facts, to)
     if not (old and new) or _release(new) >= _release(old):
@@ -56,7 +57,7 @@ def _older(server: Server, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def _format(site: Site, facts: Facts, to: str) -> list[Finding]:
+def _format(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Files may be newer than the server that opened them last: Redis rewrites them when it sees fit."""
     redis = site.infra.redis
     found, new = facts.redis_formats.get(redis.data, 0), facts.versions.get(f"{to}/{redis.name}", "")
@@ -74,7 +75,7 @@ def _format(site: Site, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def _way_back(server: Server, facts: Facts, to: str) -> list[Finding]:
+def _way_back(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
     former, old, new = _both(server, facts, to)
     if not (old and new) or _release(new) <= _release(old):
         return []
@@ -90,7 +91,7 @@ def _way_back(server: Server, facts: Facts, to: str) -> list[Finding]:
     ]
 
 
-def _both(server: Server, facts: Facts, to: str) -> tuple[str, str, str]:
+def _both(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]:
     """Who owned before, its version of the server, and `to`'s; a version is empty when it is unknown."""
     former = "docker" if to == "native" else "native"
     return former, facts.versions.get(f"{former}/{server.name}", ""), facts.versions.get(f"{to}/{server.name}", "")

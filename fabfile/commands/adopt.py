@@ -89,8 +89,12 @@ def directions(site: Site, facts: Facts) -> dict[str, list[Finding]]:
     """What preflight has against handing the app to native, and to Docker, as things stand now."""
     there = scope_findings(site, facts, "full") + preflight.findings(site, facts, "native")
     back = preflight.findings(site, facts, "docker")
-    holder = facts.ops.get("lock")
-    held = [Finding(LockHeld.by(holder).message, "wait for its end, or look at it: inv attach")] if holder else []
+    holder = facts.ops.lock
+    held = (
+        [Finding(LockHeld.by(holder.as_json()).message, "wait for its end, or look at it: inv attach")]
+        if holder
+        else []
+    )
     return {"cutover": held + there, "rollback --full": held + back}
 
 

@@ -16,6 +16,7 @@ from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.remote.host import Host
 from fabfile.runner.system.deadline import Deadline
+from fabfile.terms import runtime_named
 
 _AGAIN = 1.0  # seconds between two tries to give the word
 _TO_BE_HEARD = 20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
@@ -72,7 +73,8 @@ def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, set
     seconds = waiting["evidence"]["seconds"]
     deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
-    checks = public.until_good(intended, settings.get("to", ""), seconds - min(seconds / 2, _TO_BE_HEARD))
+    at_most = seconds - min(seconds / 2, _TO_BE_HEARD)
+    checks = public.until_good(intended, runtime_named(settings.get("to", "")), at_most)
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fabfile.errors import PreflightRefused, UsageError
 from fabfile.runner.actions.edge_switch import API, FILES, SECRET
-from fabfile.runner.wire.facts import EdgeLogin, EdgeRef
+from fabfile.runner.wire.edge import EdgeLogin, EdgeRef
 
 IDENTITY_VARIABLE, SECRET_VARIABLE = "NPM_IDENTITY", "NPM_SECRET"
 Ask = Callable[[str], str]

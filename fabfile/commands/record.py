@@ -15,6 +15,7 @@ from fabfile.errors import Failed, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.record import Decision, Document, RecordStore, limitations, model, open_decisions
+from fabfile.terms import runtime_named
 
 Told = Callable[[str], Sequence[Event]]  # a plan's events, by its identifier
 
@@ -120,7 +121,7 @@ def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) ->
 
 def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:
     plain = model.document(events, checks)
-    led_to = plain.settings.get("to", "") if plain.outcome == "done" else ""
+    led_to = runtime_named(plain.settings.get("to", "")) if plain.outcome == "done" else ""
     return dataclasses.replace(
         plain,
         limitations=(*plain.limitations, *limitations(site, plain.up)),

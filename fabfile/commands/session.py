@@ -22,7 +22,7 @@ from fabfile.plans import edge, plan
 from fabfile.plans.plan import Judgement, Plan
 from fabfile.remote.host import Host
 from fabfile.remote.target import opened
-from fabfile.runner.wire.facts import Facts, FactsRequest, Health, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest, merge
 
 Build = Callable[[Site, Facts], Plan]
 Judge = Callable[[Site, Facts], list[Finding]]
@@ -32,6 +32,7 @@ Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), e
 _MARKS = {True: "✓", False: "✗", None: "!"}
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
 _LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
+_UNANSWERED = "could not be asked: `inv status` says why"
 
 
 def load_site() -> Site:
@@ -106,10 +107,10 @@ class Operation:
 
     def check_health(self, title: str, wanted: FactsRequest) -> None:
         """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
-        found = self.survey(wanted).health
+        health = self.survey(wanted).health
         keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
-        lost = Health("", "", False, "could not be asked: `inv status` says why")
-        self.checked(title, [(key, found.get(key, lost).ok, found.get(key, lost).text) for key in keys])
+        rows = [(key, health[key].ok, health[key].text) if key in health else (key, False, _UNANSWERED) for key in keys]
+        self.checked(title, rows)
 
     def watch_streams(self, seconds: float) -> None:
         """Follow the owner's JetStream for `seconds`, or until Ctrl-C when that is 0, and sum up what was seen.
@@ -165,7 +166,7 @@ class Operation:
     def _revert(self, plan_id: str) -> None:
         facts = self.survey(FactsRequest(ops=True))
         self._refuse_held(facts)
-        unfinished = facts.ops["unfinished"]
+        unfinished = facts.ops.unfinished
         if not (plan_id or unfinished):
             self.report.say("revert: nothing to do, every plan has come to its end.")
             return
@@ -187,15 +188,15 @@ class Operation:
                     raise
                 self.report.say(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
                 self.report.data("waiting", who=held.who, what=held.what, since=held.since)
-            while self.survey(FactsRequest(ops=True)).ops["lock"] is not None:
+            while self.survey(FactsRequest(ops=True)).ops.lock is not None:
                 time.sleep(_GLANCE)
 
     def _refuse_held(self, facts: Facts) -> None:
         """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
-        holder = facts.ops.get("lock")
+        holder = facts.ops.lock
         if holder is None:
             return
-        held = LockHeld.by(holder)
+        held = LockHeld.by(holder.as_json())
         if not self._dry:
             raise held
         self.report.warn(f"{held.message}; what it will leave may differ from what is shown here")

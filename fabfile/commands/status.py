@@ -9,21 +9,22 @@ from fabfile import survey, workloads
 from fabfile.checks import boot, compose
 from fabfile.console import Event, Report
 from fabfile.inventory import RUNTIMES, Site
-from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Owner, Runtime
 
 
 def show(report: Report, site: Site, facts: Facts) -> None:
     """Owner, edge and health of both runtimes; then whatever the operator should know."""
     owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
-    report.say(f"host   {facts.host['name']}")
-    report.say(f"owner  {owner or 'nobody'}" + ("" if facts.owner else " (no owner file yet)"))
-    api: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    report.say(f"host   {facts.host.name}")
+    report.say(f"owner  {_owner(facts)}")
+    api: HostFact | None = facts.edge.hosts.get(site.edge.api_domain)
     raw_api = "unknown" if api is None or api.problem else "closed" if api.closed else "open"
     report.say(
         f"edge   {edge or _nowhere(facts)}" + (f"; {site.edge.api_domain} is closed" if raw_api == "closed" else "")
     )
-    report.data("status", host=facts.host["name"], owner=owner, edge=edge, raw_api=raw_api)
+    report.data("status", host=facts.host.name, owner=owner, edge=edge, raw_api=raw_api)
     reboot(report, site, facts)
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
@@ -81,19 +82,26 @@ def past(report: Report, told: Sequence[Event]) -> None:
     report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
 
 
+def _owner(facts: Facts) -> str:
+    """Who owns, in words, and whether the owner file says so."""
+    if facts.owner_error:
+        return "unknown: see the warning below"
+    return (survey.owner(facts) or "nobody") + ("" if facts.owner else " (no owner file yet)")
+
+
 def _nowhere(facts: Facts) -> str:
     """Why the edge sends requests to neither runtime, or that it could not be looked at."""
-    if facts.edge.get("hosts"):
+    if facts.edge.hosts:
         return "neither runtime: see npm.status"
-    return f"unknown: {facts.edge.get('problem') or 'it could not be looked at'}"
+    return f"unknown: {facts.edge.problem or 'it could not be looked at'}"
 
 
-def _coming(site: Site, runtime: str, names: Sequence[str]) -> str:
+def _coming(site: Site, runtime: Runtime, names: Sequence[str]) -> str:
     """What a reboot would bring up of a runtime."""
     return runtime if len(names) == len(workloads.everything(site, runtime)) else f"{runtime}'s {', '.join(names)}"
 
 
-def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
+def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
     found = []
     if not (owner or facts.owner_error):
         found.append(
@@ -103,7 +111,7 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
         )
     if owner and edge and owner != edge:
         found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
-    hosts: Iterable[HostFact] = facts.edge.get("hosts", {}).values()
+    hosts: Iterable[HostFact] = facts.edge.hosts.values()
     found += [
         f"edge: {text}; inv npm.diff shows more" for host in hosts for text in (host.problem, *host.drift) if text
     ]
@@ -114,9 +122,9 @@ def _warnings(site: Site, facts: Facts, owner: str, edge: str) -> list[str]:
     found += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
     strays = (*compose.beside_native(site, facts), *compose.unknown_containers(site, facts))
     found += [f"{stray.text}; {stray.fix}" for stray in strays]
-    holder = facts.ops.get("lock")
+    holder = facts.ops.lock
     if holder:
-        found.append(f"a plan runs: {holder.get('who')}, {holder.get('what')}, since {holder.get('since')}")
+        found.append(f"a plan runs: {holder.who}, {holder.what}, since {holder.since}")
     else:
-        found += [f"plan {name} is unfinished: inv revert --plan {name}" for name in facts.ops.get("unfinished", ())]
+        found += [f"plan {name} is unfinished: inv revert --plan {name}" for name in facts.ops.unfinished]
     return found

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from fabfile.terms import Runtime
+
 if TYPE_CHECKING:
     from fabfile.inventory.app import Service
     from fabfile.inventory.model import Site
@@ -49,7 +51,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def values(site: Site, runtime: str, *, bind: str, service: Service | None = None) -> dict[str, str]:
+def values(site: Site, runtime: Runtime, *, bind: str, service: Service | None = None) -> dict[str, str]:
     """What each placeholder stands for under a runtime, whose web and API listen on `bind`.
 
     With `service`, {port} is its port. In Docker the services find each other by their names on the edge's network.

@@ -14,7 +14,7 @@ from fabfile import inventory
 from fabfile.console import Report
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
-from fabfile.runner.availability import Watcher
+from fabfile.runner.availability import Felt, Watcher
 from fabfile.runner.wire.plan import Watch
 
 
@@ -24,7 +24,7 @@ class Half:
 
     name: str
     seconds: float
-    felt: dict[str, dict[str, int]]
+    felt: dict[str, Felt]
 
 
 class Quiet:

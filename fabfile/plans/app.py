@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fabfile import survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plans import edge, parking
@@ -11,9 +13,10 @@ from fabfile.rendering import files as render
 from fabfile.runner.actions.probes import Healthy, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.wire.facts import Facts, Workload
+from fabfile.terms import Scope
 
 
-def install(site: Site, facts: Facts, scope: str = "none") -> Steps:
+def install(site: Site, facts: Facts, scope: Scope | Literal["none"] = "none") -> Steps:
     """Units and environment of every service, and the scope's start at boot; what else runs or starts stays so."""
     bind = survey.address(facts, site.runtimes.native.bind)
     files = render.app(site, bind=bind)
@@ -23,12 +26,12 @@ def install(site: Site, facts: Facts, scope: str = "none") -> Steps:
     return (Step("app: units and environment", action, Undo(), verify=valid(files, user=user)), *boot)
 
 
-def at_boot(site: Site, facts: Facts, scope: str) -> Steps:
+def at_boot(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Have the scope's services start at boot, where native owns."""
     return (Step("app: on at boot", Enable(_units(site.scope(scope)), site.app.user), Undo()),)
 
 
-def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = ()) -> Steps:
+def start(site: Site, facts: Facts, scope: Scope, beside: tuple[Workload, ...] = ()) -> Steps:
     """Start the scope's services and wait until they are healthy, and so is what was started just before."""
     services = site.scope(scope)
     units, user, limit = _units(services), site.app.user, stopping(site, services)
@@ -43,7 +46,7 @@ def start(site: Site, facts: Facts, scope: str, beside: tuple[Workload, ...] = (
     )
 
 
-def stop(site: Site, facts: Facts, scope: str) -> Steps:
+def stop(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Stop the scope's services."""
     services = site.scope(scope)
     units, user, limit = _units(services), site.app.user, stopping(site, services)
@@ -58,12 +61,12 @@ def stop(site: Site, facts: Facts, scope: str) -> Steps:
     )
 
 
-def not_at_boot(site: Site, facts: Facts, scope: str) -> Steps:
+def not_at_boot(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Keep the scope's services from starting at boot."""
     return (Step("app: off at boot", Disable(_units(site.scope(scope)), site.app.user), Undo()),)
 
 
-def restart(site: Site, facts: Facts, scope: str) -> Steps:
+def restart(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Restart the scope's services, and wait until they are healthy; what is asked of web and API waits too."""
     services = site.scope(scope)
     lot = parking.lot(site, facts, leaving="native", to="native", scope=scope)

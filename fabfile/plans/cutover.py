@@ -8,9 +8,10 @@ from fabfile.plans import app, data, docker, edge, firewall, infra, parking
 from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 
 
-def cutover(site: Site, facts: Facts, scope: str) -> Plan:
+def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
     """Hand the scope to native. Anything but the whole app is for a VPS where native owns already."""
     lot = parking.lot(site, facts, leaving="docker", to="native")
     servers = workloads.of_servers(site, "native")

@@ -7,9 +7,10 @@ from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 
-def backup(site: Site, facts: Facts, to: str) -> Steps:
+def backup(site: Site, facts: Facts, to: Runtime) -> Steps:
     """The operator's own backup, if the inventory names one for this hand-over; its failure stops the plan."""
     hook = site.backup
     first_only = hook.before == "the first hand-over"
@@ -21,7 +22,7 @@ def backup(site: Site, facts: Facts, to: str) -> Steps:
     return (Step("data: backup", action, NothingToUndo("a backup changes nothing that would have to come back")),)
 
 
-def transfer_ownership(site: Site, facts: Facts, to: str) -> Steps:
+def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:
     """Make the data readable by the new owner's servers, then say who owns it.
 
     Where `to` owns already the files are its servers' own business: containers may write as several users.

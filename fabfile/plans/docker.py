@@ -11,6 +11,7 @@ from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
 from fabfile.runner.actions.probes import ContainersDown, Healthy
 from fabfile.runner.wire.facts import Facts, Workload
+from fabfile.terms import Scope
 
 
 def rendered(site: Site, facts: Facts) -> Steps:
@@ -20,20 +21,20 @@ def rendered(site: Site, facts: Facts) -> Steps:
     return (Step("docker: overlay", written(files) if files else gone, Undo()),)
 
 
-def made(site: Site, facts: Facts, scope: str) -> Steps:
+def made(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Make the containers that are missing or out of date, servers' and services'; nothing is started."""
     names = _names(workloads.of_servers(site, "docker") + _app(site, scope))
     action = Make(workloads.project(site), names, timeout=site.timeouts.step)
     return (Step("docker: containers made", action, NothingToUndo("a container that never started holds nothing")),)
 
 
-def up(site: Site, facts: Facts, scope: str) -> Steps:
+def up(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Bring the servers up, then the scope's services, each awaited until it is healthy."""
     servers = workloads.of_servers(site, "docker")
     return _up(site, facts, "servers", servers) + _up(site, facts, "app", _app(site, scope))
 
 
-def stop(site: Site, facts: Facts, scope: str) -> Steps:
+def stop(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Stop the scope's services, then, with the whole app, the servers."""
     steps = _stop(site, facts, "app", _app(site, scope))
     return steps + (_stop(site, facts, "servers", workloads.of_servers(site, "docker")) if scope == "full" else ())
@@ -76,7 +77,7 @@ def _stop(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> 
     )
 
 
-def _app(site: Site, scope: str) -> tuple[Workload, ...]:
+def _app(site: Site, scope: Scope) -> tuple[Workload, ...]:
     return workloads.of_services(site, "docker", site.scope(scope))
 
 

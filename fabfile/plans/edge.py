@@ -12,13 +12,14 @@ from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
-from fabfile.runner.edge.facts import HostFact
+from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 
 Place = tuple[str, int]  # host and port
 
 
-def point(site: Site, facts: Facts, to: str, *, way: str = FILES, raw_api: str = KEEP) -> Steps:
+def point(site: Site, facts: Facts, to: Runtime, *, way: str = FILES, raw_api: str = KEEP) -> Steps:
     """Point the edge at a runtime: the app's name at web, its API prefixes and the API's name at api.
 
     `raw_api` opens or closes the API's own name; a closed one's row follows as well. `way` is who changes rows
@@ -41,7 +42,7 @@ def restore(site: Site, facts: Facts, backup: str) -> Steps:
 
 
 def hosts(
-    site: Site, facts: Facts, to: str, places: Mapping[str, Place] | None = None, raw_api: str = KEEP
+    site: Site, facts: Facts, to: Runtime, places: Mapping[str, Place] | None = None, raw_api: str = KEEP
 ) -> tuple[EdgeHost, ...]:
     """Where the two hostnames shall go: to a runtime, but for the services that have other `places` by name.
 
@@ -63,7 +64,7 @@ def hosts(
     )
 
 
-def _alone(site: Site, facts: Facts, to: str) -> tuple[Probe, ...]:
+def _alone(site: Site, facts: Facts, to: Runtime) -> tuple[Probe, ...]:
     """That the other runtime's services are down, so that the answers can be nobody else's."""
     services = site.scope("full")
     if to == "native":
@@ -80,7 +81,7 @@ def _paths(site: Site) -> dict[str, str]:
 
 def without_closed_api(site: Site, facts: Facts, plan: Plan) -> Plan:
     """The plan, such that nobody expects an answer of the API's own name where that is closed, or will be."""
-    fact: HostFact | None = facts.edge.get("hosts", {}).get(site.edge.api_domain)
+    fact: HostFact | None = facts.edge.hosts.get(site.edge.api_domain)
     was = now = CLOSED if fact and fact.closed else OPEN
     for step in plan.steps:
         if isinstance(step.action, EdgeAction):

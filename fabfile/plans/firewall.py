@@ -9,7 +9,8 @@ from fabfile.inventory import Service, Site
 from fabfile.plans.plan import Step, Steps, Undo
 from fabfile.runner.actions.firewall import AllowRule, DeleteRule
 from fabfile.runner.system import ufw
-from fabfile.runner.wire.facts import Facts, Rule
+from fabfile.runner.wire.facts import Facts
+from fabfile.runner.wire.firewall import Rule
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,9 @@ def park(site: Site, facts: Facts, services: Iterable[Service] | None = None) ->
 def close(site: Site, facts: Facts) -> Steps:
     """Take away the rules that let the world in where it has no business; the edge's network stays let in."""
     opening = [
-        rule for port in site.private_ports.values() for rule in ufw.openers(facts.rules, port, facts.firewall_default)
+        rule
+        for port in site.private_ports.values()
+        for rule in ufw.openers(facts.firewall.rules, port, facts.firewall.default)
     ]
     going = {rule.text: rule for rule in opening if opens_nothing_else(rule)}
     ports = {rule.port for rule in going.values()}
@@ -74,7 +77,7 @@ def _stale(site: Site, facts: Facts) -> Steps:
     """Our own rules, known by their comments, that are for another network or port than today's."""
     subnet = _subnet(facts)
     wanted = {door.comment: (subnet, str(door.port)) for door in (*doors(site), *lots(site))}
-    ours = [rule for rule in facts.rules if rule.comment in wanted and rule.action == "allow" and rule.source]
+    ours = [rule for rule in facts.firewall.rules if rule.comment in wanted and rule.action == "allow" and rule.source]
     return tuple(_removed(rule) for rule in ours if subnet and (rule.source, rule.port) != wanted[rule.comment])
 
 
@@ -84,7 +87,7 @@ def _removed(rule: Rule) -> Step:
 
 
 def _subnet(facts: Facts) -> str:
-    return str(facts.edge.get("network", {}).get("subnet", ""))
+    return facts.edge.network.subnet
 
 
 def opens_nothing_else(rule: Rule) -> bool:

@@ -13,6 +13,7 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.parking import CloseLot, Drain, Exit, OpenLot, ReleaseLot
 from fabfile.runner.edge.connections import Upstreams
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime, Scope
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Lot:
 
     site: Site
     facts: Facts
-    leaving: str
-    to: str
+    leaving: Runtime
+    to: Runtime
     services: tuple[Service, ...]
 
     @property
@@ -85,7 +86,7 @@ class Lot:
     def _port(self, service: Service) -> int:
         return service.parking_port or 0
 
-    def _upstreams(self, runtime: str) -> Upstreams:
+    def _upstreams(self, runtime: Runtime) -> Upstreams:
         """Where the edge's connections to a runtime end."""
         ports = tuple(service.port or 0 for service in self.services)
         if runtime == "native":
@@ -93,21 +94,21 @@ class Lot:
         names = tuple(service.name for service in self.services)
         return Upstreams(ports, project=self.site.runtimes.docker.project, services=names)
 
-    def _exits(self, runtime: str) -> tuple[Exit, ...]:
+    def _exits(self, runtime: Runtime) -> tuple[Exit, ...]:
         """Where the host itself finds a runtime: Docker by the ports that it publishes on 127.0.0.1."""
         bind = survey.address(self.facts, self.site.runtimes.native.bind)
         host = bind if runtime == "native" and bind != "0.0.0.0" else "127.0.0.1"
         return tuple(Exit(self._port(service), host, service.port or 0) for service in self.services)
 
 
-def lot(site: Site, facts: Facts, *, leaving: str, to: str, scope: str = "full") -> Lot:
+def lot(site: Site, facts: Facts, *, leaving: Runtime, to: Runtime, scope: Scope = "full") -> Lot:
     """The parking lot for a plan in which the scope leaves a runtime; none where that one serves nobody."""
     moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
     wanted = site.edge.hold and survey.owner(facts) == leaving and moves
     return Lot(site, facts, leaving, to, parked(site, scope) if wanted else ())
 
 
-def parked(site: Site, scope: str) -> tuple[Service, ...]:
+def parked(site: Site, scope: Scope) -> tuple[Service, ...]:
     """The services of a scope that requests are sent to."""
     return tuple(service for service in site.scope(scope) if service.port)
 
@@ -120,13 +121,13 @@ def without(site: Site, facts: Facts) -> Steps:
     return (Step("edge: names on the way back", RefreshDnsOnRevert(survey.edge_ref(site), site.timeouts.edge), undo),)
 
 
-def served(site: Site, facts: Facts, runtime: str) -> tuple[Probe, ...]:
+def served(site: Site, facts: Facts, runtime: Runtime) -> tuple[Probe, ...]:
     """That the public is served by a runtime again, if it was, and the edge led to it.
 
     An API of which only the durables were in doubt has served all the same.
     """
     verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked(site, "full")]
-    answered = all(verdict and (verdict.ok or verdict.data.get("answered")) for verdict in verdicts)
+    answered = all(verdict and (verdict.ok or verdict.answered) for verdict in verdicts)
     if survey.edge_runtime(site, facts) != runtime or not answered:
         return ()
     return (EdgeServes(survey.edge_ref(site), edge.hosts(site, facts, runtime)),)

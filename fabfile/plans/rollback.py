@@ -10,6 +10,7 @@ from fabfile.plans.steps import as_healthy, awaited, stopping, watches
 from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.release import Command, Release
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 
 
 def rollback(site: Site, facts: Facts) -> Plan:
@@ -37,7 +38,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
     )
 
 
-def release(site: Site, facts: Facts, ref: str, scope: str) -> Plan:
+def release(site: Site, facts: Facts, ref: str, scope: Scope) -> Plan:
     """Take the native app's code back to a commit, and restart the scope on it."""
     services = site.scope(scope)
     app = site.app

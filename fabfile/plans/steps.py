@@ -41,9 +41,9 @@ def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
         was = facts.health.get(f"{workload.runtime}/{workload.name}")
         if was is None or was.ok:
             asked.append(workload)
-        elif was.data.get("answered") or (was.running and not workload.protocol):
+        elif was.answered or (was.running and not workload.protocol):
             asked.append(replace(workload, durables=()))
-        elif "answered" in was.data:
+        elif was.answered is not None:
             up.append(replace(workload, durables=(), protocol=""))
         elif was.running:
             up.append(replace(workload, durables=(), protocol="", port=0))

@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from fabfile.inventory import Lookup, Public, Site
 from fabfile.public.check import Refused
 from fabfile.public.endpoint import Door
+from fabfile.terms import Owner
 
 # Cloudflare's own answers in place of the origin's, from its list of 5xx errors.
 _OF_A_CDN: Final[Mapping[int, str]] = {
@@ -27,7 +28,7 @@ _OF_A_CDN: Final[Mapping[int, str]] = {
 }
 
 
-def page(site: Site, runtime: str, door: Door) -> str:
+def page(site: Site, runtime: Owner, door: Door) -> str:
     """HEAD of the app's page: anything but an error. Raises Refused."""
     response = ask(site.public, door, "HEAD", site.public.app_url)
     if response.status_code >= 400:
@@ -35,7 +36,7 @@ def page(site: Site, runtime: str, door: Door) -> str:
     return _served(site, response, runtime)
 
 
-def health(site: Site, runtime: str, door: Door) -> str:
+def health(site: Site, runtime: Owner, door: Door) -> str:
     """The API's health: 200 with JSON. Raises Refused."""
     response = ask(site.public, door, "GET", site.public.api_health_url)
     if response.status_code != 200:
@@ -43,7 +44,7 @@ def health(site: Site, runtime: str, door: Door) -> str:
     return _served(site, _json(response), runtime)
 
 
-def route(site: Site, runtime: str, url: str, known: bool, door: Door) -> str:
+def route(site: Site, runtime: Owner, url: str, known: bool, door: Door) -> str:
     """JSON with any status but 404: a route may well refuse a bare GET, but it must be the API that does.
 
     What the API need not know (`known` is off) may be 404 as well, in JSON: the web app's would be a page.
@@ -56,7 +57,7 @@ def route(site: Site, runtime: str, url: str, known: bool, door: Door) -> str:
     return _served(site, response, runtime)
 
 
-def lookup(site: Site, runtime: str, asked: Lookup, door: Door) -> str:
+def lookup(site: Site, runtime: Owner, asked: Lookup, door: Door) -> str:
     """What must be answered 200 with a JSON object that has the keys which are expected. Raises Refused."""
     url = site.public.app_url.rstrip("/") + asked.path
     sent: dict[str, Any] = (
@@ -92,7 +93,7 @@ def kind(code: int, headers: Mapping[str, str]) -> str:
     return f"answers {code} with {found or 'no type'}"
 
 
-def by(site: Site, headers: Mapping[str, str], runtime: str) -> str:
+def by(site: Site, headers: Mapping[str, str], runtime: Owner) -> str:
     """Who served it, where the answer says so. Raises Refused when that is not `runtime`."""
     served = headers.get(site.edge.served_by_header, "") if site.edge.served_by_header else ""
     if runtime and served and served != runtime:
@@ -140,5 +141,5 @@ def _json(response: requests.Response) -> requests.Response:
     raise Refused(told if "HTML" in told else f"{told} instead of JSON")
 
 
-def _served(site: Site, response: requests.Response, runtime: str) -> str:
+def _served(site: Site, response: requests.Response, runtime: Owner) -> str:
     return f"answers {response.status_code}{by(site, response.headers, runtime)}"

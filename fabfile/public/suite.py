@@ -13,6 +13,7 @@ from fabfile.public import attribution, closed_api, endpoint, https, ports, webs
 from fabfile.public.check import Answer, Check, Worrying, timed
 from fabfile.public.endpoint import Door, Endpoint, Resolver, by_dns
 from fabfile.runner.system.deadline import Deadline
+from fabfile.terms import Owner
 
 _AT_ONCE = 4  # questions that are asked side by side: more would only make a busy server slower
 _SHORTEST = 2.0  # seconds that a try has at least, however little time is left
@@ -30,7 +31,7 @@ class Question:
     vital: bool = True
 
 
-def checks(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> list[Check]:
+def checks(site: Site, runtime: Owner = "", resolve: Resolver = by_dns) -> list[Check]:
     """Everything that can be asked from outside: TLS, page, health, routes, lookups, websocket, what must be closed.
 
     With a `runtime` each answer must come from it, where answers say so. Never raises: what fails is a failed check.
@@ -41,7 +42,7 @@ def checks(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> list[Ch
 
 
 def until_good(
-    site: Site, runtime: str, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
+    site: Site, runtime: Owner, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
 ) -> list[Check]:
     """The checks, repeated until all that a hand-over hangs on pass or `seconds` are over; what they said in the end.
 
@@ -63,7 +64,7 @@ def until_good(
             time.sleep(0.5)
 
 
-def questions(site: Site, runtime: str) -> list[Question]:
+def questions(site: Site, runtime: Owner) -> list[Question]:
     """What is asked over HTTP(S), in the order in which it is told: first TLS of every name that must be open."""
     raw = Endpoint("https", site.edge.api_domain, site.public.https_port)
     asked = list(_open(site, runtime))
@@ -74,7 +75,7 @@ def questions(site: Site, runtime: str) -> list[Question]:
     return [Question(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + asked
 
 
-def _open(site: Site, runtime: str) -> Iterator[Question]:
+def _open(site: Site, runtime: Owner) -> Iterator[Question]:
     """What must be served."""
     public, edge = site.public, site.edge
     app = Endpoint.of(public.app_url)
@@ -94,7 +95,7 @@ def _open(site: Site, runtime: str) -> Iterator[Question]:
 
 
 def _asked(
-    site: Site, runtime: str, resolve: Resolver, good: Answers | None = None, limit: float | None = None
+    site: Site, runtime: Owner, resolve: Resolver, good: Answers | None = None, limit: float | None = None
 ) -> list[Check]:
     """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there.
 

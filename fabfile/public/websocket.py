@@ -19,9 +19,10 @@ from fabfile.inventory import Public, Site
 from fabfile.public import certificate, https
 from fabfile.public.check import Refused
 from fabfile.public.endpoint import Door
+from fabfile.terms import Owner
 
 
-def live(site: Site, runtime: str, door: Door) -> str:
+def live(site: Site, runtime: Owner, door: Door) -> str:
     """The app's websocket upgrades and, where the inventory says so, delivers an event in time. Raises Refused."""
     door.enter()
     return asyncio.run(_live(site, runtime, door))
@@ -37,7 +38,7 @@ def upgrade(path: str, door: Door, judge: ssl.SSLContext) -> None:
     asyncio.run(once())
 
 
-async def _live(site: Site, runtime: str, door: Door) -> str:
+async def _live(site: Site, runtime: Owner, door: Door) -> str:
     public = site.public
     async with _upgraded(public.websocket, door, certificate.context(public)) as opened:
         served = https.by(site, opened.response.headers if opened.response else {}, runtime)

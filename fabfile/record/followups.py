@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fabfile.inventory import Site, placeholders
+from fabfile.terms import Owner
 
 TOKEN = "CLOUDFLARE_API_TOKEN"
 
@@ -19,7 +20,7 @@ class Decision:
     issue: str = ""
 
 
-def limitations(site: Site, runtime: str) -> Iterator[str]:
+def limitations(site: Site, runtime: Owner) -> Iterator[str]:
     """What does not show while all is well, with `runtime` up; empty when nobody can tell which one is."""
     native, docker = site.runtimes.native, site.runtimes.docker
     sides = {"native": (native.overrides, site.app.env_file), "docker": (docker.overrides, docker.env_file)}
@@ -32,7 +33,7 @@ def limitations(site: Site, runtime: str) -> Iterator[str]:
         yield f"{name} is DNS-only: it tells everybody the VPS's address, and no CDN stands before it"
 
 
-def open_decisions(site: Site, runtime: str, environ: Mapping[str, str]) -> Iterator[Decision]:
+def open_decisions(site: Site, runtime: Owner, environ: Mapping[str, str]) -> Iterator[Decision]:
     """What is to be decided after a plan that led to `runtime`; nothing where it is empty."""
     if not runtime:
         return

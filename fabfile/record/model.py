@@ -9,6 +9,7 @@ from typing import Any, Final
 from fabfile.public import Check, mark
 from fabfile.record.followups import Decision
 from fabfile.record.timeline import Course, course, epoch
+from fabfile.terms import Owner, runtime_named
 
 Event = Mapping[str, Any]
 FORMAT: Final = 1  # of a record's JSON; one that is newer is refused in words
@@ -103,10 +104,10 @@ class Document:
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
 
     @property
-    def up(self) -> str:
+    def up(self) -> Owner:
         """The one runtime of which something is healthy in the end; empty when that is not one."""
         found = {name.partition("/")[0] for name, text in self.health.items() if text == "healthy"}
-        return found.pop() if len(found) == 1 else ""
+        return runtime_named(found.pop()) if len(found) == 1 else ""
 
     @property
     def requests(self) -> int:

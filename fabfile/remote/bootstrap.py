@@ -15,7 +15,8 @@ from fabfile.resources import RUNNER
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
-from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
+from fabfile.runner.wire.edge import EdgeLogin
+from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 _MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
@@ -62,7 +63,7 @@ def request(asked: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> b
 
 def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
     """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
-    known = set(facts.ops.get("files", ()))
+    known = set(facts.ops.files)
     lacking = {name: content for name, content in contents(plan).items() if name not in known}
     header = {
         "plan": as_json(plan),

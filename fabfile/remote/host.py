@@ -24,7 +24,8 @@ from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.codec import decode
-from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
+from fabfile.runner.wire.edge import EdgeLogin
+from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 Event = dict[str, Any]

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fabfile.inventory import BRIDGE, Server, Service, Site, placeholders
 from fabfile.rendering import quoting
 from fabfile.resources import TEMPLATES
+from fabfile.terms import Runtime
 
 SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
 SERVER_STOP: Final = 30
@@ -63,7 +64,7 @@ def overlay(site: Site) -> tuple[File, ...]:
     return (_root_file(site, docker.overlay_file, "compose/overlay.yml.j2", docker=docker, overrides=values),)
 
 
-def overrides(site: Site, runtime: str, *, bind: str) -> dict[str, str]:
+def overrides(site: Site, runtime: Runtime, *, bind: str) -> dict[str, str]:
     """The variables that a runtime's overrides set, placeholders filled; its web and API listen on `bind`."""
     side = site.runtimes.native if runtime == "native" else site.runtimes.docker
     values = placeholders.values(site, runtime, bind=bind)

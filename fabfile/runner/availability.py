@@ -12,17 +12,33 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 from .system import http
 from .system.machine import Served, StepFailed
 from .wire.plan import Watch
 
 
+class Felt(TypedDict):
+    """What users got at one address. Waits and outages are in ms.
+
+    `over_time` has requests, failures and the longest wait for each slice since the watch began, by when the requests
+    were sent. Where none was sent because one was waiting, its wait is what was left of that one's.
+    """
+
+    requests: int
+    failures: int
+    longest_wait_ms: int
+    outage_ms: int
+    longest_outage_ms: int
+    slice_ms: int
+    over_time: list[tuple[int, int, int]]
+
+
 class Sink(Protocol):
     """Where outages are told: the journal."""
 
-    def write(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
+    def write(self, event: str, step: str | None = None, /, **evidence: object) -> None:
         """Take one event. Raises StepFailed."""
 
 
@@ -65,12 +81,8 @@ class Watcher:
         for thread in self._threads:
             thread.join()
 
-    def felt(self) -> dict[str, Any]:
-        """Per watched address: requests, failures, longest wait (ms), outage (ms), and the first three over time.
-
-        `over_time` has a triple for each SLICE since the watch began, by when the requests were sent. Where none was
-        sent because one was waiting, its wait is what was left of that one's.
-        """
+    def felt(self) -> dict[str, Felt]:
+        """What users got, by watched address."""
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
     def served_since(self, moment: float) -> Served:
@@ -183,7 +195,7 @@ class _Tally:
         if self._since is not None:
             self._end(time.monotonic(), over=False)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Felt:
         return {
             "requests": self._requests,
             "failures": self._failures,

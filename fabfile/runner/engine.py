@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .actions.base import Probe
+from .actions.before import Before
 from .availability import Watcher
 from .facts import logs
 from .facts.health import wait_until_settled
@@ -23,7 +24,7 @@ from .wire.plan import NothingToUndo, Plan, Step, Undo
 SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
 AGAIN = 0.5  # seconds until a way back that failed is tried again
 
-StartedStep = tuple[Step, dict[str, Any]]  # a step that was begun, and what its action found before
+StartedStep = tuple[Step, Before]  # a step that was begun, and what its action found before
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Engine:
         taken: list[StartedStep] = []
         with Watcher(self.plan.watch, self.journal) as watcher:
             self.machine.served_since = watcher.served_since
-            ending: dict[str, Any] = {}
+            ending: Evidence = {}
             try:
                 self._forward(taken)
                 if taken and self.plan.confirm_within:
@@ -66,7 +67,7 @@ class Engine:
         outcome, ending = self._back(begun(self.plan, events), "the plan was interrupted")
         return self._finish(outcome, **ending)
 
-    def _heading(self) -> dict[str, Any]:
+    def _heading(self) -> Evidence:
         """What the record of a plan begins with."""
         plan = self.plan
         about = {"versions": plan.versions, "warnings": list(plan.warnings), "host": platform.node()}
@@ -119,7 +120,7 @@ class Engine:
             time.sleep(POLL)
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
-    def _back(self, taken: list[StartedStep], why: str) -> tuple[str, dict[str, Any]]:
+    def _back(self, taken: list[StartedStep], why: str) -> tuple[str, Evidence]:
         self._end_hold()
         self.journal.release()
         for step, before in reversed(taken):
@@ -129,7 +130,7 @@ class Engine:
                 return "stuck", {"why": why, "stuck_at": step.name, "error": str(failure)}
         return "reverted", {"why": why}
 
-    def _undo(self, step: Step, before: dict[str, Any]) -> None:
+    def _undo(self, step: Step, before: Before) -> None:
         if isinstance(step.undo, NothingToUndo):
             self.journal.note("undone", step.name, why=step.undo.why)
             return
@@ -171,7 +172,7 @@ class Engine:
             failure.evidence.update(error=str(failure), logs=lines)
         self.quoted.update(lines)
 
-    def _revert_with_retries(self, step: Step, undo: Undo, before: dict[str, Any]) -> Evidence:
+    def _revert_with_retries(self, step: Step, undo: Undo, before: Before) -> Evidence:
         """Put back, again and again where that fails, until the undo's deadline.
 
         What made the plan fail may pass by itself: a daemon that restarts, an nginx that is just coming up.
@@ -189,7 +190,7 @@ class Engine:
             else:
                 return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence
 
-    def _finish(self, outcome: str, **evidence: Any) -> str:
+    def _finish(self, outcome: str, **evidence: object) -> str:
         self.journal.release()
         health = self._account(outcome)
         if outcome == "reverted":
@@ -216,7 +217,7 @@ def _back_verified(step: Step) -> tuple[Probe, ...]:
 
 def begun(plan: Plan, events: list[dict[str, Any]]) -> list[StartedStep]:
     """The steps that a journal shows as begun and not undone, in order, with what they found before."""
-    before: dict[str, dict[str, Any]] = {}
+    before: dict[str, Before] = {}
     for event in events:
         if event["step"] is None:
             continue

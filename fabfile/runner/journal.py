@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 from .system.machine import StepFailed
 from .wire import formats
@@ -50,12 +49,12 @@ class Journal:
         with contextlib.suppress(OSError):
             self._reserve.unlink()
 
-    def write(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
+    def write(self, event: str, step: str | None = None, /, **evidence: object) -> None:
         """Append one event and wait until it is on disk. Raises JournalFailed, as when the disk is full."""
         with self._mutex:
             self._append(self._line(event, step, evidence))
 
-    def note(self, event: str, step: str | None = None, /, **evidence: Any) -> None:
+    def note(self, event: str, step: str | None = None, /, **evidence: object) -> None:
         """As `write`, for what goes on all the same: a line that cannot be written comes before the next that can."""
         with self._mutex:
             line = self._line(event, step, evidence)
@@ -69,7 +68,7 @@ class Journal:
         """Close the file; every event is on disk already."""
         os.close(self._handle)
 
-    def _line(self, event: str, step: str | None, evidence: dict[str, Any]) -> bytes:
+    def _line(self, event: str, step: str | None, evidence: dict[str, object]) -> bytes:
         now = time.monotonic()
         if event in ("start", "undo"):
             self._step_started = now

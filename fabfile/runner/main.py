@@ -26,6 +26,7 @@ from .stdio import keep, keep_runner, tell
 from .system.machine import POLL, Machine, StepFailed
 from .wire.codec import decode, encode
 from .wire.plan import Plan
+from .wire.store import LockHolder
 
 Events = list[dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
@@ -103,7 +104,7 @@ def revert(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     _require_unfinished(words[0], events)
     holder = store.lock_holder(root)
     if holder:
-        raise StepFailed(f"{holder.get('who')} holds the lock: {holder.get('what')}, since {holder.get('since')}")
+        raise StepFailed(f"the lock is held: {holder}")
     runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
     _detach(root, runner, "revert_run", words[0])
     return _follow(root, words[0], len(events), reverting=True)
@@ -241,12 +242,7 @@ def _with_engine(
 ) -> int:
     folder = store.plan_folder(root, plan_id)
     plan: Plan = replace(decode(store.read_plan(folder)), id=plan_id)
-    holder = {
-        "who": plan.who,
-        "what": plan.name,
-        "plan": plan_id,
-        "since": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
-    }
+    holder = LockHolder(plan.who, plan.name, time.strftime("%Y-%m-%d %H:%M:%S %Z"), plan=plan_id)
     backups = folder / "backups"
     backups.mkdir(mode=0o700, exist_ok=True)
     try:
@@ -260,7 +256,7 @@ def _with_engine(
             raise StepFailed(str(locked)) from locked
         with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
             journal.write("start", None, name=plan.name, who=plan.who)
-            journal.write("finished", None, outcome="locked", holder=locked.holder)
+            journal.write("finished", None, outcome="locked", holder=locked.holder.as_json())
     return 0
 
 

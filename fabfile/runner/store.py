@@ -29,6 +29,7 @@ from typing import IO, Any
 from .system.deadline import Deadline
 from .system.files import put
 from .wire import formats
+from .wire.store import LockHolder, StoreState
 
 ROOT = Path("/var/lib/islandflow/ops")
 ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no hands
@@ -38,8 +39,8 @@ _GLANCE = 0.5  # seconds, far longer than a look at the lock takes
 class Locked(Exception):
     """Another plan runs; `holder` says who, what, since when."""
 
-    def __init__(self, holder: dict[str, Any]) -> None:
-        super().__init__(f"{holder.get('who')} runs {holder.get('what')} since {holder.get('since')}")
+    def __init__(self, holder: LockHolder) -> None:
+        super().__init__(str(holder))
         self.holder = holder
 
 
@@ -72,13 +73,13 @@ def known_plan(root: Path, plan_id: str) -> Path:
 
 
 @contextlib.contextmanager
-def lock(root: Path, holder: dict[str, Any]) -> Iterator[None]:
+def lock(root: Path, holder: LockHolder) -> Iterator[None]:
     """Hold the lock. The kernel frees it when the process dies, so it cannot go stale. Raises Locked."""
     with open(os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         if not _taken(file):
             raise Locked(_holder(file.read()))
         file.truncate(0)
-        file.write(json.dumps(holder))
+        file.write(json.dumps(holder.as_json()))
         file.flush()
         yield
 
@@ -97,7 +98,7 @@ def _taken(file: IO[str]) -> bool:
             return True
 
 
-def lock_holder(root: Path) -> dict[str, Any] | None:
+def lock_holder(root: Path) -> LockHolder | None:
     """Who holds the lock now; None when nobody does."""
     try:
         with open(root / "lock") as file:
@@ -195,19 +196,19 @@ def interrupted(root: Path) -> list[str]:
     return found
 
 
-def stored(root: Path) -> dict[str, Any]:
+def stored(root: Path) -> StoreState:
     """What is on the VPS already: shipped files, zipapps, the lock, plans that did not end well."""
     unfinished = []
     for folder in sorted((root / "plans").glob("*/")):
         events = read_journal(folder)
         if events and outcome(events) not in ENDINGS:  # without an event it never began
             unfinished.append(folder.name)
-    return {
-        "files": sorted(path.name for path in (root / "files").glob("*")),
-        "runners": sorted(path.name for path in root.glob("runner-*.pyz")),
-        "lock": lock_holder(root),
-        "unfinished": unfinished,
-    }
+    return StoreState(
+        files=tuple(sorted(path.name for path in (root / "files").glob("*"))),
+        runners=tuple(sorted(path.name for path in root.glob("runner-*.pyz"))),
+        lock=lock_holder(root),
+        unfinished=tuple(unfinished),
+    )
 
 
 def say(root: Path, plan_id: str, word: str) -> None:
@@ -217,9 +218,9 @@ def say(root: Path, plan_id: str, word: str) -> None:
     put(known_plan(root, plan_id) / "say", word.encode(), 0o600, "root", "root")
 
 
-def _holder(text: str) -> dict[str, Any]:
+def _holder(text: str) -> LockHolder:
     try:
         holder = json.loads(text)
     except ValueError:  # read between truncate and write
-        return {}
-    return holder if isinstance(holder, dict) else {}
+        return LockHolder()
+    return LockHolder.of(holder if isinstance(holder, dict) else {})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from invoke.context import Context
 
 from fabfile.commands.options import choices, task
 from fabfile.lazy import lazily
-from fabfile.terms import SCOPES
+from fabfile.terms import SCOPES, Scope
 
 with lazily():
     from fabfile import survey, workloads
@@ -18,7 +20,12 @@ with lazily():
 @task
 @choices(scope=("none", *SCOPES))
 def install(
-    c: Context, scope: str = "none", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context,
+    scope: Scope | Literal["none"] = "none",
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
 ) -> None:
     """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -29,7 +36,7 @@ def install(
 
 @task
 def start(
-    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -40,7 +47,7 @@ def start(
 
 @task
 def stop(
-    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's services and keep them from starting at boot."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -51,7 +58,7 @@ def stop(
 
 @task
 def restart(
-    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Restart the scope's services and wait until they are healthy."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -71,7 +78,7 @@ def restart(
 
 
 @task
-def check(c: Context, scope: str = "full", host: str = "", json: bool = False) -> None:
+def check(c: Context, scope: Scope = "full", host: str = "", json: bool = False) -> None:
     """Check that the scope is healthy, and the servers under it unless the scope is web."""
     operation = session.Operation(c, host, json=json)
     site = operation.site

@@ -6,6 +6,7 @@ from invoke.context import Context
 
 from fabfile.commands.options import task
 from fabfile.lazy import lazily
+from fabfile.terms import Scope
 
 with lazily():
     from fabfile import survey
@@ -26,7 +27,7 @@ def render(c: Context, host: str = "", dry: bool = False, wait: bool = False, js
 
 @task
 def up(
-    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
@@ -39,7 +40,7 @@ def up(
 
 @task
 def stop(
-    c: Context, scope: str = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
+    c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
     session.Operation(c, host, dry=dry, wait=wait, json=json).apply(

@@ -11,6 +11,7 @@ from fabfile.commands.options import says, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
 from fabfile.resources import INVENTORY
+from fabfile.terms import Scope
 
 with lazily():
     from fabfile import console
@@ -24,7 +25,7 @@ with lazily():
 @task
 def cutover(
     c: Context,
-    scope: str = "full",
+    scope: Scope = "full",
     host: str = "",
     dry: bool = False,
     wait: bool = False,
@@ -49,7 +50,7 @@ def rollback(
     c: Context,
     full: bool = False,
     ref: str = "",
-    scope: str = "full",
+    scope: Scope = "full",
     host: str = "",
     dry: bool = False,
     wait: bool = False,

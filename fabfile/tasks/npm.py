@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+from typing import Literal
 
 from invoke.context import Context
 
 from fabfile.commands.options import choices, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
-from fabfile.terms import RUNTIMES
+from fabfile.terms import RUNTIMES, Owner, Runtime
 
 with lazily():
     from fabfile import survey
@@ -25,7 +26,7 @@ with lazily():
 @choices(way=("auto", "files", "api"), raw_api=("keep", "open", "closed"))
 def switch(
     c: Context,
-    to: str = "",
+    to: Owner = "",
     way: str = "auto",
     raw_api: str = "keep",
     host: str = "",
@@ -34,6 +35,7 @@ def switch(
     json: bool = False,
 ) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
+    assert to, "`task` refuses what is none of the choices"
     operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
     chosen = npm_token.way(way, os.environ)
     point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
@@ -55,13 +57,14 @@ def status(c: Context, host: str = "", json: bool = False) -> None:
 
 @task
 @choices(to=("owner", *RUNTIMES))
-def diff(c: Context, to: str = "owner", host: str = "", json: bool = False) -> None:
+def diff(c: Context, to: Runtime | Literal["owner"] = "owner", host: str = "", json: bool = False) -> None:
     """Compare database, generated files and running nginx with what is wanted, by host and key."""
     operation = session.Operation(c, host, json=json)
     facts = operation.survey()
     wanted = survey.owner(facts) if to == "owner" else to
     if not wanted:
-        raise UsageError("nobody owns the app, so nothing says where the edge should lead", next_step="Say --to.")
+        why = facts.owner_error or "nobody owns the app"
+        raise UsageError(f"{why}, so nothing says where the edge should lead", next_step="Say --to.")
     fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
     operation.checked(f"edge, wanted: {wanted}", agreement.differences(operation.site, facts, wanted), fix)
 

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from fabfile.inventory import Server, Service, Site
-from fabfile.runner.wire.adoption import Adoption, Box, EnvFile, Mount, NpmFound, Project, ProxyFound, StartFound, Work
+from fabfile.runner.wire.adoption import (
+    Adoption,
+    Box,
+    EnvFileFound,
+    Mount,
+    NpmFound,
+    Project,
+    ProxyFound,
+    StartFound,
+    Work,
+)
 from fabfile.runner.wire.app import Consumer, JetStream, Stream
 from fabfile.runner.wire.facts import Unit
 
@@ -56,8 +66,8 @@ def project(site: Site) -> Project:
             paths=tuple(path for service in site.services.values() for path in service.build_rewrites),
         ),
         env_files=(
-            EnvFile(f"{docker.directory}/.env", ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
-            EnvFile(app.env_file, ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
+            EnvFileFound(f"{docker.directory}/.env", ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
+            EnvFileFound(app.env_file, ("NATS_URL", "SECRET_KEY"), {"STREAM_RAW_MAX_AGE_MS": str(AGE)}),
         ),
         differing=("LOG_LEVEL", "NATS_URL"),
         jetstream=jetstream(site),

@@ -14,6 +14,7 @@ from fabfile.plans import app
 from fabfile.rendering import files
 from fabfile.runner.actions.units import Disable, Enable
 from fabfile.runner.wire.facts import Container, Facts, FileFact, Unit
+from fabfile.terms import Runtime
 from tests.support.facts import changed
 
 SERVERS = ("nats", "redis", "clickhouse")
@@ -37,7 +38,12 @@ def test_where_all_is_well_the_owner_comes_up_whole_and_nobody_else(
     site: Site, native_serves: Facts, docker_serves: Facts, fresh: Facts
 ) -> None:
     everybody = {*SERVERS, *site.services}
-    for facts, runtime in ((native_serves, "native"), (docker_serves, "docker"), (fresh, "docker")):
+    cases: tuple[tuple[Facts, Runtime], ...] = (
+        (native_serves, "native"),
+        (docker_serves, "docker"),
+        (fresh, "docker"),
+    )
+    for facts, runtime in cases:
         coming = boot.after_reboot(site, facts)
         assert set(coming.pop(runtime)) == everybody and not any(coming.values())
         assert told(site, facts) == []

@@ -12,6 +12,7 @@ from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
 from fabfile.runner.wire.compose import ComposeDifference, ComposeView
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 from tests.support.facts import changed
 
 FILE = "/home/delta/islandflow/deployment/docker/docker-compose.yml"
@@ -31,7 +32,8 @@ def boxed(facts: Facts, name: str, **values: Any) -> Facts:
 def test_an_image_that_is_not_there_is_named_with_the_command_that_brings_it(
     site: Site, docker_serves: Facts, native_serves: Facts
 ) -> None:
-    for to, serves in (("native", docker_serves), ("docker", native_serves)):
+    sides: dict[Runtime, Facts] = {"native": docker_serves, "docker": native_serves}
+    for to, serves in sides.items():
         facts = composed(serves, "web", there=False, lacking=("/home/delta/islandflow/apps",))
         (finding,) = preflight.findings(site, facts, to)
         assert finding.text.startswith("image islandflow-vps-web of web is not on the VPS")
@@ -57,7 +59,7 @@ def test_a_service_that_the_file_lacks_is_named(site: Site, docker_serves: Facts
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_data_somewhere_else_is_never_left_behind(
-    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
 ) -> None:
     serves = docker_serves if to == "native" else native_serves
     (finding,) = preflight.findings(site, composed(serves, "redis", mounts={"/data": "/srv/redis"}), to)
@@ -100,7 +102,7 @@ def test_containers_made_from_other_files_too_are_warned_about(site: Site, docke
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_file_that_compose_does_not_take_refuses_both_ways(
-    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
 ) -> None:
     serves = docker_serves if to == "native" else native_serves
     broken = replace(serves, compose={}, compose_error="services.web: unknown key")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fabfile.checks.streams import Positions
 from fabfile.runner.wire.app import Consumer, JetStream, Stream
+from fabfile.terms import Runtime
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
 
@@ -15,11 +16,11 @@ def consumer(floor: int, delivered: int, deliveries: int, created: str = FIRST) 
     return Consumer(True, 0, delivered - floor, 0, delivered, deliveries, floor, created)
 
 
-def look(last: int = 100, runtime: str = "docker", **consumers: Consumer) -> JetStream:
+def look(last: int = 100, runtime: Runtime = "docker", **consumers: Consumer) -> JetStream:
     return JetStream(runtime, {"PRINTS": Stream(1, 1, last, last, consumers)})
 
 
-def away(runtime: str = "docker") -> JetStream:
+def away(runtime: Runtime = "docker") -> JetStream:
     return JetStream(runtime, problem="Connection refused")
 
 

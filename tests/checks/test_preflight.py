@@ -15,7 +15,10 @@ from fabfile.checks.preflight import changed_checkout
 from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
 from fabfile.runner.wire.app import JetStream, Setting, Settings
+from fabfile.runner.wire.edge import EdgeNetwork
 from fabfile.runner.wire.facts import Checkout, Facts, FileFact
+from fabfile.runner.wire.store import LockHolder
+from fabfile.terms import Runtime
 from tests.support.facts import changed, listener
 
 Change = Callable[[Site, Facts], Facts]
@@ -29,7 +32,7 @@ class Case:
     change: Change
     text: str
     fix: str
-    to: str = "native"
+    to: Runtime = "native"
     warning: bool = False
 
 
@@ -41,7 +44,7 @@ def _host(**values: Any) -> Change:
     """Something about the app's hostname at the edge."""
 
     def change(site: Site, facts: Facts) -> Facts:
-        hosts = facts.edge["hosts"]
+        hosts = facts.edge.hosts
         domain = site.edge.app_domain
         return changed(facts, edge={"hosts": {**hosts, domain: dataclasses.replace(hosts[domain], **values)}})
 
@@ -61,7 +64,7 @@ def _holder(port: int, command: str = "node") -> Change:
 
 CASES = {
     "a plan was interrupted": Case(
-        lambda site, facts: changed(facts, ops={"unfinished": ["20260101T000000-cutover-abcd"]}),
+        lambda site, facts: changed(facts, ops={"unfinished": ("20260101T000000-cutover-abcd",)}),
         "20260101T000000-cutover-abcd was interrupted",
         "inv revert --plan 20260101T000000-cutover-abcd",
     ),
@@ -87,7 +90,7 @@ CASES = {
         "apps/web && /home/delta/.bun/bin/bun --env-file=/home/delta/islandflow/.env run build",
     ),
     "the env file cannot be read": Case(
-        _with(env_error="/home/delta/islandflow/.env: Permission denied"),
+        _with(env={"problem": "/home/delta/islandflow/.env: Permission denied"}),
         "env file: .*Permission denied",
         "app.env_file",
     ),
@@ -144,12 +147,12 @@ CASES = {
         warning=True,
     ),
     "the app's user cannot read the env file": Case(
-        _with(env_denied="delta cannot read /home/delta/islandflow/.env"),
+        _with(env={"denied": "delta cannot read /home/delta/islandflow/.env"}),
         "env file: delta cannot read",
         "chown it to delta",
     ),
     "UFW does not answer": Case(
-        _with(firewall_error="iptables is broken"), "UFW: iptables is broken", "sudo ufw status"
+        _with(firewall={"problem": "iptables is broken"}), "UFW: iptables is broken", "sudo ufw status"
     ),
     "native's Redis is older": Case(
         _with(versions={"native/redis": "7.0.15"}, redis_formats={REDIS: 10}),
@@ -193,7 +196,9 @@ CASES = {
         _edge(problem="container nginx-proxy-manager is exited"), "edge: container .* exited", "inv npm.status"
     ),
     "nginx's own test fails": Case(
-        _edge(test="[emerg] unknown directive"), "edge: nginx -t already fails .*unknown directive", "inv npm.status"
+        _edge(config_problem="[emerg] unknown directive"),
+        "edge: nginx -t already fails .*unknown directive",
+        "inv npm.status",
     ),
     "there is no row for the app": Case(
         _host(problem="no live proxy host has flow.deltaisland.io", row=None), "no live proxy host", "mend it"
@@ -202,7 +207,7 @@ CASES = {
         _host(problem="proxy hosts 1 and 4 both have flow.deltaisland.io"), "hosts 1 and 4 both", "mend it"
     ),
     "the gateway is unknown": Case(
-        _edge(network={}, problem="network npm-shared has 2 IPv4 gateways, exactly one is needed"),
+        _edge(network=EdgeNetwork(), problem="network npm-shared has 2 IPv4 gateways, exactly one is needed"),
         "gateway of the Docker network npm-shared is unknown: .*2 IPv4 gateways",
         "runtimes.native.bind",
     ),
@@ -226,13 +231,15 @@ CASES = {
 }
 
 
-def start(to: str, docker_serves: Facts, native_serves: Facts) -> Facts:
+def start(to: Runtime, docker_serves: Facts, native_serves: Facts) -> Facts:
     """Who serves before handing over to `to`."""
     return docker_serves if to == "native" else native_serves
 
 
 @pytest.mark.parametrize("to", ["native", "docker"])
-def test_where_all_is_well_nothing_is_found(site: Site, to: str, docker_serves: Facts, native_serves: Facts) -> None:
+def test_where_all_is_well_nothing_is_found(
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
+) -> None:
     assert preflight.findings(site, start(to, docker_serves, native_serves), to) == []
 
 
@@ -308,7 +315,7 @@ def test_a_format_that_is_not_known_yet_is_left_to_the_releases(site: Site, dock
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_downgrade_that_was_accepted_warns_of_what_is_given_up(
-    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
 ) -> None:
     older = {f"{to}/redis": "7.0.15"}
     facts = changed(start(to, docker_serves, native_serves), versions=older, redis_formats={REDIS: 11})
@@ -361,16 +368,16 @@ def test_listening_everywhere_without_a_firewall_is_warned_about(
 ) -> None:
     native = site.runtimes.native.model_copy(update={"bind": bind})
     other = site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
-    facts = changed(docker_serves, firewall_present=present, firewall_active=active)
+    facts = changed(docker_serves, firewall={"installed": present, "active": active})
     found = preflight.findings(other, facts, "native")
     assert [f"UFW is {state}" in finding.text and finding.warning for finding in found] == [True] * bool(state)
 
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_nats_that_is_down_is_health_s_to_tell(
-    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+    site: Site, docker_serves: Facts, native_serves: Facts, to: Runtime
 ) -> None:
-    owner = "docker" if to == "native" else "native"
+    owner: Runtime = "docker" if to == "native" else "native"
     facts = start(to, docker_serves, native_serves)
     down = changed(
         facts,
@@ -382,7 +389,7 @@ def test_a_nats_that_is_down_is_health_s_to_tell(
 
 
 def test_a_plan_under_way_is_no_interrupted_one(site: Site, docker_serves: Facts) -> None:
-    facts = changed(docker_serves, ops={"unfinished": ["p1"], "lock": {"who": "ann"}})
+    facts = changed(docker_serves, ops={"unfinished": ("p1",), "lock": LockHolder("ann")})
     assert preflight.findings(site, facts, "native") == [], "the lock will say so"
 
 
@@ -411,7 +418,8 @@ def test_a_backup_that_could_not_run_is_found_before_anything_is_stopped(
     fact: FileFact, problem: str, site: Site, docker_serves: Facts, native_serves: Facts
 ) -> None:
     with_hook = site.model_copy(update={"backup": Backup(hook=HOOK)})
-    for to, facts in (("native", docker_serves), ("docker", native_serves)):
+    sides: dict[Runtime, Facts] = {"native": docker_serves, "docker": native_serves}
+    for to, facts in sides.items():
         found = preflight.findings(with_hook, changed(facts, files={HOOK: fact}), to)
         assert [problem in finding.text and HOOK in finding.text for finding in found] == [True] * bool(problem)
     assert preflight.findings(with_hook, changed(native_serves, files={HOOK: fact}), "native") == [], "no hand-over"
@@ -428,13 +436,13 @@ def assert_told(found: list[Finding], case: Case) -> None:
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_a_parking_lot_that_cannot_be_opened_is_found_before_anything_is_parked(
-    site: Site, docker_serves: Facts, native_serves: Facts, to: str
+    site: Site, docker_serves: Facts, native_serves: Facts, to: Runtime
 ) -> None:
     facts = docker_serves if to == "native" else native_serves
     held = changed(facts, listeners=(*facts.listeners, listener(13000, "nc")))
     (finding,) = preflight.findings(site, held, to)
     assert "port 13000, where requests for web shall wait, is held by nc" in finding.text
-    lost = changed(facts, edge={"network": {}, "problem": "no network npm-shared"})
+    lost = changed(facts, edge={"network": EdgeNetwork(), "problem": "no network npm-shared"})
     assert any("requests can't wait" in finding.text for finding in preflight.findings(site, lost, to))
     edge = site.edge.model_copy(update={"hold": False})
     unheld = site.model_copy(update={"edge": edge})

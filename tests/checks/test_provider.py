@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile import survey
+from fabfile import survey, workloads
 from fabfile.checks import preflight, provider
 from fabfile.inventory import Site
 from fabfile.runner.wire.app import Provided
 from fabfile.runner.wire.facts import Facts
-from tests.support.facts import changed
+from fabfile.terms import Runtime
+from tests.support.facts import changed, container
 
 ENV = "/home/delta/islandflow/.env"
 
@@ -64,7 +65,8 @@ def test_the_owners_adapter_is_checked_and_where_it_comes_from_is_told(site: Sit
     (adapter, asked) = provider.checks(site, Facts(owner="native", providers=both))
     assert adapter == ("native's adapter", True, f"alpaca, by OPTIONS_INGEST_ADAPTER in {ENV}")
     assert not asked[1]
-    (adapter, asked) = provider.checks(site, Facts(owner="", providers=both))
+    up = {"web": container(workloads.everything(site, "docker")[0], True)}
+    (adapter, asked) = provider.checks(site, Facts(owner="", containers=up, providers=both))
     assert adapter[0] == "docker's adapter" and asked[1]
     (row,) = provider.checks(site, Facts(owner_error="the owner file holds 'both'", providers=both))
     assert row == ("owner", False, "the owner file holds 'both'")
@@ -73,7 +75,8 @@ def test_the_owners_adapter_is_checked_and_where_it_comes_from_is_told(site: Sit
 def test_before_a_hand_over_the_overrides_are_those_that_it_will_write(site: Site) -> None:
     assert survey.wanted(site).providers == (), "other tasks leave the provider alone"
     planned = {ref.environment.runtime: ref.environment.planned for ref in survey.wanted(site, versions=True).providers}
-    for runtime, nats in (("native", "nats://127.0.0.1:4222"), ("docker", "nats://nats:4222")):
+    places: dict[Runtime, str] = {"native": "nats://127.0.0.1:4222", "docker": "nats://nats:4222"}
+    for runtime, nats in places.items():
         overrides = planned[runtime] or {}
         assert (overrides["OPTIONS_INGEST_ADAPTER"], overrides["NATS_URL"]) == ("synthetic", nats)
     assert [ref.environment.planned for ref in survey.provider(site).providers] == [None, None], "as they are"

@@ -14,7 +14,7 @@ from fabfile.checks import soak
 from fabfile.checks.soak import Recommendation, Story, recommend, restarts, trend
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
-from fabfile.runner.wire.facts import EdgeRef
+from fabfile.runner.wire.edge import EdgeRef
 from fabfile.runner.wire.soak import Asked, ConsumerLag, Memory, Sample, Served, Soak, WorkloadSample
 from tests.support.events import event
 

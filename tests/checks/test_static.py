@@ -36,7 +36,7 @@ def test_each_fault_has_a_row_of_its_own(site: Site, good: Facts) -> None:
         good,
         unit_errors={"delta": "islandflow-api.service:9: Unknown key name"},
         compose_error="services.web: unknown key",
-        edge={"test": "[emerg] unknown directive"},
+        edge={"config_problem": "[emerg] unknown directive"},
     )
     found = bad(site, facts)
     assert set(found) == {f"{site.runtimes.docker.file} is valid", "units of delta", "nginx -t"}

@@ -12,6 +12,7 @@ from fabfile.checks.streams import age
 from fabfile.inventory import Site
 from fabfile.runner.wire.app import Consumer, JetStream, Setting, Settings, Stream
 from fabfile.runner.wire.facts import Facts, Health
+from fabfile.terms import Runtime
 
 ENV, OVERRIDES = "/home/delta/islandflow/.env", "/etc/islandflow/native.env"
 AGES = {"STREAM_RAW_MAX_AGE_MS": "3600000", "STREAM_DERIVED_MAX_AGE_MS": "43200000"}
@@ -19,7 +20,7 @@ BOUND = Consumer(True, 0, 2, 0, 30, 30, 28, "2026-01-01T00:00:00Z")
 HOUR = 3_600_000_000_000  # nanoseconds
 
 
-def facts(site: Site, runtime: str = "native", **settings: str) -> Facts:
+def facts(site: Site, runtime: Runtime = "native", **settings: str) -> Facts:
     """Streams and durables as the project's inventory has them, all well; with other values in the env file."""
     found = {
         name: Stream(int(AGES[wanted.max_age_env]) * 1_000_000, wanted.max_bytes, 7, 30)
@@ -57,7 +58,7 @@ def bad(site: Site, facts: Facts) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("runtime", ["native", "docker"])
-def test_all_is_well(site: Site, runtime: str) -> None:
+def test_all_is_well(site: Site, runtime: Runtime) -> None:
     rows = {what: text for what, ok, text in streams.checks(site, facts(site, runtime)) if ok}
     assert bad(site, facts(site, runtime)) == {}
     assert len(rows) == 1 + len(site.streams) + sum(len(service.durables) for service in site.scope("full"))
@@ -119,7 +120,7 @@ def test_another_size_and_a_missing_stream_are_told(site: Site) -> None:
         ("docker", "compute-equity-quotes", "docker compose -p islandflow-vps restart compute"),
     ],
 )
-def test_a_stolen_durable_is_named_with_the_cure(site: Site, runtime: str, name: str, cure: str) -> None:
+def test_a_stolen_durable_is_named_with_the_cure(site: Site, runtime: Runtime, name: str, cure: str) -> None:
     found = bad(site, durable(facts(site, runtime), name, bound=False, pending=175, grew=19))
     assert list(found) == [name]
     assert found[name].startswith("not bound, 175 pending (+19 in a second), 2 unacknowledged, 0 redelivered: stolen")

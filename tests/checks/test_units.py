@@ -36,8 +36,8 @@ def test_where_all_is_there_nothing_is_found(site: Site, native_serves: Facts) -
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda site, facts: changed(facts, env_error=ENV), "env file: [Errno 2]"),
-        (lambda site, facts: changed(facts, env_denied="delta cannot read it"), "env file: delta cannot read it"),
+        (lambda site, facts: changed(facts, env={"problem": ENV}), "env file: [Errno 2]"),
+        (lambda site, facts: changed(facts, env={"denied": "delta cannot read it"}), "env file: delta cannot read it"),
         (lambda site, facts: unloaded(facts, site.api.unit, "not-found"), "not installed: islandflow-api.service"),
         (lambda site, facts: unloaded(facts, site.api.unit, "masked"), "masked, so that nobody can start them: isl"),
         (
@@ -90,7 +90,7 @@ def test_what_installing_writes_need_not_be_there_before_a_cutover(site: Site, d
 
 
 def test_natives_own_files_keep_nobody_from_going_back_to_docker(site: Site, native_serves: Facts) -> None:
-    facts = changed(native_serves, env_error=ENV, lacking={site.app.bun: f"there is no {site.app.bun}"})
+    facts = changed(native_serves, env={"problem": ENV}, lacking={site.app.bun: f"there is no {site.app.bun}"})
     assert preflight.findings(site, facts, "docker") == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from fabfile.commands import adopt as adopting
 from fabfile.inventory import Host, Site, load
 from fabfile.runner.wire.adoption import Adoption
+from fabfile.runner.wire.store import LockHolder
 from tests.adoption import vps
 from tests.support import facts, inventories
 from tests.support.entry_points import DOORS, Run, islandflow
@@ -170,7 +171,7 @@ def test_doctor_ends_with_3_where_a_direction_would_not_start(
 
 
 def test_doctor_says_that_a_plan_runs(host: FakeHost) -> None:
-    lock = {"who": "delta@desk", "what": "cutover", "since": "now"}
+    lock = LockHolder("delta@desk", "cutover", "now")
     host.facts = facts.changed(host.facts, ops={"lock": lock})
     run = islandflow("doctor")
     assert run.code == 3 and "delta@desk holds the lock" in run.err

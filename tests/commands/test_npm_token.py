@@ -11,7 +11,7 @@ import pytest
 
 from fabfile.commands import npm_token
 from fabfile.errors import PreflightRefused, UsageError
-from fabfile.runner.wire.facts import EdgeLogin, EdgeRef
+from fabfile.runner.wire.edge import EdgeLogin, EdgeRef
 from tests.support.fake_host import FakeHost
 
 EDGE = EdgeRef("/npm", "/npm/db", "npm", "npm-shared", ("a.example",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import webbrowser
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fabfile.commands.session import Operation
 from fabfile.console import Report
 from fabfile.errors import Failed, LockHeld, UsageError
 from fabfile.record import RecordStore
+from fabfile.runner.wire.store import StoreState
 from tests.record import journals
 from tests.support.fake_host import FakeHost
 
@@ -77,7 +79,7 @@ def test_a_plan_that_is_taken_back_leaves_one_too(host: FakeHost, records: Path)
 
 
 def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: FakeHost, records: Path) -> None:
-    host.facts.ops.update(lock=None, unfinished=[journals.PLAN])
+    host.facts = replace(host.facts, ops=StoreState(unfinished=(journals.PLAN,)))
     host.past, host.events["revert"] = journals.STUCK, journals.REVERTED_LATER[len(journals.STUCK) :]
     with pytest.raises(Failed):
         Operation(object(), None).revert("")

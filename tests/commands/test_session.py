@@ -21,6 +21,8 @@ from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.app import JetStream, Stream
 from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, Health, Workload
+from fabfile.runner.wire.store import LockHolder, StoreState
+from fabfile.terms import Runtime
 from tests.support.events import PLAN, begun, event, finished, tally
 from tests.support.fake_host import GOOD_HOST, FakeHost
 
@@ -148,7 +150,7 @@ def test_a_warning_is_told_and_refuses_nothing(host: FakeHost, capsys: pytest.Ca
     [
         Facts(host=GOOD_HOST, disks={"/var/lib/islandflow/ops": 1 << 20}),
         Facts(host=GOOD_HOST, owner_error="the owner file holds 'both'"),
-        Facts(host=GOOD_HOST, ops={"unfinished": [PLAN], "lock": None}),
+        Facts(host=GOOD_HOST, ops=StoreState(unfinished=(PLAN,))),
     ],
     ids=["full disk", "owner", "unfinished plan"],
 )
@@ -187,9 +189,9 @@ def test_json_lines_are_json_only(host: FakeHost, capsys: pytest.CaptureFixture[
 
 # ── The lock ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-BO = {"who": "bo@desk", "what": "rollback", "plan": "p", "since": "noon"}
-FREE = Facts(host=GOOD_HOST, ops={"lock": None, "unfinished": []})
-HELD = replace(FREE, ops={"lock": BO, "unfinished": ["p"]})
+BO = LockHolder("bo@desk", "rollback", "noon", plan="p")
+FREE = Facts(host=GOOD_HOST, ops=StoreState())
+HELD = replace(FREE, ops=StoreState(lock=BO, unfinished=("p",)))
 
 
 @pytest.fixture
@@ -225,7 +227,7 @@ def test_a_lock_that_somebody_took_at_the_last_moment_is_waited_for_too(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.facts, host.later = FREE, [HELD, FREE, FREE]
-    host.events["ship"] = [begun(), finished("locked", holder=BO)]
+    host.events["ship"] = [begun(), finished("locked", holder=BO.as_json())]
     monkeypatch.setattr("fabfile.commands.session.time.sleep", lambda seconds: host.events.update(ship=DONE))
     operation(wait=True).apply(build)
     assert host.verbs == ["ship", "ship"]
@@ -243,7 +245,7 @@ def test_who_waits_may_leave(host: FakeHost, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_lock_whose_holder_cannot_be_read_is_waited_for(host: FakeHost, naps: list[float]) -> None:
-    nameless = replace(FREE, ops={"lock": {}, "unfinished": []})
+    nameless = replace(FREE, ops=StoreState(lock=LockHolder()))
     host.facts, host.later = nameless, [nameless, FREE, FREE]
     operation(wait=True).apply(build)
     assert host.verbs == ["ship"] and len(naps) == 1
@@ -275,7 +277,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Which runtime the public checks were asked about, and for how long; all of them pass."""
     asked: list[tuple[str, float]] = []
 
-    def until_good(site: Site, runtime: str, seconds: float) -> list[Check]:
+    def until_good(site: Site, runtime: Runtime, seconds: float) -> list[Check]:
         asked.append((runtime, seconds))
         return [Check("page", True, "answers 200", 5), Check("websocket", len(asked) < 9, "HTTP 502", 5)]
 
@@ -454,13 +456,13 @@ def test_attach_without_any_plan_says_so(host: FakeHost) -> None:
 
 
 def test_revert_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.facts = replace(host.facts, ops={"unfinished": []})
+    host.facts = replace(host.facts, ops=StoreState())
     operation().revert("")
     assert host.verbs == [] and "nothing to do" in capsys.readouterr().out
 
 
 def test_revert_takes_the_last_unfinished_plan(host: FakeHost) -> None:
-    host.facts = replace(host.facts, ops={"unfinished": ["first", "second"]})
+    host.facts = replace(host.facts, ops=StoreState(unfinished=("first", "second")))
     host.events["revert"] = [begun(), finished("reverted", why="the plan was interrupted")]
     with pytest.raises(CutoverError):
         operation().revert("")
@@ -468,7 +470,7 @@ def test_revert_takes_the_last_unfinished_plan(host: FakeHost) -> None:
 
 
 def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.facts = replace(host.facts, ops={"unfinished": [PLAN]})
+    host.facts = replace(host.facts, ops=StoreState(unfinished=(PLAN,)))
     host.past = [
         begun(),
         event("noop", "settled", why="there"),

@@ -13,9 +13,8 @@ import pytest
 from fabfile.commands.session import Operation, load_site
 from fabfile.errors import CutoverError, Failed, Interrupted, SoakAlreadyRunning
 from fabfile.inventory import Site
-from fabfile.runner.edge.database import ProxyHost
-from fabfile.runner.edge.facts import HostFact
 from fabfile.runner.wire.codec import encode
+from fabfile.runner.wire.edge import EdgeFacts, HostFact, ProxyHost
 from fabfile.runner.wire.facts import Facts, Health
 from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 from tests.checks.test_soak import DAY, ID, sample
@@ -87,7 +86,7 @@ def test_a_short_one_looks_more_often(host: FakeHost) -> None:
 def test_a_hostname_that_is_closed_on_purpose_is_not_asked_for(host: FakeHost, site: Site) -> None:
     row = ProxyHost(2, (site.edge.api_domain,), False, "http", "api", 4000, "", "", "{}")
     closed = HostFact(site.edge.api_domain, row=row)
-    host.facts = Facts(host=GOOD_HOST, edge={"hosts": {site.edge.api_domain: closed}})
+    host.facts = Facts(host=GOOD_HOST, edge=EdgeFacts(hosts={site.edge.api_domain: closed}))
     soaked(36.0)
     assert [watch.domain for watch in started(host).watch] == [site.edge.app_domain]
 

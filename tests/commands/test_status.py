@@ -12,11 +12,9 @@ import pytest
 from fabfile.commands import status
 from fabfile.console import Report
 from fabfile.inventory import Site
-from fabfile.runner.edge.backup import EdgeBackup, SavedHost
-from fabfile.runner.edge.database import ProxyHost
-from fabfile.runner.edge.facts import HostFact
-from fabfile.runner.edge.routes import Upstream
+from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, EdgeNetwork, HostFact, ProxyHost, SavedHost, Upstream
 from fabfile.runner.wire.facts import Facts, Health, Workload
+from fabfile.runner.wire.store import LockHolder, StoreState
 from tests.support import facts as surveys
 from tests.support import inventories
 from tests.support.fake_host import GOOD_HOST
@@ -29,18 +27,18 @@ def site(tmp_path: Path) -> Site:
     return inventories.site(tmp_path)
 
 
-def edge(site: Site, *upstreams: Upstream) -> dict[str, Any]:
+def edge(site: Site, *upstreams: Upstream) -> EdgeFacts:
     """What a survey tells of an edge that sends our two names there."""
     names = (site.edge.app_domain, site.edge.api_domain)
     hosts = {name: HostFact(name, upstream=place) for name, place in zip(names, upstreams, strict=True)}
-    return {"network": {"gateway": GATEWAY}, "hosts": hosts}
+    return EdgeFacts(network=EdgeNetwork(GATEWAY), hosts=hosts)
 
 
-def native(site: Site) -> dict[str, Any]:
+def native(site: Site) -> EdgeFacts:
     return edge(site, Upstream(GATEWAY, 3000), Upstream(GATEWAY, 4000))
 
 
-def docker(site: Site) -> dict[str, Any]:
+def docker(site: Site) -> EdgeFacts:
     return edge(site, Upstream("web", 3000), Upstream("api", 4000))
 
 
@@ -71,12 +69,12 @@ def test_an_edge_that_sends_the_names_apart_is_neithers(site: Site, capsys: pyte
     assert "neither runtime" in shown(site, Facts(host=GOOD_HOST, owner="native", edge=apart), capsys)
 
 
-def closed(site: Site, app: HostFact) -> dict[str, Any]:
+def closed(site: Site, app: HostFact) -> EdgeFacts:
     """An edge whose API's own hostname is closed, and leads nowhere, as the app's script does it."""
     name = site.edge.api_domain
     row = ProxyHost(2, (name,), False, "http", "127.0.0.1", 9, "", "", "{}", websocket=False)
     hosts = {site.edge.app_domain: app, name: HostFact(name, row=row, upstream=row.upstream)}
-    return {"network": {"gateway": GATEWAY}, "hosts": hosts}
+    return EdgeFacts(network=EdgeNetwork(GATEWAY), hosts=hosts)
 
 
 def test_a_closed_hostname_of_the_apis_own_does_not_say_where_the_edge_leads(
@@ -98,7 +96,7 @@ def test_a_closed_hostname_of_the_apis_own_does_not_say_where_the_edge_leads(
 def test_an_edge_that_cannot_be_looked_at_is_not_said_to_lead_elsewhere(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {"network": {}, "hosts": {}, "problem": "NPM's database is locked"}
+    found = EdgeFacts(problem="NPM's database is locked")
     facts = Facts(host=GOOD_HOST, owner="native", edge=found)
     assert "edge   unknown: NPM's database is locked\n" in shown(site, facts, capsys)
     assert lines(site, facts, capsys)[0]["raw_api"] == "unknown"
@@ -106,8 +104,8 @@ def test_an_edge_that_cannot_be_looked_at_is_not_said_to_lead_elsewhere(
 
 def test_an_edge_whose_database_and_files_disagree_is_a_warning(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     found = native(site)
-    drifted = dataclasses.replace(found["hosts"][site.edge.api_domain], drift=("its file is missing",))
-    found["hosts"][site.edge.api_domain] = drifted
+    drifted = dataclasses.replace(found.hosts[site.edge.api_domain], drift=("its file is missing",))
+    found.hosts[site.edge.api_domain] = drifted
     out = shown(site, Facts(host=GOOD_HOST, owner="native", edge=found), capsys)
     assert "warning: edge: its file is missing; inv npm.diff" in out
 
@@ -143,9 +141,9 @@ def test_only_the_owners_failures_are_marked(site: Site, capsys: pytest.CaptureF
         ({"user_manager": "delta has no manager"}, "delta has no manager"),
         ({"docker_error": "Docker does not answer"}, "Docker does not answer"),
         ({"compose_error": "services.web: unknown key"}, "services.web: unknown key"),
-        ({"ops": {"unfinished": ["some-plan"]}}, "inv revert --plan some-plan"),
+        ({"ops": StoreState(unfinished=("some-plan",))}, "inv revert --plan some-plan"),
         (
-            {"ops": {"lock": {"who": "bo", "what": "rollback", "since": "noon"}}},
+            {"ops": StoreState(lock=LockHolder("bo", "rollback", "noon"))},
             "a plan runs: bo, rollback, since noon",
         ),
     ],
@@ -158,7 +156,7 @@ def test_what_the_operator_should_know_is_a_warning(
 
 
 def test_a_running_plan_is_not_called_unfinished(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    ops = {"lock": {"who": "bo", "what": "rollback", "since": "noon"}, "unfinished": ["some-plan"]}
+    ops = StoreState(lock=LockHolder("bo", "rollback", "noon"), unfinished=("some-plan",))
     assert "revert" not in shown(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), ops=ops), capsys)
 
 
@@ -215,7 +213,7 @@ def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -
     facts = Facts(host=GOOD_HOST, owner="docker", edge=docker(site))
     name = site.edge.api_domain
     row = ProxyHost(2, (name,), False, "http", "api", 4000, "", "", "{}")
-    facts.edge["hosts"][name] = dataclasses.replace(facts.edge["hosts"][name], row=row)
+    facts.edge.hosts[name] = dataclasses.replace(facts.edge.hosts[name], row=row)
     assert f"edge   docker; {name} is closed" in shown(site, facts, capsys)
 
 

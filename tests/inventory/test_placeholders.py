@@ -8,12 +8,13 @@ import pytest
 
 from fabfile.inventory import Site, placeholders
 from fabfile.rendering import files
+from fabfile.terms import Runtime
 from tests.support.inventories import problems, site
 
 EVERY = " ".join(f"{{{name}}}" for name in placeholders.SHARED)
 
 
-def filled(of: Site, runtime: str, bind: str) -> dict[str, str]:
+def filled(of: Site, runtime: Runtime, bind: str) -> dict[str, str]:
     values = files.overrides(of, runtime, bind=bind)["ALL"].split(" ")
     return dict(zip(placeholders.SHARED, values, strict=True))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from fabfile.inventory import RUNTIMES, SCOPES, Site
 from fabfile.plans import app, cutover, docker, edge, firewall, infra, rollback
 from fabfile.plans.plan import Plan
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 from tests.support.facts import BACKUP
 
 Build = Callable[[Site, Facts], Plan]
@@ -24,7 +25,7 @@ def _bare(site: Site) -> Site:
     return site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"docker": docker})})
 
 
-def _scoped(build: Callable[..., Plan], scope: str) -> Build:
+def _scoped(build: Callable[..., Plan], scope: Scope) -> Build:
     return lambda site, facts: build(site, facts, scope)
 
 
@@ -54,7 +55,8 @@ def _named() -> Iterator[tuple[str, Build]]:
             yield f"app.{verb.__name__} {scope}", _plan("app.start", verb, scope)
         for verb in (docker.made, docker.up, docker.stop):
             yield f"docker.{verb.__name__} {scope}", _plan(f"docker.{verb.__name__}", verb, scope)
-    for scope in ("none", *SCOPES):
+    yield "app.install none", _install("none")
+    for scope in SCOPES:
         yield f"app.install {scope}", _install(scope)
     for runtime in RUNTIMES:
         yield f"npm.switch {runtime}", _plan("npm.switch", edge.point, runtime)
@@ -62,7 +64,7 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "npm.restore", _plan("npm.restore", edge.restore, BACKUP)
 
 
-def _install(scope: str) -> Build:
+def _install(scope: Scope | Literal["none"]) -> Build:
     return lambda site, facts: Plan("app.install", app.install(site, facts, scope))
 
 

@@ -19,13 +19,14 @@ from fabfile.plans.steps import watches
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.facts import edge_facts
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.support.facts import changed
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
 
-def diff(site: Site, facts: Facts, to: str) -> dict[str, str]:
+def diff(site: Site, facts: Facts, to: Runtime) -> dict[str, str]:
     """What does not agree."""
     return {what: text for what, agree, text in differences(site, facts, to) if not agree}
 
@@ -55,7 +56,7 @@ def test_a_header_is_expected_only_where_the_app_sends_one(
 
 @pytest.mark.parametrize(("to", "probe"), [("native", ContainersDown), ("docker", UnitsDown)])
 def test_the_edge_leads_to_a_runtime_only_while_the_other_is_down(
-    site: Site, docker_serves: Facts, to: str, probe: type
+    site: Site, docker_serves: Facts, to: Runtime, probe: type
 ) -> None:
     """Without a header no answer says who gave it."""
     ((step,), services) = edge.point(site, docker_serves, to), site.scope("full")
@@ -76,7 +77,7 @@ def test_no_unit_is_looked_for_where_nobody_can_have_started_one(site: Site, doc
 
 def closed(facts: Facts) -> Facts:
     """The same with the API's own name closed, as in NPM's page."""
-    hosts: dict[str, Any] = dict(facts.edge["hosts"])
+    hosts: dict[str, Any] = dict(facts.edge.hosts)
     row = replace(hosts[API].row, enabled=False)
     hosts[API] = replace(hosts[API], row=row, text="", upstream=row.upstream, tls=True)
     return changed(facts, edge={"hosts": hosts})
@@ -85,9 +86,10 @@ def closed(facts: Facts) -> Facts:
 def sealed(facts: Facts) -> Facts:
     """The same with the API's own name closed as the app's script does it: its row leads nowhere."""
     shut = closed(facts)
-    fact = shut.edge["hosts"][API]
+    fact = shut.edge.hosts[API]
+    assert fact.row is not None
     row = replace(fact.row, host="127.0.0.1", port=9, websocket=False)
-    return changed(shut, edge={"hosts": {**shut.edge["hosts"], API: replace(fact, row=row, upstream=row.upstream)}})
+    return changed(shut, edge={"hosts": {**shut.edge.hosts, API: replace(fact, row=row, upstream=row.upstream)}})
 
 
 @pytest.mark.parametrize("shut", [closed, sealed])

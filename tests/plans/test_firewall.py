@@ -9,6 +9,7 @@ from fabfile.inventory import Site
 from fabfile.plans import firewall, plan
 from fabfile.plans.plan import Plan, Steps
 from fabfile.runner.system.ufw import parse
+from fabfile.runner.wire.edge import EdgeNetwork
 from fabfile.runner.wire.facts import Facts, Listener
 from tests.support.facts import SUBNET, changed
 
@@ -19,7 +20,7 @@ OPEN = ("web, port 3000", "api, port 4000", "NPM's admin page, port 81")
 
 def ruled(facts: Facts, *lines: str, default: str = "deny") -> Facts:
     """The facts with these rules alone."""
-    return changed(facts, rules=tuple(rule for rule in map(parse, lines) if rule), firewall_default=default)
+    return changed(facts, firewall={"rules": tuple(rule for rule in map(parse, lines) if rule), "default": default})
 
 
 def ours(port: int, name: str) -> str:
@@ -73,7 +74,7 @@ def test_what_is_not_ours_stays(site: Site, fresh: Facts, line: str) -> None:
 
 
 def test_nothing_is_taken_for_stale_while_the_subnet_is_unknown(site: Site, fresh: Facts) -> None:
-    facts = ruled(changed(fresh, edge={"network": {}}), FORMER)
+    facts = ruled(changed(fresh, edge={"network": EdgeNetwork()}), FORMER)
     assert [line for line in left(firewall.allow(site, facts), facts) if "delete" in line] == []
 
 
@@ -129,18 +130,20 @@ def test_loopback_and_bridge_are_not_the_world(site: Site, fresh: Facts) -> None
     own = (Listener(81, "127.0.0.1", 9, "docker-proxy", ""), Listener(3000, "172.18.0.1", 9, "bun", ""))
     facts = changed(ruled(fresh), listeners=own)
     assert found(site, facts) == {}
-    assert found(site, changed(facts, firewall_active=False)) == {"UFW": "not active: nothing filters"}
+    assert found(site, changed(facts, firewall={"active": False})) == {"UFW": "not active: nothing filters"}
 
 
 def test_a_firewall_that_does_not_answer_is_said_to_and_nothing_is_concluded(site: Site, fresh: Facts) -> None:
-    facts = changed(fresh, firewall_active=False, firewall_error="ufw ended with 1", rules=())
+    facts = changed(fresh, firewall={"active": False, "problem": "ufw ended with 1", "rules": ()})
     assert found(site, facts) == {"UFW": "ufw ended with 1"}
     (finding,) = refusals(site, facts)
     assert not finding.warning and "ufw ended with 1" in finding.text
 
 
 def test_without_a_filter_whatever_listens_is_open_and_closing_is_refused(site: Site, fresh: Facts) -> None:
-    facts = changed(ruled(fresh), firewall_active=False, listeners=(Listener(6379, "0.0.0.0", 9, "redis-server", ""),))
+    facts = changed(
+        ruled(fresh), firewall={"active": False}, listeners=(Listener(6379, "0.0.0.0", 9, "redis-server", ""),)
+    )
     assert found(site, facts)["redis, port 6379"] == "redis-server listens on 0.0.0.0"
     (finding,) = refusals(site, facts)
     assert not finding.warning and "not active" in finding.text

@@ -25,6 +25,7 @@ from fabfile.runner.actions.probes import ContainersDown, Healthy, PortsFree, Ru
 from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.wire.facts import Facts, Health
+from fabfile.terms import Runtime, Scope
 from tests.support import inventories
 
 
@@ -102,7 +103,7 @@ def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
 
 @pytest.mark.parametrize("to", ["native", "docker"])
 def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
-    site: Site, to: str, docker_serves: Facts, native_serves: Facts
+    site: Site, to: Runtime, docker_serves: Facts, native_serves: Facts
 ) -> None:
     plan = cutover.cutover(site, docker_serves, "full") if to == "native" else rollback.rollback(site, native_serves)
     kinds = [type(step.action) for step in plan.steps]
@@ -157,11 +158,12 @@ def backed(site: Site, **values: Any) -> Site:
 
 def test_the_backup_runs_before_anything_is_stopped(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     own = backed(site)
-    for plan, stop, former, to in (
+    changes: tuple[tuple[Plan, str, str, Runtime], ...] = (
         (cutover.cutover(own, docker_serves, "full"), "docker: workers stopped", "docker", "native"),
         (cutover.bootstrap(own, docker_serves), "docker: app stopped", "docker", "native"),
         (rollback.rollback(own, native_serves), "app: off at boot", "native", "docker"),
-    ):
+    )
+    for plan, stop, former, to in changes:
         assert in_order(plan, "data: backup", stop)
         step = step_of(plan, "data: backup")
         root = "/var/lib/islandflow"
@@ -216,7 +218,7 @@ def test_the_way_back_waits_for_whatever_ran_as_far_as_it_was_well(
     site: Site, docker_serves: Facts, data: dict[str, Any], demanded: type | None
 ) -> None:
     """Nobody must be let through to an API that is not up again, because NATS could not be asked about it."""
-    ill = Health("api", "docker", False, "ill", data)
+    ill = Health("api", "docker", False, "ill", **data)
     facts = dataclasses.replace(docker_serves, health={**docker_serves.health, "docker/api": ill})
     plan = cutover.cutover(site, facts, "full")
     undo = step_of(plan, "docker: app stopped").undo
@@ -276,7 +278,7 @@ def test_nothing_healthy_before_demands_nothing_of_the_way_back(site: Site, nati
     ],
 )
 def test_a_scope_touches_its_own_services_and_neither_servers_nor_data(
-    site: Site, scope: str, services: list[str], native_serves: Facts
+    site: Site, scope: Scope, services: list[str], native_serves: Facts
 ) -> None:
     plan = cutover.cutover(site, native_serves, scope)
     assert names(plan) == ["app: units and environment", "app: on at boot", "app: start", "edge: point to native"]
@@ -288,7 +290,7 @@ def test_a_scope_touches_its_own_services_and_neither_servers_nor_data(
 
 @pytest.mark.parametrize("scope", ["web", "api", "services", "workers"])
 def test_a_part_of_the_app_is_handed_over_only_where_native_owns(
-    site: Site, scope: str, docker_serves: Facts, fresh: Facts, native_serves: Facts
+    site: Site, scope: Scope, docker_serves: Facts, fresh: Facts, native_serves: Facts
 ) -> None:
     for facts in (docker_serves, fresh):
         (finding,) = scope_findings(site, facts, scope)

@@ -15,6 +15,7 @@ from fabfile.runner.actions.edge import EdgeServes, RefreshDnsOnRevert
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.parking import CloseLot, Drain, OpenLot, ReleaseLot
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Scope
 from tests.support import facts as surveys
 
 LOT = (OpenLot, Drain, ReleaseLot, CloseLot)
@@ -116,7 +117,7 @@ def test_without_a_hold_the_names_are_looked_up_anew_on_the_way_back(
 
 @pytest.mark.parametrize(("scope", "ports"), [("api", [14000]), ("web", [13000]), ("full", [13000, 14000])])
 def test_a_restart_holds_what_it_restarts_and_nothing_else(
-    site: Site, native_serves: Facts, scope: str, ports: list[int]
+    site: Site, native_serves: Facts, scope: Scope, ports: list[int]
 ) -> None:
     steps = app.restart(site, native_serves, scope)
     to_lot, back = (step.action for step in steps if isinstance(step.action, PointEdge))

@@ -9,6 +9,7 @@ from typing import Any
 from fabfile import public
 from fabfile.inventory import Site
 from fabfile.public.endpoint import Resolver, by_dns
+from fabfile.terms import Owner
 from tests.support import inventories
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
@@ -41,7 +42,7 @@ def without_header(site: Site) -> Site:
     return site.model_copy(update={"edge": site.edge.model_copy(update={"served_by_header": None})})
 
 
-def asked(site: Site, runtime: str = "", resolve: Resolver = by_dns) -> Outcome:
+def asked(site: Site, runtime: Owner = "", resolve: Resolver = by_dns) -> Outcome:
     """Every check's outcome, by the beginning of its name where a port follows."""
     found = public.checks(site, runtime, resolve)
     return {named(site, check): (check.ok, check.text) for check in found}

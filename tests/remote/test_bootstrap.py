@@ -20,6 +20,7 @@ from fabfile.resources import RUNNER
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts, FactsRequest
+from fabfile.runner.wire.store import StoreState
 
 
 def plan_of(*contents: bytes) -> Plan:
@@ -74,7 +75,7 @@ def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) ->
     facts = decode(json.loads(line)["facts"])
     assert isinstance(facts, Facts)
     assert facts.files["/etc/passwd"].kind == "file" and facts.files["/nowhere"].kind == "missing"
-    assert facts.accounts == {"root": "0:0"} and facts.host["uid"] == os.geteuid()
+    assert facts.accounts == {"root": "0:0"} and facts.host.uid == os.geteuid()
     assert list(scratch.iterdir()) == []
 
 
@@ -93,7 +94,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
     facts = decode(json.loads(found.stdout)["facts"])
     assert "lingering is off" in facts.user_manager
     assert "no user islandflow-nobody" in facts.checkout_error
-    assert "/nowhere/.env" in facts.env_error
+    assert "/nowhere/.env" in facts.env.problem
     assert "cannot be read" in facts.owner_error
     assert facts.trees["/nowhere"].owners == ()
     assert facts.redis_formats == {"/nowhere": 0}
@@ -119,9 +120,9 @@ def test_only_what_the_vps_lacks_travels() -> None:
     assert files == {one: b"one", two: b"two"}
     assert header["runner"] == bootstrap.runner_name()
     assert decode(header["plan"]) == plan_of(b"one", b"two", b"one")
-    _, files = parts(bootstrap.shipment(plan_of(b"one", b"two"), Facts(ops={"files": [one]})))
+    _, files = parts(bootstrap.shipment(plan_of(b"one", b"two"), Facts(ops=StoreState((one,)))))
     assert files == {two: b"two"}
-    _, files = parts(bootstrap.shipment(plan_of(b"one"), Facts(ops={"files": [one, two]})))
+    _, files = parts(bootstrap.shipment(plan_of(b"one"), Facts(ops=StoreState((one, two)))))
     assert files == {}
 
 

@@ -27,7 +27,8 @@ from fabfile.remote.host import Host
 from fabfile.remote.target import opened
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
-from fabfile.runner.wire.facts import FactsRequest
+from fabfile.runner.wire.facts import FactsRequest, HostInfo
+from fabfile.runner.wire.store import LockHolder
 from tests.checks.test_soak import DAY
 from tests.runner.support.nats_server import streams_ref
 from tests.support import inventories, ssh_server
@@ -58,7 +59,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield server
 
 
-def survey(entry: inventory.Host, timeout: float = TIMEOUT) -> dict[str, Any]:
+def survey(entry: inventory.Host, timeout: float = TIMEOUT) -> HostInfo:
     """What the VPS says of itself."""
     with contextlib.closing(Host(entry, timeout)) as host:
         return host.survey(FactsRequest(host=True, ops=True)).host
@@ -85,7 +86,7 @@ def test_an_examples_address_is_never_called(server: Server, address: str) -> No
 
 
 def test_a_survey_comes_back_with_facts(server: Server) -> None:
-    assert survey(server.host())["name"] == socket.gethostname()
+    assert survey(server.host()).name == socket.gethostname()
 
 
 def test_a_survey_leaves_nothing_on_the_vps(server: Server, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_root_needs_no_sudo(server: Server) -> None:
     if os.geteuid():
         pytest.skip("only root's own server lets root in")
     server.without("sudo")
-    assert survey(changed(server, user="root"))["uid"] == 0
+    assert survey(changed(server, user="root")).uid == 0
 
 
 # ── Not getting in ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,7 +202,7 @@ def test_a_key_with_a_passphrase_comes_from_the_agent(
         asking = {"SSH_ASKPASS": str(server.folder / "bin" / "askpass"), "SSH_ASKPASS_REQUIRE": "force"}
         subprocess.run(["ssh-add", "-q", str(locked.key)], env={**os.environ, **asking}, check=True)
         try:
-            assert survey(locked)["name"] == socket.gethostname()
+            assert survey(locked).name == socket.gethostname()
         finally:
             agent.terminate()
 
@@ -453,13 +454,13 @@ def test_the_word_is_given_over_a_connection_of_its_own(server: Server, ops: Ops
 
 
 def test_a_soak_is_shown_stopped_and_refused_while_another_runs(server: Server, ops: Ops) -> None:
-    holder = {"who": "ana@laptop", "what": "a soak of 24 h", "soak": DAY.id, "since": "now"}
+    holder = {"who": "ana@laptop", "what": "a soak of 24 h", "since": "now", "soak": DAY.id}
     soaks = ops.folder.parent.parent / "soaks"
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         assert host.soak_show() == [{"event": "running", "holder": {}}]
         assert host.soak_stop() == []
         sampler.begin(soaks.parent, DAY)
-        with store.lock(soaks, holder):
+        with store.lock(soaks, LockHolder.of(holder)):
             (line,) = host.soak_start(dataclasses.replace(DAY, id="20270101T000000-soak-abcd"))
             assert line == {"event": "held", "holder": holder}
             first, start = host.soak_show()
@@ -490,7 +491,7 @@ def site(server: Server, tmp_path: Path) -> inventory.Site:
 
 def asked(host: Host) -> str:
     with contextlib.closing(host):
-        return str(host.survey(FactsRequest(host=True)).host["name"])
+        return str(host.survey(FactsRequest(host=True)).host.name)
 
 
 def test_a_task_without_a_host_works_on_the_default_one(site: inventory.Site) -> None:

@@ -78,8 +78,8 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     assert felt["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
     assert felt["outage_ms"] == outage["evidence"]["lasted_ms"]
     assert any("refused" in error for error in outage["evidence"]["errors"])
-    for number, key in enumerate(("requests", "failures")):
-        assert sum(part[number] for part in felt["over_time"]) == felt[key], "over time it is the same"
+    for number, total in enumerate((felt["requests"], felt["failures"])):
+        assert sum(part[number] for part in felt["over_time"]) == total, "over time it is the same"
     assert max(part[2] for part in felt["over_time"]) == felt["longest_wait_ms"]
     assert felt["over_time"][0][1] < felt["failures"], "those of its first half second are not all"
 

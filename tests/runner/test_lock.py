@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner import store
+from fabfile.runner.wire.store import LockHolder
 
-HOLDER = {"who": "ann@laptop", "what": "cutover", "plan": "p1", "since": "2026-01-01 10:00:00 UTC"}
+HOLDER = LockHolder("ann@laptop", "cutover", "2026-01-01 10:00:00 UTC", plan="p1")
 _HOLD = """
 import subprocess, sys, time
 from pathlib import Path
 from fabfile.runner import store
 from fabfile.runner.system.machine import Machine
+from fabfile.runner.wire.store import LockHolder
 with store.lock(Path(sys.argv[1]), {holder!r}):
     child = subprocess.Popen(["sleep", "30"])
     print(child.pid, flush=True)
@@ -47,7 +49,7 @@ def holder(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 def test_the_second_is_told_who_and_what_and_since_when(tmp_path: Path) -> None:
     with holder(tmp_path):
         with pytest.raises(store.Locked, match="ann@laptop runs cutover since 2026-01-01") as caught:
-            with store.lock(tmp_path, {"who": "bob"}):
+            with store.lock(tmp_path, LockHolder("bob")):
                 raise AssertionError("two hold the lock")
         assert caught.value.holder == HOLDER
         assert store.lock_holder(tmp_path) == HOLDER
@@ -59,7 +61,7 @@ def test_a_killed_holder_leaves_no_lock_although_its_child_lives_on(tmp_path: Pa
         process.wait()
         os.kill(child, 0)  # it is there still
         assert store.lock_holder(tmp_path) is None
-        with store.lock(tmp_path, {"who": "bob"}):
+        with store.lock(tmp_path, LockHolder("bob")):
             assert "bob" in (tmp_path / "lock").read_text()
             assert "ann" not in (tmp_path / "lock").read_text(), "the former holder's name is gone"
 
@@ -87,8 +89,15 @@ def test_those_who_look_never_keep_a_plan_from_starting(tmp_path: Path) -> None:
             assert store.lock_holder(tmp_path) == HOLDER
 
 
+def test_what_a_newer_version_writes_beside_is_left_out(tmp_path: Path) -> None:
+    with store.lock(tmp_path, HOLDER):
+        (tmp_path / "lock").write_text('{"who": "ann", "mood": "calm"}')
+        assert store.lock_holder(tmp_path) == LockHolder("ann")
+    assert str(LockHolder()) == "somebody runs a plan since an unknown time"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null"])
 def test_a_lock_whose_holder_cannot_be_read_is_held_all_the_same(tmp_path: Path, text: str) -> None:
     with store.lock(tmp_path, HOLDER):
         (tmp_path / "lock").write_text(text)
-        assert store.lock_holder(tmp_path) == {}
+        assert store.lock_holder(tmp_path) == LockHolder()

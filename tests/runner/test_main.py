@@ -26,6 +26,7 @@ from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import PortsFree
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
+from fabfile.runner.wire.store import LockHolder
 from tests.runner.support import commands
 from tests.runner.support.commands import Await, Run
 from tests.runner.support.worlds import World
@@ -132,7 +133,7 @@ def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: Wor
     assert ran(world, "execute", "p1", after=after) == -signal.SIGKILL
     assert len(world.events(plan)) == after
     assert store.lock_holder(world.ops) is None
-    assert store.stored(world.ops)["unfinished"] == store.interrupted(world.ops) == ["p1"]
+    assert list(store.stored(world.ops).unfinished) == store.interrupted(world.ops) == ["p1"]
 
     assert ran(world, "revert_run", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
     if store.interrupted(world.ops):
@@ -213,7 +214,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
     plan = plan_of(world)
     before = state(world)
     world.ship(plan)
-    with store.lock(world.ops, {"who": "ann", "what": "cutover", "since": "now"}):
+    with store.lock(world.ops, LockHolder("ann", "cutover", "now")):
         assert ran(world, "execute", "p1") == 0
         assert state(world) == before
         last = world.events(plan)[-1]
@@ -221,7 +222,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
             "outcome": "locked",
             "holder": {"who": "ann", "what": "cutover", "since": "now"},
         }
-    assert store.stored(world.ops)["unfinished"] == []
+    assert store.stored(world.ops).unfinished == ()
     assert ran(world, "revert_run", "p1") == 1
 
 
@@ -230,9 +231,9 @@ def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World,
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
-    with store.lock(world.ops, {"who": "ann"}):
+    with store.lock(world.ops, LockHolder("ann")):
         assert ran(world, "revert_run", "p1") == 1
-    assert store.stored(world.ops)["unfinished"] == ["p1"]
+    assert store.stored(world.ops).unfinished == ("p1",)
     assert [event["event"] for event in world.events(plan)].count("finished") == 0
 
 

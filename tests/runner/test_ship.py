@@ -82,6 +82,6 @@ def test_the_same_plan_cannot_be_shipped_twice(vps: Path, root: None) -> None:
 def test_a_plan_that_was_shipped_and_never_begun_needs_no_hands(vps: Path, root: None) -> None:
     shipped(vps, bootstrap.shipment(a_plan(b"x"), Facts()))
     found = store.stored(vps)
-    assert found["unfinished"] == []
-    assert found["files"] == [hashlib.sha256(b"x").hexdigest()]
-    assert found["runners"] == [bootstrap.runner_name()]
+    assert found.unfinished == ()
+    assert found.files == (hashlib.sha256(b"x").hexdigest(),)
+    assert found.runners == (bootstrap.runner_name(),)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fabfile.runner import store
+from fabfile.runner.wire.store import StoreState
 
 PLAN = "20260101T000000-cutover-abcd"
 
@@ -68,13 +69,13 @@ def test_how_a_plan_ended_and_who_still_needs_hands(
 ) -> None:
     folder = write(tmp_path, PLAN, *events)
     assert store.outcome(store.read_journal(folder)) == outcome
-    assert (store.stored(tmp_path)["unfinished"] == [PLAN]) == unfinished
+    assert (store.stored(tmp_path).unfinished == (PLAN,)) == unfinished
     assert (store.interrupted(tmp_path) == [PLAN]) == interrupted
 
 
 def test_a_host_on_which_nothing_ever_ran(tmp_path: Path) -> None:
     root = tmp_path / "none"
-    assert store.stored(root) == {"files": [], "runners": [], "lock": None, "unfinished": []}
+    assert store.stored(root) == StoreState()
     assert store.history(root) == []
     assert store.interrupted(root) == []
     assert store.read_journal(root) == []

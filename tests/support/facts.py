@@ -14,12 +14,26 @@ from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge
 from fabfile.rendering import files
 from fabfile.runner.actions.edge_point import PointEdge
-from fabfile.runner.edge.backup import EdgeBackup, SavedHost
 from fabfile.runner.edge.facts import edge_facts
-from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.system.ufw import parse
 from fabfile.runner.wire.compose import ComposeService
-from fabfile.runner.wire.facts import Checkout, Container, Facts, FileFact, Health, Listener, Rule, Tree, Unit, Workload
+from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, SavedHost, Upstream
+from fabfile.runner.wire.facts import (
+    Checkout,
+    Container,
+    EnvFile,
+    Facts,
+    FileFact,
+    Health,
+    HostInfo,
+    Listener,
+    Tree,
+    Unit,
+    Workload,
+)
+from fabfile.runner.wire.firewall import Firewall, Rule
+from fabfile.runner.wire.store import StoreState
+from fabfile.runner.wire.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 
 GATEWAY, SUBNET = "172.18.0.1", "172.18.0.0/16"
@@ -29,14 +43,15 @@ VERSIONS = {"nats": "2.10.7", "redis": "7.2.4", "clickhouse": "23.8.16.16"}
 
 
 def changed(facts: Facts, **values: Any) -> Facts:
-    """The facts with some of them replaced; a dictionary is laid over the one that was there."""
+    """The facts with some of them replaced; a dictionary is laid over the dictionary or the fields that were there."""
     for name, value in values.items():
+        former = getattr(facts, name)
         if isinstance(value, dict):
-            values[name] = {**getattr(facts, name), **value}
+            values[name] = {**former, **value} if isinstance(former, dict) else dataclasses.replace(former, **value)
     return dataclasses.replace(facts, **values)
 
 
-def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
+def edge_to(site: Site, runtime: Runtime, folder: Path) -> EdgeFacts:
     """Facts of an edge that sends the app's names to a runtime, from real rows and files."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         fake = FakeEdge(folder)
@@ -55,11 +70,11 @@ def edge_to(site: Site, runtime: str, folder: Path) -> dict[str, Any]:
         return edge_facts(fake, fake.ref)
 
 
-def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
+def serving(site: Site, runtime: Runtime, edge: EdgeFacts) -> Facts:
     """A VPS where everything is installed for both runtimes and one of them owns and serves, healthy."""
     native = runtime == "native"
     return Facts(
-        host={"name": "vps", "uid": 0, "python": "3.9.2"},
+        host=HostInfo("vps", "3.9.2"),
         units={
             **{server.unit: unit(server.unit, native) for server in site.servers},
             **{server.distribution_unit: unit(server.distribution_unit, False) for server in site.servers},
@@ -86,11 +101,8 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         compose=composed(site),
         projects={site.runtimes.docker.project: "running(9)"},
         owner=runtime,
-        env={"OPTIONS_INGEST_ADAPTER": "alpaca"},
-        firewall_present=True,
-        firewall_active=True,
-        firewall_default="deny",
-        rules=tuple(_rule(site, port) for port in (3000, 4000)),
+        env=EnvFile({"OPTIONS_INGEST_ADAPTER": "alpaca"}),
+        firewall=Firewall(True, True, "deny", tuple(_rule(site, port) for port in (3000, 4000))),
         edge=edge,
         edge_backups=(backup(edge),),
         health={
@@ -101,7 +113,7 @@ def serving(site: Site, runtime: str, edge: dict[str, Any]) -> Facts:
         checkout=Checkout("a" * 40, "main", ()),
         disks={"/var/lib/islandflow/ops": 10 << 30},
         redis_formats={site.infra.redis.data: 11},
-        ops={"files": [], "runners": [], "lock": None, "unfinished": []},
+        ops=StoreState(),
     )
 
 
@@ -118,7 +130,7 @@ def composed(site: Site) -> dict[str, ComposeService]:
     return {service.name: service for service in (*app, *servers)}
 
 
-def fresh(site: Site, edge: dict[str, Any]) -> Facts:
+def fresh(site: Site, edge: EdgeFacts) -> Facts:
     """A VPS as the original was: Docker serves, and nothing of ours is on it but the Compose project."""
     facts = serving(site, "docker", edge)
     ours = {file.path for file in (*files.infra(site), *files.app(site, bind=GATEWAY))}
@@ -131,17 +143,18 @@ def fresh(site: Site, edge: dict[str, Any]) -> Facts:
         },
         files={path: FileFact(path, "missing") if path in ours else fact for path, fact in facts.files.items()},
         accounts=dict.fromkeys(facts.accounts, ""),
-        rules=tuple(rule for rule in [parse("ufw allow 3000/tcp")] if rule),
+        firewall=Firewall(True, True, "deny", tuple(rule for rule in [parse("ufw allow 3000/tcp")] if rule)),
     )
 
 
-def backup(edge: dict[str, Any], number: str = BACKUP) -> EdgeBackup:
+def backup(edge: EdgeFacts, number: str = BACKUP) -> EdgeBackup:
     """A backup of the edge as these facts show it."""
     hosts = {
         domain: SavedHost(domain, fact.row, fact.path, 1, "", fact.row.enabled)
-        for domain, fact in edge["hosts"].items()
+        for domain, fact in edge.hosts.items()
+        if fact.row is not None
     }
-    return EdgeBackup(number, "p1", 1.7e9, hosts, {domain: fact.text for domain, fact in edge["hosts"].items()})
+    return EdgeBackup(number, "p1", 1.7e9, hosts, {domain: fact.text for domain, fact in edge.hosts.items()})
 
 
 def unit(name: str, running: bool) -> Unit:

@@ -12,10 +12,11 @@ from fabfile.errors import Unreachable
 from fabfile.plans.plan import Plan
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
-from fabfile.runner.wire.facts import EdgeLogin, Facts, FactsRequest
+from fabfile.runner.wire.edge import EdgeLogin
+from fabfile.runner.wire.facts import Facts, FactsRequest, HostInfo
 from fabfile.runner.wire.soak import Soak
 
-GOOD_HOST = {"name": "vps"}
+GOOD_HOST = HostInfo("vps")
 
 
 class FakeHost:

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from fabfile.lab.edge import hostfile
 from fabfile.runner.edge.hostfile import updated_file
-from fabfile.runner.edge.routes import BEGIN, Upstream, managed_block, managed_config
+from fabfile.runner.edge.routes import BEGIN, managed_block, managed_config
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.npm_shape import PREFIXES, HostShape, host_shapes, old_block
 from tests.system.conftest import Vps
 

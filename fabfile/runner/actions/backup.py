@@ -7,7 +7,9 @@ from typing import Any
 
 from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, said
 from ..wire.codec import wire
+from ..wire.terms import Runtime
 from .base import Action
+from .before import Before
 
 
 @wire
@@ -18,10 +20,10 @@ class Backup(Action):
     argv: tuple[str, ...]
     data_root: str
     former: str
-    to: str
+    to: Runtime
     timeout: float
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         environment = {
             "ISLANDFLOW_DATA_ROOT": self.data_root,
             "ISLANDFLOW_FROM": self.former,
@@ -35,7 +37,7 @@ class Backup(Action):
             ) from None
         return {"said": result.said}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": "whatever it has backed up"}
 
     def describe(self) -> str:

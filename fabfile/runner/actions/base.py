@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.facts import Facts, FactsRequest, Workload
+from .before import Before
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Look:
     """What an action finds before it acts."""
 
     settled: str  # why there is nothing to do; empty when there is
-    before: dict[str, Any]  # what `restore` needs to put everything back; plain JSON, journaled before `do`
+    before: Before  # what `restore` needs to put everything back; plain JSON, journaled before `do`
 
 
 class Action:
@@ -37,7 +37,7 @@ class Action:
         """Why there is nothing to do, or an empty text."""
         return ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         """What restoring needs to know, as plain JSON."""
         return {}
 
@@ -49,11 +49,11 @@ class Action:
             raise StepFailed(problem)
         return Look(self.settled(facts), self.before(facts))
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         """Act. Raises StepFailed."""
         raise NotImplementedError
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         """Put back what `before` recorded, and only that. Raises StepFailed."""
         raise NotImplementedError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from ..system import docker
 from ..system.machine import Evidence, Machine, StepFailed
@@ -13,6 +12,7 @@ from ..wire.codec import wire
 from ..wire.compose import Compose
 from ..wire.facts import Container, Facts, FactsRequest
 from .base import Action
+from .before import Before, texts
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,17 @@ class Make(_OnServices):
     def settled(self, facts: Facts) -> str:
         return "all run" if len(self._running(facts)) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         running = self._running(facts)
         beside = sorted(service for service, box in facts.containers.items() if _alive(box))
         return {"down": [name for name in self.services if name not in running], "beside": beside}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        if before["beside"]:
-            self._make_beside(machine, before["down"])
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        if texts(before, "beside"):
+            self._make_beside(machine, texts(before, "down"))
         else:
-            self._make(machine, before["down"])
-        return {"made": before["down"]}
+            self._make(machine, texts(before, "down"))
+        return {"made": texts(before, "down")}
 
     def _make_beside(self, machine: Machine, down: Sequence[str]) -> None:
         """The same where something runs: `up` stops and remakes whatever a service depends on, if that is out of date.
@@ -104,8 +104,8 @@ class Make(_OnServices):
             machine.run(["docker", "rm", *names], timeout=self.timeout)
         self._make(machine, down, "--no-recreate")
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return {"kept": before["down"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        return {"kept": texts(before, "down")}
 
     def describe(self) -> str:
         return f"compose up --no-start {' '.join(self.services)}"
@@ -120,17 +120,17 @@ class Up(_OnServices):
         running = [item for item in map(facts.containers.get, self.services) if item and item.running]
         return "all run" if len(running) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         running = self._running(facts)
         return {"down": [name for name in self.services if name not in running]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._start(machine, before["down"])
-        return {"up": before["down"]}
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        self._start(machine, texts(before, "down"))
+        return {"up": texts(before, "down")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._stop(machine, before["down"])
-        return {"stopped": before["down"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        self._stop(machine, texts(before, "down"))
+        return {"stopped": texts(before, "down")}
 
     def describe(self) -> str:
         return f"docker start {' '.join(self.services)}"
@@ -144,16 +144,16 @@ class Down(_OnServices):
     def settled(self, facts: Facts) -> str:
         return "" if self._running(facts) else "none runs"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"up": self._running(facts)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._stop(machine, before["up"])
-        return {"stopped": before["up"]}
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        self._stop(machine, texts(before, "up"))
+        return {"stopped": texts(before, "up")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._start(machine, before["up"])
-        return {"up": before["up"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        self._start(machine, texts(before, "up"))
+        return {"up": texts(before, "up")}
 
     def describe(self) -> str:
         return f"docker stop {' '.join(self.services)}"

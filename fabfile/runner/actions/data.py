@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..system import paths, systemd
 from ..system.files import clear, put, remove, sync_folder
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest
+from ..wire.terms import Owner, Runtime, runtime_named
 from .base import Action
+from .before import Before, table, text, texts
 
 
 @wire
@@ -25,7 +26,7 @@ class SetOwner(Action):
     """
 
     path: str
-    runtime: str
+    runtime: Runtime
     units: tuple[str, ...] = ()
     user: str = ""
     user_units: tuple[str, ...] = ()
@@ -40,19 +41,19 @@ class SetOwner(Action):
     def unknown(self, facts: Facts) -> str:
         return facts.owner_error
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"owner": facts.owner}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         self._write(machine, self.runtime)
         return {"owner": self.runtime}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         clear(Path(self.path))
-        self._write(machine, before["owner"])
-        return {"owner": before["owner"]}
+        self._write(machine, runtime_named(text(before, "owner")))
+        return {"owner": text(before, "owner")}
 
-    def _write(self, machine: Machine, runtime: str) -> None:
+    def _write(self, machine: Machine, runtime: Owner) -> None:
         path = Path(self.path)
         if runtime != "native":
             for user, units in (("", self.units), (self.user, self.user_units)):
@@ -86,29 +87,29 @@ class ChangeOwnership(Action):
         unknown = [owner for owner in self.owners if not _pair(facts, owner)]
         return "" if unknown or self._foreign(facts) else "the data belongs to its servers already"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         foreign = self._foreign(facts)
         return {
             "owners": {path: facts.trees[path].owner for path in foreign},
             "mixed": [path for path in foreign if facts.trees[path].others],
         }
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        pairs = {path: _numbers(owner) for path, owner in zip(self.trees, self.owners)}
-        for path in before["mixed"]:
-            self._record(machine, path, before["owners"][path])
-        for path in before["owners"]:
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        pairs, owners = dict(zip(self.trees, map(_numbers, self.owners))), table(before, "owners")
+        for path in texts(before, "mixed"):
+            self._record(machine, path, str(owners[path]))
+        for path in owners:
             _give(machine, path, pairs[path])
-        return {"given": {path: pairs[path] for path in before["owners"]}}
+        return {"given": {path: pairs[path] for path in owners}}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         restored = {}
-        for path, pair in before["owners"].items():
-            others = self._recorded(machine, path) if path in before["mixed"] else {}
+        for path, pair in table(before, "owners").items():
+            others = self._recorded(machine, path) if path in texts(before, "mixed") else {}
             # A list that was never finished means that nothing was given away.
             if others is None or not os.path.lexists(path):
                 continue
-            _give(machine, path, pair)
+            _give(machine, path, str(pair))
             for other, entries in others.items():
                 _give_each(machine, entries, other)
             restored[path] = pair

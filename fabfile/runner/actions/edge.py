@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
@@ -12,8 +11,9 @@ from ..edge.facts import host_facts, read_at
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry, failures
 from ..wire.codec import wire
-from ..wire.facts import EdgeRef
+from ..wire.edge import EdgeRef
 from .base import Action, Look, Probe
+from .before import Before
 from .edge_switch import tell
 
 
@@ -31,10 +31,10 @@ class RefreshDnsOnRevert(Action):
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "nothing has to be done before the way back"}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return tell(machine, self.edge, self.seconds)
 
     def describe(self) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from ..edge import backup
-from ..edge.backup import EdgeBackup
-from ..edge.change import EdgeHost, HostChange, change_of, change_to, led_to
-from ..edge.facts import HostFact
+from ..edge.change import EdgeHost as EdgeHost
+from ..edge.change import HostChange, change_of, change_to, led_to
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import EdgeRef, Facts, FactsRequest
+from ..wire.edge import EdgeBackup, EdgeRef, HostFact
+from ..wire.facts import Facts, FactsRequest
 from .base import Action
+from .before import Before
 from .edge_switch import FILES, EdgeAction, unchanged
 
 
@@ -90,18 +90,18 @@ class BackUpEdge(Action):
         return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
 
     def unknown(self, facts: Facts) -> str:
-        hosts: dict[str, HostFact] = facts.edge["hosts"]
+        hosts: dict[str, HostFact] = facts.edge.hosts
         problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
-        return "; ".join(problems) if hosts else str(facts.edge["problem"])
+        return "; ".join(problems) if hosts else facts.edge.problem
 
-    def before(self, facts: Facts) -> dict[str, Any]:
-        return {"hosts": list(facts.edge["hosts"])}
+    def before(self, facts: Facts) -> Before:
+        return {"hosts": list(facts.edge.hosts)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         facts = gather(machine, self.required_facts())
         folder = backup.new_folder(machine.backups, time.time())
-        backup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge["hosts"].values()])
+        backup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
         return {"backup": backup.number_of(folder), "folder": str(folder)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "a backup is kept"}

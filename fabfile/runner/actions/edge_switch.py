@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 from ..edge import backup, database, server, verify
 from ..edge.api import Api, apply
-from ..edge.backup import BEGAN, RELOADED, SavedHost
+from ..edge.backup import BEGAN, RELOADED
 from ..edge.change import EdgeHost, HostChange
 from ..edge.database import RowChange
-from ..edge.facts import HostFact, host_facts, read_at
-from ..edge.server import EdgeContainer
+from ..edge.facts import host_facts, read_at
 from ..facts.gather import gather
 from ..system import diffs
 from ..system.files import remove
 from ..system.machine import Evidence, Machine, Observation, StepFailed
-from ..wire.facts import EdgeRef, Facts, FactsRequest
+from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, SavedHost
+from ..wire.facts import Facts, FactsRequest
 from .base import Action, Look
+from .before import Before, table, text
 
 FILES, API = "files", "api"
 SECRET = "npm"  # the name by which the token for NPM's API comes beside a plan
@@ -58,14 +58,13 @@ class EdgeAction(Action):
 
     def problems(self, facts: Facts) -> tuple[str, ...]:
         """Every reason to refuse the change, as far as facts tell; nothing is touched while there is one."""
-        edge = facts.edge
-        box: EdgeContainer = edge["container"]
-        found: list[str] = [edge["problem"]] if edge["problem"] else []
-        if edge["test"]:
-            found.append(f"nginx -t already fails in {box.name}: {edge['test']}")
+        edge, box = facts.edge, facts.edge.container
+        found = [edge.problem] if edge.problem else []
+        if edge.config_problem:
+            found.append(f"nginx -t already fails in {box.name}: {edge.config_problem}")
         if box.running and self.edge.network not in box.addresses:
             found.append(f"container {box.name} is not on the network {self.edge.network}")
-        if edge["hosts"]:
+        if edge.hosts:
             found += self._host_problems(facts)
         return tuple(found)
 
@@ -80,7 +79,7 @@ class EdgeAction(Action):
             if not host.upstream_host:  # the network's own problem says why
                 continue
             try:
-                change = self.change(host, facts.edge["hosts"][host.domain], facts)
+                change = self.change(host, facts.edge.hosts[host.domain], facts)
             except StepFailed as error:
                 found.append(str(error))
                 continue
@@ -91,9 +90,9 @@ class EdgeAction(Action):
 
     def changes(self, facts: Facts) -> list[HostChange]:
         """What the change would make of each host. Raises StepFailed where it cannot be told."""
-        return [self.change(host, facts.edge["hosts"][host.domain], facts) for host in self.targets(facts)]
+        return [self.change(host, facts.edge.hosts[host.domain], facts) for host in self.targets(facts)]
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
     def look(self, machine: Machine) -> Look:
@@ -104,8 +103,8 @@ class EdgeAction(Action):
         folder = backup.new_folder(machine.backups, time.time())
         return Look(self.settled(facts), {"backup": str(folder), **self.before(facts)})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        folder = Path(before["backup"])
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        folder = Path(text(before, "backup"))
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
@@ -125,10 +124,10 @@ class EdgeAction(Action):
             told = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
-        return {"hosts": before["hosts"], **found}
+        return {"hosts": table(before, "hosts"), **found}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        folder = Path(before["backup"])
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        folder = Path(text(before, "backup"))
         if not backup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
         changed = backup.put_back(folder)
@@ -148,13 +147,13 @@ class EdgeAction(Action):
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
         number = self.required_facts().edge_backups
         kept = backup.find(machine.ops, self.edge.database, number) if number else []
-        return self.changes(Facts(edge={"hosts": hosts}, edge_backups=tuple(kept)))
+        return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
 
-    def _as_seen(self, machine: Machine, box: EdgeContainer, before: dict[str, Any]) -> list[HostChange]:
+    def _as_seen(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
         """The changes, which must still be what `before` recorded."""
         changes = self._fresh(machine, box)
         for change in changes:
-            if change.summary() != before["hosts"][change.host.domain]:
+            if change.summary() != table(before, "hosts")[change.host.domain]:
                 raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
         return changes
 

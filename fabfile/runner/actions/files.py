@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from ..system import diffs, paths, systemd
 from ..system.files import clear, put, remove
@@ -15,6 +15,7 @@ from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, FileFact
 from .base import Action, Look
+from .before import Before, rows, texts
 
 
 @wire
@@ -59,7 +60,7 @@ class Files(Action):
 
     def look(self, machine: Machine) -> Look:
         look = super().look(machine)
-        parents = {str(parent) for former in look.before["files"] for parent in Path(former["path"]).parents}
+        parents = {str(parent) for former in _formers(look.before) for parent in Path(former["path"]).parents}
         made = sorted(path for path in parents if not os.path.lexists(path))
         return Look(look.settled, {**look.before, "folders": made})
 
@@ -68,16 +69,16 @@ class Files(Action):
             return ""
         return f"{len(self.files)} files are as wanted"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         changed = [file for file in self.files if file.differs(facts.files.get(file.path))]
         return {"files": [_former(facts.files[file.path]) for file in changed]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         by_path = {file.path: file for file in self.files}
-        for former in before["files"]:
+        for former in _formers(before):
             _keep(machine, former)
         changes = []
-        for former in before["files"]:
+        for former in _formers(before):
             file = by_path[former["path"]]
             content = machine.content(file.sha256)
             if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -86,16 +87,16 @@ class Files(Action):
             changes.append(diffs.told(file.path, _text_before(machine, former), content.decode(errors="replace")))
             put(Path(file.path), content, file.mode, file.owner, file.group)
         self._reload(machine)
-        written = [former["path"] for former in before["files"]]
-        return {"written": written, "folders": before["folders"], "diffs": changes}
+        written = [former["path"] for former in _formers(before)]
+        return {"written": written, "folders": texts(before, "folders"), "diffs": changes}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        for former in before["files"]:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        for former in _formers(before):
             _put_back(machine, former)
-        for path in reversed(before["folders"]):
+        for path in reversed(texts(before, "folders")):
             _remove_empty(path)
         self._reload(machine)
-        return {"restored": [former["path"] for former in before["files"]]}
+        return {"restored": [former["path"] for former in _formers(before)]}
 
     def _reload(self, machine: Machine) -> None:
         if self.reload:
@@ -117,22 +118,22 @@ class Gone(Action):
         return FactsRequest(files=self.paths)
 
     def settled(self, facts: Facts) -> str:
-        return "" if self.before(facts)["files"] else self.why
+        return "" if _formers(self.before(facts)) else self.why
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         found = [facts.files[path] for path in self.paths]
         return {"files": [_former(fact) for fact in found if fact.kind != "missing"]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        for former in before["files"]:
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        for former in _formers(before):
             _keep(machine, former)
             remove(Path(former["path"]))
-        return {"removed": [former["path"] for former in before["files"]]}
+        return {"removed": [former["path"] for former in _formers(before)]}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        for former in before["files"]:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        for former in _formers(before):
             _put_back(machine, former)
-        return {"restored": [former["path"] for former in before["files"]]}
+        return {"restored": [former["path"] for former in _formers(before)]}
 
     def describe(self) -> str:
         return "remove " + ", ".join(self.paths)
@@ -163,21 +164,21 @@ class Folders(Action):
         missing = [f for f in self.folders if facts.files[f.path].kind != "directory"]
         return "" if missing else f"{len(self.folders)} folders are there"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"missing": [f.path for f in self.folders if facts.files[f.path].kind == "missing"]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         for folder in self.folders:
-            if folder.path in before["missing"]:
+            if folder.path in texts(before, "missing"):
                 os.makedirs(folder.path, mode=0o755, exist_ok=True)
                 shutil.chown(folder.path, folder.owner, folder.group)
                 os.chmod(folder.path, folder.mode)
             elif paths.file_fact(folder.path).kind != "directory":
                 raise StepFailed(f"{folder.path} is in the way: it is not a folder")
-        return {"made": before["missing"]}
+        return {"made": texts(before, "missing")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        removed = [path for path in reversed(before["missing"]) if _remove_empty(path)]
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        removed = [path for path in reversed(texts(before, "missing")) if _remove_empty(path)]
         return {"removed": removed}
 
     def describe(self) -> str:
@@ -199,26 +200,42 @@ class Accounts(Action):
         missing = [name for name in self.names if not facts.accounts.get(name)]
         return "" if missing else "system users " + ", ".join(self.names) + " exist"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"missing": [name for name in self.names if not facts.accounts.get(name)]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         for name, home in zip(self.names, self.homes):
-            if name in before["missing"]:
+            if name in texts(before, "missing"):
                 machine.run(
                     ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home]
                     + ["--shell", "/usr/sbin/nologin", name]
                 )
-        return {"made": before["missing"]}
+        return {"made": texts(before, "missing")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return {"kept": before["missing"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        return {"kept": texts(before, "missing")}
 
     def describe(self) -> str:
         return "make system users " + ", ".join(self.names)
 
 
-def _former(fact: FileFact) -> dict[str, Any]:
+class _Former(TypedDict):
+    """What `restore` needs of a file; its backup is named by the hash of what it held."""
+
+    path: str
+    kind: str
+    mode: int
+    owner: str
+    group: str
+    sha256: str
+
+
+def _formers(before: Before) -> list[_Former]:
+    """The files as they were. Raises StepFailed when none were recorded."""
+    return cast("list[_Former]", rows(before, "files"))
+
+
+def _former(fact: FileFact) -> _Former:
     """What `restore` needs of a file; its backup is named by the hash of what it held."""
     return {
         "path": fact.path,
@@ -230,7 +247,7 @@ def _former(fact: FileFact) -> dict[str, Any]:
     }
 
 
-def _keep(machine: Machine, former: dict[str, Any]) -> None:
+def _keep(machine: Machine, former: _Former) -> None:
     if former["kind"] == "missing":
         return
     if former["kind"] != "file":
@@ -240,7 +257,7 @@ def _keep(machine: Machine, former: dict[str, Any]) -> None:
         put(backup, Path(former["path"]).read_bytes(), 0o600, "root", "root")
 
 
-def _text_before(machine: Machine, former: dict[str, Any]) -> str:
+def _text_before(machine: Machine, former: _Former) -> str:
     """What a file held that is about to be written, from its backup."""
     if former["kind"] == "missing":
         return ""
@@ -248,7 +265,7 @@ def _text_before(machine: Machine, former: dict[str, Any]) -> str:
     return backup.read_text(errors="replace")
 
 
-def _put_back(machine: Machine, former: dict[str, Any]) -> None:
+def _put_back(machine: Machine, former: _Former) -> None:
     clear(Path(former["path"]))
     if former["kind"] == "missing":
         remove(Path(former["path"]))

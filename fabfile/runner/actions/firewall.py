@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ..system import ufw
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
-from ..wire.facts import Facts, FactsRequest, Rule
+from ..wire.facts import Facts, FactsRequest
+from ..wire.firewall import Rule
 from .base import Action
+from .before import Before, texts
 
 _INACTIVE = "UFW is not active: nothing filters"
 
@@ -28,28 +29,28 @@ class AllowRule(Action):
         return FactsRequest(firewall=True)
 
     def unknown(self, facts: Facts) -> str:
-        return facts.firewall_error
+        return facts.firewall.problem
 
     def settled(self, facts: Facts) -> str:
-        if not facts.firewall_present:
+        if not facts.firewall.installed:
             return "UFW is not installed: nothing of it filters"
-        if not facts.firewall_active:
+        if not facts.firewall.active:
             return _INACTIVE
-        staying = [rule for rule in facts.rules if rule.text not in self.without]
+        staying = [rule for rule in facts.firewall.rules if rule.text not in self.without]
         rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
-        same = [rule for rule in facts.rules if self._is(rule)]
+    def before(self, facts: Facts) -> Before:
+        same = [rule for rule in facts.firewall.rules if self._is(rule)]
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
             raise StepFailed(f"a rule above it keeps {self.source} from port {self.port}: `ufw status numbered`")
         return {"added": " ".join(self._rule)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         if before["there"]:
             return {"kept": " ".join(self._rule)}
         # Deleting what is not there says so and exits 0 or 1; either way it is gone.
@@ -82,25 +83,25 @@ class DeleteRule(Action):
         return FactsRequest(firewall=True)
 
     def settled(self, facts: Facts) -> str:
-        if not facts.firewall_active:
+        if not facts.firewall.active:
             return _INACTIVE
-        return "" if self._place([rule.text for rule in facts.rules]) else "there is no such rule"
+        return "" if self._place([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
-        lines = [rule.text for rule in facts.rules]
+    def before(self, facts: Facts) -> Before:
+        lines = [rule.text for rule in facts.firewall.rules]
         return {"followed_by": lines[self._place(lines) :]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
         if self._place(ufw.added(machine)):
             raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         lines = ufw.added(machine)
         if self._place(lines):
             return {"kept": " ".join(self.rule)}
-        place = next((number for number, line in enumerate(lines, 1) if line in before["followed_by"]), 0)
+        place = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
         # Before a rule for IPv6 alone there is no place for one for IPv4: UFW refuses, and its place is the end.
         if not place or machine.run(["ufw", "insert", str(place), *self.rule], timeout=30, ok=None).code:
             machine.run(["ufw", *self.rule], timeout=30)

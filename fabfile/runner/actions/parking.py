@@ -6,17 +6,17 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
 from .. import parking
 from ..edge import server
 from ..edge.connections import Crossing, Upstreams, crossings, ended
-from ..edge.server import EdgeContainer
 from ..parking import Exits
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.codec import wire
+from ..wire.edge import EdgeContainer
 from .base import Action, Look
+from .before import Before, text
 
 _HEARD = 5.0  # seconds; the process behind a lot looks every 50 ms, and one that is gone lets nobody through
 _STANDING = "standing.json"  # in the plan's backups: the websockets that stood before anything was parked
@@ -70,9 +70,9 @@ class OpenLot(_AtLot):
     def look(self, machine: Machine) -> Look:
         return Look("", {"unit": _unit()})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         (address,) = self.lot.addresses
-        parking.begin(machine, before["unit"], address, self.lot.ports)
+        parking.begin(machine, text(before, "unit"), address, self.lot.ports)
         box = self._box(machine)
         places = self.leaving.places(machine)
         early = crossings(box.pid, places)
@@ -80,12 +80,12 @@ class OpenLot(_AtLot):
         _, late = ended(machine, box.pid, places, self.seconds, frozenset()) if early else (0, early)
         standing = early & late
         put(machine.backups / _STANDING, json.dumps(sorted(standing)).encode(), 0o600, "root", "root")
-        return {"unit": before["unit"], "websockets": len(standing)}
+        return {"unit": text(before, "unit"), "websockets": len(standing)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         lot = parking.current()
-        passed = self._close(machine, before["unit"])
-        if lot is not None and lot.unit != before["unit"]:
+        passed = self._close(machine, text(before, "unit"))
+        if lot is not None and lot.unit != text(before, "unit"):
             parking.close(machine, lot.unit)  # CloseLot, undone, has opened one of another name
         return {"passed": passed}
 
@@ -104,13 +104,13 @@ class Drain(_AtLot):
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
         places = self.leaving.places(machine)
         answered, left = ended(machine, box.pid, places, self.seconds, _standing(machine))
         return {"answered": answered, "websockets": len(left)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return _release(self.exits) if parking.current() else {"why": "no parking lot is open"}
 
     def describe(self) -> str:
@@ -128,12 +128,12 @@ class ReleaseLot(_AtLot):
     def look(self, machine: Machine) -> Look:
         return Look("", {})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
         parked = len(crossings(box.pid, self.lot.places(machine))) if box.running else 0
         return {"parked": parked, **_release(self.exits)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         lot = parking.current()
         if lot is None:
             return {"why": "no parking lot is open"}
@@ -159,16 +159,16 @@ class CloseLot(_AtLot):
             return Look("no parking lot is open", {})
         return Look("", {"unit": lot.unit, "again": _unit()})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return {"passed": self._close(machine, before["unit"])}
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        return {"passed": self._close(machine, text(before, "unit"))}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        if not parking.is_open(machine, before["again"]):
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        if not parking.is_open(machine, text(before, "again")):
             (address,) = self.lot.addresses
-            for unit in (before["unit"], before["again"]):
+            for unit in (text(before, "unit"), text(before, "again")):
                 parking.close(machine, unit)  # a socket that is half closed, or half open, would keep the port
-            parking.begin(machine, before["again"], address, self.lot.ports)
-        return {"unit": before["again"]}
+            parking.begin(machine, text(before, "again"), address, self.lot.ports)
+        return {"unit": text(before, "again")}
 
     def describe(self) -> str:
         return "close the parking lot"

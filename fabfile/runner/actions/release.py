@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..system import git, systemd
 from ..system.envfile import read_env
@@ -14,6 +13,7 @@ from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, Workload
 from .base import Action
+from .before import Before, text
 
 
 @wire
@@ -65,11 +65,11 @@ class Release(Action):
     def unknown(self, facts: Facts) -> str:
         return "" if facts.checkout else f"{self.checkout}: {facts.checkout_error}"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         assert facts.checkout is not None
         return {"back": facts.checkout.branch or facts.checkout.head, "head": facts.checkout.head}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
         wanted = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
@@ -79,17 +79,17 @@ class Release(Action):
         git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", wanted, "--")
         self._build(machine)
         return {
-            "from": before["head"],
+            "from": text(before, "head"),
             "to": git.run(machine, self.checkout, self.user, "rev-parse", "HEAD").strip(),
         }
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         if not _moved(machine).exists():
             return {"why": "the code was not moved, and nothing was restarted"}
         # --force: what differs now was made by the build; changes of somebody's were refused by preflight.
-        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--force", before["back"], "--")
+        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--force", text(before, "back"), "--")
         self._build(machine)
-        return {"to": before["head"]}
+        return {"to": text(before, "head")}
 
     def _build(self, machine: Machine) -> None:
         for command in self.commands:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..system import systemd
 from ..system.machine import Evidence, Machine
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, Unit, Workload
 from .base import Action
+from .before import Before, texts
 
 _STARTED = ("active", "activating", "reloading")
 
@@ -62,18 +62,18 @@ class Start(_OnUnits):
         running = [unit for unit in self._found(facts) if unit.running]
         return "all run" if len(running) == len(self.units) else ""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"down": [unit.name for unit in self._found(facts) if not unit.running]}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.
-        argv = [*systemd.systemctl(self.user), "reset-failed", "--", *before["down"]]
+        argv = [*systemd.systemctl(self.user), "reset-failed", "--", *texts(before, "down")]
         machine.run(argv, user=self.user or None, timeout=self.timeout, ok=None)
-        self._ctl(machine, "start", before["down"])
-        return {"started": before["down"]}
+        self._ctl(machine, "start", texts(before, "down"))
+        return {"started": texts(before, "down")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return self._put_down(machine, before["down"])
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        return self._put_down(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:
         return self._each()
@@ -90,15 +90,15 @@ class Stop(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._chosen(facts, active=True) else "none runs"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"up": self._chosen(facts, active=True)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return self._put_down(machine, before["up"])
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        return self._put_down(machine, texts(before, "up"))
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._ctl(machine, "start", before["up"])
-        return {"started": before["up"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        self._ctl(machine, "start", texts(before, "up"))
+        return {"started": texts(before, "up")}
 
     def describe(self) -> str:
         return f"stop {self._list}"
@@ -109,15 +109,15 @@ class Stop(_OnUnits):
 class Restart(_OnUnits):
     """Restarts units, running or not. Taking it back stops those that were down before."""
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"down": self._chosen(facts, active=False)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "restart", self.units)
         return {"restarted": list(self.units)}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        return self._put_down(machine, before["down"])
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        return self._put_down(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:
         return self._each()
@@ -134,16 +134,16 @@ class Enable(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._off(facts) else "all start at boot"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"off": self._off(facts)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._ctl(machine, "enable", before["off"])
-        return {"enabled": before["off"]}
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        self._ctl(machine, "enable", texts(before, "off"))
+        return {"enabled": texts(before, "off")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._ctl(machine, "disable", before["off"])
-        return {"disabled": before["off"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        self._ctl(machine, "disable", texts(before, "off"))
+        return {"disabled": texts(before, "off")}
 
     def _off(self, facts: Facts) -> list[str]:
         return [unit.name for unit in self._found(facts) if unit.enabled != "enabled"]
@@ -160,16 +160,16 @@ class Disable(_OnUnits):
     def settled(self, facts: Facts) -> str:
         return "" if self._on(facts) else "none starts at boot"
 
-    def before(self, facts: Facts) -> dict[str, Any]:
+    def before(self, facts: Facts) -> Before:
         return {"on": self._on(facts)}
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._ctl(machine, "disable", before["on"])
-        return {"disabled": before["on"]}
+    def do(self, machine: Machine, before: Before) -> Evidence:
+        self._ctl(machine, "disable", texts(before, "on"))
+        return {"disabled": texts(before, "on")}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
-        self._ctl(machine, "enable", before["on"])
-        return {"enabled": before["on"]}
+    def restore(self, machine: Machine, before: Before) -> Evidence:
+        self._ctl(machine, "enable", texts(before, "on"))
+        return {"enabled": texts(before, "on")}
 
     def _on(self, facts: Facts) -> list[str]:
         return [unit.name for unit in self._found(facts) if unit.enabled in ("enabled", "enabled-runtime")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from ..system import http, sockets
+from ..system.inspected import Inspected, InspectedMount, InspectedNetwork
 from ..system.machine import CommandFailed, Machine
 from ..wire.adoption import Box, Mount
 
@@ -16,7 +16,7 @@ _ASKED = ("/health", "/healthz", "/")  # paths that a service is asked for
 _PATIENCE = 3.0  # seconds for an answer: nobody depends on it
 
 
-def inspected(machine: Machine) -> list[dict[str, Any]]:
+def inspected(machine: Machine) -> list[Inspected]:
     """Every container of the host, stopped ones included, one-off ones left out. Raises CommandFailed."""
     ids = machine.run(["docker", "ps", "-a", "-q", "--no-trunc"], timeout=20).out.split()
     if not ids:
@@ -31,12 +31,12 @@ def inspected(machine: Machine) -> list[dict[str, Any]]:
     return [item for item in found if label(item, "oneoff").lower() != "true"]
 
 
-def label(item: dict[str, Any], name: str) -> str:
+def label(item: Inspected, name: str) -> str:
     """A label of Compose's; empty where the container has none."""
     return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
 
 
-def box(item: dict[str, Any], shown: Sequence[str] = ()) -> Box:
+def box(item: Inspected, shown: Sequence[str] = ()) -> Box:
     """A container, without its arguments and without the values of any variables but `shown`: they may be secret."""
     state, config, host = item["State"], item["Config"], item["HostConfig"]
     networks = item["NetworkSettings"].get("Networks") or {}
@@ -74,14 +74,14 @@ def asked(address: str, port: int) -> dict[str, str]:
     return found
 
 
-def _aliases(item: dict[str, Any], network: dict[str, Any], name: str) -> tuple[str, ...]:
+def _aliases(item: Inspected, network: InspectedNetwork, name: str) -> tuple[str, ...]:
     """The names that others on the network find it by; its short identifier, which changes, is none."""
     short = str(item.get("Id", ""))[:12]
     names = [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), name]
     return tuple(dict.fromkeys(str(entry) for entry in names if entry and entry != short))
 
 
-def _mount(mount: dict[str, Any]) -> Mount:
+def _mount(mount: InspectedMount) -> Mount:
     source = str(mount.get("Source") or "")
     return Mount(source, str(mount.get("Destination") or ""), str(mount.get("Type") or "bind"), _owner(source))
 
@@ -94,7 +94,7 @@ def _owner(path: str) -> str:
     return f"{status.st_uid}:{status.st_gid}"
 
 
-def _published(bindings: dict[str, Any]) -> dict[str, str]:
+def _published(bindings: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     """As the container was made: a stopped one publishes nothing, and would again."""
     return {
         port: f"{places[0].get('HostIp') or '0.0.0.0'}:{places[0].get('HostPort')}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ..edge import hostfile
-from ..edge.database import ProxyHost, live_rows
-from ..edge.nginx import ParseError, parse
+from ..edge.database import live_rows
+from ..edge.nginx import Directive, ParseError, parse
 from ..edge.routes import route_blocks
+from ..system.inspected import Inspected
 from ..system.machine import StepFailed
 from ..wire.adoption import Box, NpmFound, ProxyFound
+from ..wire.edge import ProxyHost
 from .containers import box, label
 
 _NAME = "nginx-proxy-manager"
@@ -18,14 +19,14 @@ _DATABASES = ("DB_MYSQL_HOST", "DB_POSTGRES_HOST")
 _CLOSING = 9  # the port to which main's script sends a name that it closes
 
 
-def edges(items: list[dict[str, Any]]) -> tuple[NpmFound, ...]:
+def edges(items: list[Inspected]) -> tuple[NpmFound, ...]:
     """Every container that is NPM by what it holds; where none is, those that only look like it."""
     found = [_edge(item) for item in items]
     sure = tuple(edge for edge in found if edge.data)
     return sure or tuple(edge for edge in found if edge.why)
 
 
-def _edge(item: dict[str, Any]) -> NpmFound:
+def _edge(item: Inspected) -> NpmFound:
     here = box(item)
     data = next((mount.source for mount in here.mounts if mount.target == "/data"), "")
     holds = bool(data) and Path(data, "nginx/proxy_host").is_dir()
@@ -71,7 +72,7 @@ def _host(data: Path, row: ProxyHost) -> ProxyFound:
     return ProxyFound(**{**bare.__dict__, "prefixes": blocks[0].prefixes, **routed})
 
 
-def _directives(text: str, row: ProxyHost) -> tuple[Any, ...]:
+def _directives(text: str, row: ProxyHost) -> tuple[Directive, ...]:
     """What stands in the host's server block; of a host without a file, what its row would put there."""
     if text and row.names:
         return tuple(hostfile.server_block(text, row.names[0]).children or ())

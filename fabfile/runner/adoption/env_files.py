@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..wire.adoption import EnvFile
+from ..wire.adoption import EnvFileFound
 
 _KEY = re.compile(r"^(\s*)(?:-\s+)?env_file:\s*(.*)$")
 _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)$")
@@ -14,7 +14,7 @@ _QUOTED = re.compile(r"""^(["'])(.*?)\1\s*(#.*)?$""")
 _ITEM = re.compile(r"^(\s*)-\s+(?:path:\s*)?(.+)$")
 
 
-def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[str]) -> tuple[EnvFile, ...]:
+def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[str]) -> tuple[EnvFileFound, ...]:
     """Docker's env files as its Compose files name them, then the checkout's own; each once."""
     named = [path for file in files for path in _named(Path(file), directory)]
     own = [f"{root}/.env"] if root else []
@@ -31,16 +31,16 @@ def differing(one: str, other: str) -> tuple[str, ...]:
     return tuple(sorted(name for name in {*left, *right} if left.get(name) != right.get(name)))
 
 
-def _read(path: str, shown: Sequence[str]) -> EnvFile:
+def _read(path: str, shown: Sequence[str]) -> EnvFileFound:
     try:
         values = _values(path)
     except FileNotFoundError:
-        return EnvFile(path, problem="missing")
+        return EnvFileFound(path, problem="missing")
     except OSError as error:
-        return EnvFile(path, problem=error.strerror or str(error))
+        return EnvFileFound(path, problem=error.strerror or str(error))
     except ValueError:
-        return EnvFile(path, problem="is no text")
-    return EnvFile(path, tuple(sorted(values)), {name: values[name] for name in shown if name in values})
+        return EnvFileFound(path, problem="is no text")
+    return EnvFileFound(path, tuple(sorted(values)), {name: values[name] for name in shown if name in values})
 
 
 def _values(path: str) -> dict[str, str]:

@@ -9,11 +9,12 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..system import docker, sockets, systemd, ufw
+from ..system.inspected import Inspected
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
-from ..system.paths import group_name, read_owner, user_name
+from ..system.owner import read_owner
+from ..system.paths import group_name, user_name
 from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
 from ..wire.facts import Unit
 from . import checkout, containers, edge, env_files, starts
@@ -50,7 +51,7 @@ def adoption(machine: Machine, wanted: AdoptionRequest) -> Adoption:
     )
 
 
-def _project(machine: Machine, wanted: AdoptionRequest, name: str, items: list[dict[str, Any]]) -> Project:
+def _project(machine: Machine, wanted: AdoptionRequest, name: str, items: list[Inspected]) -> Project:
     own = [item for item in items if containers.label(item, "project") == name]
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
@@ -73,7 +74,7 @@ def _project(machine: Machine, wanted: AdoptionRequest, name: str, items: list[d
 
 
 def _boxes(
-    wanted: AdoptionRequest, items: list[dict[str, Any]], root: Path | None, started: tuple[str, ...]
+    wanted: AdoptionRequest, items: list[Inspected], root: Path | None, started: tuple[str, ...]
 ) -> dict[str, Box]:
     """By service; of several containers the running one speaks for all."""
     found: dict[str, Box] = {}
@@ -126,12 +127,12 @@ def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _gateways(machine: Machine, items: list[dict[str, Any]]) -> dict[str, str]:
+def _gateways(machine: Machine, items: list[Inspected]) -> dict[str, str]:
     names = sorted({name for item in items for name in item["NetworkSettings"].get("Networks") or {}})
     found: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = docker.network(machine, name)["gateway"]
+            found[name] = docker.network(machine, name).gateway
         except (CommandFailed, LookupError):
             continue  # `host`, `none` and IPv6 networks have none
     return found

@@ -7,8 +7,8 @@ import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from ..system.inspected import InspectedConfig
 from ..wire.adoption import StartFound
 
 _WRAPPERS = ("docker-entrypoint.sh", "tini", "dumb-init", "docker-init")
@@ -16,7 +16,7 @@ _SECRET = re.compile(r"(pass|secret|token|key|credential)", re.IGNORECASE)
 _SOURCE = re.compile(r"\.(ts|tsx|js|mjs|cjs)\Z")
 
 
-def start(config: dict[str, Any], checkout: Path | None) -> StartFound:
+def start(config: InspectedConfig, checkout: Path | None) -> StartFound:
     """The start that Docker's own configuration of a container says; with a `problem` where it is no plain `bun`."""
     words = [*_words(config.get("Entrypoint")), *_words(config.get("Cmd"))]
     while words and posixpath.basename(words[0]) in (*_WRAPPERS, "--"):
@@ -73,7 +73,7 @@ def scripts(place: Path) -> tuple[str, ...]:
         return ()
 
 
-def _words(value: Any) -> list[str]:
+def _words(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
-    return [str(word) for word in value or ()]
+    return [str(word) for word in value] if isinstance(value, list) else []

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..facts.nats.jetstream import read_streams
 from ..facts.nats.login import VARIABLE
+from ..system.inspected import Inspected
 from ..system.machine import StepFailed, said
 from ..wire.adoption import Box
 from ..wire.app import Environment, JetStream, NatsRef
+from ..wire.terms import Runtime
 
 _NAME, _PORT, _MONITOR, _LOCAL = "nats", 4222, 8222, "127.0.0.1"
 _NO_FILE = "/dev/null"
 
 
-def streams_of(boxes: dict[str, Box], items: list[dict[str, Any]]) -> JetStream:
+def streams_of(boxes: dict[str, Box], items: list[Inspected]) -> JetStream:
     """The streams of the project's NATS; of a native one where the container does not run. A problem is told.
 
     It is asked with the login that the app's containers have: NATS_URL, which never leaves the VPS.
@@ -23,7 +23,7 @@ def streams_of(boxes: dict[str, Box], items: list[dict[str, Any]]) -> JetStream:
     if here is None:
         return JetStream(problem="the project has no NATS")
     address = next((address for address in here.networks.values() if address), "")
-    runtime = "docker" if here.state == "running" and address else "native"
+    runtime: Runtime = "docker" if here.state == "running" and address else "native"
     monitor = _MONITOR if runtime == "native" or _MONITOR in here.listens else 0
     environment = Environment(runtime, _NO_FILE, "the app's containers", _login(items))
     try:
@@ -33,6 +33,6 @@ def streams_of(boxes: dict[str, Box], items: list[dict[str, Any]]) -> JetStream:
         return JetStream(runtime, problem=said(error))
 
 
-def _login(items: list[dict[str, Any]]) -> dict[str, str]:
+def _login(items: list[Inspected]) -> dict[str, str]:
     entries = dict(entry.partition("=")[::2] for item in items for entry in item["Config"].get("Env") or ())
     return {name: value for name, value in entries.items() if name == VARIABLE}

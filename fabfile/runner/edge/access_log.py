@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from ..system.machine import StepFailed
-from ..wire.facts import EdgeRef
+from ..wire.edge import EdgeRef
 from ..wire.soak import Served
 from . import database
 

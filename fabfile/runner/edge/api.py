@@ -6,11 +6,10 @@ A token is a secret: it is kept in memory, and no message of this module has it.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ..system import http
 from ..system.machine import Machine, StepFailed
-from ..wire.facts import EdgeLogin
+from ..wire.edge import EdgeLogin
 from .change import HostChange
 from .database import COLUMNS
 from .server import container
@@ -34,7 +33,7 @@ class Api:
         self._port = port
         self._token = token
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: object = None) -> object:
         """What the API answers, as JSON data. Raises ApiError."""
         what = f"NPM's API: {method} {path}"
         headers = {"Content-Type": "application/json"}
@@ -116,13 +115,13 @@ def _differs(change: HostChange, name: str) -> bool:
     return name != "enabled" and bool(getattr(change.row.values, name) != getattr(change.values, name))
 
 
-def _same_host(answer: Any, change: HostChange) -> None:
+def _same_host(answer: object, change: HostChange) -> None:
     names = answer.get("domain_names") if isinstance(answer, dict) else None
     if not isinstance(names, list) or change.host.domain not in names:
         raise StepFailed(f"NPM's API has {names} as host {change.row.id}, its database {change.host.domain}")
 
 
-def _online(answer: Any, change: HostChange) -> None:
+def _online(answer: object, change: HostChange) -> None:
     """NPM answers 200 to what nginx refuses as well; only this tells."""
     meta = answer.get("meta") if isinstance(answer, dict) else None
     if not isinstance(meta, dict) or meta.get("nginx_online") is not True:
@@ -130,7 +129,7 @@ def _online(answer: Any, change: HostChange) -> None:
         raise StepFailed(f"NPM has taken {change.host.domain} offline: nginx refuses its file", said=str(why))
 
 
-def _token(answer: Any) -> dict[str, str]:
+def _token(answer: object) -> dict[str, str]:
     told = answer if isinstance(answer, dict) else {}
     if told.get("requires_2fa") and told.get("challenge_token"):
         return {"challenge": str(told["challenge_token"])}
@@ -139,7 +138,7 @@ def _token(answer: Any) -> dict[str, str]:
     raise ApiError("NPM's API answers without a token", 200)
 
 
-def _message(answer: Any) -> str:
+def _message(answer: object) -> str:
     """NPM's own words for an error."""
     error = answer.get("error") if isinstance(answer, dict) else None
     return str(error.get("message") or error.get("code")) if isinstance(error, dict) else "without a reason"

@@ -12,19 +12,19 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..system import files
 from ..wire import formats
-from ..wire.codec import decode, encode, wire
+from ..wire.codec import decode, encode
+from ..wire.edge import EdgeBackup, ProxyHost, SavedHost
 from . import hostfile
 from .database import (
     OURS,
     PATIENCE,
     WEBSOCKET,
-    ProxyHost,
     back_up,
     live_rows,
     restore_rows,
@@ -37,32 +37,6 @@ BEGAN, RELOADED = "began", "reloaded"
 _PREFIX = "edge-"  # of a backup's folder among the others of its plan
 _WRITTEN = ".written"  # behind a file's name: the SHA-256 of what NPM made of it for us
 _STAMP = "%Y%m%dT%H%M%S-%f"  # behind it: when it was made (UTC), down to microseconds
-
-
-@wire
-@dataclass(frozen=True)
-class SavedHost:
-    """A host as it was: its row, and its file, if it had one, under the same name in the backup's folder."""
-
-    domain: str
-    row: ProxyHost
-    path: str
-    modified: int  # of the file, in ns: a file put back is not newer than what nginx has read
-    written: str  # SHA-256 of the file that the change puts in its place; empty when that cannot be told
-    enabled: bool  # what the change makes of it
-    websocket: bool | None = None  # and of that
-
-
-@wire
-@dataclass(frozen=True)
-class EdgeBackup:
-    """A backup as it is listed; `texts` (by domain) only where one was asked for."""
-
-    id: str
-    plan: str
-    taken: float  # epoch, seconds
-    hosts: dict[str, SavedHost]
-    texts: dict[str, str]
 
 
 def new_folder(backups: Path, now: float) -> Path:

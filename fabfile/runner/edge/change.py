@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from ..system.machine import StepFailed
 from ..wire.codec import wire
+from ..wire.edge import HostFact, ProxyHost, Upstream, Values
 from . import backup, hostfile
-from .database import COLUMNS, ProxyHost, Values
-from .facts import HostFact
+from .database import COLUMNS
 from .nginx import ParseError, parse
-from .routes import Drift, Upstream, managed_block, managed_config, route_blocks
+from .routes import Drift, managed_block, managed_config, route_blocks
 from .text import digest
 
 REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
@@ -55,6 +55,20 @@ class EdgeHost:
         return f"{self.domain} at {self.upstream}{routes}{exposed}"
 
 
+class HostSummary(TypedDict):
+    """What a change makes of a host, for the journal: places and fingerprints."""
+
+    row: int
+    row_was: str
+    row_becomes: str
+    enabled_was: bool
+    enabled_becomes: bool
+    advanced_was: str
+    file: str
+    file_was: str
+    file_becomes: str
+
+
 @dataclass(frozen=True)
 class HostChange:
     """What a change makes of one host: its row's values and its file's text, before and after."""
@@ -77,7 +91,7 @@ class HostChange:
         pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> HostSummary:
         """For the journal: places and fingerprints. The texts may hold an operator's secrets."""
         return {
             "row": self.row.id,

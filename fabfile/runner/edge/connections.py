@@ -11,6 +11,7 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import cast
 
 from ..system import docker, sockets
 from ..system.machine import Machine, Observation
@@ -68,7 +69,7 @@ def ended(
         return Observation(not left, f"{left} requests are under way", {"standing": found})
 
     seen = machine.wait(look, UNANSWERED * seconds)
-    stand: frozenset[Crossing] = seen.data["standing"]
+    stand = cast("frozenset[Crossing]", seen.data["standing"])
     return len(set(first) - stand), stand
 
 

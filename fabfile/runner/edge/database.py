@@ -9,13 +9,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ..system.deadline import Deadline
 from ..system.machine import StepFailed
-from ..wire.codec import wire
-from .routes import Upstream
+from ..wire.edge import ProxyHost, Values
 
 BUSY = 5.0  # seconds to wait for another writer before nothing is done
 PATIENCE = 30.0  # seconds to wait for one when former values are put back
@@ -36,67 +34,6 @@ OURS = frozenset((*COLUMNS.values(), "modified_on", "meta")) - {WEBSOCKET}
 # A value that is None stands for the row's own.
 _VALUES = [f"{column} = coalesce(?, {column})" for column in COLUMNS.values()]
 _ASSIGNED, _SAME = ", ".join(_VALUES), " AND ".join(_VALUES)
-_NOWHERE = ("http", "127.0.0.1", 9)  # where a script of the app's leads a host that it closes
-
-
-class Values(NamedTuple):
-    """The columns of a row that are ours to change."""
-
-    scheme: str
-    host: str
-    port: int
-    advanced: str
-    enabled: bool
-    websocket: bool | None = None  # None: as it is
-
-    @property
-    def place(self) -> str:
-        """Where it sends requests, for people."""
-        return f"{self.scheme}://{self.host}:{self.port}"
-
-
-@wire
-@dataclass(frozen=True)
-class ProxyHost:
-    """One live proxy host as the database has it."""
-
-    id: int
-    names: tuple[str, ...]
-    enabled: bool
-    scheme: str
-    host: str
-    port: int
-    advanced: str
-    modified_on: str
-    meta: str  # NPM's own note on whether nginx took the host's file, as JSON
-    custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
-    websocket: bool | None = None  # whether it lets websockets through; None: an older backup does not say
-
-    @property
-    def values(self) -> Values:
-        return Values(self.scheme, self.host, self.port, self.advanced, self.enabled, self.websocket)
-
-    @property
-    def sealed(self) -> bool:
-        """Whether it is closed and leads nowhere, as the app's own script closes one: it lets no websocket through."""
-        return not self.enabled and (self.scheme, self.host, self.port) == _NOWHERE
-
-    @property
-    def place(self) -> str:
-        """Where it sends requests, for people."""
-        return self.values.place
-
-    @property
-    def upstream(self) -> Upstream | None:
-        """Where it sends requests; None where nginx could not."""
-        try:
-            return Upstream(self.host, self.port, self.scheme)
-        except ValueError:
-            return None
-
-    def leads_to(self, upstream: Upstream) -> bool:
-        """Whether the row itself, its advanced_config apart, sends requests to `upstream`."""
-        return (self.scheme, self.host, self.port) == (upstream.scheme, upstream.host, upstream.port)
 
 
 @dataclass(frozen=True)
@@ -114,7 +51,7 @@ def live_rows(database: str, busy: float = BUSY) -> list[ProxyHost]:
         return [_row(values) for values in found]
 
 
-def whole_row(database: str, number: int) -> dict[str, Any]:
+def whole_row(database: str, number: int) -> dict[str, object]:
     """Every column of a row, by name; empty when there is none. Raises StepFailed as `live_rows` does."""
     with _opened(database) as connection:
         connection.row_factory = sqlite3.Row

@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, said
-from ..wire.codec import wire
-from ..wire.facts import EdgeRef
+from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
 from . import backup, database, hostfile, server
-from .database import ProxyHost
-from .routes import Drift, Upstream, route_blocks
-from .server import EdgeContainer
+from .routes import Drift, route_blocks
 from .text import decoded
 
 
-@wire
-@dataclass(frozen=True)
-class HostFact:
-    """One of our hostnames at the edge. With a `problem` the other fields may be empty.
-
-    A host that is disabled, or whose file NPM has deleted, has no `text`; what the file would be is then `kept`,
-    or `unkept` says why that cannot be told.
-    """
-
-    domain: str
-    problem: str = ""  # why there is nothing that a switch could safely build on
-    row: ProxyHost | None = None
-    path: str = ""  # its generated file
-    text: str = ""
-    tls: bool = False
-    upstream: Upstream | None = None  # the file's own, where `location /` goes
-    routes: tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
-    route_upstream: Upstream | None = None
-    drift: tuple[str, ...] = ()  # how file and database differ
-    stale: bool = False  # the file is newer than what the running nginx has read
-    kept: str = ""
-    unkept: str = ""
-
-    @property
-    def closed(self) -> bool:
-        """Whether it is disabled: the public has no such host."""
-        return self.row is not None and not self.row.enabled
-
-
-def edge_facts(machine: Machine, ref: EdgeRef) -> dict[str, Any]:
-    """All there is to know before a switch; what cannot be read is told, not raised.
-
-    Keys: `container` (EdgeContainer), `network` (gateway and subnet; empty when it cannot be told),
-    `test` (what `nginx -t` complains of; empty when it passes), `problem` (of all the rest) and `hosts`
-    (domain → HostFact).
-    """
+def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
+    """All there is to know before a switch; what cannot be read is told, not raised."""
     box = server.container(machine, ref.container)
-    facts: dict[str, Any] = {"container": box, "network": {}, "test": "", "problem": box.problem, "hosts": {}}
+    facts = EdgeFacts(box, problem=box.problem)
     try:
-        facts["network"] = docker.network(machine, ref.network)
+        facts = replace(facts, network=docker.network(machine, ref.network))
         if box.running:
             tested = server.config_test(machine, ref.container)
-            facts["test"] = "" if tested.code == 0 else tested.said
+            facts = replace(facts, config_problem="" if tested.code == 0 else tested.said)
     except CommandFailed as error:
-        facts["problem"] = facts["problem"] or said(error)
+        facts = replace(facts, problem=facts.problem or said(error))
     try:
-        facts["hosts"] = {fact.domain: fact for fact in host_facts(machine, ref, read_at(box))}
+        hosts = host_facts(machine, ref, read_at(box))
     except StepFailed as error:
-        facts["problem"] = str(error)
-    return facts
+        return replace(facts, problem=str(error))
+    return replace(facts, hosts={fact.domain: fact for fact in hosts})
 
 
 def read_at(box: EdgeContainer) -> float:

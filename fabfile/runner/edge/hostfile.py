@@ -7,8 +7,9 @@ behind its log lines. Everything else stays as it is, byte for byte.
 
 from __future__ import annotations
 
+from ..wire.edge import Upstream
 from .nginx import Directive, ParseError, Token, parse, splice
-from .routes import Drift, Upstream, route_blocks, upstream_of, upstream_words
+from .routes import Drift, route_blocks, upstream_of, upstream_words
 
 _BEFORE_ROOT = "\n" * 6 + "  "  # what NPM writes between advanced_config and `location /`
 

@@ -7,14 +7,36 @@ import ipaddress
 import os
 import socket
 import struct
-from typing import Any
+from typing import NamedTuple, TypedDict
 
 from ..system import http
 
 TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
 CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
 AGENT = {"User-Agent": "islandflow-probe"}
-Answer = dict[str, Any]
+
+
+class Question(NamedTuple):
+    """What is asked of an upstream; with an empty path only a connection."""
+
+    host: str
+    port: int
+    path: str
+    domain: str
+
+
+class Answer(TypedDict, total=False):
+    """What one address answers: `kind` is answer, open, silent, slow, refused, unknown or broken; `text` says it.
+
+    Only an `answer` has a status and headers (names in lower case).
+    """
+
+    kind: str
+    text: str
+    address: str
+    status: int
+    headers: dict[str, str]
+
 
 _CLONE_NEWNET = 0x40000000
 

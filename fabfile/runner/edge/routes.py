@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..system.machine import StepFailed
-from ..wire.codec import wire
+from ..wire.edge import Upstream
 from .nginx import Directive, Token, parse, splice, top_comments
 
 BEGIN = "# islandflow: begin (managed, do not edit)"
 END = "# islandflow: end"
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ROUTES = re.compile(r"~\*?\^/\((?P<prefixes>[A-Za-z0-9_|\\-]+)\)")
 # What the old scripts wrote into a block; anything else in there is an operator's own.
@@ -48,28 +47,6 @@ location ~ ^/({prefixes})(/|$) {{
 
 class Drift(StepFailed):
     """The edge's database and files do not say the same, or not what a switch can safely build on."""
-
-
-@wire
-@dataclass(frozen=True)
-class Upstream:
-    """Where the edge sends requests. Raises ValueError for what nginx would not take as such."""
-
-    host: str
-    port: int
-    scheme: str = "http"
-
-    def __post_init__(self) -> None:
-        if not _HOST.match(self.host):
-            raise ValueError(f"{self.host!r} is no host name or IPv4 address")
-        if not 0 < self.port < 65536:
-            raise ValueError(f"{self.port} is no port")
-        if self.scheme not in ("http", "https"):
-            raise ValueError(f"{self.scheme!r} is neither http nor https")
-
-    def __str__(self) -> str:
-        place = f"{self.host}:{self.port}"
-        return place if self.scheme == "http" else f"{self.scheme}://{place}"
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,15 @@ import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..system import http, procs
-from ..system.machine import CommandFailed, Machine, Observation, Result, StepFailed
-from ..wire.codec import wire
-from .probe import AGENT, TIMEOUT, Answer, enter_network, probe_upstream
+from ..system.inspected import Inspected
+from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
+from ..wire.edge import EdgeContainer
+from .probe import AGENT, TIMEOUT, Answer, Question, enter_network, probe_upstream
 
 _WORKER = "nginx: worker process"
-
-
-@wire
-@dataclass(frozen=True)
-class EdgeContainer:
-    """NPM's container as Docker has it: where it runs and where it can be reached."""
-
-    name: str
-    running: bool
-    pid: int  # of its first process, in the host's numbering; 0 when it does not run
-    addresses: dict[str, str]  # network → IPv4 address
-    problem: str = ""  # why it does not run, or why that cannot be told
-    known: bool = True  # whether Docker answered at all
 
 
 def container(machine: Machine, name: str) -> EdgeContainer:
@@ -41,7 +27,7 @@ def container(machine: Machine, name: str) -> EdgeContainer:
     if result.code != 0:
         known = "no such container" in result.err.lower()
         return EdgeContainer(name, False, 0, {}, f"container {name}: {result.said}", known)
-    item: dict[str, Any] = json.loads(result.out)[0]
+    item: Inspected = json.loads(result.out)[0]
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
     running = bool(item["State"].get("Running"))
@@ -64,7 +50,7 @@ def workers(pid: int) -> dict[int, float]:
     return {child: booted + found.started for child, found in below.items() if procs.title(child) == _WORKER}
 
 
-def reload(machine: Machine, box: EdgeContainer, seconds: float) -> dict[str, Any]:
+def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Evidence:
     """Tell nginx to read its files again and wait until only new workers accept connections.
 
     Raises StepFailed when that has not happened after `seconds`. Old workers may live on: a websocket
@@ -94,15 +80,14 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     return machine.until(replaced, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, question: dict[str, Any], timeout: float) -> list[Answer]:
+def probe(box: EdgeContainer, question: Question, timeout: float) -> list[Answer]:
     """Ask an upstream from inside the container's network namespace, with its own DNS.
 
-    A question has the keys host, port, path and domain (see `probe_upstream`). For a thread of its own, which stays
-    in that namespace. Raises OSError, StepFailed.
+    For a thread of its own, which stays in that namespace. Raises OSError, StepFailed.
     """
     server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
     enter_network(box.pid)
-    return probe_upstream(**question, server=server, timeout=timeout)
+    return probe_upstream(*question, server, timeout)
 
 
 def nameserver(resolv_conf: Path) -> str:

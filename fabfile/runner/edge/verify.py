@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import cast
 
 from ..system import docker
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.questions import Ask, failures, until_good
+from ..wire.edge import EdgeContainer
 from . import server
 from .change import EdgeHost, HostChange
-from .probe import Answer
-from .server import EdgeContainer
+from .probe import Answer, Question
 
 OWN = 400  # a page must answer with a status below
 
@@ -29,12 +29,12 @@ def check_upstreams(
     questions: dict[str, Ask] = {}
     for host in hosts:
         for below, question in _questions(host):
-            key = f"{question['host']}:{question['port']}{question['path']}"
+            key = f"{question.host}:{question.port}{question.path}"
             questions[key] = functools.partial(_upstream, box, question, host.expect_header, below)
     seen = until_good(machine, questions, seconds)
     wrong = failures(machine, seen, began)
     if wrong:
-        silent = {port for answer in seen.values() for port in answer.data.get("silent", ())}
+        silent = {port for answer in seen.values() for port in cast("list[int]", answer.data.get("silent", []))}
         hints = [_firewall_hint(machine, network, port) for port in sorted(silent)]
         probed = [answer.data.get("answers", []) for answer in seen.values()]
         raise StepFailed("; ".join([f"the edge cannot use the new upstream: {wrong}", *hints]), probed=probed)
@@ -73,25 +73,23 @@ def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limi
     return server.served(address, tls, host.domain, path, host.expect_header, below, limit)
 
 
-def _upstream(box: EdgeContainer, question: dict[str, Any], header: str, below: int, limit: float) -> Observation:
+def _upstream(box: EdgeContainer, question: Question, header: str, below: int, limit: float) -> Observation:
     """One try at all addresses of an upstream."""
     answers = server.probe(box, question, limit)
     told = [(answer, _problem(answer, header, below)) for answer in answers]
     bad = {answer["kind"] for answer, problem in told if problem}
     text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in told)
-    silent = [question["port"]] if "silent" in bad else []
+    silent = [question.port] if "silent" in bad else []
     data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
     return Observation(not bad, text, data, final="refused" in bad)
 
 
-def _questions(host: EdgeHost) -> Iterator[tuple[int, dict[str, Any]]]:
+def _questions(host: EdgeHost) -> Iterator[tuple[int, Question]]:
     """What to ask of a host's upstreams: the limit of the status, and the question."""
-    own = {"host": host.upstream_host, "port": host.upstream_port, "path": host.probe_path}
-    yield OWN, {**own, "domain": host.domain}
+    yield OWN, Question(host.upstream_host, host.upstream_port, host.probe_path, host.domain)
     if host.routes:
         path = f"/{host.routes[0]}" if host.probe_path else ""
-        routed = {"host": host.route_host, "port": host.route_port, "path": path}
-        yield _route_limit(host), {**routed, "domain": host.domain}
+        yield _route_limit(host), Question(host.route_host, host.route_port, path, host.domain)
 
 
 def _route_limit(host: EdgeHost) -> int:
@@ -117,6 +115,6 @@ def _problem(answer: Answer, header: str, below: int) -> str:
 
 
 def _firewall_hint(machine: Machine, network: str, port: int) -> str:
-    subnet = docker.network(machine, network)["subnet"]
+    subnet = docker.network(machine, network).subnet
     rule = f"ufw allow proto tcp from {subnet} to any port {port} comment 'npm bridge to port {port}'"
     return f"probably the firewall; add: {rule}"

@@ -6,13 +6,38 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypedDict
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine
 from ..wire.compose import Compose, ComposeService
 
-Config = dict[str, Any]
+
+class BuildConfig(TypedDict, total=False):
+    """How an image is built."""
+
+    context: str
+    dockerfile: str
+    dockerfile_inline: str
+    additional_contexts: dict[str, str]
+
+
+class ServiceConfig(TypedDict, total=False):
+    """A service as `docker compose config` spells it, as far as it is read here."""
+
+    image: str
+    build: BuildConfig
+    environment: dict[str, object]
+    volumes: list[dict[str, str]]
+    restart: str
+
+
+class Config(TypedDict, total=False):
+    """A project as `docker compose config` spells it."""
+
+    name: str
+    services: dict[str, ServiceConfig]
+
 
 NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
 
@@ -75,18 +100,17 @@ def _config(machine: Machine, words: Sequence[str], overlay: str = "") -> Config
         raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.said) from error
 
 
-def _services(config: Config) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = config.get("services") or {}
-    return found
+def _services(config: Config) -> dict[str, ServiceConfig]:
+    return config.get("services") or {}
 
 
-def _environment(service: dict[str, Any]) -> dict[str, str]:
+def _environment(service: ServiceConfig) -> dict[str, str]:
     """`config` writes every $ of a value twice, so that Compose could read it again."""
-    values: dict[str, Any] = service.get("environment") or {}
+    values = service.get("environment") or {}
     return {name: str(value).replace("$$", "$") for name, value in values.items() if value is not None}
 
 
-def _image(config: Config, name: str, service: dict[str, Any]) -> str:
+def _image(config: Config, name: str, service: ServiceConfig) -> str:
     return str(service.get("image") or f"{config.get('name', '')}-{name}")
 
 
@@ -96,7 +120,7 @@ def _is_there(machine: Machine, image: str) -> bool:
     return result.code == 0 or "no such image" not in result.err.lower()
 
 
-def _lacking(build: dict[str, Any]) -> Iterator[str]:
+def _lacking(build: BuildConfig) -> Iterator[str]:
     """Folders and files that a build needs and that are not there; addresses elsewhere are not looked at."""
     context = str(build.get("context") or "")
     needed: list[str] = [context, *(str(place) for place in (build.get("additional_contexts") or {}).values())]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, said
@@ -30,7 +29,7 @@ def view(machine: Machine, ref: Compose, overlay: str) -> ComposeView:
         return ComposeView(differences, untold=said(error))
 
 
-def _differences(own: Any, installed: Any, planned: Any) -> Iterator[ComposeDifference]:
+def _differences(own: object, installed: object, planned: object) -> Iterator[ComposeDifference]:
     before, now, then = (dict(_flat(config)) for config in (own, installed, planned))
     for path in sorted({*before, *now, *then}):
         was, is_, will = (found.get(path, _NOTHING) for found in (before, now, then))
@@ -41,7 +40,7 @@ def _differences(own: Any, installed: Any, planned: Any) -> Iterator[ComposeDiff
             yield ComposeDifference(path, "lacking", True)
 
 
-def _flat(value: Any, at: Path = ()) -> Iterator[tuple[Path, Any]]:
+def _flat(value: object, at: Path = ()) -> Iterator[tuple[Path, object]]:
     """Every value that is no table and no list, by its path."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if not items:

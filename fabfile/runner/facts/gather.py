@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..store import stored
-from ..system import docker, git, paths, sockets, systemd, ufw
+from ..system import docker, git, owner, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, said
-from ..wire.facts import Facts, FactsRequest
+from ..wire.facts import EnvFile, Facts, FactsRequest, Health, HostInfo
+from ..wire.firewall import Firewall
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
 from .nats import jetstream
 
-Found = dict[str, Any]
+Found = dict[str, Any]  # fields of Facts
 
 
 def gather(machine: Machine, wanted: FactsRequest) -> Facts:
@@ -35,16 +36,8 @@ def gather(machine: Machine, wanted: FactsRequest) -> Facts:
 
 def _host(machine: Machine, wanted: FactsRequest) -> Found:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return {
-        "host": {
-            "name": socket.gethostname(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "uid": os.geteuid(),
-            "boot": boot,
-            "time": time.time(),
-        }
-    }
+    name, python, kernel = socket.gethostname(), platform.python_version(), platform.release()
+    return {"host": HostInfo(name, python, kernel, os.geteuid(), boot, time.time())}
 
 
 def _units(machine: Machine, wanted: FactsRequest) -> Found:
@@ -80,7 +73,8 @@ def _ports(machine: Machine, wanted: FactsRequest) -> Found:
 
 
 def _programs(machine: Machine, wanted: FactsRequest) -> Found:
-    return versions.ask_all(machine, wanted.programs)
+    found, errors = versions.ask_all(machine, wanted.programs)
+    return {"versions": found, "version_errors": errors}
 
 
 def _containers(machine: Machine, wanted: FactsRequest) -> Found:
@@ -115,7 +109,7 @@ def _projects(machine: Machine, wanted: FactsRequest) -> Found:
 
 def _owner(machine: Machine, wanted: FactsRequest) -> Found:
     try:
-        return {"owner": paths.read_owner(Path(wanted.owner_file))}
+        return {"owner": owner.read_owner(Path(wanted.owner_file))}
     except StepFailed as error:
         return {"owner_error": str(error)}
 
@@ -125,11 +119,9 @@ def _env(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         values = read_env(Path(wanted.env_file))
     except (OSError, ValueError) as error:
-        return {"env_error": f"{wanted.env_file}: {error}"}
-    return {
-        "env": {key: values[key] for key in wanted.env_keys if key in values},
-        "env_denied": _denied(machine, wanted) if wanted.user else "",
-    }
+        return {"env": EnvFile(problem=f"{wanted.env_file}: {error}")}
+    named = {key: values[key] for key in wanted.env_keys if key in values}
+    return {"env": EnvFile(named, denied=_denied(machine, wanted) if wanted.user else "")}
 
 
 def _denied(machine: Machine, wanted: FactsRequest) -> str:
@@ -164,12 +156,11 @@ def _static(machine: Machine, wanted: FactsRequest) -> Found:
 def _firewall(machine: Machine, wanted: FactsRequest) -> Found:
     try:
         active, default = ufw.status(machine)
-        found: Found = {"firewall_active": active, "firewall_default": default, "rules": ufw.rules(machine)}
-        return {"firewall_present": True, **found}
+        return {"firewall": Firewall(True, active, default, ufw.rules(machine))}
     except CommandFailed as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return {}  # not installed: nothing of it filters, and the plan has no rule to add
-        return {"firewall_present": True, "firewall_error": said(error)}
+        return {"firewall": Firewall(True, problem=said(error))}
 
 
 def _edge(machine: Machine, wanted: FactsRequest) -> Found:
@@ -192,7 +183,7 @@ def _edge_backups(machine: Machine, wanted: FactsRequest) -> Found:
 
 
 def _health(machine: Machine, wanted: FactsRequest) -> Found:
-    verdicts: dict[str, Any] = {}
+    verdicts: dict[str, Health] = {}
     for runtime in ("native", "docker"):
         some = [w for w in wanted.workloads if w.runtime == runtime]
         try:
@@ -230,7 +221,7 @@ def _needs(machine: Machine, wanted: FactsRequest) -> Found:
     return {"lacking": needs.lacking(machine, wanted.needs)}
 
 
-_JOBS: list[tuple[Callable[[FactsRequest], Any], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
+_JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),

@@ -12,7 +12,6 @@ import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
@@ -42,7 +41,7 @@ class _Found:
 
     workload: Workload
     problems: list[str]
-    data: dict[str, Any]
+    bare: Health  # what systemd or Docker say of it
     key: str
 
 
@@ -65,7 +64,7 @@ def healthy(
             change = _restarted(_identity(first, workload), _identity(second, workload))
             if change:
                 key = f"{workload.runtime}/{workload.name}"
-                verdicts[key] = Health(workload.name, workload.runtime, False, change, verdicts[key].data)
+                verdicts[key] = replace(verdicts[key], ok=False, text=change, permanent=False)
     return verdicts
 
 
@@ -153,10 +152,10 @@ def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | N
     found: dict[str, _Found] = {}
     questions: dict[str, Ask] = {}
     for workload in workloads:
-        problems, address, data = (_native if workload.runtime == "native" else _docker)(scene, workload)
+        problems, address, bare = (_native if workload.runtime == "native" else _docker)(scene, workload)
         # A process that has answered once is not asked again; another one in its place is.
         key = f"{workload.runtime}/{workload.name} {_identity(scene, workload)}"
-        found[f"{workload.runtime}/{workload.name}"] = _Found(workload, problems, data, key)
+        found[f"{workload.runtime}/{workload.name}"] = _Found(workload, problems, bare, key)
         if not problems and workload.protocol:
             questions[key] = functools.partial(answers, workload.protocol, address, workload.port, workload.path)
     seen = inquiry.look(questions, patience)
@@ -164,28 +163,29 @@ def _verdicts(scene: _Scene, workloads: Sequence[Workload], inquiry: Inquiry | N
 
 
 def _verdict(scene: _Scene, found: _Found, answer: Observation | None) -> Health:
-    workload, problems, data = found.workload, list(found.problems), found.data
+    workload, problems, health = found.workload, list(found.problems), found.bare
     if answer is not None:
-        data.update(answer=answer.text, answered=answer.ok)
+        health = replace(health, answer=answer.text, answered=answer.ok)
         problems += [] if answer.ok else [answer.text]
     if not found.problems and workload.durables:
         problem = _durables_problem(scene, workload)
         problems += [problem] if problem else []
-    text = "; ".join(problems) or "healthy"
-    return Health(workload.name, workload.runtime, not problems, text, data, bool(data.pop("permanent", False)))
+    return replace(health, ok=not problems, text="; ".join(problems) or "healthy")
 
 
-def _native(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
+def _native(scene: _Scene, workload: Workload) -> tuple[list[str], str, Health]:
+    """What is wrong with its unit, where it listens, and what systemd says of it."""
     unit = scene.units[(workload.user, workload.unit)]
-    data: dict[str, Any] = {"state": f"{unit.active}/{unit.sub}", "pid": unit.pid, "restarts": unit.restarts}
+    state = f"{unit.active}/{unit.sub}"
+    bare = Health(workload.name, workload.runtime, False, "", state, unit.pid, unit.restarts)
     if not unit.running:
-        data["permanent"] = unit.active in ("inactive", "failed") or unit.restarts >= _LOOP
-        return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", data
+        bare = replace(bare, permanent=unit.active in ("inactive", "failed") or unit.restarts >= _LOOP)
+        return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _because(unit)], "", bare
     if not workload.port:
-        return [], "", data
+        return [], "", bare
     held = [item for item in scene.listeners if item.port == workload.port]
     if not held:
-        return [f"nothing listens on port {workload.port}"], "", data
+        return [f"nothing listens on port {workload.port}"], "", bare
     # Both are paths below the same control-group root; a foreign process is in another branch.
     own = [item for item in held if unit.cgroup and (item.cgroup + "/").startswith(unit.cgroup + "/")]
     if not own:
@@ -193,9 +193,9 @@ def _native(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str
         return (
             [f"port {workload.port} is held by {other.command or '?'} (pid {other.pid}), not by the unit"],
             "",
-            data,
+            bare,
         )
-    return [], sockets.reachable(own[0].address), data
+    return [], sockets.reachable(own[0].address), bare
 
 
 def _because(unit: Unit) -> str:
@@ -204,22 +204,24 @@ def _because(unit: Unit) -> str:
     return f" ({unit.result}, {unit.restarts} restarts)" if unit.result not in ("", "success") else ""
 
 
-def _docker(scene: _Scene, workload: Workload) -> tuple[list[str], str, dict[str, Any]]:
+def _docker(scene: _Scene, workload: Workload) -> tuple[list[str], str, Health]:
+    """What is wrong with its container, where it listens, and what Docker says of it."""
     container = scene.containers.get((workload.project, workload.name))
     if container is None:
-        return ["there is no container"], "", {"permanent": True}
-    data: dict[str, Any] = {"state": container.state, "pid": container.pid, "restarts": container.restarts}
+        return ["there is no container"], "", Health(workload.name, workload.runtime, False, "", permanent=True)
+    state, pid, restarts = container.state, container.pid, container.restarts
+    bare = Health(workload.name, workload.runtime, False, "", state, pid, restarts)
     if not container.running:
-        data["permanent"] = container.state != "restarting" or container.restarts >= _LOOP
-        return [f"container is {container.state}"], "", data
+        bare = replace(bare, permanent=state != "restarting" or restarts >= _LOOP)
+        return [f"container is {container.state}"], "", bare
     # Docker's own check looks every few seconds; until its first verdict ours below are the stricter ones.
     if container.health == "unhealthy":
-        return ["container's health check says unhealthy"], "", data
+        return ["container's health check says unhealthy"], "", bare
     if workload.port and workload.port not in sockets.listening_ports(container.pid):
-        return [f"nothing in the container listens on port {workload.port}"], "", data
+        return [f"nothing in the container listens on port {workload.port}"], "", bare
     if workload.port and not container.address:
-        return ["the container is on no network"], "", data
-    return [], container.address, data
+        return ["the container is on no network"], "", bare
+    return [], container.address, bare
 
 
 def _durables_problem(scene: _Scene, workload: Workload) -> str:

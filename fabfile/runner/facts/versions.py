@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.facts import Program
@@ -14,15 +13,12 @@ from ..wire.facts import Program
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
-def ask_all(machine: Machine, programs: Sequence[Program]) -> dict[str, Any]:
-    """Facts `versions` and `version_errors`, by the programs' names."""
+def ask_all(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, str], dict[str, str]]:
+    """Versions, and why one could not be read, each by the programs' names."""
     with ThreadPoolExecutor(max_workers=6) as pool:
         answers = list(pool.map(lambda program: _ask(machine, program), programs))
     named = list(zip((program.name for program in programs), answers))
-    return {
-        "versions": {name: version for name, (version, _) in named},
-        "version_errors": {name: error for name, (_, error) in named if error},
-    }
+    return {name: version for name, (version, _) in named}, {name: error for name, (_, error) in named if error}
 
 
 def _ask(machine: Machine, program: Program) -> tuple[str, str]:

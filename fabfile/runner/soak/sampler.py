@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from .. import store
-from ..availability import Watcher
+from ..availability import Felt, Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import place, read_streams
 from ..journal import Journal
 from ..system.machine import Machine, StepFailed, said
-from ..system.paths import read_owner
+from ..system.owner import NOBODY, find_owner
+from ..wire.app import StreamsRef
 from ..wire.codec import decode, encode
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
+from ..wire.store import LockHolder
+from ..wire.terms import Owner
 from .memory import of_groups
 
 SETTLED = 60.0  # seconds that everything has to become healthy after a boot, before that is held against it
@@ -48,9 +51,9 @@ def last(root: Path) -> str:
     return max((path.stem for path in folder(root).glob("*.jsonl")), default="")
 
 
-def running(root: Path) -> dict[str, Any]:
-    """Who runs a soak now (who, what, soak, since); empty when nobody does."""
-    return store.lock_holder(folder(root)) or {}
+def running(root: Path) -> LockHolder | None:
+    """Who runs a soak now; None when nobody does."""
+    return store.lock_holder(folder(root))
 
 
 def begin(root: Path, soak: Soak) -> None:
@@ -85,11 +88,22 @@ def carry_out(root: Path, soak_id: str, machine: Machine) -> None:
     soak: Soak = decode(events[0]["evidence"]["soak"])
     word = folder(root) / f"{soak_id}.stop"
     since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(events[0]["evidence"]["began"]))
-    holder = {"who": soak.who, "what": f"a soak of {soak.seconds / 3600:g} h", "soak": soak_id, "since": since}
+    holder = LockHolder(soak.who, f"a soak of {soak.seconds / 3600:g} h", since, soak=soak_id)
     with store.lock(folder(root), holder), closing(Journal(folder(root) / f"{soak_id}.jsonl", soak_id)) as journal:
         why = _Looker(machine, soak, events).until(_until(events), journal, word)
         journal.write("finished", None, why=why)
     word.unlink(missing_ok=True)
+
+
+def owner_now(machine: Machine, ref: StreamsRef, problems: list[str]) -> Owner:
+    """Who owns now; empty, with the reason added to the problems, when nobody does or that is unknown."""
+    try:
+        owner = find_owner(machine, Path(ref.owner_file), ref.project)
+    except StepFailed as error:
+        problems.append(said(error))
+        return ""
+    problems += [] if owner else [NOBODY]
+    return owner
 
 
 class _Looker:
@@ -100,8 +114,8 @@ class _Looker:
         self._soak = soak
         self._began = float(before[0]["evidence"]["began"])
         owners = [event["evidence"]["sample"]["owner"] for event in before if event["event"] == "sample"]
-        self._owner = next((owner for owner in owners if owner), "")
-        self._felt: dict[str, dict[str, Any]] = {}
+        self._owner: Owner = next((owner for owner in owners if owner), "")
+        self._felt: dict[str, Felt] = {}
 
     def until(self, ends: float, journal: Journal, word: Path) -> str:
         """Take samples until `ends` (epoch). Returns why it ended: time, stopped or owner. Raises StepFailed."""
@@ -143,7 +157,7 @@ class _Looker:
 
     def _sample(self, now: float, watcher: Watcher, logs: EdgeLogs) -> Sample:
         problems: list[str] = []
-        owner = self._now_owner(problems)
+        owner = owner_now(self._machine, self._soak.streams, problems)
         workloads = self._pulses(owner or self._owner, problems)
         return Sample(
             at=round(now - self._began, 1),
@@ -156,34 +170,26 @@ class _Looker:
             problems=tuple(problems),
         )
 
-    def _now_owner(self, problems: list[str]) -> str:
-        """Before the first hand-over there is no owner file, and Docker owns."""
-        try:
-            return read_owner(Path(self._soak.streams.owner_file)) or "docker"
-        except StepFailed as error:
-            problems.append(str(error))
-            return ""
-
-    def _pulses(self, owner: str, problems: list[str]) -> dict[str, WorkloadSample]:
+    def _pulses(self, owner: Owner, problems: list[str]) -> dict[str, WorkloadSample]:
         chosen = self._chosen(owner)
         try:
             verdicts = [(w.name, health) for w, health in zip(chosen, healthy(self._machine, chosen).values())]
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"health: {said(error)}")
             return {}
-        held = of_groups(health.data.get("pid", 0) for _, health in verdicts)
+        held = of_groups(health.pid for _, health in verdicts)
         return {
             name: WorkloadSample(
                 health.ok,
                 health.text,
-                health.data.get("pid", 0),
-                health.data.get("restarts", 0),
-                held.get(health.data.get("pid", 0)),
+                health.pid,
+                health.restarts,
+                held.get(health.pid),
             )
             for name, health in verdicts
         }
 
-    def _chosen(self, owner: str) -> list[Workload]:
+    def _chosen(self, owner: Owner) -> list[Workload]:
         return [workload for workload in self._soak.workloads if workload.runtime == owner]
 
     def _lags(self, problems: list[str]) -> dict[str, ConsumerLag]:
@@ -201,10 +207,12 @@ class _Looker:
     def _asked(self, watcher: Watcher) -> dict[str, Asked]:
         """What the watcher counted since the sample before."""
         former, self._felt = self._felt, watcher.felt()
-        return {
-            name: Asked(*(felt[key] - former.get(name, {}).get(key, 0) for key in ("requests", "failures")))
-            for name, felt in self._felt.items()
-        }
+        counted = {name: (felt["requests"], felt["failures"]) for name, felt in former.items()}
+        added = {}
+        for name, felt in self._felt.items():
+            requests, failures = counted.get(name, (0, 0))
+            added[name] = Asked(felt["requests"] - requests, felt["failures"] - failures)
+        return added
 
 
 def _until(events: Events) -> float:

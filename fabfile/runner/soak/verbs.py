@@ -14,6 +14,7 @@ from ..stdio import keep_runner, tell
 from ..system.machine import Machine, StepFailed
 from ..wire.codec import decode
 from ..wire.soak import Soak
+from ..wire.store import LockHolder
 from . import sampler
 
 STARTING = 30.0  # seconds until a soak that nobody carries out is given up; its unit starts it again after a crash
@@ -59,7 +60,7 @@ def soak_follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
         if lines and lines[-1]["event"] == "finished":
             return 0
         holder = sampler.running(root)
-        if lines or holder.get("soak") == words[0]:
+        if lines or (holder and holder.soak == words[0]):
             alive = time.monotonic()
         elif _held(root, words[0]) or time.monotonic() - alive > STARTING:
             return 0
@@ -71,13 +72,13 @@ def soak_stop(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     running = sampler.running(root)
     if not running:
         return 0
-    sampler.stop(root, running["soak"])
-    return soak_follow(root, [running["soak"]], stdin)
+    sampler.stop(root, running.soak)
+    return soak_follow(root, [running.soak], stdin)
 
 
 def soak_show(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Print who runs a soak now, and all lines of the newest one so far."""
-    tell({"event": "running", "holder": sampler.running(root)})
+    tell({"event": "running", "holder": (sampler.running(root) or LockHolder()).as_json()})
     if sampler.last(root):
         _tell_all(sampler.reader(root, sampler.last(root)).more())
     return 0
@@ -107,9 +108,9 @@ def detach(root: Path, runner: Path, soak_id: str) -> None:
 def _held(root: Path, soak_id: str) -> bool:
     """Whether another soak runs; tells who runs it."""
     holder = sampler.running(root)
-    if not holder or holder.get("soak") == soak_id:
+    if not holder or holder.soak == soak_id:
         return False
-    tell({"event": "held", "holder": holder})
+    tell({"event": "held", "holder": holder.as_json()})
     return True
 
 

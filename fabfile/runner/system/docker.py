@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..wire.compose import Compose
+from ..wire.edge import EdgeNetwork
 from ..wire.facts import Container
+from .inspected import Inspected
 from .machine import CommandFailed, Machine, Result
 
 _SERVICE = "com.docker.compose.service"
@@ -66,7 +68,7 @@ def addresses(machine: Machine, project: str, services: Sequence[str]) -> set[st
     return {found["IPAddress"] for found in networks if found.get("IPAddress")}
 
 
-def _inspected(machine: Machine, project: str) -> list[dict[str, Any]]:
+def _inspected(machine: Machine, project: str) -> list[Inspected]:
     ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=30).out.split()
     if not ids:
         return []
@@ -75,7 +77,7 @@ def _inspected(machine: Machine, project: str) -> list[dict[str, Any]]:
     # then saying that there are none would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
-    return _json(result)
+    return cast("list[Inspected]", _json(result))
 
 
 def projects(machine: Machine) -> dict[str, str]:
@@ -84,14 +86,14 @@ def projects(machine: Machine) -> dict[str, str]:
     return {item["Name"]: item["Status"] for item in _json(result)}
 
 
-def network(machine: Machine, name: str) -> dict[str, str]:
+def network(machine: Machine, name: str) -> EdgeNetwork:
     """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
     result = machine.run(["docker", "network", "inspect", name], timeout=30)
     configs = _json(result)[0]["IPAM"]["Config"] or []
     usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
     if len(usable) != 1:
         raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
-    return {"gateway": usable[0]["Gateway"], "subnet": usable[0]["Subnet"]}
+    return EdgeNetwork(usable[0]["Gateway"], usable[0]["Subnet"])
 
 
 def _listing(project: str) -> list[str]:
@@ -107,7 +109,7 @@ def _json(result: Result) -> list[dict[str, Any]]:
     return found
 
 
-def _container(item: dict[str, Any]) -> Container:
+def _container(item: Inspected) -> Container:
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
     state = item["State"]
@@ -129,10 +131,10 @@ def _container(item: dict[str, Any]) -> Container:
     )
 
 
-def _labels(item: dict[str, Any]) -> dict[str, str]:
+def _labels(item: Inspected) -> dict[str, str]:
     return item["Config"].get("Labels") or {}
 
 
-def _published(item: dict[str, Any]) -> dict[str, str]:
+def _published(item: Inspected) -> dict[str, str]:
     ports = item["NetworkSettings"].get("Ports") or {}
     return {port: f"{bindings[0]['HostIp']}:{bindings[0]['HostPort']}" for port, bindings in ports.items() if bindings}

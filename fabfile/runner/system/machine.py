@@ -18,13 +18,13 @@ from .deadline import Deadline
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05  # seconds between two looks at something that is awaited
 
-Evidence = dict[str, Any]
+Evidence = dict[str, object]  # plain JSON, for the journal
 
 
 class StepFailed(Exception):
     """A step did not do what it should; `evidence` goes into the journal as it is."""
 
-    def __init__(self, message: str, /, **evidence: Any) -> None:
+    def __init__(self, message: str, /, **evidence: object) -> None:
         super().__init__(message)
         self.evidence: Evidence = {**evidence, "error": message}
 
@@ -54,7 +54,7 @@ class Observation:
 
     ok: bool
     text: str
-    data: Evidence = field(default_factory=dict)
+    data: Mapping[str, object] = field(default_factory=dict)
     final: bool = False  # it does not hold, and waiting will not help
 
 

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from ..wire.facts import FileFact, Tree
-from .machine import Machine, StepFailed
+from .machine import Machine
 
 WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to undo
 _TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
@@ -60,21 +60,6 @@ def others(owner: str) -> list[str]:
 def nearest(path: str) -> Path:
     """`path`, or the nearest folder above it that exists."""
     return next(place for place in (Path(path), *Path(path).parents) if place.exists())
-
-
-def read_owner(path: Path) -> str:
-    """What the owner file holds: native or docker; empty when there is none. Raises StepFailed for anything else."""
-    try:
-        text, mode = path.read_text(errors="replace").strip(), stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise StepFailed(f"the owner file cannot be read: {error}") from error
-    if text not in ("native", "docker"):
-        raise StepFailed(f"the owner file holds {text[:40]!r}, neither native nor docker")
-    if not mode & stat.S_IROTH:
-        raise StepFailed(f"the owner file is not readable by all (mode {mode:03o}): nothing native starts")
-    return text
 
 
 def user_name(uid: int) -> str:

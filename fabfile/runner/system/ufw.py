@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ..wire.facts import Rule
+from ..wire.firewall import Rule
 from .machine import Machine
 
 _LOGS = ("log", "log-all")

@@ -71,7 +71,7 @@ class Box:
 
 @wire
 @dataclass(frozen=True)
-class EnvFile:
+class EnvFileFound:
     """An env file: the names in it, and those values that may be told."""
 
     path: str
@@ -111,7 +111,7 @@ class Project:
     problem: str = ""  # what Compose says against the file
     boxes: dict[str, Box] = field(default_factory=dict)  # by service
     work: Work = field(default_factory=Work)
-    env_files: tuple[EnvFile, ...] = ()  # Docker's, then others that the checkout has
+    env_files: tuple[EnvFileFound, ...] = ()  # Docker's, then others that the checkout has
     differing: tuple[str, ...] = ()  # variables that the checkout's own env file has otherwise than Docker's
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict)  # folder → files that the checkout's root has too
     jetstream: JetStream = field(default_factory=JetStream)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .codec import wire
 from .compose import Compose
+from .terms import Owner, Runtime
 
 
 @wire
@@ -16,7 +17,7 @@ class Environment:
     In Docker it is what Compose makes of its own files for the `services`, of which the env file is only one.
     """
 
-    runtime: str
+    runtime: Runtime
     env_file: str
     overrides_file: str
     planned: dict[str, str] | None = None  # what a plan will write into the overrides file; None: as it is
@@ -98,7 +99,7 @@ class Stream:
 class JetStream:
     """What the owner's JetStream says of its streams, or why it cannot be asked."""
 
-    runtime: str = ""
+    runtime: Owner = ""
     streams: dict[str, Stream] = field(default_factory=dict)
     problem: str = ""
 

@@ -9,6 +9,10 @@ from typing import Any, TypeVar
 from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
+from .edge import EdgeBackup, EdgeFacts, EdgeRef
+from .firewall import Firewall
+from .store import StoreState
+from .terms import Owner, Runtime
 
 T = TypeVar("T")
 
@@ -19,7 +23,7 @@ class Workload:
     """A service as a runtime runs it, with all that `healthy` asks about it."""
 
     name: str
-    runtime: str  # native or docker
+    runtime: Runtime
     unit: str = ""
     user: str = ""  # whose user manager runs the unit; empty: the system's
     project: str = ""  # Compose project, for docker
@@ -38,31 +42,6 @@ class Program:
     name: str
     argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
     image: str = ""  # empty: native
-
-
-@wire
-@dataclass(frozen=True)
-class EdgeRef:
-    """Where the edge's files are and which hostnames matter."""
-
-    root: str
-    database: str
-    container: str
-    network: str
-    domains: tuple[str, ...]
-    api_port: int = 81  # of NPM's own HTTP API, in its container
-
-
-@wire
-@dataclass(frozen=True)
-class EdgeLogin:
-    """A question to NPM's API: who one is, or the two-factor code that answers its challenge. Never kept."""
-
-    edge: EdgeRef
-    identity: str = ""
-    secret: str = field(default="", repr=False)
-    challenge: str = field(default="", repr=False)
-    code: str = field(default="", repr=False)
 
 
 @wire
@@ -202,34 +181,24 @@ class Listener:
 
 @wire
 @dataclass(frozen=True)
-class Rule:
-    """One UFW rule for incoming traffic, as `ufw show added` lists it."""
-
-    action: str
-    port: str  # empty: any
-    protocol: str  # empty: any
-    source: str  # empty: anywhere
-    comment: str
-    text: str
-    narrow: bool = False  # only for one interface, source port or address of ours: whether it fits cannot be told
-
-
-@wire
-@dataclass(frozen=True)
 class Health:
     """Whether a workload is healthy, and every reason it is not."""
 
     name: str
-    runtime: str
+    runtime: Runtime
     ok: bool
     text: str
-    data: dict[str, Any] = field(default_factory=dict)
+    state: str = ""  # of its unit ("active/running") or container ("running"); empty where there is none
+    pid: int = 0  # of its main process; 0 where none runs
+    restarts: int = 0  # how often systemd or Docker started it again
+    answer: str = ""  # what it answered
+    answered: bool | None = None  # whether that was a good answer; None where it was not asked
     permanent: bool = False  # it will not become healthy by waiting
 
     @property
     def running(self) -> bool:
         """Whether its unit or container runs, healthy or not."""
-        return self.data.get("state") in ("active/running", "running")
+        return self.state in ("active/running", "running")
 
 
 @wire
@@ -244,10 +213,33 @@ class Checkout:
 
 @wire
 @dataclass(frozen=True)
+class HostInfo:
+    """The VPS itself, and as whom the runner looked at it."""
+
+    name: str = ""
+    python: str = ""  # version
+    kernel: str = ""  # release
+    uid: int = 0
+    boot: str = ""  # identifier of this boot
+    time: float = 0.0  # its clock (epoch, seconds)
+
+
+@wire
+@dataclass(frozen=True)
+class EnvFile:
+    """The named variables of the app's env file, or why it cannot be read."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    problem: str = ""  # why root cannot read it
+    denied: str = ""  # why the app's user cannot
+
+
+@wire
+@dataclass(frozen=True)
 class Facts:
     """What was found. Keys are names, paths or ports; what was not asked for is absent."""
 
-    host: dict[str, Any] = field(default_factory=dict)
+    host: HostInfo = field(default_factory=HostInfo)
     units: dict[str, Unit] = field(default_factory=dict)
     user_units: dict[str, Unit] = field(default_factory=dict)
     user_manager: str = ""  # empty when it can be reached, else why not
@@ -263,29 +255,23 @@ class Facts:
     compose: dict[str, ComposeService] = field(default_factory=dict)  # by service
     compose_view: ComposeView | None = None
     projects: dict[str, str] = field(default_factory=dict)
-    owner: str = ""  # native, docker, or empty when there is no owner file
+    owner: Owner = ""  # what the owner file holds; empty when there is none: `owner_of` says who owns then
     owner_error: str = ""
-    env: dict[str, str] = field(default_factory=dict)
-    env_error: str = ""
-    env_denied: str = ""  # why the app's user cannot read the env file
-    firewall_present: bool = False  # UFW is installed
+    env: EnvFile = field(default_factory=EnvFile)
+    firewall: Firewall = field(default_factory=Firewall)
     settings: dict[str, Settings] = field(default_factory=dict)  # by runtime
     jetstream: JetStream = field(default_factory=JetStream)
     providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
     unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
     script_errors: dict[str, str] = field(default_factory=dict)  # path → what bash said
-    firewall_active: bool = False
-    firewall_error: str = ""  # why UFW, though installed, does not answer
-    firewall_default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
-    rules: tuple[Rule, ...] = ()
-    edge: dict[str, Any] = field(default_factory=dict)
-    edge_backups: tuple[Any, ...] = ()  # EdgeBackup
+    edge: EdgeFacts = field(default_factory=EdgeFacts)
+    edge_backups: tuple[EdgeBackup, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)  # "runtime/name"
     checkout: Checkout | None = None
     checkout_error: str = ""
     redis_formats: dict[str, int] = field(default_factory=dict)
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
-    ops: dict[str, Any] = field(default_factory=dict)
+    ops: StoreState = field(default_factory=StoreState)
     lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
 
     def unit(self, name: str, user: str = "") -> Unit | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from .app import StreamsRef
 from .codec import wire
-from .facts import EdgeRef, Workload
+from .edge import EdgeRef
+from .facts import Workload
 from .plan import Watch
+from .terms import Owner
 
 
 @wire
@@ -85,7 +87,7 @@ class Sample:
     """One look at everything, `at` seconds after the soak began. Edge and logs are keyed by domain."""
 
     at: float
-    owner: str  # native, docker, or empty where it cannot be told
+    owner: Owner  # empty where nobody owns or it cannot be told
     boot: str  # identifies the boot: counters and processes begin anew with it
     workloads: dict[str, WorkloadSample] = field(default_factory=dict)
     durables: dict[str, ConsumerLag] = field(default_factory=dict)

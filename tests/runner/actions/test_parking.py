@@ -65,7 +65,7 @@ def test_a_closed_lot_is_opened_again_once_however_often_it_is_taken_back(machin
 def test_a_lot_that_was_opened_again_only_half_gives_way_to_a_whole_one(machine: Recorder) -> None:
     close = CloseLot(*LOT)
     before = close.look(machine).before
-    parking.begin(machine, before["again"], "172.18.0.1", (13000,))
+    parking.begin(machine, str(before["again"]), "172.18.0.1", (13000,))
     machine.calls.clear()
     close.restore(machine, before)
     verbs = [call[:3] if call[0] == "systemctl" else call[3:4] for call in machine.calls]

@@ -152,5 +152,5 @@ def test_a_commit_that_is_not_there_moves_and_restarts_nothing_on_the_way_back_e
     before = action.before(flow.facts)
     with pytest.raises(CommandFailed, match="rev-parse"):
         action.do(machine, before)
-    assert "nothing was restarted" in action.restore(machine, before)["why"]
+    assert "nothing was restarted" in str(action.restore(machine, before)["why"])
     assert not any("systemctl" in argv[0] or argv[0] == "/bin/sh" for argv, _, _ in machine.started)

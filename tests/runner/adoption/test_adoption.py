@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,15 +14,16 @@ from fabfile.runner.adoption import checkout as work
 from fabfile.runner.adoption import containers, env_files, starts
 from fabfile.runner.adoption import edge as edges
 from fabfile.runner.adoption.gather import adoption
-from fabfile.runner.edge.routes import Upstream
+from fabfile.runner.system.inspected import Inspected
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.codec import decode, encode
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
 
 
-def container(**given: Any) -> dict[str, Any]:
+def container(**given: Any) -> Inspected:
     """A container as `docker inspect` shows it, one of a Compose project."""
     config = {
         "Image": "app:1",
@@ -38,7 +39,7 @@ def container(**given: Any) -> dict[str, Any]:
         "Entrypoint": ["bun"],
         "WorkingDir": "/app",
     }
-    return {
+    item: dict[str, Any] = {
         "Id": "0123456789abcdef",
         "Name": "/app-api-1",
         "State": {"Status": "running", "Pid": 0},
@@ -51,6 +52,7 @@ def container(**given: Any) -> dict[str, Any]:
         },
         "Mounts": [{"Type": "bind", "Source": "/", "Destination": "/host"}],
     }
+    return cast("Inspected", item)
 
 
 # ── Containers ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +213,7 @@ def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
 # ── The edge ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def edge_item(edge: FakeEdge, **given: Any) -> dict[str, Any]:
+def edge_item(edge: FakeEdge, **given: Any) -> Inspected:
     item = container(Labels={}, **given)
     return {**item, "Name": "/npm", "Mounts": [{"Source": str(edge.root / "data"), "Destination": "/data"}]}
 

@@ -17,7 +17,7 @@ from fabfile.runner.edge import api
 from fabfile.runner.edge.api import Api, ApiError
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import StepFailed
-from fabfile.runner.wire.facts import EdgeLogin
+from fabfile.runner.wire.edge import EdgeLogin
 from tests.runner.edge.test_change import API as API_PLACE
 from tests.runner.edge.test_change import WEB, carry_out, exposed, facts_of
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
@@ -135,7 +135,7 @@ def test_a_file_that_nginx_refuses_is_a_failure_although_npm_answers_200(edge: F
     edge.refuses = lambda text: str(WEB.host) in text
     error = failed(edge, by_api(edge))
     assert f"NPM has taken {DOMAIN} offline" in str(error)
-    assert "test failed" in error.evidence["said"]
+    assert "test failed" in str(error.evidence["said"])
 
 
 def test_the_second_host_going_offline_takes_both_back(edge: FakeEdge, npm: Recording) -> None:
@@ -253,7 +253,8 @@ def test_a_host_that_somebody_else_disables_in_this_moment_is_told(edge: FakeEdg
 
 def test_a_token_is_had_for_the_right_words(edge: FakeEdge, npm: Recording) -> None:
     token = api.token(edge, EdgeLogin(edge.ref, *USER))["token"]
-    assert Api("127.0.0.1", edge.ref.api_port, token).call("GET", PLACE.format(1))["forward_host"] == "web"
+    host = Api("127.0.0.1", edge.ref.api_port, token).call("GET", PLACE.format(1))
+    assert isinstance(host, dict) and host["forward_host"] == "web"
 
 
 def test_the_wrong_words_are_refused_in_npms_own(edge: FakeEdge, npm: Recording) -> None:

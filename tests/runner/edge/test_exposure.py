@@ -120,7 +120,7 @@ def test_the_app_itself_is_never_switched_while_it_is_disabled(edge: FakeEdge) -
 
 def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
     edge.close(2)
-    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert (fact.closed, str(fact.upstream), fact.text, fact.drift) == (True, "api:4000", "", ())
 
 
@@ -129,8 +129,8 @@ def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
 
 def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
     edge.seal(2)
-    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
-    assert fact.closed and fact.row.sealed and fact.drift == ()
+    fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
+    assert fact.closed and fact.row and fact.row.sealed and fact.drift == ()
     sealed = edge.rows()[1]
     carry_out(edge, exposed(edge, KEEP))
     assert edge.leads(DOMAIN) == (str(WEB), str(API))
@@ -156,7 +156,7 @@ def test_one_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) 
     files = edge.files()
     edge.seal(2)
     edge.unseal(2, API)
-    fact = facts_of(edge, point(edge)).edge["hosts"][API_DOMAIN]
+    fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert not fact.closed and "its file is missing" in fact.drift[0]
     carry_out(edge, exposed(edge, KEEP))
     assert edge.files()["2.conf"][0] == files["2.conf"][0]

@@ -9,7 +9,15 @@ from hypothesis import assume, given
 
 from fabfile.runner.edge.hostfile import own_upstream, server_block, updated_file
 from fabfile.runner.edge.nginx import ParseError, parse
-from fabfile.runner.edge.routes import BEGIN, END, Drift, Upstream, managed_block, managed_config, route_blocks
+from fabfile.runner.edge.routes import (
+    BEGIN,
+    END,
+    Drift,
+    managed_block,
+    managed_config,
+    route_blocks,
+)
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.edge.test_nginx import Tree, crossplane_tree
 from tests.runner.support.npm_shape import (
     DOMAIN,

@@ -10,12 +10,11 @@ import pytest
 
 from fabfile.runner.actions.edge_point import BackUpEdge, RestoreEdge
 from fabfile.runner.edge import backup, database
-from fabfile.runner.edge.backup import EdgeBackup
 from fabfile.runner.edge.change import CLOSED
-from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
+from fabfile.runner.wire.edge import EdgeBackup, ProxyHost, Upstream
 from fabfile.runner.wire.facts import FactsRequest
 from tests.runner.edge.test_change import API, ROUTES, WEB, carry_out, exposed, point
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
@@ -170,7 +169,7 @@ def test_without_a_row_of_the_name_there_is_nothing_to_keep(edge: FakeEdge) -> N
 
 
 def test_a_backup_from_before_brings_it_back_open_and_one_from_after_closed(edge: FakeEdge) -> None:
-    def row() -> database.ProxyHost:
+    def row() -> ProxyHost:
         return database.live_rows(edge.ref.database)[1]
 
     first = kept(edge)

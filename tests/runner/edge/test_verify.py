@@ -15,8 +15,8 @@ import pytest
 from fabfile.runner.actions.edge import EdgeServes
 from fabfile.runner.edge import probe
 from fabfile.runner.edge.change import EdgeHost
-from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.system.machine import Served, StepFailed
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
 

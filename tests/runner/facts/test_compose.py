@@ -64,7 +64,7 @@ def test_what_compose_does_not_take_is_said_in_its_own_words(vps: Vps) -> None:
     vps.answers = {"docker compose version": "2.26", "docker compose": refused}
     with pytest.raises(CommandFailed) as caught:
         compose.own(vps, vps.ref)
-    assert "Additional property x" in caught.value.evidence["said"]
+    assert "Additional property x" in str(caught.value.evidence["said"])
     vps.answers = {"docker compose": "half an ans"}
     with pytest.raises(CommandFailed, match="no JSON"):
         compose.own(vps, vps.ref)

@@ -41,14 +41,14 @@ def test_the_env_file_must_be_readable_for_the_apps_user_too(
         facts = gather(Machine(tmp_path), FactsRequest(user="nobody", env_file=str(env), env_keys=("A",)))
     finally:
         shutil.rmtree(place)
-    assert facts.env == {"A": "1"}
-    assert bool(facts.env_denied) is denied and (not denied or "nobody cannot read" in facts.env_denied)
+    assert facts.env.values == {"A": "1"}
+    assert bool(facts.env.denied) is denied and (not denied or "nobody cannot read" in facts.env.denied)
 
 
 def test_an_env_file_of_a_user_that_does_not_exist_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").touch()
     facts = gather(Machine(tmp_path), FactsRequest(user="islandflow-nobody", env_file=str(tmp_path / ".env")))
-    assert "no user islandflow-nobody" in facts.env_denied
+    assert "no user islandflow-nobody" in facts.env.denied
 
 
 @pytest.mark.parametrize(("mode", "told"), [(0o644, ""), (0o600, "not readable by all (mode 600)")])
@@ -72,7 +72,7 @@ def test_a_firewall_may_be_inactive_active_or_broken(
     answer: str | tuple[int, str, str], facts: tuple[bool, bool, str], tmp_path: Path
 ) -> None:
     found = gather(Recorder(tmp_path, {"ufw status": answer}), FactsRequest(firewall=True))
-    assert (found.firewall_present, found.firewall_active, found.firewall_error) == facts
+    assert (found.firewall.installed, found.firewall.active, found.firewall.problem) == facts
 
 
 def test_a_firewall_may_be_absent(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_firewall_may_be_absent(tmp_path: Path) -> None:
             return super().run([f"/nowhere/{argv[0]}", *argv[1:]], **more)
 
     found = gather(Bare(tmp_path), FactsRequest(firewall=True))
-    assert (found.firewall_present, found.firewall_active, found.firewall_error) == (False, False, "")
+    assert (found.firewall.installed, found.firewall.active, found.firewall.problem) == (False, False, "")
 
 
 @pytest.fixture

@@ -66,7 +66,8 @@ def test_limits_and_positions_are_told_as_they_are() -> None:
         (found,) = read_streams("127.0.0.1", ref).values()
     assert (found.max_age, found.max_bytes, found.messages, found.last) == (43_200_000_000_000, 2**28, 25, 26)
     assert found.consumers == {"api-alerts": Consumer(True, 3, 4, 1, 23, 24, 19, "2026-01-01T00:00:00Z")}
-    assert found == of_monitoring(monitoring(consumer(push_bound=True)))["ALERTS"], "the monitoring says the same"
+    said = json.dumps(monitoring(consumer(push_bound=True))).encode()
+    assert found == of_monitoring(said)["ALERTS"], "the monitoring says the same"
 
 
 def test_no_streams_are_none() -> None:
@@ -93,7 +94,7 @@ def test_a_stream_that_goes_between_two_questions_has_no_durables() -> None:
 
 def test_ephemeral_consumers_are_left_alone() -> None:
     assert set(read(Nats({"S": [ephemeral(), consumer("mine")]}))) == {"mine"}
-    assert set(durables_of(of_monitoring(monitoring(ephemeral(), consumer("mine"))))) == {"mine"}
+    assert set(durables_of(of_monitoring(json.dumps(monitoring(ephemeral(), consumer("mine"))).encode()))) == {"mine"}
 
 
 # ── Whether somebody receives ───────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +195,7 @@ def test_what_stands_against_it_is_said_with_what_to_do(server: Nats, words: str
 )
 def test_whatever_answers_is_read_or_refused_in_words(answer: Any) -> None:
     with contextlib.suppress(ValueError):
-        of_monitoring(answer)
+        of_monitoring(json.dumps(answer).encode())
 
 
 def test_the_monitoring_is_for_who_may_not_ask_nats_itself() -> None:
@@ -306,8 +307,9 @@ def test_one_look_will_do_where_nobody_wants_to_know_what_grows(machine: Recorde
     assert server.connected == 1
 
 
-def test_docker_owns_where_there_is_no_owner_file(machine: Recorder, tmp_path: Path) -> None:
-    found = jetstream(machine, streams_ref(tmp_path / "none"))
+def test_a_docker_owner_without_nats_is_told(machine: Recorder, owner: Path) -> None:
+    owner.write_text("docker")
+    found = jetstream(machine, streams_ref(owner))
     assert found.problem == "the project p has no container nats: docker compose -p p up -d nats"
 
 

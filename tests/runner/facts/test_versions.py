@@ -22,16 +22,13 @@ from tests.runner.support.recorder import Recorder
 )
 def test_servers_say_their_version_in_their_own_way(tmp_path: Path, said: str, version: str) -> None:
     machine = Recorder(tmp_path, {"/usr/bin/server": said})
-    assert ask_all(machine, [Program("native/x", ("/usr/bin/server", "--version"))]) == {
-        "versions": {"native/x": version},
-        "version_errors": {},
-    }
+    assert ask_all(machine, [Program("native/x", ("/usr/bin/server", "--version"))]) == ({"native/x": version}, {})
 
 
 def test_an_image_is_asked_without_network_and_never_fetched(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"docker run": "nats-server: v2.10.7"})
-    found = ask_all(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
-    assert found["versions"] == {"docker/nats": "2.10.7"}
+    found, _ = ask_all(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
+    assert found == {"docker/nats": "2.10.7"}
     (argv,) = machine.calls
     assert argv[-4:] == ("--entrypoint", "/nats-server", "nats:2.10", "--version")
     assert {("--pull", "never"), ("--network", "none")} <= set(itertools.pairwise(argv))
@@ -40,10 +37,10 @@ def test_an_image_is_asked_without_network_and_never_fetched(tmp_path: Path) -> 
 
 def test_who_cannot_be_asked_is_told_with_the_reason_and_the_others_all_the_same(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"a": (125, "", "No such image"), "b": "no number", "c": "v1.2"})
-    found = ask_all(machine, [Program(name, (name,)) for name in "abc"])
-    assert found["versions"] == {"a": "", "b": "", "c": "1.2"}
-    assert found["version_errors"]["a"] == "No such image"
-    assert "no version in" in found["version_errors"]["b"]
+    found, errors = ask_all(machine, [Program(name, (name,)) for name in "abc"])
+    assert found == {"a": "", "b": "", "c": "1.2"}
+    assert errors["a"] == "No such image"
+    assert "no version in" in errors["b"]
 
 
 def test_the_newest_format_among_redis_files_counts(tmp_path: Path) -> None:

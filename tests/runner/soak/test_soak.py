@@ -25,6 +25,7 @@ from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.facts import Workload
 from fabfile.runner.wire.plan import Watch
 from fabfile.runner.wire.soak import ConsumerLag, Sample, Served, Soak, WorkloadSample
+from fabfile.runner.wire.store import LockHolder
 from tests.runner.edge.test_access_log import line as answered
 from tests.runner.support.fake_edge import FakeEdge
 from tests.runner.support.nats_server import Nats, consumer, running, streams_ref
@@ -66,7 +67,7 @@ def wanted(world: World, edge: FakeEdge, tmp_path: Path) -> Iterator[Soak]:
             who="ana@laptop",
             seconds=1.0,
             every=0.2,
-            workloads=(Workload("api", "other", durables=("api-alerts",)),),
+            workloads=(Workload("api", "docker", durables=("api-alerts",)),),
             streams=streams_ref(tmp_path / "owner", nats.port),
             edge=edge.ref,
             watch=(Watch(DOMAIN, "127.0.0.1", port, DOMAIN, "/"),),
@@ -126,11 +127,12 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
     log.parent.mkdir(parents=True)
     log.touch()
     with (
-        store.lock(world.ops, {"who": "a plan's runner"}),
+        store.lock(world.ops, LockHolder("a plan's runner")),
         carried_out(world, replace(wanted, seconds=15.0)) as process,
     ):
         log.write_bytes(answered(502) + b"\n")
-        assert sampler.running(world.ops)["who"] == "ana@laptop"
+        holder = sampler.running(world.ops)
+        assert holder and (holder.who, holder.soak) == ("ana@laptop", ID)
         process.communicate(timeout=60)
         assert process.returncode == 0, "a plan's lock is none of its business"
     assert lines(world)[-1]["evidence"] == {"why": "time"}
@@ -142,7 +144,7 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
     asked = [sample.edge[DOMAIN] for sample in found]
     assert sum(one.requests for one in asked) >= 1 and sum(one.failures for one in asked) == 0
     assert [sample.served[DOMAIN] for sample in found if sample.served[DOMAIN].answers] == [Served(1, 1)]
-    assert world.state() == {} and sampler.running(world.ops) == {}
+    assert world.state() == {} and sampler.running(world.ops) is None
     assert sorted(path.name for path in sampler.folder(world.ops).iterdir()) == [f"{ID}.jsonl", "lock"]
 
 
@@ -201,7 +203,7 @@ def test_killed_it_goes_on_in_its_own_file(world: World, wanted: Soak, root: Non
         process.kill()
         process.wait()
     before = len(samples(world))
-    assert sampler.running(world.ops) == {} and sampler.to_go_on(world.ops) == ID
+    assert sampler.running(world.ops) is None and sampler.to_go_on(world.ops) == ID
     again = verb(world, "soak_run", ID)
     again.communicate(timeout=60)
     assert again.returncode == 0

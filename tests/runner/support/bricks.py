@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fabfile.runner.actions.base import Action, Look, Probe
+from fabfile.runner.actions.before import Before
 from fabfile.runner.system.machine import Evidence, Machine, Observation, StepFailed
 from fabfile.runner.wire.codec import wire
 
@@ -29,18 +29,18 @@ class Brick(Action):
         found = _read(self.path)
         return Look("written already" if found == self.text else "", {"text": found})
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         self._break("before do")
         Path(self.path).write_text(self.text)
         self._break("after do")
         return {"wrote": self.text}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         self._break("undo")
         if before["text"] is None:
             Path(self.path).unlink(missing_ok=True)
         else:
-            Path(self.path).write_text(before["text"])
+            Path(self.path).write_text(str(before["text"]))
         return {}
 
     def describe(self) -> str:

@@ -6,9 +6,9 @@ tests/runner/test_main.py adds this module to the zipapp, where the runner's pac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from fabfile.runner.actions.base import Action, Probe
+from fabfile.runner.actions.before import Before
 from fabfile.runner.system.machine import Evidence, Machine, StepFailed
 from fabfile.runner.wire.codec import wire
 
@@ -21,10 +21,10 @@ class Run(Action):
     argv: tuple[str, ...]
     undo: tuple[str, ...] = ()
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         return {"said": machine.run(self.argv, timeout=60).said}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         if not self.undo:
             raise StepFailed(f"`{' '.join(self.argv)}` has no command that undoes it")
         return {"said": machine.run(self.undo, timeout=60).said}
@@ -41,11 +41,11 @@ class Await(Action):
     probe: Probe
     seconds: float
 
-    def do(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def do(self, machine: Machine, before: Before) -> Evidence:
         seen = machine.until(lambda: self.probe.look(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
-    def restore(self, machine: Machine, before: dict[str, Any]) -> Evidence:
+    def restore(self, machine: Machine, before: Before) -> Evidence:
         return {}
 
     def describe(self) -> str:

@@ -18,9 +18,10 @@ import pytest
 
 from fabfile.runner.edge import server
 from fabfile.runner.edge.hostfile import own_upstream, server_block
-from fabfile.runner.edge.routes import Upstream, route_blocks
+from fabfile.runner.edge.probe import Question
+from fabfile.runner.edge.routes import route_blocks
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
-from fabfile.runner.wire.facts import EdgeRef
+from fabfile.runner.wire.edge import EdgeRef, Upstream
 from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
 
 API_DOMAIN = f"api.{DOMAIN}"
@@ -229,9 +230,9 @@ class FakeEdge(Machine):
 def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake where the real container's processes and sockets would be."""
 
-    def probe(box: Any, question: dict[str, Any], timeout: float) -> list[Any]:
+    def probe(box: Any, question: Question, timeout: float) -> list[Any]:
         silent = {"kind": "silent", "text": "no answer within 2 s"}
-        answer = edge.answers.get((question["host"], question["port"]), silent)
+        answer = edge.answers.get((question.host, question.port), silent)
         return [{"text": "answers", **answer, "address": "10.1.1.1"}]
 
     def served(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile.runner.wire.app import Environment, NatsRef, StreamsRef
+from fabfile.terms import Runtime
 from tests.runner.support.servers import serving
 
 JSON = dict[str, Any]
@@ -174,7 +175,7 @@ class _Session:
         raise AssertionError(f"nobody subscribed to {subject}")
 
 
-def nats_ref(port: int, runtime: str = "native", env: Path | None = None, monitor: int = 0) -> NatsRef:
+def nats_ref(port: int, runtime: Runtime = "native", env: Path | None = None, monitor: int = 0) -> NatsRef:
     """A NATS on this machine; `env` holds its NATS_URL."""
     return NatsRef(port, Environment(runtime, str(env or "/none"), "/none"), monitor)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fabfile.lab.edge.api import Npm, server
 from fabfile.runner.actions.edge_switch import SECRET
-from fabfile.runner.edge.routes import Upstream
+from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.fake_edge import NETWORK, FakeEdge
 from tests.runner.support.npm_shape import HostShape
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from fabfile.runner.edge.routes import Upstream, managed_block
+from fabfile.runner.edge.routes import managed_block
+from fabfile.runner.wire.edge import Upstream
 
 # crossplane reads its input from a file, so an example may take its time.
 settings.register_profile("npm", deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.runner.system.ufw import allows, parse
-from fabfile.runner.wire.facts import Rule
+from fabfile.runner.wire.firewall import Rule
 
 BRIDGE = "172.18.0.0/16"
 

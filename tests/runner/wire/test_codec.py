@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from fabfile.runner import main, recovery  # noqa: F401  main names every type that travels
 from fabfile.runner.actions.base import Action, Probe
-from fabfile.runner.edge.routes import Upstream
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode, encode, wire
-from fabfile.runner.wire.facts import Facts, Workload
+from fabfile.runner.wire.edge import Upstream
+from fabfile.runner.wire.facts import EnvFile, Facts, Workload
 from fabfile.runner.wire.plan import Plan, Step, Undo
 
 SHIPPED = [cls for cls in codec._types.values() if cls.__module__.startswith("fabfile.")]
@@ -33,6 +33,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(st.text(max_size=3), values(parts[1]), max_size=2)
     if origin in (typing.Union, types.UnionType):
         return st.one_of([values(part) for part in parts])
+    if origin is typing.Literal:
+        return st.sampled_from(parts)
     if hint in (Action, Probe):
         return st.one_of([instances(typing.cast(Any, cls)) for cls in SHIPPED if issubclass(cls, hint)])
     if dataclasses.is_dataclass(hint):
@@ -81,7 +83,7 @@ def test_every_type_that_travels_arrives_as_it_was(cls: type) -> None:
 
 @given(st.dictionaries(st.sampled_from(["type", "items", "plain", "x"]), st.sampled_from(["plain", "Plan", ""])))
 def test_dictionaries_may_have_any_keys(names: dict[str, str]) -> None:
-    facts = Facts(projects=names, env={"type": "Plan"}, host={"type": {"type": "plain", "items": 1}})
+    facts = Facts(projects=names, env=EnvFile({"type": "Plan"}), user_manager="plain")
     assert travelled(facts) == facts
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...system.machine import Machine, StepFailed, said
-from ...system.paths import read_owner
+from ...system.owner import read_owner
 from ...wire.app import JetStream, StreamsRef
+from ...wire.terms import Owner
 from .jetstream import place, read_streams
 
 EVERY = 0.2  # seconds between two looks
@@ -35,15 +36,16 @@ class _Follower:
     def __init__(self, machine: Machine, ref: StreamsRef) -> None:
         self._machine = machine
         self._ref = ref
-        self._runtime = ""
+        self._said: Owner = ""  # what the owner file held when the address was looked up
+        self._runtime: Owner = ""
         self._address = ""
 
     def look(self) -> JetStream:
         """What it says now, or why it says nothing."""
         try:
-            owner = read_owner(Path(self._ref.owner_file)) or "docker"
-            if owner != self._runtime or not self._address:
-                self._runtime, self._address = owner, ""
+            said_now = read_owner(Path(self._ref.owner_file))
+            if said_now != self._said or not self._address:
+                self._said, self._runtime, self._address = said_now, said_now, ""
                 self._runtime, self._address = place(self._machine, self._ref)
             return JetStream(self._runtime, read_streams(self._address, self._ref.nats[self._runtime]))
         except (OSError, ValueError, StepFailed) as error:

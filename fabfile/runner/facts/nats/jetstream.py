@@ -15,9 +15,10 @@ from typing import Any
 
 from ...system import docker, http
 from ...system.machine import Machine, StepFailed, said
-from ...system.paths import read_owner
+from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
+from ...wire.terms import Owner, Runtime
 from .client import Client, Denied, LoginWanted, Message, Unanswered, words
 from .login import login
 
@@ -28,12 +29,12 @@ _LOCAL = "127.0.0.1"
 _API = "$JS.API"
 _GONE = 404  # what was listed a moment ago
 
-Told = dict[str, Any]
+_Told = dict[str, Any]  # what JetStream says, from json.loads
 
 
 def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
     """The owner's streams, by two looks `ref.apart`; what cannot be asked is told, not raised."""
-    runtime = ""
+    runtime: Owner = ""
     try:
         runtime, address = place(machine, ref)
         nats = ref.nats[runtime]
@@ -46,12 +47,15 @@ def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
         return JetStream(runtime, problem=said(error))
 
 
-def place(machine: Machine, ref: StreamsRef) -> tuple[str, str]:
-    """The owner and the address of its NATS. Before the first hand-over there is no owner file, and Docker owns.
+def place(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
+    """The owner and the address of its NATS.
 
-    Raises StepFailed when the owner file says nothing known, or Docker does not, or the container is not up.
+    Raises StepFailed when nobody owns, the owner file says nothing known, or Docker does not, or the container is not
+    up.
     """
-    runtime = read_owner(Path(ref.owner_file)) or "docker"
+    runtime = find_owner(machine, Path(ref.owner_file), ref.project)
+    if not runtime:
+        raise StepFailed(NOBODY)
     if runtime == "native":
         return runtime, _LOCAL
     return runtime, address_of(docker.containers(machine, ref.project), ref.project)
@@ -100,11 +104,12 @@ def monitored(address: str, port: int) -> dict[str, Stream]:
         raise ValueError(f"no answer of NATS: {error}") from error
     if answer.status != 200:
         raise OSError(f"JetStream's monitoring answered {answer.status}")
-    return of_monitoring(json.loads(answer.body))
+    return of_monitoring(answer.body)
 
 
-def of_monitoring(told: Any) -> dict[str, Stream]:
+def of_monitoring(body: bytes) -> dict[str, Stream]:
     """The streams in what /jsz says with streams, consumers and their configuration. Raises ValueError."""
+    told = json.loads(body)
     try:
         accounts = told.get("account_details") or []
         found = [stream for account in accounts for stream in account.get("stream_detail") or []]
@@ -128,7 +133,7 @@ def _client(address: str, ref: NatsRef) -> Client:
 class _Page:
     """One page of a list of JetStream's API."""
 
-    items: Sequence[Told] = ()
+    items: Sequence[_Told] = ()
     total: int = 0
 
 
@@ -151,12 +156,12 @@ class _Look:
             what = f"what {self.client.name} says is no JetStream's answer"
             raise Unanswered(f"{what} ({type(error).__name__} {error}): look what listens there") from error
 
-    def _consumers(self, streams: Sequence[str]) -> dict[str, list[Told]]:
+    def _consumers(self, streams: Sequence[str]) -> dict[str, list[_Told]]:
         return dict(zip(streams, self._lists([f"{_API}.CONSUMER.LIST.{name}" for name in streams], "consumers")))
 
-    def _lists(self, subjects: Sequence[str], key: str) -> list[list[Told]]:
+    def _lists(self, subjects: Sequence[str], key: str) -> list[list[_Told]]:
         """Every list as a whole, page by page; the pages of all are asked for side by side."""
-        found: dict[str, list[Told]] = {subject: [] for subject in subjects}
+        found: dict[str, list[_Told]] = {subject: [] for subject in subjects}
         unfinished = list(found)
         while unfinished:
             wanted = [(subject, json.dumps({"offset": len(found[subject])}).encode()) for subject in unfinished]
@@ -208,7 +213,7 @@ def _disabled(name: str, why: str) -> str:
     )
 
 
-def _stream(told: Told, consumers: Iterable[Told]) -> Stream:
+def _stream(told: _Told, consumers: Iterable[_Told]) -> Stream:
     config, state = told["config"], told["state"]
     return Stream(
         max_age=int(config.get("max_age", 0)),
@@ -219,11 +224,11 @@ def _stream(told: Told, consumers: Iterable[Told]) -> Stream:
     )
 
 
-def _durables(told: Iterable[Told]) -> dict[str, Consumer]:
+def _durables(told: Iterable[_Told]) -> dict[str, Consumer]:
     return {consumer["name"]: _consumer(consumer) for consumer in told if consumer["config"].get("durable_name")}
 
 
-def _consumer(told: Told) -> Consumer:
+def _consumer(told: _Told) -> Consumer:
     pull = not told["config"].get("deliver_subject")
     return Consumer(
         # `push_bound` is missing where nobody is subscribed; who fetches waits until there is something.

@@ -1,0 +1,208 @@
+"""The edge, as data: the request for its facts, what Nginx Proxy Manager and nginx say of it, and its backups."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .codec import wire
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
+_NOWHERE = ("http", "127.0.0.1", 9)  # where a script of the app's leads a host that it closes
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeRef:
+    """Where the edge's files are and which hostnames matter."""
+
+    root: str
+    database: str
+    container: str
+    network: str
+    domains: tuple[str, ...]
+    api_port: int = 81  # of NPM's own HTTP API, in its container
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeLogin:
+    """A question to NPM's API: who one is, or the two-factor code that answers its challenge. Never kept."""
+
+    edge: EdgeRef
+    identity: str = ""
+    secret: str = field(default="", repr=False)
+    challenge: str = field(default="", repr=False)
+    code: str = field(default="", repr=False)
+
+
+@wire
+@dataclass(frozen=True)
+class Upstream:
+    """Where the edge sends requests. Raises ValueError for what nginx would not take as such."""
+
+    host: str
+    port: int
+    scheme: str = "http"
+
+    def __post_init__(self) -> None:
+        if not _HOST.match(self.host):
+            raise ValueError(f"{self.host!r} is no host name or IPv4 address")
+        if not 0 < self.port < 65536:
+            raise ValueError(f"{self.port} is no port")
+        if self.scheme not in ("http", "https"):
+            raise ValueError(f"{self.scheme!r} is neither http nor https")
+
+    def __str__(self) -> str:
+        place = f"{self.host}:{self.port}"
+        return place if self.scheme == "http" else f"{self.scheme}://{place}"
+
+
+class Values(NamedTuple):
+    """The columns of a row that are ours to change."""
+
+    scheme: str
+    host: str
+    port: int
+    advanced: str
+    enabled: bool
+    websocket: bool | None = None  # None: as it is
+
+    @property
+    def place(self) -> str:
+        """Where it sends requests, for people."""
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+@wire
+@dataclass(frozen=True)
+class ProxyHost:
+    """One live proxy host as the database has it."""
+
+    id: int
+    names: tuple[str, ...]
+    enabled: bool
+    scheme: str
+    host: str
+    port: int
+    advanced: str
+    modified_on: str
+    meta: str  # NPM's own note on whether nginx took the host's file, as JSON
+    custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
+    websocket: bool | None = None  # whether it lets websockets through; None: an older backup does not say
+
+    @property
+    def values(self) -> Values:
+        return Values(self.scheme, self.host, self.port, self.advanced, self.enabled, self.websocket)
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it is closed and leads nowhere, as the app's own script closes one: it lets no websocket through."""
+        return not self.enabled and (self.scheme, self.host, self.port) == _NOWHERE
+
+    @property
+    def place(self) -> str:
+        """Where it sends requests, for people."""
+        return self.values.place
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """Where it sends requests; None where nginx could not."""
+        try:
+            return Upstream(self.host, self.port, self.scheme)
+        except ValueError:
+            return None
+
+    def leads_to(self, upstream: Upstream) -> bool:
+        """Whether the row itself, its advanced_config apart, sends requests to `upstream`."""
+        return (self.scheme, self.host, self.port) == (upstream.scheme, upstream.host, upstream.port)
+
+
+@wire
+@dataclass(frozen=True)
+class SavedHost:
+    """A host as it was: its row, and its file, if it had one, under the same name in the backup's folder."""
+
+    domain: str
+    row: ProxyHost
+    path: str
+    modified: int  # of the file, in ns: a file put back is not newer than what nginx has read
+    written: str  # SHA-256 of the file that the change puts in its place; empty when that cannot be told
+    enabled: bool  # what the change makes of it
+    websocket: bool | None = None  # and of that
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeBackup:
+    """A backup as it is listed; `texts` (by domain) only where one was asked for."""
+
+    id: str
+    plan: str
+    taken: float  # epoch, seconds
+    hosts: dict[str, SavedHost]
+    texts: dict[str, str]
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeContainer:
+    """NPM's container as Docker has it: where it runs and where it can be reached."""
+
+    name: str
+    running: bool
+    pid: int  # of its first process, in the host's numbering; 0 when it does not run
+    addresses: dict[str, str]  # network → IPv4 address
+    problem: str = ""  # why it does not run, or why that cannot be told
+    known: bool = True  # whether Docker answered at all
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeNetwork:
+    """The Docker network of the edge, as the VPS stands in it (IPv4); both empty when they cannot be read."""
+
+    gateway: str = ""
+    subnet: str = ""
+
+
+@wire
+@dataclass(frozen=True)
+class HostFact:
+    """One of our hostnames at the edge. With a `problem` the other fields may be empty.
+
+    A host that is disabled, or whose file NPM has deleted, has no `text`; what the file would be is then `kept`,
+    or `unkept` says why that cannot be told.
+    """
+
+    domain: str
+    problem: str = ""  # why there is nothing that a switch could safely build on
+    row: ProxyHost | None = None
+    path: str = ""  # its generated file
+    text: str = ""
+    tls: bool = False
+    upstream: Upstream | None = None  # the file's own, where `location /` goes
+    routes: tuple[str, ...] = ()  # prefixes that the file sends elsewhere first
+    route_upstream: Upstream | None = None
+    drift: tuple[str, ...] = ()  # how file and database differ
+    stale: bool = False  # the file is newer than what the running nginx has read
+    kept: str = ""
+    unkept: str = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is disabled: the public has no such host."""
+        return self.row is not None and not self.row.enabled
+
+
+@wire
+@dataclass(frozen=True)
+class EdgeFacts:
+    """What is known of the edge before a switch. What cannot be read is empty, and `problem` says why."""
+
+    container: EdgeContainer = field(default_factory=lambda: EdgeContainer("", False, 0, {}, known=False))
+    network: EdgeNetwork = EdgeNetwork()
+    config_problem: str = ""  # what `nginx -t` complains of; empty when it passes
+    problem: str = ""
+    hosts: dict[str, HostFact] = field(default_factory=dict)  # by domain

@@ -1,0 +1,15 @@
+"""The words for who runs the app, as types that signatures on both machines use."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Runtime = Literal["native", "docker"]
+Owner = Literal["native", "docker", ""]  # empty: nobody owns, or who does is unknown
+
+RUNTIMES: Final[tuple[Runtime, ...]] = ("native", "docker")
+
+
+def runtime_named(text: str) -> Owner:
+    """The runtime of that name; empty for any other text, as a journal or a record may hold one."""
+    return next((runtime for runtime in RUNTIMES if runtime == text), "")
