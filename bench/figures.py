@@ -111,7 +111,7 @@ def union(windows: Iterable[Window]) -> list[Window]:
 
 def stages(events: Iterable[Event]) -> list[Stage]:
     """The steps that a plan's journal shows as done, in order; those with nothing to do took no time."""
-    return [Stage(e["step"], e["ms"] / 1000) for e in events if e["event"] == "done" and e["step"]]
+    return [Stage(e["step"], e["ms"] / 1000) for e in events if e["kind"] == "done" and e["step"]]
 
 
 def hold(events: Sequence[Event]) -> Hold | None:
@@ -144,7 +144,7 @@ def agrees(record: Mapping[str, int], seen: Tally, slack: float = 0.5) -> bool:
 
 
 def _first(events: Sequence[Event], kind: str, hold: str) -> int | None:
-    return next((n for n, e in enumerate(events) if e["event"] == kind and e["evidence"].get("hold") == hold), None)
+    return next((n for n, e in enumerate(events) if e["kind"] == kind and e["evidence"].get("hold") == hold), None)
 
 
 def _at(event: Event) -> float:

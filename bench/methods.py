@@ -48,10 +48,10 @@ class Tool:
     def run(self, *words: str) -> list[dict[str, Any]]:
         """Run a plan to its end; returns its journal's events. Raises BenchError when it fails."""
         told = self._json(*words)
-        plan = next((line["plan"] for line in told if "event" in line), "")
+        plan = next((line["plan"] for line in told if "step" in line), "")
         if not plan:
             raise BenchError(f"islandflow {' '.join(words)} had nothing to do: is the lab at its baseline?")
-        return [line for line in self._json("history", "--plan", plan) if "event" in line]
+        return [line for line in self._json("history", "--plan", plan) if "step" in line]
 
     def owner(self) -> str:
         """Who owns the app."""

@@ -221,9 +221,9 @@ def begun(plan: Plan, events: list[dict[str, Any]]) -> list[StartedStep]:
     for event in events:
         if event["step"] is None:
             continue
-        if event["event"] == "start":
+        if event["kind"] == "start":
             before[event["step"]] = event["evidence"]["before"]
-        elif event["event"] == "undone":
+        elif event["kind"] == "undone":
             before.pop(event["step"], None)
     return [(step, before[step.name]) for step in plan.steps if step.name in before]
 

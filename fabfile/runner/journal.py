@@ -49,35 +49,35 @@ class Journal:
         with contextlib.suppress(OSError):
             self._reserve.unlink()
 
-    def write(self, event: str, step: str | None = None, /, **evidence: object) -> None:
+    def write(self, kind: str, step: str | None = None, /, **evidence: object) -> None:
         """Append one event and wait until it is on disk. Raises JournalFailed, as when the disk is full."""
         with self._mutex:
-            self._append(self._line(event, step, evidence))
+            self._append(self._line(kind, step, evidence))
 
-    def note(self, event: str, step: str | None = None, /, **evidence: object) -> None:
+    def note(self, kind: str, step: str | None = None, /, **evidence: object) -> None:
         """As `write`, for what goes on all the same: a line that cannot be written comes before the next that can."""
         with self._mutex:
-            line = self._line(event, step, evidence)
+            line = self._line(kind, step, evidence)
             try:
                 self._append(line)
             except JournalFailed as failure:
                 self._owed += line
-                print(f"{failure}: {event} {step}", file=sys.stderr, flush=True)
+                print(f"{failure}: {kind} {step}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Close the file; every event is on disk already."""
         os.close(self._handle)
 
-    def _line(self, event: str, step: str | None, evidence: dict[str, object]) -> bytes:
+    def _line(self, kind: str, step: str | None, evidence: dict[str, object]) -> bytes:
         now = time.monotonic()
-        if event in ("start", "undo"):
+        if kind in ("start", "undo"):
             self._step_started = now
         line = {
             "version": formats.JOURNAL,
+            "kind": kind,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
             "plan": self._plan,
             "step": step,
-            "event": event,
             "ms": round((now - (self._step_started if step else self._started)) * 1000),
             "evidence": evidence,
         }

@@ -214,7 +214,7 @@ def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int
         for event in _with_decisions(events)[max(0, told - seen) :]:
             tell(event)
         seen += len(events)
-        ended = events[-1]["event"] == "finished" if events else ended
+        ended = events[-1]["kind"] == "finished" if events else ended
         if ended and (seen > told or not reverting):
             return 0
         if events or store.lock_holder(root):
@@ -230,11 +230,15 @@ def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int
 
 def _with_decisions(events: Events) -> Events:
     """The events, such that one that waits for a decision says if it waits no longer: another kind came after it."""
-    since = [event["event"] != "outage" for event in events]  # what users feel is journaled while it waits, too
+    since = [event["kind"] != "outage" for event in events]  # what users feel is journaled while it waits, too
     return [
-        {**event, "decided": True} if event["event"] == "waiting" and any(since[number + 1 :]) else event
+        _decided(event) if event["kind"] == "waiting" and any(since[number + 1 :]) else event
         for number, event in enumerate(events)
     ]
+
+
+def _decided(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "evidence": {**event["evidence"], "decided": True}}
 
 
 def _with_engine(

@@ -152,13 +152,15 @@ class Reader:
                 events.append(json.loads(line))
         for event in events:
             formats.require(event.get("version"), formats.JOURNAL, f"the journal {self._path}")
+            if "event" in event:  # format 1 calls it so
+                event["kind"] = event.pop("event")
         return events
 
 
 def outcome(events: list[dict[str, Any]]) -> str:
     """How a plan ended: one of ENDINGS, "stuck", or empty while it has not."""
     for event in reversed(events):
-        if event["event"] == "finished":
+        if event["kind"] == "finished":
             return str(event["evidence"]["outcome"])
     return ""
 

@@ -22,7 +22,7 @@ def sample(at: float, failure: str = "", seconds: float = 0.01, question: Questi
 
 def event(kind: str, step: str | None, second: float, ms: int = 0, **evidence: Any) -> dict[str, Any]:
     time = f"2026-01-01T00:00:{second:06.3f}+00:00"
-    return {"event": kind, "step": step, "time": time, "ms": ms, "evidence": evidence}
+    return {"kind": kind, "step": step, "time": time, "ms": ms, "evidence": evidence}
 
 
 @pytest.mark.parametrize(

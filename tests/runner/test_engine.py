@@ -147,7 +147,7 @@ def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: 
     plan = plan_of(world, *steps)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["no", "a"])
-    (undone,) = [event for event in world.events(plan) if event["event"] == "undone" and event["step"] == "a"]
+    (undone,) = [event for event in world.events(plan) if event["kind"] == "undone" and event["step"] == "a"]
     assert undone["evidence"]["tries"] == 3 and "not yet" in undone["evidence"]["at_first"]
 
 
@@ -173,7 +173,7 @@ def test_the_word_is_heard_while_it_waits(world: World, word: str, outcome: str)
     plan = plan_of(world, world.step("a"), confirm=30)
 
     def say() -> str:
-        waiting = [event["event"] for event in world.events(plan)][-1:] == ["waiting"]
+        waiting = [event["kind"] for event in world.events(plan)][-1:] == ["waiting"]
         return word if waiting else ""
 
     assert world.execute(plan, say)[0] == outcome
@@ -193,7 +193,7 @@ def test_nothing_to_do_asks_nobody_to_confirm(world: World) -> None:
     Path(world.path("a")).write_text("new")
     plan = plan_of(world, world.step("a"), confirm=30)
     assert world.execute(plan)[0] == "nothing"
-    assert "waiting" not in [event["event"] for event in world.events(plan)]
+    assert "waiting" not in [event["kind"] for event in world.events(plan)]
 
 
 def test_the_word_comes_from_the_plans_folder(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,17 @@ import pytest
 from fabfile.record.store import RecordStore
 from fabfile.runner import main, store
 from fabfile.runner.edge import backup
-from fabfile.runner.wire import formats
+from fabfile.runner.wire import events, formats
 
-NEWER = 2
-WORDS = rf"has format {NEWER}, and this islandflow reads up to 1: use a newer one"
+NEWER = 3
+WORDS = rf"has format {NEWER}, and this islandflow reads up to [12]: use a newer one"
 
 
 def journal(root: Path, plan: str, version: object, event: str = "start") -> Path:
     """A plan's folder with one event that says it is of this format; None: it says nothing."""
     folder = store.plan_folder(root, plan)
     folder.mkdir(parents=True)
-    line = {"event": event, "step": None, "time": "t", "ms": 0, "evidence": {"name": "cutover"}}
+    line = {"kind": event, "step": None, "time": "t", "ms": 0, "evidence": {"name": "cutover"}}
     (folder / "journal.jsonl").write_text(json.dumps(line if version is None else {"version": version, **line}) + "\n")
     return folder
 
@@ -32,12 +33,31 @@ def test_a_newer_journal_is_refused_by_every_verb(
 ) -> None:
     journal(tmp_path, "p", NEWER)
     assert main.main(verb, io.BytesIO(), tmp_path) == 1
-    assert WORDS in json.loads(capsys.readouterr().out)["error"]
+    assert re.search(WORDS, json.loads(capsys.readouterr().out)["error"])
 
 
 @pytest.mark.parametrize("version", [None, formats.JOURNAL])
 def test_a_journal_of_this_format_or_of_none_is_read(version: object, tmp_path: Path) -> None:
-    assert store.read_journal(journal(tmp_path, "p", version))[0]["event"] == "start"
+    assert store.read_journal(journal(tmp_path, "p", version))[0]["kind"] == "start"
+
+
+def test_a_journal_of_the_first_format_is_read_as_this_one(tmp_path: Path) -> None:
+    line = {"version": 1, "time": "t", "plan": "p", "step": None, "event": "start", "ms": 0, "evidence": {}}
+    (tmp_path / "journal.jsonl").write_text(json.dumps(line) + "\n")
+    (read,) = store.read_journal(tmp_path)
+    assert events.event(read) == events.Event("t", "p", None, "start", 0, {})
+
+
+@pytest.mark.parametrize(
+    "spoil", [{"kind": "surprise"}, {"kind": None}, {"evidence": None}, {"version": NEWER}], ids=str
+)
+def test_a_line_that_is_no_event_of_this_format_is_refused_in_words(spoil: dict[str, object]) -> None:
+    line = events.Event("t", "p", "files", "done", 5, {"verified": []}).line()
+    assert events.event(line).line() == line
+    with pytest.raises(ValueError, match=r"no event of a journal|use a newer one"):
+        events.event({**line, **spoil})
+    with pytest.raises(ValueError, match="has no 'ms'"):
+        events.event({key: value for key, value in line.items() if key != "ms"})
 
 
 def test_a_reboot_reverts_what_this_runner_knows_and_leaves_a_newer_plan_to_the_newer_one(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_step_is_never_done_without_its_start_in_the_journal(world: World, mon
     disk.fails = range(4, 5)  # plan, start a, done a, start b
     outcome, story = world.execute(plan)
     assert (outcome, story.done, story.undone) == ("reverted", ["a"], ["a"])
-    failed = [event for event in world.events(plan) if event["event"] == "failed"]
+    failed = [event for event in world.events(plan) if event["kind"] == "failed"]
     assert failed[0]["step"] == "b"
     assert "journal" in failed[0]["evidence"]["error"]
 
@@ -147,7 +147,7 @@ def test_revert_reads_a_journal_with_a_cut_off_line(world: World, rest: bytes) -
 def test_revert_of_an_interrupted_undo_goes_on_where_it_was(world: World) -> None:
     plan = plan_of(world, world.step("a"), world.step("b"), world.step("c", "before do"))
     assert world.execute(plan)[0] == "reverted"
-    names = [(event["event"], event["step"]) for event in world.events(plan)]
+    names = [(event["kind"], event["step"]) for event in world.events(plan)]
     cut_off(world, plan, names.index(("undo", "a")) + 1)
     outcome, story = world.revert(plan)
     assert (outcome, story.undone) == ("reverted", ["c", "b", "a"])
@@ -160,7 +160,7 @@ def test_evidence_may_hold_anything(world: World) -> None:
     journal.write("failed", "a", **failure.evidence, self=object(), name="\udcff")
     (event,) = store.read_journal(world.ops)
     assert event["evidence"]["evidence"] == "/x"
-    assert (event["event"], event["step"]) == ("failed", "a")
+    assert (event["kind"], event["step"]) == ("failed", "a")
 
 
 def test_a_partial_write_is_taken_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +178,4 @@ def test_a_partial_write_is_taken_back(world: World, monkeypatch: pytest.MonkeyP
         journal.write("done", "a")
     monkeypatch.undo()
     journal.write("failed", "a")
-    assert [event["event"] for event in store.read_journal(world.ops)] == ["start", "failed"]
+    assert [event["kind"] for event in store.read_journal(world.ops)] == ["start", "failed"]

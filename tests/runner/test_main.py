@@ -166,7 +166,7 @@ def test_the_word_reaches_the_runner_from_another_process(world: World, word: st
     plan = plan_of(world, confirm=30)
     world.ship(plan)
     process = verb(world, "execute", "p1")
-    while "waiting" not in [event["event"] for event in world.events(plan)]:
+    while "waiting" not in [event["kind"] for event in world.events(plan)]:
         assert process.poll() is None
         time.sleep(0.02)
     assert ran(world, "revert_run", "p1") == 1, "it is under way and has the lock"
@@ -186,11 +186,12 @@ def test_a_plan_that_is_followed_says_whether_it_still_waits_for_a_decision(
     folder = store.plan_folder(world.ops, "p1")
     folder.mkdir()
     kinds = ("start", "waiting", *after, *(() if "finished" in after else ("waiting", "finished")))
-    journal = [{"event": kind, "step": None, "ms": 0, "evidence": {"outcome": "done"}} for kind in kinds]
-    assert [line.get("decided", False) for line in main._with_decisions(journal[: len(after) + 2])][1] == decided
+    journal = [{"kind": kind, "step": None, "ms": 0, "evidence": {"outcome": "done"}} for kind in kinds]
+    waiting = main._with_decisions(journal[: len(after) + 2])[1]
+    assert waiting["evidence"].get("decided", False) == decided
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal))
     assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
-    assert lines(capsys)[1]["decided"], "all of it is past"
+    assert lines(capsys)[1]["evidence"]["decided"], "all of it is past"
 
 
 def test_a_plan_that_cannot_be_reverted_after_a_boot_keeps_no_other_from_it(
@@ -234,7 +235,7 @@ def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World,
     with store.lock(world.ops, LockHolder("ann")):
         assert ran(world, "revert_run", "p1") == 1
     assert store.stored(world.ops).unfinished == ("p1",)
-    assert [event["event"] for event in world.events(plan)].count("finished") == 0
+    assert [event["kind"] for event in world.events(plan)].count("finished") == 0
 
 
 def test_a_plan_that_ends_while_it_is_asked_back_stays_done(
@@ -327,7 +328,7 @@ def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.Monk
     monkeypatch.setattr(store, "json", SimpleNamespace(loads=lambda line: read.append(line) or json.loads(line)))
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
-    line = json.dumps({"event": "outage", "evidence": "x" * 200}) + "\n"
+    line = json.dumps({"kind": "outage", "evidence": "x" * 200}) + "\n"
     path.write_text(line * 20_000)
     reader = store.Reader(path.parent)
     assert len(reader.more()) == 20_000
@@ -365,7 +366,7 @@ def test_revert_follows_past_a_former_end(
     assert main.main(["revert", "p1"], io.BytesIO(), world.ops) == 0
     threads[0].join()
     assert lines(capsys) == world.events(plan)[before:]
-    assert world.events(plan)[-1]["event"] == "finished"
+    assert world.events(plan)[-1]["kind"] == "finished"
 
 
 @pytest.mark.parametrize(

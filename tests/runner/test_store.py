@@ -24,11 +24,11 @@ def write(root: Path, plan: str, *events: Any) -> Path:
 
 
 def start(**evidence: Any) -> dict[str, Any]:
-    return {"event": "start", "step": None, "time": "t0", "ms": 0, "evidence": {"name": "cutover", **evidence}}
+    return {"kind": "start", "step": None, "time": "t0", "ms": 0, "evidence": {"name": "cutover", **evidence}}
 
 
 def finished(outcome: str, **evidence: Any) -> dict[str, Any]:
-    return {"event": "finished", "step": None, "time": "t1", "ms": 900, "evidence": {"outcome": outcome, **evidence}}
+    return {"kind": "finished", "step": None, "time": "t1", "ms": 900, "evidence": {"outcome": outcome, **evidence}}
 
 
 def test_everything_is_for_roots_eyes_only_but_the_way_to_the_owner_file(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_name_that_leads_elsewhere_is_no_plan(tmp_path: Path, name: str) -> No
         ([start(), finished("stuck")], "stuck", True, False),
         ([start(), finished("stuck"), start(reverting=True)], "stuck", True, False),
         ([start(), finished("stuck"), start(reverting=True), finished("reverted")], "reverted", False, False),
-        ([start(), '{"event": "finished", "evidence": {"outc'], "", True, True),
+        ([start(), '{"kind": "finished", "evidence": {"outc'], "", True, True),
     ],
 )
 def test_how_a_plan_ended_and_who_still_needs_hands(
@@ -111,4 +111,4 @@ def test_only_whole_lines_are_events_however_they_come(tmp_path: Path) -> None:
 
 def test_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
     folder = write(tmp_path, PLAN, start(), "\n", '{"cut": \n', "\0\0\n", finished("done"))
-    assert [event["event"] for event in store.read_journal(folder)] == ["start", "finished"]
+    assert [event["kind"] for event in store.read_journal(folder)] == ["start", "finished"]

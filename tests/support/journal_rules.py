@@ -13,7 +13,7 @@ from typing import Any
 Event = dict[str, Any]
 
 ENDED = ("done", "nothing", "reverted")
-_KEYS = {"version", "time", "plan", "step", "event", "ms", "evidence"}
+_KEYS = {"version", "time", "plan", "step", "kind", "ms", "evidence"}
 
 
 @dataclass
@@ -37,18 +37,18 @@ def told(events: Sequence[Event], steps: Sequence[str] = ()) -> Story:
         assert set(event) == _KEYS, f"event {number} has the keys {sorted(event)}"
         assert event["ms"] >= 0
         assert event["plan"] == events[0]["plan"]
-        if event["event"] == "start" and event["step"] is None:
+        if event["kind"] == "start" and event["step"] is None:
             assert story.outcome not in ENDED, f"event {number}: started again after {story.outcome}"
             run = _Run(story, reverting=bool(event["evidence"].get("reverting")))
             assert run.reverting == bool(story.runs), f"event {number}: only a revert follows a run"
             story.runs, story.outcome, story.stuck_at = story.runs + 1, "", ""
             continue
-        assert story.runs, f"event {number}: {event['event']} before the plan's start"
-        assert not story.outcome, f"event {number}: {event['event']} after finished"
+        assert story.runs, f"event {number}: {event['kind']} before the plan's start"
+        assert not story.outcome, f"event {number}: {event['kind']} after finished"
         try:
             run.take(event)
         except AssertionError as error:
-            raise AssertionError(f"event {number} ({event['event']} {event['step']}): {error}") from None
+            raise AssertionError(f"event {number} ({event['kind']} {event['step']}): {error}") from None
     if steps:
         order = [name for name in steps if name in story.begun]
         assert order == story.begun, f"begun out of the plan's order: {story.begun}"
@@ -68,9 +68,9 @@ class _Run:
 
     def take(self, event: Event) -> None:
         """Let one event change the story, if the rules allow it."""
-        rule = getattr(self, f"_{event['event']}", None)
+        rule = getattr(self, f"_{event['kind']}", None)
         assert rule, "no such event"
-        assert (event["step"] is None) == (event["event"] in ("waiting", "outage", "finished")), "step given or not"
+        assert (event["step"] is None) == (event["kind"] in ("waiting", "outage", "finished")), "step given or not"
         rule(event["step"], event["evidence"])
 
     def _start(self, step: str, evidence: Event) -> None:

@@ -10,7 +10,7 @@ from tests.support.journal_rules import Event, told
 
 
 def event(kind: str, step: str | None = None, **evidence: Any) -> Event:
-    return {"version": 1, "time": "t", "plan": "p", "step": step, "event": kind, "ms": 1, "evidence": evidence}
+    return {"version": 1, "time": "t", "plan": "p", "step": step, "kind": kind, "ms": 1, "evidence": evidence}
 
 
 def start(step: str | None = None, **evidence: Any) -> Event:

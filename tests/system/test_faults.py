@@ -32,5 +32,5 @@ def test_an_undo_that_fails_says_what_is_up_and_revert_ends_it(vps: Vps) -> None
     verdict = bench.run("cutover", start, PORT_HELD_FROM_BOTH)
 
     assert verdict.outcome == "stuck, then reverted" and not verdict.problems, str(verdict)
-    health = next(event for event in verdict.events if event["event"] == "finished")["evidence"]["health"]
+    health = next(event for event in verdict.events if event["kind"] == "finished")["evidence"]["health"]
     assert "nothing" in health["docker/api"] or "container" in health["docker/api"], health

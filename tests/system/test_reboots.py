@@ -68,13 +68,13 @@ def under_way(vps: Vps, *words: str, confirm: float = 120.0) -> Iterator[subproc
 
 def reached(vps: Vps, event: str, step: str | None) -> Callable[[], bool]:
     """Whether the plan has come to this event."""
-    return lambda: any((told["event"], told["step"]) == (event, step) for told in events(vps))
+    return lambda: any((told["kind"], told["step"]) == (event, step) for told in events(vps))
 
 
 def ended(vps: Vps) -> dict[str, Any] | None:
     """How the last plan ended, once it has."""
     told = events(vps)
-    return told[-1]["evidence"] if told and told[-1]["event"] == "finished" else None
+    return told[-1]["evidence"] if told and told[-1]["kind"] == "finished" else None
 
 
 def says(vps: Vps, command: str, words: str) -> bool:

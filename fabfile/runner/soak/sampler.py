@@ -76,14 +76,14 @@ def forget(root: Path, soak_id: str) -> None:
 def to_go_on(root: Path) -> str:
     """The newest soak, if it was cut off and its time has not run out; else empty."""
     events = reader(root, last(root)).more() if last(root) else []
-    over = not events or events[-1]["event"] == "finished" or time.time() >= _until(events)
+    over = not events or events[-1]["kind"] == "finished" or time.time() >= _until(events)
     return "" if over or running(root) else last(root)
 
 
 def carry_out(root: Path, soak_id: str, machine: Machine) -> None:
     """Look until the time is over, the operator says so, or another runtime owns. Raises StepFailed, ops.Locked."""
     events = reader(root, soak_id).more()
-    if not events or events[-1]["event"] == "finished":
+    if not events or events[-1]["kind"] == "finished":
         raise StepFailed(f"soak {soak_id} has {'ended' if events else 'not begun'}")
     soak: Soak = decode(events[0]["evidence"]["soak"])
     word = folder(root) / f"{soak_id}.stop"
@@ -113,7 +113,7 @@ class _Looker:
         self._machine = machine
         self._soak = soak
         self._began = float(before[0]["evidence"]["began"])
-        owners = [event["evidence"]["sample"]["owner"] for event in before if event["event"] == "sample"]
+        owners = [event["evidence"]["sample"]["owner"] for event in before if event["kind"] == "sample"]
         self._owner: Owner = next((owner for owner in owners if owner), "")
         self._felt: dict[str, Felt] = {}
 

@@ -57,7 +57,7 @@ def soak_follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
         lines = reader.more()
         _tell_all(lines[skip:])
         skip = max(0, skip - len(lines))
-        if lines and lines[-1]["event"] == "finished":
+        if lines and lines[-1]["kind"] == "finished":
             return 0
         holder = sampler.running(root)
         if lines or (holder and holder.soak == words[0]):
@@ -78,7 +78,7 @@ def soak_stop(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def soak_show(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Print who runs a soak now, and all lines of the newest one so far."""
-    tell({"event": "running", "holder": (sampler.running(root) or LockHolder()).as_json()})
+    tell({"holder": (sampler.running(root) or LockHolder()).as_json()})
     if sampler.last(root):
         _tell_all(sampler.reader(root, sampler.last(root)).more())
     return 0
@@ -110,7 +110,7 @@ def _held(root: Path, soak_id: str) -> bool:
     holder = sampler.running(root)
     if not holder or holder.soak == soak_id:
         return False
-    tell({"event": "held", "holder": holder.as_json()})
+    tell({"holder": holder.as_json()})
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 PLAN: Final = 1  # plans/<id>/plan.json
-JOURNAL: Final = 1  # every line of a plan's or a soak's journal
+JOURNAL: Final = 2  # every line of a plan's or a soak's journal
 BACKUP: Final = 1  # a backup of the edge: its manifest.json
 
 

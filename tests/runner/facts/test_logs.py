@@ -151,7 +151,7 @@ def test_a_failed_step_quotes_those_that_failed_in_message_and_evidence(
     plan = Plan("test", (step,), id="p1")
     assert world.execute(plan)[0] == "reverted"
     assert asked == [["native/api"]]
-    failed = next(event["evidence"] for event in world.events(plan) if event["event"] == "failed")
+    failed = next(event["evidence"] for event in world.events(plan) if event["kind"] == "failed")
     assert failed["logs"] == {"native/api": ["boom", "at index.ts:3"]}
     why = world.events(plan)[-1]["evidence"]["why"]
     assert why == failed["error"] and why.endswith("native/api logged last:\n  boom\n  at index.ts:3")

@@ -106,11 +106,11 @@ def lines(world: World) -> list[dict[str, Any]]:
 
 
 def kinds(world: World) -> list[str]:
-    return [event["event"] for event in lines(world)]
+    return [event["kind"] for event in lines(world)]
 
 
 def samples(world: World) -> list[Sample]:
-    return [decode(event["evidence"]["sample"]) for event in lines(world) if event["event"] == "sample"]
+    return [decode(event["evidence"]["sample"]) for event in lines(world) if event["kind"] == "sample"]
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -272,7 +272,7 @@ def test_it_is_started_and_followed_to_its_end(
     assert main.main(["soak_follow", ID, "2"], io.BytesIO(), world.ops) == 0
     assert said(capsys) == lines(world)[2:]
     assert main.main(["soak_show"], io.BytesIO(), world.ops) == 0
-    assert said(capsys) == [{"event": "running", "holder": {}}, *lines(world)]
+    assert said(capsys) == [{"holder": {}}, *lines(world)]
 
 
 def test_there_is_one_at_a_time(world: World, wanted: Soak, root: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,12 +280,12 @@ def test_there_is_one_at_a_time(world: World, wanted: Soak, root: None, capsys: 
     with carried_out(world, replace(wanted, seconds=60)):
         assert main.main(["soak_start"], request(other), world.ops) == 0
         (line,) = said(capsys)
-        assert line["event"] == "held" and (line["holder"]["who"], line["holder"]["soak"]) == ("ana@laptop", ID)
+        assert (line["holder"]["who"], line["holder"]["soak"]) == ("ana@laptop", ID)
         sampler.begin(world.ops, other)  # as if both had been started in the same instant
         assert main.main(["soak_run", other.id], io.BytesIO(), world.ops) == 1
         assert "ana@laptop runs a soak" in said(capsys)[0]["error"]
         assert main.main(["soak_follow", other.id], io.BytesIO(), world.ops) == 0
-        assert [line["event"] for line in said(capsys)] == ["held"]
+        assert [list(line) for line in said(capsys)] == [["holder"]]
     assert [path.stem for path in sampler.folder(world.ops).glob("*.jsonl")] == [ID]
 
 
@@ -307,7 +307,7 @@ def test_following_ends_where_nobody_carries_it_out(
     monkeypatch.setattr(soakverbs, "STARTING", 0.1)
     sampler.begin(world.ops, wanted)
     assert main.main(["soak_follow", ID], io.BytesIO(), world.ops) == 0
-    assert [line["event"] for line in said(capsys)] == ["start"]
+    assert [line["kind"] for line in said(capsys)] == ["start"]
 
 
 @pytest.mark.parametrize("name", ["", "../x", ".x"])

@@ -123,14 +123,14 @@ class Watch:
         if self._awaited[:1] == ["step"] and (time.monotonic() >= self._due or self._passed):
             self._hold(late=bool(self._passed))
         elif self._awaited[:1] == ["next"] and self._passed:
-            self._hold(event=self._passed["event"])
+            self._hold(event=self._passed["kind"])
 
     def go_on(self) -> None:
         self.held = False
         self._story.signal(signal.SIGCONT)
 
     def _take(self, event: dict[str, Any]) -> None:
-        own, kind = event["step"] == self._step, event["event"]
+        own, kind = event["step"] == self._step, event["kind"]
         begun = self._due < float("inf")
         if not begun and own and kind == "start":
             if len(self._awaited) > 1:  # a fault of this step alone: its first command is on its way already

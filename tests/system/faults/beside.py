@@ -100,7 +100,7 @@ def ended(lab: Lab, plan: str, seconds: float) -> list[Event]:
             free = lab.run(f"flock --nonblock {OPS}/lock true", check=False).returncode == 0
         except LabError:  # it is booting
             events, free = [], False
-        if (events and events[-1]["event"] == "finished" and free) or time.monotonic() > deadline:
+        if (events and events[-1]["kind"] == "finished" and free) or time.monotonic() > deadline:
             return events
         time.sleep(0.3)
 

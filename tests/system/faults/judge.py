@@ -20,7 +20,7 @@ Counts = dict[str, dict[str, int]]
 
 def outcome(events: list[Event]) -> str:
     """How the plan says that it ended; empty when it does not say."""
-    if not events or events[-1]["event"] != "finished":
+    if not events or events[-1]["kind"] != "finished":
         return ""
     return str(events[-1]["evidence"]["outcome"])
 
@@ -37,7 +37,7 @@ def account(events: list[Event], direction: str, code: int | None, told: str) ->
     """
     ended = outcome(events)
     if not ended:
-        last = {key: events[-1][key] for key in ("event", "step")} if events else "no event"
+        last = {key: events[-1][key] for key in ("kind", "step")} if events else "no event"
         yield f"the journal is not finished, it ends with {last}"
         return
     if code is not None and code != CODES.get(ended):
