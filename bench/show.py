@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from bench import figures
 from bench.crowd import Crowd, Cut
 from bench.figures import Tally
 from bench.methods import Timing
-from fabfile.console import Report
+from fabfile.console import Console, screen
 from fabfile.inventory import Site
 
 _WIDTH = 200  # columns of a file, or of a pipe
@@ -70,12 +68,12 @@ def saying(name: str) -> None:
     print(f"bench: {name}", file=sys.stderr, flush=True)
 
 
-def wide() -> Report:
+def wide() -> Console:
     """A report whose tables have room, in a file as well."""
-    console = Console(highlight=False, emoji=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _WIDTH
-    return Report(console=console)
+    out = screen(sys.stdout)
+    if not out.is_terminal:
+        out.width = _WIDTH
+    return Console(out=out)
 
 
 def everything(found: Findings, site: Site) -> None:
@@ -95,7 +93,7 @@ def everything(found: Findings, site: Site) -> None:
     report.say(f"The third proxy host's row and file: {'byte-identical' if found.unchanged else 'CHANGED'}.")
 
 
-def _public(report: Report, found: Findings) -> None:
+def _public(report: Console, found: Findings) -> None:
     rows = []
     for part in found.parts:
         tally = found.tally(part)
@@ -115,7 +113,7 @@ def _public(report: Report, found: Findings) -> None:
             report.say(f"  {part.name}: away from {', '.join(windows)}{f' and {more} more' if more else ''}")
 
 
-def _websockets(report: Report, found: Findings) -> None:
+def _websockets(report: Console, found: Findings) -> None:
     rows = []
     for part in found.parts:
         cuts = found.cuts(part)
@@ -129,7 +127,7 @@ def _websockets(report: Report, found: Findings) -> None:
     report.table("", columns, rows)
 
 
-def _steps(report: Report, way: str, plans: Sequence[Plan]) -> None:
+def _steps(report: Console, way: str, plans: Sequence[Plan]) -> None:
     """How long the hold and each step took, over all plans of one way."""
     holds = [hold for plan in plans if (hold := figures.hold(plan.events))]
     inside = {stage.name for hold in holds for stage in hold.stages}
@@ -143,7 +141,7 @@ def _steps(report: Report, way: str, plans: Sequence[Plan]) -> None:
     report.table(f"{way}: {held}", ("step", "median", "longest", ""), rows)
 
 
-def _agreement(report: Report, found: Findings, site: Site) -> None:
+def _agreement(report: Console, found: Findings, site: Site) -> None:
     """The runner's own record beside what was seen from outside."""
     rows = []
     for plan in found.plans:
@@ -162,7 +160,7 @@ def _agreement(report: Report, found: Findings, site: Site) -> None:
     report.table("The runner's own record, and what was seen from outside", ("", "", *columns, ""), rows)
 
 
-def _bare(report: Report, found: Findings) -> None:
+def _bare(report: Console, found: Findings) -> None:
     rows = [
         (name, _s(timing.stop), _s(timing.start), _s(timing.answering), _s(timing.whole))
         for name, timing in found.timings.items()
@@ -170,7 +168,7 @@ def _bare(report: Report, found: Findings) -> None:
     report.table("By hand", ("", "stop", "start", "until it answers", "whole"), rows)
 
 
-def _ratios(report: Report, found: Findings) -> None:
+def _ratios(report: Console, found: Findings) -> None:
     rows = []
     for way, bare in (("cutover", "bare, to native"), ("rollback", "bare, to docker")):
         (original,) = found.named(f"original's {way}")

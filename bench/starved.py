@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench import figures, methods, show
 from bench.crowd import Crowd
 from bench.figures import Tally
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
 
@@ -78,7 +78,7 @@ async def _attempt(public: Crowd, tool: methods.Tool, words: Sequence[str]) -> A
     return Attempt(words[0], problem, seconds, hold.seconds if hold else 0.0, figures.tally(samples))
 
 
-def table(report: Report, levels: Sequence[Level]) -> bool:
+def table(report: Console, levels: Sequence[Level]) -> bool:
     """Print a line for each way at each number of processors; whether all was done and nobody failed."""
     rows, good = [], True
     for level in levels:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,14 +17,17 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from fabfile import namespace, resources
+from fabfile import namespace, output, resources
 from fabfile.commands import chosen
-from fabfile.commands.options import choices_of, help_of
+from fabfile.commands.options import choices_of, help_of, short_flag
 from fabfile.errors import CutoverError
 from fabfile.lazy import lazily
 
 with lazily():
     from fabfile.commands import session
+
+
+PROGRAM: Final = "islandflow"
 
 
 class Dotted(click.Group):
@@ -41,6 +44,7 @@ class Dotted(click.Group):
 
 def main() -> None:
     """Run the command line and leave with the exit code that errors.py lists."""
+    output.print_in_any_encoding()
     door()
 
 
@@ -76,7 +80,7 @@ def _add(group: click.Group, collection: Collection) -> None:
 
 
 def _command(name: str, task: Task[Any]) -> click.Command:
-    text = inspect.cleandoc(task.__doc__ or "")
+    text = _named(inspect.cleandoc(task.__doc__ or ""))
     return click.Command(
         name,
         params=[_option(task, parameter) for parameter in _parameters(task)],
@@ -94,12 +98,12 @@ def _option(task: Task[Any], parameter: inspect.Parameter) -> click.Option:
     default, choices = parameter.default, choices_of(task.body).get(parameter.name)
     needed = bool(choices) and not default  # the empty default of a choice is none of the choices
     return click.Option(
-        [f"--{parameter.name.replace('_', '-')}"],
+        [f"--{parameter.name.replace('_', '-')}", *(f"-{letter}" for letter in short_flag(parameter.name))],
         type=click.Choice(choices) if choices else type(default),
         is_flag=isinstance(default, bool) or None,  # False would mean that the value may be left out
         required=needed,
         show_default=bool(default),
-        help=help_of(task.body, parameter.name),
+        help=_named(help_of(task.body, parameter.name)),
         shell_complete=_hosts if parameter.name == "host" else None,
         **({} if needed else {"default": default}),
     )
@@ -108,11 +112,17 @@ def _option(task: Task[Any], parameter: inspect.Parameter) -> click.Option:
 def _callback(task: Task[Any]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         try:
-            task(Context(), **given)
+            with output.using(program=PROGRAM):
+                task(Context(), **given)
         except Exit as leaving:
             click.get_current_context().exit(leaving.code)
 
     return run
+
+
+def _named(text: str) -> str:
+    with output.using(program=PROGRAM):
+        return output.named(text)
 
 
 def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -1,23 +1,30 @@
-"""Events → what the operator sees: live on a terminal, plain lines elsewhere, JSON lines when asked."""
+"""Events and findings → what the operator sees: text for people, or one JSON object a line with --json.
+
+Data goes to standard output: tables, plans and whatever else was asked for, and how it ended. Progress and warnings go
+to standard error.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any, Final
 
-from rich.console import Console
+from rich import console as rich
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from fabfile import output
 from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
+from fabfile.output import LineKind
+from fabfile.runner.wire.events import Event, Outcome
 
-Event = dict[str, Any]
-
-_MARKS = {
+_MARKS: Final = {
     "start": "[cyan]▸[/]",
     "done": "[green]✓[/]",
     "noop": "[dim]·[/]",
@@ -28,69 +35,126 @@ _MARKS = {
     "waiting": "[cyan]…[/]",
     "outage": "[red]![/]",
 }
+_LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are shown in spite of -q
+_SHOWN: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
 
 
-class Report:
-    """Prints what happens; with `json` every line is one JSON object and nothing else is printed."""
+def screen(stream: IO[str]) -> rich.Console:
+    """A stream as Rich prints on it: nothing is highlighted or cut, and NO_COLOR leaves neither colour nor bold."""
+    return rich.Console(
+        file=stream,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
 
-    def __init__(self, *, json: bool = False, console: Console | None = None) -> None:
+
+class Console:
+    """Prints what happens; with `json` people get only warnings, and standard output one JSON object a line."""
+
+    def __init__(self, *, json: bool = False, out: rich.Console | None = None, err: rich.Console | None = None) -> None:
         self._json = json
-        self._console = console or Console(file=sys.stdout, highlight=False, emoji=False, soft_wrap=True)
+        self._out = out or screen(sys.stdout)
+        self._err = err or screen(sys.stderr)
+        self._quiet, self._verbose = output.settings().quiet, output.settings().verbose
         self._status: Status | None = None
 
     def say(self, text: str = "") -> None:
-        """A line for people."""
+        """Something that was asked for, or how it ended, for people."""
         if not self._json:
-            self._console.print(escape(text))
+            _print(self._out, escape(text))
 
-    def data(self, kind: str, **values: Any) -> None:
-        """A line for programs."""
+    def progress(self, text: str) -> None:
+        """What is being done, for people; -q leaves it out."""
+        if not (self._json or self._quiet):
+            _print(self._err, escape(text))
+
+    def detail(self, text: str) -> None:
+        """What only -v shows."""
+        if self._verbose:
+            _print(self._err, f"[dim]{escape(text)}[/]")
+
+    @contextlib.contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """With -v: how many seconds it takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.detail(f"{what}: {time.monotonic() - began:.2f} s")
+
+    def data(self, kind: LineKind, **values: Any) -> None:
+        """A line for programs; docs/events.md lists the values of each kind."""
         if self._json:
-            print(json.dumps({"kind": kind, **values}), flush=True)
+            output.line(kind, **values)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table for people; the first column of a row that begins with ✗ or ! is coloured."""
         if self._json:
             return
+        encoding = self._out.encoding
         table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(_coloured(cell) for cell in row))
-        self._console.print(table)
+            table.add_row(*(_coloured(output.named(cell), encoding) for cell in row))
+        self._out.print(table)
 
     def warn(self, text: str) -> None:
         """Something that does not stop the task but that the operator must know."""
-        if not self._json:
-            self._console.print(f"[yellow]warning:[/] {escape(text)}")
+        _print(self._err, f"[yellow]warning:[/] {escape(text)}")
         self.data("warning", text=text)
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
         """While events come in: a spinner with the running step, where there is a terminal."""
-        if self._json or not self._console.is_terminal:
+        if self._json or self._quiet or not self._err.is_terminal:
             yield
             return
-        with self._console.status("starting") as self._status:
+        spinner = "dots" if self._err.encoding.startswith("utf") else "line"
+        with self._err.status("starting", spinner=spinner) as self._status:
             yield
         self._status = None
 
     def event(self, event: Event) -> None:
-        """One line of the journal."""
+        """What has just happened in a plan: progress for people, data for programs."""
         if self._json:
-            print(json.dumps(event), flush=True)
-            return
-        line = _line(event)
-        if event["event"] in ("start", "undo") and event["step"] and self._status:
-            self._status.update(line)
-        elif line:
-            self._console.print(line)
+            output.emit(event.line())
+        elif event.kind in ("start", "undo") and event.step and self._status:
+            self._status.update(output.named(_line(event)))
+        elif not self._quiet or event.kind in _LOUD:
+            self._lines(self._err, event)
+
+    def event_data(self, event: Event) -> None:
+        """An event for programs alone."""
+        if self._json:
+            output.emit(event.line())
+
+    def past_event(self, event: Event) -> None:
+        """What happened in a plan that was asked for: data for people, too."""
+        if self._json:
+            output.emit(event.line())
+        else:
+            self._lines(self._out, event)
+
+    def _lines(self, screen: rich.Console, event: Event) -> None:
+        text = _line(event)
+        if text:
+            _print(screen, text)
+        if self._verbose:
+            for detail in _details(event):
+                _print(screen, f"[dim]{escape(detail)}[/]")
+
+
+def _print(screen: rich.Console, markup: str) -> None:
+    screen.print(output.named(markup))
 
 
 def ending(event: Event) -> CutoverError | None:
     """What a `finished` event means for the exit code; None when all is well."""
-    evidence = event["evidence"]
-    outcome = evidence["outcome"]
+    evidence = event.evidence
+    outcome: Outcome = evidence["outcome"]
     health = evidence.get("health", {})
     unknown = health.get("unknown") or ("" if health else "it was not looked at")
     up = [name for name, text in health.items() if text == "healthy"]
@@ -101,17 +165,17 @@ def ending(event: Event) -> CutoverError | None:
         return LockHeld.by(evidence["holder"])
     if outcome == "reverted":
         return Failed(
-            f"{event['plan']} was reverted: {evidence.get('why')}",
+            f"{event.plan} was reverted: {evidence.get('why')}",
             state=_as_before(health, unknown, up, evidence.get("lost", ())),
             next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
         )
     return ManualInterventionRequired(
-        f"{event['plan']} failed ({evidence.get('why')}), and undoing “{evidence.get('stuck_at')}” failed too: "
+        f"{event.plan} failed ({evidence.get('why')}), and undoing “{evidence.get('stuck_at')}” failed too: "
         f"{evidence.get('error')}",
         up=up,
         down=down,
         unknown=unknown,
-        next_step=f"Mend the cause on the VPS, then: inv revert --plan {event['plan']}",
+        next_step=f"Mend the cause on the VPS, then: inv revert --plan {event.plan}",
     )
 
 
@@ -138,16 +202,22 @@ def felt(event: Event) -> list[tuple[str, ...]]:
             f"{tally['longest_wait_ms'] / 1000:.2f} s",
             f"{tally['outage_ms'] / 1000:.2f} s",
         )
-        for name, tally in event["evidence"].get("felt", {}).items()
+        for name, tally in event.evidence.get("felt", {}).items()
     ]
 
 
 FELT_COLUMNS = ("asked on the VPS", "requests", "failed", "longest wait", "outage")
 
 
+def outage(event: Event) -> str:
+    """An `outage` event in words, as in: flow.example was away for 1.20 s (3 × answered 502)."""
+    errors = ", ".join(f"{count} × {error}" for error, count in event.evidence["errors"].items())
+    return f"{event.evidence['watch']} was away for {event.evidence['lasted_ms'] / 1000:.2f} s ({errors})"
+
+
 def _line(event: Event) -> str:
-    kind, step, evidence = event["event"], event["step"], event["evidence"]
-    mark, seconds = _MARKS.get(kind, " "), f"[dim]{event['ms'] / 1000:.1f} s[/]"
+    kind, step, evidence = event.kind, event.step, event.evidence
+    mark, seconds = _MARKS.get(kind, " "), f"[dim]{event.ms / 1000:.1f} s[/]"
     if step is None:
         return _plan_line(event, mark)
     name = escape(step)
@@ -166,19 +236,24 @@ def _line(event: Event) -> str:
 
 
 def _plan_line(event: Event, mark: str) -> str:
-    kind, evidence = event["event"], event["evidence"]
+    kind, evidence = event.kind, event.evidence
     if kind == "start":
-        return f"{mark} {escape(evidence.get('name', ''))} [dim]{event['plan']} by {escape(evidence.get('who', ''))}[/]"
+        return f"{mark} {escape(evidence.get('name', ''))} [dim]{event.plan} by {escape(evidence.get('who', ''))}[/]"
     if kind == "waiting":
         return f"{mark} waiting {evidence['seconds']:g} s for the public checks' confirmation"
     if kind == "outage":
-        errors = ", ".join(f"{count} × {error}" for error, count in evidence["errors"].items())
-        return (
-            f"{mark} {escape(evidence['watch'])} was away for {evidence['lasted_ms'] / 1000:.2f} s ({escape(errors)})"
-        )
+        return f"{mark} {escape(outage(event))}"
     return ""
 
 
-def _coloured(cell: str) -> str:
+def _details(event: Event) -> Iterator[str]:
+    """The evidence of an event that its own line leaves out."""
+    for key, value in event.evidence.items():
+        if key not in _SHOWN and value not in ("", None, [], {}):
+            yield f"    {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
+def _coloured(cell: str, encoding: str) -> str:
     colour = {"✗": "red", "!": "yellow", "✓": "green"}.get(cell[:1])
-    return f"[{colour}]{escape(cell)}[/]" if colour else escape(cell)
+    shown = escape(output.plain(cell, encoding))  # before columns are measured
+    return f"[{colour}]{shown}[/]" if colour else shown

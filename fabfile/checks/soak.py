@@ -6,9 +6,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 
 FEWEST = 12  # samples: three for each quarter, the fewest that have a median worth the name
@@ -24,12 +25,12 @@ BEHIND = 100
 STEP = 1 / 6
 
 MB = 1e6
-COLUMNS = {
+Subject = Literal["workload", "durable", "address"]
+COLUMNS: Mapping[Subject, tuple[str, ...]] = {
     "workload": ("healthy in samples", "restarts", "memory"),
     "durable": ("lag", "at most", "redelivered at most"),
     "address": ("requests", "failed", "5xx in the edge's log"),
 }
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Story:
     since: str
     ended: str
     samples: tuple[Sample, ...] = ()
-    outages: tuple[Event, ...] = ()  # of the watched addresses, as they were journaled
+    outages: tuple[dict[str, Any], ...] = ()  # of the watched addresses, as they were journaled
 
     @property
     def hours(self) -> float:
@@ -81,7 +82,7 @@ class Trend:
 class Figures:
     """One workload, durable or address, in numbers; `cells` are COLUMNS[kind] for people, `faults` what is wrong."""
 
-    kind: str
+    kind: Subject
     what: str
     cells: tuple[str, ...]
     numbers: Mapping[str, float]
@@ -101,14 +102,14 @@ class Recommendation:
 
 def story(events: Sequence[Event], running: bool) -> Story:
     """A soak as its lines tell it; `running` says whether somebody carries it out. Raises ValueError."""
-    start, last = events[0]["evidence"], events[-1]
-    ended = last["evidence"]["why"] if last["event"] == "finished" else "" if running else "cut off"
+    start, last = events[0].evidence, events[-1]
+    ended = last.evidence["why"] if last.kind == "finished" else "" if running else "cut off"
     return Story(
         soak=decode(start["soak"]),
-        since=events[0]["time"],
+        since=events[0].time,
         ended=ended,
-        samples=tuple(decode(event["evidence"]["sample"]) for event in events if event["event"] == "sample"),
-        outages=tuple(event["evidence"] for event in events if event["event"] == "outage"),
+        samples=tuple(decode(event.evidence["sample"]) for event in events if event.kind == "sample"),
+        outages=tuple(event.evidence for event in events if event.kind == "outage"),
     )
 
 
@@ -204,7 +205,7 @@ def _durables(samples: Sequence[Sample]) -> Iterator[Figures]:
         yield Figures("durable", name, (text, str(most), str(twice)), numbers, faults)
 
 
-def _edge(samples: Sequence[Sample], outages: Sequence[Event]) -> Iterator[Figures]:
+def _edge(samples: Sequence[Sample], outages: Sequence[dict[str, Any]]) -> Iterator[Figures]:
     for name in dict.fromkeys(name for sample in samples for name in sample.edge):
         asked = [sample.edge[name] for sample in samples if name in sample.edge]
         requests, failures = sum(one.requests for one in asked), sum(one.failures for one in asked)

@@ -18,7 +18,7 @@ from fabfile.cloudflare.client import Api
 from fabfile.cloudflare.records import Look
 from fabfile.cloudflare.schema import Record, posture, seconds
 from fabfile.cloudflare.token import VARIABLE
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import CutoverError, DnsFailed, DnsManualInterventionRequired, Interrupted, PreflightRefused
 from fabfile.inventory import Site
 
@@ -65,12 +65,12 @@ def changes(look: Look, to: str) -> list[Change]:
 class Switch:
     """One change of posture, from the first record to the last check."""
 
-    def __init__(self, site: Site, api: Api, look: Look, report: Report) -> None:
+    def __init__(self, site: Site, api: Api, look: Look, console: Console) -> None:
         self._site = site
         self._api = api
         self._zone = look.zone
         self._records = {found.record.id: found.record for found in look.found if found.record}
-        self._report = report
+        self._console = console
         self._made: list[Change] = []
 
     def carry_out(self, pending: Iterable[Change], to: str) -> None:
@@ -83,8 +83,8 @@ class Switch:
             for change in pending:
                 self._made.append(change)  # before it is asked for: the answer may be lost, and the change made
                 self._write(change.record, change.fields)
-                self._report.say(f"✓ {change.describe()}")
-                self._report.data("changed", domain=change.record.name, fields=change.fields)
+                self._console.progress(f"✓ {change.describe()}")
+                self._console.data("changed", domain=change.record.name, fields=change.fields)
             bad = self._watch(to)
         except CutoverError as error:
             self._put_back(error.message, error.next_step)
@@ -105,10 +105,12 @@ class Switch:
         """The public checks that still fail at the deadline."""
         if not self._site.public.resolve:
             pinned = self._site.origin
-            self._report.warn(f"public.resolve is false: the checks go to {pinned} and don't see what DNS says")
+            self._console.warn(f"public.resolve is false: the checks go to {pinned} and don't see what DNS says")
         elif to == "proxied":
             ttl = max(_AUTOMATIC if change.record.ttl == 1 else change.record.ttl for change in self._made)
-            self._report.say(f"Resolvers may give the former answer for another {ttl} s, to these checks as well.")
+            self._console.progress(
+                f"Resolvers may give the former answer for another {ttl} s, to these checks as well."
+            )
         return self._check(self._site.timeouts.confirm)
 
     def _as_users_come(self) -> Site:
@@ -128,10 +130,10 @@ class Switch:
         checks = public.until_good(self._as_users_come(), "", limit, through_dns=True)
         bad = [check for check in checks if not check.ok]
         for check in checks:
-            self._report.data("public", **asdict(check))
-        self._report.say(f"public checks: {len(checks) - len(bad)} of {len(checks)} good")
+            self._console.data("public", **asdict(check))
+        self._console.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good")
         for check in bad:
-            self._report.say(f"  ✗ {check.name}: {check.text}")
+            self._console.progress(f"  ✗ {check.name}: {check.text}")
         return [check.name for check in bad]
 
     def _put_back(self, why: str, next_step: str = "", *, interrupted: bool = False, check: bool = False) -> NoReturn:
@@ -159,8 +161,8 @@ class Switch:
             now = self._api.one(Record, "GET", where)
             if not _holds(now, change.former):
                 raise DnsFailed(f"it was written, but the record is: {now}", next_step=_LOOK)
-        self._report.say(f"↶ put back: {change.record}")
-        self._report.data("put back", domain=change.record.name, fields=change.former)
+        self._console.progress(f"↶ put back: {change.record}")
+        self._console.data("put_back", domain=change.record.name, fields=change.former)
 
     def _outside(self) -> str:
         """How the public side is with the former records."""

@@ -20,7 +20,8 @@ from fabfile.checks import boot, preflight
 from fabfile.checks.parts import scope_findings
 from fabfile.checks.result import Finding
 from fabfile.commands import status
-from fabfile.console import Report
+from fabfile.commands.session import Session
+from fabfile.console import Console
 from fabfile.errors import UNTOUCHED, Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import Site
 from fabfile.remote.host import Host
@@ -41,7 +42,7 @@ def shipped(path: Path) -> dict[str, Any]:
 
 
 def init(
-    context: Any, report: Report, known: Path, *, host: str, key: str, output: str, project: str, force: bool
+    context: Any, console: Console, known: Path, *, host: str, key: str, output: str, project: str, force: bool
 ) -> None:
     """Survey the VPS at `host` and write its inventory to `output`. Raises CutoverError."""
     target = Path(output or "inventory.toml")
@@ -61,28 +62,29 @@ def init(
         target.write_text(drafting.text(draft, scene, login), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{target} can't be written: {error.strerror}", next_step="Say --output FILE.") from error
-    _told(report, target, draft)
+    _show_written(console, target, draft)
 
 
-def doctor(site: Site, host: Host, report: Report, known: Path) -> None:
+def doctor(session: Session, known: Path) -> None:
     """Compare the inventory with the VPS, and judge both directions. Raises PreflightRefused where one would not start.
 
     The direction that leads to the present owner counts as well: it would find most of its work done, and what stands
     against it would stand against the way back after the next hand-over.
     """
-    facts = host.survey(survey.wanted(site, versions=True))
+    site, console = session.site, session.console
+    facts = session.survey(survey.wanted(site, versions=True))
     tables = shipped(known)
-    found, unseen = differences(site, host.adopt(wanted({**tables, **_names(site)})), tables)
+    found, unseen = differences(site, session.host.adopt(wanted({**tables, **_names(site)})), tables)
     judged = directions(site, facts)
-    _shown(report, found, unseen, judged)
-    status.reboot(report, site, facts)
+    _shown(console, found, unseen, judged)
+    status.reboot(console, site, facts)
     for finding in boot.findings(site, facts):
-        report.warn(str(finding))
+        console.warn(str(finding))
     against = [f"inventory: {difference}" for difference in found]
     against += [f"{name}: {finding}" for name, some in judged.items() for finding in some if not finding.warning]
     if against:
         raise PreflightRefused(against)
-    report.say("The inventory says what is there, and a cutover and a rollback would start.")
+    console.say("The inventory says what is there, and a cutover and a rollback would start.")
 
 
 def directions(site: Site, facts: Facts) -> dict[str, list[Finding]]:
@@ -162,36 +164,36 @@ def _names(site: Site) -> dict[str, Any]:
     return {"app": {"name": site.app.name, "owner_file": site.app.owner_file}, "services": units, "infra": infra}
 
 
-def _told(report: Report, target: Path, draft: Draft) -> None:
+def _show_written(console: Console, target: Path, draft: Draft) -> None:
     counted = dict.fromkeys((FOUND, PROPOSED, SHIPPED, ASKED), 0)
     for path, entry in draft.entries.items():
         counted[entry.origin] += 1
-        report.data("value", key=inventory.spell(path), value=entry.value, origin=entry.origin, why=entry.why)
-    report.data("written", path=str(target), **counted)
-    report.say(
+        console.data("value", key=inventory.spell(path), value=entry.value, origin=entry.origin, why=entry.why)
+    console.data("written", path=str(target), **counted)
+    console.say(
         f"{target}: {counted[FOUND]} values found on the VPS, {counted[PROPOSED]} that follow from them, "
         f"{counted[SHIPPED]} as shipped; each with a comment that says so."
     )
     asked = draft.questions()
     for question in asked:
-        report.say(f"  {question}")
+        console.say(f"  {question}")
     if asked:
-        report.say("That could not be found: replace each text that begins with ? by its answer.")
-    report.say(f"Next: ISLANDFLOW_INVENTORY={target} inv doctor")
+        console.say("That could not be found: replace each text that begins with ? by its answer.")
+    console.say(f"Next: ISLANDFLOW_INVENTORY={target} inv doctor")
 
 
-def _shown(report: Report, found: list[Difference], unseen: list[str], judged: Mapping[str, list[Finding]]) -> None:
+def _shown(console: Console, found: list[Difference], unseen: list[str], judged: Mapping[str, list[Finding]]) -> None:
     rows = [(_MARKS[False], difference.key, f"{difference.text}\n→ {difference.fix}") for difference in found]
     rows += [(_MARKS[None], "not compared", text) for text in unseen]
     rows = rows or [(_MARKS[True], "inventory", "says what is there")]
-    report.table("inventory and VPS", ("", "key", "difference"), rows)
+    console.table("inventory and VPS", ("", "key", "difference"), rows)
     for difference in found:
-        report.data("difference", key=difference.key, text=difference.text, fix=difference.fix)
+        console.data("difference", key=difference.key, text=difference.text, fix=difference.fix)
     for text in unseen:
-        report.data("unseen", text=text)
+        console.data("unseen", text=text)
     for name, findings in judged.items():
         marks = [(_MARKS[None if finding.warning else False], str(finding)) for finding in findings]
-        report.table(name, ("", "preflight"), marks or [(_MARKS[True], "nothing stands against it")])
-        report.data("direction", name=name, starts=all(finding.warning for finding in findings))
+        console.table(name, ("", "preflight"), marks or [(_MARKS[True], "nothing stands against it")])
+        console.data("direction", name=name, starts=all(finding.warning for finding in findings))
         for finding in findings:
-            report.data("finding", direction=name, text=finding.text, fix=finding.fix, warning=finding.warning)
+            console.data("finding", direction=name, text=finding.text, fix=finding.fix, warning=finding.warning)

@@ -39,7 +39,7 @@ def inventory_file(env: Mapping[str, str], folder: Path | None = None) -> Path:
     raise UsageError(
         f"no inventory was found: neither -i nor {VARIABLE} names one, and {where}",
         next_step=f"Name yours: islandflow -i FILE …, or export {VARIABLE}=FILE.\n"
-        f"Or write one from your VPS into this folder: islandflow init --host USER@ADDRESS",
+        "Or write one from your VPS into this folder: inv init --host USER@ADDRESS",
     )
 
 

@@ -10,7 +10,7 @@ from fabfile.cloudflare.schema import posture, seconds
 from fabfile.cloudflare.switch import Change, Switch, changes
 from fabfile.cloudflare.token import ADVICE, Token
 from fabfile.commands.session import load_site
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import DnsFailed, UsageError
 from fabfile.inventory import Dns
 
@@ -23,14 +23,14 @@ class DnsOperation:
     def __init__(self, *, json: bool = False) -> None:
         self._site = load_site()
         self._dns = _needed(self._site.dns)
-        self._report = Report(json=json)
+        self._console = Console(json=json)
         self._api = Api(self._dns.api, token.obtain(), self._waiting)
 
     def status(self) -> None:
         """Show every record against the inventory. Raises DnsFailed when one differs."""
         look = records.look(self._api, self._dns)
         title = f"zone {look.zone.name} ({look.zone.status})"
-        self._report.table(title, _COLUMNS, [_row(found) for found in look.found])
+        self._console.table(title, _COLUMNS, [_row(found) for found in look.found])
         for found in look.found:
             self._tell(found)
         differing = [found.expected.domain for found in look.found if found.problems or found.differences]
@@ -52,32 +52,32 @@ class DnsOperation:
         look = records.look(self._api, self._dns)
         pending = changes(look, to)
         if not pending:
-            self._report.say(f"dns.posture: nothing to do, all {len(look.found)} records are {to} already.")
-            self._report.data("nothing", posture=to)
+            self._console.say(f"dns.posture: nothing to do, all {len(look.found)} records are {to} already.")
+            self._console.data("nothing", name="dns.posture", settled={})
             return
         if dry:
             self._show(pending)
             return
         worth = self._worth()
-        self._report.say(f"token: {worth}")
-        self._report.data("token", text=worth)
-        Switch(self._site, self._api, look, self._report).carry_out(pending, to)
-        self._report.say(f"dns.posture: {len(pending)} records are {to} now.")
+        self._console.progress(f"token: {worth}")
+        self._console.data("token", text=worth)
+        Switch(self._site, self._api, look, self._console).carry_out(pending, to)
+        self._console.say(f"dns.posture: {len(pending)} records are {to} now.")
         for found in look.found:
             if posture(found.expected.proxied) != to:
                 said = (
                     f"dns.records.{found.expected.name} in the inventory still says {posture(found.expected.proxied)}"
                 )
-                self._report.warn(f"{said}: write down what is to stay")
-        self._report.warn(ADVICE)
+                self._console.warn(f"{said}: write down what is to stay")
+        self._console.warn(ADVICE)
 
     def verify_token(self) -> None:
         """Show what the token is worth. Raises DnsFailed when it can't be used now."""
         found = self._token()
-        self._report.say(f"token: {found.describe()}")
+        self._console.say(f"token: {found.describe()}")
         expires = found.expires_on.isoformat() if found.expires_on else None
-        self._report.data("token", status=found.status, expires_on=expires, ok=found.good)
-        self._report.warn(ADVICE)
+        self._console.data("token", text=found.describe(), status=found.status, expires_on=expires, ok=found.good)
+        self._console.warn(ADVICE)
         if not found.good:
             raise DnsFailed(
                 f"the token can't be used: {found.describe()}",
@@ -97,16 +97,16 @@ class DnsOperation:
 
     def _show(self, pending: list[Change]) -> None:
         for change in pending:
-            self._report.say(change.describe())
-            self._report.data("change", domain=change.record.name, former=change.former, fields=change.fields)
+            self._console.say(change.describe())
+            self._console.data("change", domain=change.record.name, former=change.former, fields=change.fields)
         limit = self._site.timeouts.confirm
-        self._report.say(f"Then the public checks run from here; unless they pass within {limit:g} s, it is put back.")
+        self._console.say(f"Then the public checks run from here; unless they pass within {limit:g} s, it is put back.")
 
     def _tell(self, found: Found) -> None:
         for text in (*found.problems, *(f"{found.expected.domain}: {text}" for text in found.differences)):
-            self._report.say(f"  ✗ {text}")
-        self._report.data(
-            "record",
+            self._console.say(f"  ✗ {text}")
+        self._console.data(
+            "dns_record",
             name=found.expected.name,
             expected=found.expected.model_dump(mode="json", exclude={"name"}),
             found=found.record.model_dump(mode="json", exclude={"id"}) if found.record else None,
@@ -114,8 +114,8 @@ class DnsOperation:
         )
 
     def _waiting(self, text: str) -> None:
-        self._report.say(f"… {text}")
-        self._report.data("waiting", text=text)
+        self._console.progress(f"… {text}")
+        self._console.data("retry", text=text)
 
 
 def _row(found: Found) -> tuple[str, ...]:

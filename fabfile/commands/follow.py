@@ -1,4 +1,4 @@
-"""Follows a plan that runs on the VPS: tells its events, gives the operator's word, and says how it ended."""
+"""Follows a plan that runs on the VPS: shows its events, gives the operator's word, and says how it ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 
 from fabfile import console, public
 from fabfile.commands import record
-from fabfile.console import Event, Report
-from fabfile.errors import Interrupted, Unreachable
+from fabfile.commands.session import Session
+from fabfile.errors import Interrupted, Unreachable, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.remote.host import Host
 from fabfile.runner.system.deadline import Deadline
+from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
 _AGAIN = 1.0  # seconds between two tries to give the word
@@ -32,13 +33,17 @@ class _Seen:
 
     @property
     def settings(self) -> dict[str, str]:
-        found: dict[str, str] = self.events[0]["evidence"].get("settings", {})
+        found: dict[str, str] = self.events[0].evidence.get("settings", {})
         return found
 
 
-def follow(
-    site: Site, host: Host, told: Report, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()
-) -> None:
+def attach(session: Session, plan_id: str) -> None:
+    """Follow a plan from its first event, the newest if none is named. Raises CutoverError as it ends."""
+    chosen = plan_id or _newest(session.host)
+    follow(session, chosen, session.host.follow(chosen))
+
+
+def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()) -> None:
     """Show events to their end; where the runner waits for it, check the public side and confirm or revert.
 
     `earlier` are the plan's events before those, for its record. Ctrl-C asks whether to leave the plan running or to
@@ -46,31 +51,31 @@ def follow(
     """
     seen = _Seen(list(earlier))
     try:
-        _to_the_end(site, host, told, events, seen)
+        _to_the_end(session, events, seen)
     except KeyboardInterrupt:
         if not _asked_to_revert(plan_id):
             raise _left(plan_id) from None
-        host.say(plan_id, "revert")
+        session.host.say(plan_id, "revert")
         seen = _Seen()  # it is followed from its first event again
-        _to_the_end(site, host, told, host.follow(plan_id), seen)
-    _end(site, told, plan_id, seen)
+        _to_the_end(session, session.host.follow(plan_id), seen)
+    _end(session, plan_id, seen)
 
 
-def _to_the_end(site: Site, host: Host, told: Report, events: Iterator[Event], seen: _Seen) -> None:
-    with told.following():
+def _to_the_end(session: Session, events: Iterator[Event], seen: _Seen) -> None:
+    with session.console.following():
         for event in events:
-            decided = event.pop("decided", False)  # in the past, where a plan is followed from its first event
+            decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
             seen.events.append(event)
-            told.event(event)
+            session.console.event(event)
             seen.decided = seen.decided or decided
-            if event["event"] == "waiting" and not decided:
-                seen.checks = _confirm_or_revert(site, host, told, event, seen.settings)
+            if event.kind == "waiting" and not decided:
+                seen.checks = _confirm_or_revert(session, event, seen.settings)
 
 
-def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, settings: dict[str, str]) -> list[Check]:
+def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
-    intended = _intended(site, settings)
-    seconds = waiting["evidence"]["seconds"]
+    intended, shown = _intended(session.site, settings), session.console
+    seconds = waiting.evidence["seconds"]
     deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
     at_most = seconds - min(seconds / 2, _TO_BE_HEARD)
@@ -78,16 +83,19 @@ def _confirm_or_revert(site: Site, host: Host, told: Report, waiting: Event, set
     bad = [check for check in checks if not check.ok]
     word = "reverting" if bad else "confirmed"
     try:
-        _say(host, waiting["plan"], "revert" if bad else "confirm", deadline)
+        _say(session.host, waiting.plan, "revert" if bad else "confirm", deadline)
     except Unreachable as error:
-        word = "not told"
-        told.warn(f"the runner could not be told, so it will revert by itself: {error.message}")
+        word = "which did not reach the runner"
+        shown.warn(f"the word did not reach the runner, so it will revert by itself: {error.message}")
     for check in checks:
-        told.data("public", **asdict(check))
-    told.say(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
+        shown.data("public", **asdict(check))
+    shown.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
     for check in checks:
+        line = f"  {public.mark(check)} {check.name}: {check.text}"
         if not check.ok or check.warning:
-            told.say(f"  {public.mark(check)} {check.name}: {check.text}")
+            shown.progress(line)
+        else:
+            shown.detail(f"{line} ({check.ms} ms)")
     return checks
 
 
@@ -118,10 +126,10 @@ def steps_to_undo(events: list[Event]) -> list[str]:
     """The steps that a plan's journal shows as begun and not undone, in the order in which `inv revert` undoes them."""
     begun: dict[str, None] = {}
     for event in events:
-        if event["step"] and event["event"] == "start":
-            begun[event["step"]] = None
-        elif event["step"] and event["event"] == "undone":
-            begun.pop(event["step"], None)
+        if event.step and event.kind == "start":
+            begun[event.step] = None
+        elif event.step and event.kind == "undone":
+            begun.pop(event.step, None)
     return list(reversed(begun))
 
 
@@ -144,20 +152,27 @@ def _left(plan_id: str) -> Interrupted:
     )
 
 
-def _end(site: Site, told: Report, plan_id: str, seen: _Seen) -> None:
-    last = seen.events[-1] if seen.events else {}
-    if last.get("event") != "finished":
+def _end(session: Session, plan_id: str, seen: _Seen) -> None:
+    last = seen.events[-1] if seen.events else None
+    if last is None or last.kind != "finished":
         raise Unreachable(
             f"the events of {plan_id} ended before the plan did",
             state="The runner on the VPS goes on, or was killed; the journal there knows.",
             next_step=f"inv attach --plan {plan_id}, or inv status",
         )
-    if not (seen.decided and record.kept(plan_id, last["evidence"]["outcome"], os.environ)):  # that one has the checks
-        record.leave(site, told, seen.events, seen.checks, os.environ)
+    if not (seen.decided and record.kept(plan_id, last.evidence["outcome"], os.environ)):  # that one has the checks
+        record.leave(session.site, session.console, seen.events, seen.checks, os.environ)
     felt = console.felt(last)
     if felt:
-        told.table("", console.FELT_COLUMNS, felt)
+        session.console.table("", console.FELT_COLUMNS, felt)
     error = console.ending(last)
     if error:
         raise error
-    told.say(f"{plan_id}: {last['evidence']['outcome']} in {last['ms'] / 1000:.1f} s.")
+    session.console.say(f"{plan_id}: {last.evidence['outcome']} in {last.ms / 1000:.1f} s.")
+
+
+def _newest(host: Host) -> str:
+    past = host.history()
+    if not past:
+        raise UsageError("no plan has run on this host yet", next_step="inv status shows what runs.")
+    return past[-1].id

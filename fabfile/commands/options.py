@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import invoke.exceptions
 import invoke.tasks
 
+from fabfile import output
 from fabfile.errors import CutoverError, Interrupted, UsageError
 from fabfile.terms import POSTURES, RUNTIMES, SCOPES
 
@@ -26,6 +26,8 @@ HELP: Final[Mapping[str, str]] = {
     "dry": "show what would change, and change nothing",
     "wait": "if another plan runs, wait until it has ended, instead of ending with exit code 4",
     "json": "print JSON lines instead of text",
+    "quiet": "print only warnings, errors and the result",
+    "verbose": "print details and how long things take, too",
     "scope": "which part of the app",
     "to": "what to switch to",
     "name": "which lab; several can run side by side",
@@ -57,30 +59,60 @@ HELP: Final[Mapping[str, str]] = {
 }
 
 
+_OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own, with a short flag each
+
+
+class _Task(invoke.tasks.Task[Any]):
+    """A task whose --quiet and --verbose are -q and -v as well, and nothing else has a short flag."""
+
+    def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
+        """What Invoke's parser shall know of a parameter."""
+        found = super().arg_opts(name, default, taken_names)
+        return {**found, "names": (*found["names"], *short_flag(name))}
+
+
 def task(function: Callable[..., None]) -> Any:
-    """Make a task of a function: no positional arguments, choices checked, errors told with their exit code.
+    """Make a task of a function: no positional arguments, choices checked, errors printed with their exit code.
+
+    The task has two parameters more than the function, quiet and verbose; what the function prints follows them.
 
     Positional arguments are off because Invoke would take `--dry` for the value of a required one. Where the
     choices of a parameter are not the usual ones the function carries them as `choices`.
     """
-    allowed = choices_of(function)
-    parameters = list(inspect.signature(function).parameters)[1:]
+    allowed, signature = choices_of(function), inspect.signature(function)
+    parameters = list(signature.parameters)[1:]
 
     @functools.wraps(function)
-    def guarded(context: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            _refuse_core_dry(context, "dry" in parameters)
-            given = inspect.signature(function).bind(context, *args, **kwargs)
-            given.apply_defaults()
-            _check(given.arguments, allowed)
-            function(*given.args, **given.kwargs)
-        except CutoverError as error:
-            _leave(error)
-        except KeyboardInterrupt:
-            _leave(Interrupted())
+    def guarded(context: Any, *args: Any, quiet: bool = False, verbose: bool = False, **kwargs: Any) -> None:
+        output.print_in_any_encoding()
+        given = signature.bind(context, *args, **kwargs)
+        given.apply_defaults()
+        with output.using(quiet=quiet, verbose=verbose):
+            try:
+                _refuse_core_dry(context, "dry" in parameters)
+                _refuse_both(quiet, verbose)
+                _check(given.arguments, allowed)
+                function(*given.args, **given.kwargs)
+            except CutoverError as error:
+                _leave(error, given.arguments)
+            except KeyboardInterrupt:
+                _leave(Interrupted(), given.arguments)
 
-    helps = {name: ": ".join([help_of(function, name), *_listed(allowed.get(name))]) for name in parameters}
-    return invoke.tasks.task(guarded, positional=[], help=helps, auto_shortflags=False)
+    guarded.__dict__["__signature__"] = _with_output(signature)
+    everything = [*parameters, *_OUTPUT]
+    helps = {name: ": ".join([help_of(function, name), *_listed(allowed.get(name))]) for name in everything}
+    return invoke.tasks.task(guarded, klass=_Task, positional=[], help=helps, auto_shortflags=False)
+
+
+def short_flag(name: str) -> tuple[str, ...]:
+    """The one letter that stands for a parameter, if there is one."""
+    return (name[0],) if name in _OUTPUT else ()
+
+
+def _with_output(signature: inspect.Signature) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    more = [inspect.Parameter(name, kind, default=False, annotation=bool) for name in _OUTPUT]
+    return signature.replace(parameters=[*signature.parameters.values(), *more])
 
 
 def duration(text: str) -> float:
@@ -161,11 +193,15 @@ def _refuse_core_dry(context: Any, has_dry: bool) -> None:
         raise UsageError("this is Invoke's own --dry, which shows nothing here", next_step=f"{where.capitalize()}.")
 
 
+def _refuse_both(quiet: bool, verbose: bool) -> None:
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other", next_step="Leave one of them out.")
+
+
 def _listed(allowed: tuple[str, ...] | None) -> list[str]:
     return [", ".join(allowed)] if allowed else []
 
 
-def _leave(error: CutoverError) -> None:
-    sys.stdout.flush()
-    print(error.render(), file=sys.stderr)
+def _leave(error: CutoverError, arguments: Mapping[str, Any]) -> None:
+    output.error(error, as_json=bool(arguments.get("json")))
     raise invoke.exceptions.Exit(code=error.exit_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import Failed
 from fabfile.inventory import Site
 from fabfile.public.check import Check, mark
@@ -18,12 +18,12 @@ _NEXT = {
 }
 
 
-def show(report: Report, site: Site, found: Sequence[Check]) -> None:
+def show(console: Console, site: Site, found: Sequence[Check]) -> None:
     """A table, or JSON lines. Raises Failed when a check is not good, saying whose fault that is."""
-    report.data("ways", dns=site.public.resolve, pinned=site.origin)
-    report.table(_title(site), ("", "what", "evidence"), [(mark(c), c.name, f"{c.text} ({c.ms} ms)") for c in found])
+    console.data("ways", dns=site.public.resolve, pinned=site.origin)
+    console.table(_title(site), ("", "what", "evidence"), [(mark(c), c.name, f"{c.text} ({c.ms} ms)") for c in found])
     for check in found:
-        report.data("check", **asdict(check))
+        console.data("public", **asdict(check))
     bad = [check for check in found if not check.ok]
     if bad:
         faults = dict.fromkeys(check.fault for check in bad)

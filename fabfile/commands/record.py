@@ -7,39 +7,40 @@ import json
 import shutil
 import subprocess
 import webbrowser
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fabfile.console import Event, Report
+from fabfile.commands.session import Session
+from fabfile.console import Console
 from fabfile.errors import Failed, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.record import Decision, Document, RecordStore, limitations, model, open_decisions
+from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
-
-Told = Callable[[str], Sequence[Event]]  # a plan's events, by its identifier
 
 _NONE_YET = "Every plan that you follow to its end leaves one: inv cutover, inv rollback --full, …"
 _NOTHING = "Nothing was changed on the VPS."
 
 
 def leave(
-    site: Site, told: Report, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]
+    site: Site, console: Console, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]
 ) -> None:
     """Keep a record of a plan that has ended; one that never began has none.
 
     What goes wrong with that is a warning: the plan went as it went.
     """
-    if events[0]["event"] != "start":
+    if events[0].kind != "start":
         return
     shelf = RecordStore.of(environ)
     try:
-        page = shelf.put(_made(site, events, checks, environ))
+        made = _made(site, events, checks, environ)
+        page = shelf.put(made)
     except Exception as error:  # noqa: BLE001  a fault of ours in the record must not hide how the plan ended
-        told.warn(f"the record could not be kept in {shelf.folder}: {type(error).__name__}: {error}")
+        console.warn(f"the record could not be kept in {shelf.folder}: {type(error).__name__}: {error}")
     else:
-        told.say(f"record: {page}")
-        told.data("record", html=str(page), markdown=str(page.with_suffix(".md")))
+        console.say(f"record: {page}")
+        _data(console, made, page)
 
 
 def kept(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
@@ -51,31 +52,33 @@ def kept(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
     return document is not None and document.outcome == outcome
 
 
-def list_all(told: Report, environ: Mapping[str, str]) -> None:
+def list_all(console: Console, environ: Mapping[str, str]) -> None:
     """A line for each record on this machine."""
     shelf = RecordStore.of(environ)
     rows = []
-    for made in _readable(told, shelf):
+    for made in _readable(console, shelf):
         failed = f"{made.failures} of {made.requests}" if made.felt else ""
         rows.append((made.id, made.name, made.who, made.began[:19], f"{made.seconds:.1f} s", made.outcome, failed))
-        told.data("record", id=made.id, outcome=made.outcome, html=str(shelf.page_of(made.id)))
+        _data(console, made, shelf.page_of(made.id))
     if rows:
-        told.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
-    told.say(f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}")
+        console.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
+    console.say(
+        f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}"
+    )
 
 
-def _readable(told: Report, shelf: RecordStore) -> Iterator[Document]:
+def _readable(console: Console, shelf: RecordStore) -> Iterator[Document]:
     for plan in shelf.plans():
         try:
             made = shelf.get(plan)
         except ValueError as error:
-            told.warn(str(error))
+            console.warn(str(error))
         else:
             if made:
                 yield made
 
 
-def open_one(site: Site, told: Report, plan: str, history: Told, environ: Mapping[str, str]) -> None:
+def open_one(session: Session, plan: str, environ: Mapping[str, str]) -> None:
     """Open the page of a plan's record, the last one's if `plan` is empty.
 
     One that this machine did not follow is made from the journal on the VPS. Raises UsageError, Failed.
@@ -83,19 +86,19 @@ def open_one(site: Site, told: Report, plan: str, history: Told, environ: Mappin
     shelf = RecordStore.of(environ)
     made = _found(shelf, plan)
     if made is None:
-        events = history(plan)
+        events = session.host.journal(plan)
         if not events:
             raise UsageError(f"there is no plan {plan}", next_step="inv history lists those on the VPS.")
-        made = _made(site, events, (), environ)
+        made = _made(session.site, events, (), environ)
         _put(shelf, made)
     page = shelf.page_of(made.id)
-    told.say(f"{made.name}, {made.outcome}: {page}")
-    told.data("record", id=made.id, outcome=made.outcome, html=str(page), markdown=str(page.with_suffix(".md")))
+    session.console.say(f"{made.name}, {made.outcome}: {page}")
+    _data(session.console, made, page)
     if not webbrowser.open(page.as_uri()):
-        told.say("There is no browser to open it with here.")
+        session.console.say("There is no browser to open it with here.")
 
 
-def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) -> None:
+def follow_up(console: Console, plan: str, dry: bool, environ: Mapping[str, str]) -> None:
     """Make issues of what a plan left open, through the Beads command where that is installed; else list it.
 
     What has its issue already is left alone. Raises UsageError without a record, Failed as `bd` says.
@@ -111,12 +114,17 @@ def follow_up(told: Report, plan: str, dry: bool, environ: Mapping[str, str]) ->
             decisions = (*made.decisions[:number], decision, *made.decisions[number + 1 :])
             made = dataclasses.replace(made, decisions=decisions)
             _put(shelf, made)  # each at once, so that a failure at the next one makes none twice
-        told.say(f"{decision.issue or '[ ]'} {decision.title}\n    {decision.text}")
-        told.data("decision", title=decision.title, text=decision.text, issue=decision.issue)
+        console.say(f"{decision.issue or '[ ]'} {decision.title}\n    {decision.text}")
+        console.data("decision", title=decision.title, text=decision.text, issue=decision.issue)
     if not made.decisions:
-        told.say(f"{made.id} left nothing open.")
+        console.say(f"{made.id} left nothing open.")
     elif not beads:
-        told.say(f"bd is not installed, so this is a checklist; it is in the record too: {shelf.page_of(made.id)}")
+        console.say(f"bd is not installed, so this is a checklist; it is in the record too: {shelf.page_of(made.id)}")
+
+
+def _data(console: Console, made: Document, page: Path) -> None:
+    files = {"html": str(page), "markdown": str(page.with_suffix(".md"))}
+    console.data("record", id=made.id, outcome=made.outcome, **files)
 
 
 def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:

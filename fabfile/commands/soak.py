@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from fabfile import survey, workloads
 from fabfile.checks import soak as judging
 from fabfile.checks.soak import Recommendation, Story
-from fabfile.console import Event, Report
-from fabfile.errors import Failed, Interrupted, SoakAlreadyRunning
+from fabfile.commands.session import Session
+from fabfile.console import Console, outage
+from fabfile.errors import Failed, Interrupted
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan, steps
-from fabfile.remote.host import Host
 from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, FactsRequest, Workload
 from fabfile.runner.wire.soak import Sample, Soak
 
@@ -29,17 +30,17 @@ _NEXT = {
 }
 
 
-def soak(site: Site, host: Host, report: Report, seconds: float, stop: bool) -> None:
+def soak(session: Session, seconds: float, stop: bool) -> None:
     """With `seconds` start a soak and follow it to its end, with `stop` end the running one, else show the newest.
 
     Raises SoakAlreadyRunning, and Failed unless a soak that has ended recommends to keep what runs.
     """
     if seconds:
-        _follow(report, _wanted(site, host.survey(_before(site)), seconds), host)
+        _follow(session, _wanted(session.site, session.survey(_before(session.site)), seconds))
     elif stop:
-        _stop(report, host)
+        _stop(session)
     else:
-        _show(report, host)
+        _show(session)
 
 
 def _before(site: Site) -> FactsRequest:
@@ -70,75 +71,60 @@ def _wanted(site: Site, facts: Facts, seconds: float) -> Soak:
     )
 
 
-def _follow(report: Report, wanted: Soak, host: Host) -> None:
-    lines: list[Event] = []
+def _follow(session: Session, wanted: Soak) -> None:
+    events: list[Event] = []
     try:
-        for line in host.soak_start(wanted):
-            if line["event"] == "held":
-                raise _taken(line["holder"])
-            lines.append(line)
-            _tell(report, line)
+        for event in session.host.soak_start(wanted):
+            events.append(event)
+            _show_event(session.console, event)
     except KeyboardInterrupt:
         raise Interrupted(
             "you stopped watching; the soak goes on",
             state=f"{wanted.id} runs on the VPS to its end, and only looks.",
             next_step="inv soak shows how it stands, and in the end what it recommends; inv soak --stop ends it.",
         ) from None
-    _end(report, judging.story(lines, running=False))
+    _end(session.console, judging.story(events, running=False))
 
 
-def _stop(report: Report, host: Host) -> None:
-    lines = host.soak_stop()
-    if not lines:
-        report.say("soak: nothing to stop, none runs.")
-        report.data("nothing", plan="soak")
+def _stop(session: Session) -> None:
+    console, events = session.console, session.host.soak_stop()
+    if not events:
+        console.say("soak: nothing to stop, none runs.")
+        console.data("nothing", name="soak", settled={})
         return
-    for line in lines:
-        _data(report, line)
-    _end(report, judging.story(lines, running=False))
+    for event in events:
+        console.event_data(event)
+    _end(console, judging.story(events, running=False))
 
 
-def _show(report: Report, host: Host) -> None:
-    first, *lines = host.soak_show()
-    if not lines:
-        report.say("No soak has run on this host yet: inv soak --hours 24")
-        report.data("nothing", plan="soak")
+def _show(session: Session) -> None:
+    console, (running, events) = session.console, session.host.soak_show()
+    if not events:
+        console.say("No soak has run on this host yet: inv soak --hours 24")
+        console.data("nothing", name="soak", settled={})
         return
-    told = judging.story(lines, running=first["holder"].get("soak") == lines[0]["plan"])
-    for line in lines:
-        _data(report, line)
+    told = judging.story(events, running=running == events[0].plan)
+    for event in events:
+        console.event_data(event)
     if told.ended:
-        _end(report, told)
+        _end(console, told)
         return
-    _figures(report, told, judging.figures(told))
-    report.say(f"It goes on, for {told.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
+    _figures(console, told, judging.figures(told))
+    console.say(f"It goes on, for {told.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
 
 
-def _tell(report: Report, line: Event) -> None:
-    """One line of a soak's file, as it comes."""
-    _data(report, line)
-    evidence = line["evidence"]
-    if line["event"] == "start":
+def _show_event(console: Console, event: Event) -> None:
+    """One event of a soak, as it comes."""
+    console.event_data(event)
+    evidence = event.evidence
+    if event.kind == "start":
         wanted: Soak = decode(evidence["soak"])
-        report.say(f"▸ soak of {wanted.seconds / 3600:.2g} h, a sample every {wanted.every:.2g} s: {wanted.id}")
-        report.say("  Ctrl-C only stops watching.")
-    elif line["event"] == "sample":
-        report.say(f"{line['time'][11:19]}  {_summed(decode(evidence['sample']))}")
-    elif line["event"] == "outage":
-        errors = ", ".join(f"{count} × {error}" for error, count in evidence["errors"].items())
-        report.say(f"! {evidence['watch']} was away for {evidence['lasted_ms'] / 1000:.2f} s ({errors})")
-
-
-def _data(report: Report, line: Event) -> None:
-    """The same for programs."""
-    evidence = line["evidence"]
-    if line["event"] == "start":
-        wanted: Soak = decode(evidence["soak"])
-        report.data("soak", id=wanted.id, who=wanted.who, seconds=wanted.seconds, every=wanted.every)
-    elif line["event"] == "sample":
-        report.data("sample", time=line["time"], **asdict(decode(evidence["sample"])))
-    elif line["event"] == "outage":
-        report.data("outage", time=line["time"], **evidence)
+        console.progress(f"▸ soak of {wanted.seconds / 3600:.2g} h, a sample every {wanted.every:.2g} s: {wanted.id}")
+        console.progress("  Ctrl-C only stops watching.")
+    elif event.kind == "sample":
+        console.progress(f"{event.time[11:19]}  {_summed(decode(evidence['sample']))}")
+    elif event.kind == "outage":
+        console.progress(f"! {outage(event)}")
 
 
 def _summed(sample: Sample) -> str:
@@ -161,12 +147,12 @@ def _summed(sample: Sample) -> str:
     return " · ".join(parts)
 
 
-def _end(report: Report, told: Story) -> None:
+def _end(console: Console, told: Story) -> None:
     said = judging.recommend(told)
-    _figures(report, told, said.figures)
-    report.data("recommendation", soak=told.soak.id, ended=told.ended, hours=round(told.hours, 4), **_plain(said))
+    _figures(console, told, said.figures)
+    console.data("recommendation", soak=told.soak.id, ended=told.ended, hours=round(told.hours, 4), **_plain(said))
     if said.verdict.startswith("keep"):
-        report.say(said.sentence)
+        console.say(said.sentence)
         return
     raise Failed(
         f"the soak says {said.sentence}",
@@ -179,14 +165,10 @@ def _plain(said: Recommendation) -> dict[str, Any]:
     return {"verdict": said.verdict, "reasons": said.reasons, "command": said.command}
 
 
-def _figures(report: Report, told: Story, figures: Sequence[judging.Figures]) -> None:
-    report.say(f"{told.soak.id} by {told.soak.who}, since {told.since[:19]} UTC: {told.hours:.2g} h of {told.owner}")
+def _figures(console: Console, told: Story, figures: Sequence[judging.Figures]) -> None:
+    console.say(f"{told.soak.id} by {told.soak.who}, since {told.since[:19]} UTC: {told.hours:.2g} h of {told.owner}")
     for kind, columns in judging.COLUMNS.items():
         rows = [("✗" if f.faults else "✓", f.what, *f.cells) for f in figures if f.kind == kind]
-        report.table("", ("", kind, *columns), rows)
+        console.table("", ("", kind, *columns), rows)
     for figure in figures:
-        report.data(figure.kind, what=figure.what, ok=not figure.faults, **figure.numbers)
-
-
-def _taken(holder: dict[str, Any]) -> SoakAlreadyRunning:
-    return SoakAlreadyRunning(str(holder.get("who")), str(holder.get("what")), str(holder.get("since")))
+        console.data(figure.kind, what=figure.what, ok=not figure.faults, **figure.numbers)

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
 from fabfile import survey, workloads
 from fabfile.checks import boot, compose
-from fabfile.console import Event, Report
+from fabfile.console import Console
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.runner.wire.edge import HostFact
+from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Owner, Runtime
 
 
-def show(report: Report, site: Site, facts: Facts) -> None:
+def show(console: Console, site: Site, facts: Facts) -> None:
     """Owner, edge and health of both runtimes; then whatever the operator should know."""
     owner, edge = survey.owner(facts), survey.edge_runtime(site, facts)
-    report.say(f"host   {facts.host.name}")
-    report.say(f"owner  {_owner(facts)}")
+    console.say(f"host   {facts.host.name}")
+    console.say(f"owner  {_owner(facts)}")
     api: HostFact | None = facts.edge.hosts.get(site.edge.api_domain)
     raw_api = "unknown" if api is None or api.problem else "closed" if api.closed else "open"
-    report.say(
+    console.say(
         f"edge   {edge or _nowhere(facts)}" + (f"; {site.edge.api_domain} is closed" if raw_api == "closed" else "")
     )
-    report.data("status", host=facts.host.name, owner=owner, edge=edge, raw_api=raw_api)
-    reboot(report, site, facts)
+    console.data("status", host=facts.host.name, owner=owner, edge=edge, raw_api=raw_api)
+    reboot(console, site, facts)
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):
         row = [workload.name]
@@ -34,52 +36,49 @@ def show(report: Report, site: Site, facts: Facts) -> None:
             verdict = facts.health.get(f"{runtime}/{other.name}")
             text = verdict.text if verdict else "could not be asked"
             row.append(f"✓ {text}" if verdict and verdict.ok else (f"✗ {text}" if runtime == owner else text))
-            report.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
+            console.data("health", runtime=runtime, name=other.name, ok=bool(verdict and verdict.ok), text=text)
         rows.append(row)
-    report.table("", ("", *RUNTIMES), rows)
+    console.table("", ("", *RUNTIMES), rows)
     for text in _warnings(site, facts, owner, edge) + [str(finding) for finding in boot.findings(site, facts)]:
-        report.warn(text)
+        console.warn(text)
 
 
-def reboot(report: Report, site: Site, facts: Facts) -> None:
+def reboot(console: Console, site: Site, facts: Facts) -> None:
     """Say what a reboot of the VPS would bring up."""
     coming = boot.after_reboot(site, facts)
     if coming:
-        report.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
+        console.say(f"reboot {'; '.join(_coming(site, r, names) for r, names in coming.items() if names) or 'nothing'}")
     for runtime, names in coming.items():
-        report.data("reboot", runtime=runtime, names=list(names))
+        console.data("reboot", runtime=runtime, names=list(names))
 
 
-def backups(report: Report, facts: Facts) -> None:
+def backups(console: Console, facts: Facts) -> None:
     """A line for each backup of the edge, and where its hosts led."""
     rows = []
     for backup in facts.edge_backups:
         when = datetime.datetime.fromtimestamp(backup.taken, datetime.UTC).isoformat(" ", "seconds")[:19]
         led = [f"{d} at {h.row.place}{'' if h.row.enabled else ' (closed)'}" for d, h in backup.hosts.items()]
         rows.append((backup.id, when, backup.plan, "\n".join(led)))
-        report.data("backup", id=backup.id, taken=backup.taken, plan=backup.plan, hosts=led)
-    report.table("", ("id", "when (UTC)", "plan", "as it was"), rows)
-    report.say("inv npm.restore --backup ID brings one back." if rows else "There are none yet: inv npm.backup")
+        console.data("backup", id=backup.id, taken=backup.taken, plan=backup.plan, hosts=led)
+    console.table("", ("id", "when (UTC)", "plan", "as it was"), rows)
+    console.say("inv npm.restore --backup ID brings one back." if rows else "There are none yet: inv npm.backup")
 
 
-def past(report: Report, told: Sequence[Event]) -> None:
+def events(console: Console, journal: Iterable[Event]) -> None:
+    """What a plan's journal says, a line for each event."""
+    for event in journal:
+        console.past_event(event)
+
+
+def past(console: Console, plans: Sequence[PastPlan]) -> None:
     """A line for each past plan."""
     rows = []
-    for line in told:
-        outage = max((tally["outage_ms"] for tally in line["felt"].values()), default=0)
-        rows.append(
-            (
-                line["id"],
-                line["plan"],
-                line["who"],
-                line["time"][:19],
-                f"{line['ms'] / 1000:.1f} s",
-                line["outcome"] or "unfinished",
-                f"{outage / 1000:.2f} s" if line["felt"] else "",
-            )
-        )
-        report.data("past", **line)
-    report.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
+    for one in plans:
+        outage = f"{max(tally['outage_ms'] for tally in one.felt.values()) / 1000:.2f} s" if one.felt else ""
+        took, ended = f"{one.ms / 1000:.1f} s", one.outcome or "unfinished"
+        rows.append((one.id, one.plan, one.who, one.time[:19], took, ended, outage))
+        console.data("past", **asdict(one))
+    console.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
 
 
 def _owner(facts: Facts) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile import inventory
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
 from fabfile.runner.availability import Felt, Watcher
@@ -93,7 +93,7 @@ def _table(halves: list[Half]) -> None:
         for name, felt in half.felt.items()
     ]
     print()
-    Report().table("What the public felt", ("", "took", "asked for", "requests", "failed", "longest outage"), rows)
+    Console().table("What the public felt", ("", "took", "asked for", "requests", "failed", "longest outage"), rows)
 
 
 if __name__ == "__main__":

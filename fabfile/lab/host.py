@@ -8,6 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from fabfile import output
 from fabfile.errors import CutoverError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -67,5 +68,6 @@ def require() -> None:
 
 
 def say(text: str) -> None:
-    """Tell the operator what is being done; what a command prints is left alone."""
-    print(f"lab: {text}", file=sys.stderr, flush=True)
+    """Print what is being done, unless -q was given; what a command prints is left alone."""
+    if not output.settings().quiet:
+        print(output.named(f"lab: {text}"), file=sys.stderr, flush=True)

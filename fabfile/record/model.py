@@ -9,9 +9,9 @@ from typing import Any, Final
 from fabfile.public import Check, mark
 from fabfile.record.followups import Decision
 from fabfile.record.timeline import Course, course, epoch
+from fabfile.runner.wire.events import Event
 from fabfile.terms import Owner, runtime_named
 
-Event = Mapping[str, Any]
 FORMAT: Final = 1  # of a record's JSON; one that is newer is refused in words
 
 
@@ -140,16 +140,16 @@ def document(
     if not events:
         raise ValueError("a plan without an event has no record")
     first, last = events[0], events[-1]
-    heading, ending = first["evidence"], last["evidence"] if last["event"] == "finished" else {}
-    measured: Mapping[str, Any] = next((e["evidence"] for e in reversed(events) if e["evidence"].get("felt")), {})
+    heading, ending = first.evidence, last.evidence if last.kind == "finished" else {}
+    measured: Mapping[str, Any] = next((e.evidence for e in reversed(events) if e.evidence.get("felt")), {})
     told = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
     return Document(
-        id=first["plan"],
+        id=first.plan,
         name=heading.get("name", ""),
         outcome=ending.get("outcome", "unfinished"),
         who=heading.get("who", ""),
         host=heading.get("host", ""),
-        began=first["time"],
+        began=first.time,
         seconds=round(epoch(last) - epoch(first), 3),
         why=ending.get("why", ""),
         stuck_at=f"{ending['stuck_at']}: {ending['error']}" if "stuck_at" in ending else "",
@@ -163,7 +163,7 @@ def document(
         ),
         slice_seconds=_slice(measured),
         moments=tuple(_moments(measured)),
-        outages=tuple(_outage(e, epoch(first)) for e in events if e["event"] == "outage"),
+        outages=tuple(_outage(e, epoch(first)) for e in events if e.kind == "outage"),
         checks=tuple(told),
         health=dict(ending.get("health", {})),
         diffs=tuple(_diffs(events)),
@@ -181,7 +181,7 @@ def _parts(events: Sequence[Event]) -> list[list[Event]]:
     """The events of each run: a plan that was interrupted is reverted by another one."""
     parts: list[list[Event]] = []
     for event in events:
-        if not parts or (event["event"] == "start" and not event["step"]):
+        if not parts or (event.kind == "start" and not event.step):
             parts.append([])
         parts[-1].append(event)
     return parts
@@ -202,17 +202,17 @@ def _moments(measured: Mapping[str, Any]) -> Iterable[TimeSlice]:
 
 def _outage(event: Event, began: float) -> Outage:
     """An outage is journaled as it ends."""
-    told, seconds = event["evidence"], event["evidence"]["lasted_ms"] / 1000
+    told, seconds = event.evidence, event.evidence["lasted_ms"] / 1000
     errors = ", ".join(f"{count} × {error}" for error, count in told["errors"].items())
     return Outage(told["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
 
 
 def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
     """Of the steps that were not undone, each file once and as it was changed last."""
-    undone = {event["step"] for event in events if event["event"] == "undone"}
+    undone = {event.step for event in events if event.kind == "undone"}
     found: dict[str, Diff] = {}
     for event in events:
-        if event["event"] == "done" and event["step"] not in undone:
-            for diff in event["evidence"].get("diffs", ()):
+        if event.kind == "done" and event.step not in undone:
+            for diff in event.evidence.get("diffs", ()):
                 found[diff["path"]] = Diff(diff["path"], tuple(diff["lines"]))
     return found.values()

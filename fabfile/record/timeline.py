@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Event = Mapping[str, Any]
+from fabfile.runner.wire.events import Event
 
 _FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its start tells two apart
 
@@ -70,13 +70,13 @@ class Course:
 def course(events: Sequence[Event]) -> Course:
     """What the events of one run tell of its course."""
     clock = _Clock(events)
-    names = dict.fromkeys(e["step"] for e in events if e["step"] and e["event"] != "noop")
+    names = dict.fromkeys(e.step for e in events if e.step and e.kind != "noop")
     return Course(
-        began=events[0]["time"],
+        began=events[0].time,
         seconds=clock.end,
-        reverting=bool(events[0]["evidence"].get("reverting")),
-        stages=tuple(_stage(name, [e for e in events if e["step"] == name], clock) for name in names),
-        settled=tuple((e["step"], e["evidence"]["why"]) for e in events if e["event"] == "noop"),
+        reverting=bool(events[0].evidence.get("reverting")),
+        stages=tuple(_stage(name, [e for e in events if e.step == name], clock) for name in names),
+        settled=tuple((e.step, e.evidence["why"]) for e in events if e.step and e.kind == "noop"),
         hold=_hold(events, clock),
         waited=_waited(events, clock),
     )
@@ -95,14 +95,14 @@ class _Clock:
 def _stage(name: str, events: Sequence[Event], clock: _Clock) -> Stage:
     told: dict[str, Any] = {}
     for event in events:
-        told.update(event["evidence"])
-    wrong = [e["evidence"] for e in events if e["event"] in ("failed", "stuck")]
+        told.update(event.evidence)
+    wrong = [e.evidence for e in events if e.kind in ("failed", "stuck")]
     return Stage(
         name=name,
         what=told.get("what", ""),
         spans=tuple(_spans(events, clock)),
         error="; ".join(str(one.get("error", "")) for one in wrong),
-        verified=tuple(text for e in events for text in e["evidence"].get("verified", ())),
+        verified=tuple(text for e in events for text in e.evidence.get("verified", ())),
         evidence=tuple((key, _plain(value)) for key, value in told.items() if key not in _APART and value),
     )
 
@@ -111,12 +111,12 @@ def _spans(events: Sequence[Event], clock: _Clock) -> Iterator[Span]:
     """A span for each beginning; one without an end was cut off."""
     begun: float | None = None
     for event in events:
-        if event["event"] in ("start", "undo"):
+        if event.kind in ("start", "undo"):
             begun = clock(event)
         else:
             at = clock(event)
             took = 0.0 if begun is None else round(at - begun, 3)
-            yield Span(event["event"], at if begun is None else begun, took, _words(event["evidence"]))
+            yield Span(event.kind, at if begun is None else begun, took, _words(event.evidence))
             begun = None
     if begun is not None:
         yield Span("cut off", begun, round(clock.end - begun, 3))
@@ -128,21 +128,21 @@ def _words(evidence: Mapping[str, Any]) -> str:
 
 def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
     """From pointing the edge to the parking lot until the parked are let go, by the plan or by its revert."""
-    begins = next((e for e in events if e["event"] == "start" and e["evidence"].get("hold") == "begins"), None)
+    begins = next((e for e in events if e.kind == "start" and e.evidence.get("hold") == "begins"), None)
     if begins is None:
         return ()
     ends = [
         event
         for event in events
-        if (event["event"] == "done" and event["evidence"].get("hold") == "ends")
-        or (event["event"] == "undone" and event["step"] == begins["step"])
+        if (event.kind == "done" and event.evidence.get("hold") == "ends")
+        or (event.kind == "undone" and event.step == begins.step)
     ]
     return (clock(begins), clock(ends[0]) if ends else clock.end)
 
 
 def _waited(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
     for event, following in zip(events, [*events[1:], events[-1]], strict=True):
-        if event["event"] == "waiting":
+        if event.kind == "waiting":
             return (clock(event), clock(following))
     return ()
 
@@ -158,4 +158,4 @@ def _plain(value: Any) -> str:
 
 def epoch(event: Event) -> float:
     """When an event was written, in seconds since 1970."""
-    return datetime.datetime.fromisoformat(event["time"]).timestamp()
+    return datetime.datetime.fromisoformat(event.time).timestamp()

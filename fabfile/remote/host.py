@@ -25,10 +25,11 @@ from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.edge import EdgeLogin
+from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
-Event = dict[str, Any]
+Line = dict[str, Any]  # what the runner prints, before it is known what it is
 
 KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet connection
 PATIENCE = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
@@ -106,17 +107,22 @@ class Host:
 
     def revert(self, plan_id: str) -> Iterator[Event]:
         """Revert an interrupted plan and yield the events of that. Raises as `ship` does."""
-        told = len(self.history(plan_id))
+        told = len(self.journal(plan_id))
         yield from self._persistent(plan_id, self._call("revert", [plan_id]), told)
 
-    def history(self, plan_id: str | None = None) -> list[Event]:
-        """One line for each past plan, or every event of one. Raises Unreachable, UsageError when there is none."""
-        return self._ask("history", [plan_id] if plan_id else [])
+    def history(self) -> list[PastPlan]:
+        """Every past plan, oldest first. Raises Unreachable."""
+        return [refusals.past_plan(line) for line in self._ask("history", [])]
+
+    def journal(self, plan_id: str) -> list[Event]:
+        """Every event of a plan so far. Raises Unreachable, UsageError when there is no such plan."""
+        return [refusals.event(line) for line in self._ask("history", [plan_id])]
 
     def soak_start(self, soak: Soak) -> Iterator[Event]:
-        """Have a soak started and yield its lines until it has ended, or one that names the `holder` of another.
+        """Have a soak started and yield its events until it has ended.
 
-        A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable.
+        A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable,
+        and SoakAlreadyRunning where another one runs.
         """
         patience = PATIENCE + soak.every
         lasting = _Lasting("soak_follow", soak.id, "The soak goes on there.", "inv soak")
@@ -125,12 +131,16 @@ class Host:
         )
 
     def soak_stop(self) -> list[Event]:
-        """Have the running soak end; all its lines, none when no soak runs. Raises Unreachable."""
-        return self._ask("soak_stop", [])
+        """Have the running soak end; all its events, none when no soak runs. Raises Unreachable."""
+        return [refusals.event(line) for line in self._ask("soak_stop", [])]
 
-    def soak_show(self) -> list[Event]:
-        """One line with the `holder` of the running soak, then all lines of the newest one. Raises Unreachable."""
-        return self._ask("soak_show", [])
+    def soak_show(self) -> tuple[str, list[Event]]:
+        """The identifier of the running soak, empty if none runs, and all events of the newest one.
+
+        Raises Unreachable.
+        """
+        first, *lines = self._ask("soak_show", [])
+        return str(first["holder"].get("soak", "")), [refusals.event(line) for line in lines]
 
     def say(self, plan_id: str, word: str) -> None:
         """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.
@@ -150,26 +160,26 @@ class Host:
         """Close the connection; what was shipped goes on."""
         self._connection.client.close()
 
-    def _persistent(self, plan_id: str, events: Iterator[Event], told: int = 0) -> Iterator[Event]:
+    def _persistent(self, plan_id: str, lines: Iterator[Line], told: int = 0) -> Iterator[Event]:
         state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
         lasting = _Lasting("follow", plan_id, state, f"inv attach --plan {plan_id}")
         try:
-            for event in self._reconnecting(lasting, events, told):
+            for event in self._reconnecting(lasting, lines, told):
                 told += 1
                 yield event
         except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
             raise _abandoned(plan_id, refused) if told else refused from None
 
     def _reconnecting(
-        self, what: _Lasting, events: Iterator[Event], told: int, patience: float = PATIENCE
+        self, what: _Lasting, lines: Iterator[Line], told: int, patience: float = PATIENCE
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
         give_up: Deadline | None = None
         last = ""
         while True:
             try:
-                for event in events:
-                    told, give_up, last = told + 1, None, event["event"]
+                for event in map(refusals.event, lines):
+                    told, give_up, last = told + 1, None, event.kind
                     yield event
                 return
             except Refused:
@@ -189,16 +199,16 @@ class Host:
             time.sleep(PAUSE)
             self.close()
             self._connection = self._new()
-            events = self._call(what.verb, [what.id, str(told)], patience=patience)
+            lines = self._call(what.verb, [what.id, str(told)], patience=patience)
 
-    def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Event]:
+    def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Line]:
         """The whole answer of a verb that comes to its end by itself."""
         try:
             return list(self._call(verb, words, payload, patience))
         except ConnectionLost as lost:
             raise self._stopped(str(lost)) from lost
 
-    def _call(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> Iterator[Event]:
+    def _call(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> Iterator[Line]:
         """Run one verb of the runner as root and yield the lines it answers."""
         channel = self._open(verb, words)
         channel.settimeout(patience)
@@ -244,7 +254,7 @@ class Host:
         except OSError:
             pass  # the other side has ended already; why is in what it wrote
 
-    def _lines(self, channel: paramiko.Channel) -> Iterator[Event]:
+    def _lines(self, channel: paramiko.Channel) -> Iterator[Line]:
         with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
             for line in out:
                 yield refusals.answer(line)

@@ -6,7 +6,9 @@ import json
 import re
 from typing import Any
 
-from fabfile.errors import Unreachable, UsageError
+from fabfile.errors import SoakAlreadyRunning, Unreachable, UsageError
+from fabfile.runner.wire import events
+from fabfile.runner.wire.events import Event, PastPlan
 
 
 class Refused(Unreachable):
@@ -32,11 +34,33 @@ def answer(line: bytes) -> dict[str, Any]:
         raise _refusal(
             f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
         ) from None
-    if "error" in told and "event" not in told:
+    if "error" in told:
         if "unknown" in told:
             raise UsageError(told["error"], next_step="inv history lists those on the VPS.")
         raise _refusal(told["error"])
     return told
+
+
+def event(line: dict[str, Any]) -> Event:
+    """The event that a line of the runner's is.
+
+    Raises SoakAlreadyRunning for one that names who runs a soak, and Refused for one that is no event.
+    """
+    if "holder" in line:
+        who, what, since = (str(line["holder"].get(key)) for key in ("who", "what", "since"))
+        raise SoakAlreadyRunning(who, what, since)
+    try:
+        return events.event(line)
+    except ValueError as error:
+        raise _refusal(str(error)) from None
+
+
+def past_plan(line: dict[str, Any]) -> PastPlan:
+    """The plan that a line of the history is. Raises Refused for another line."""
+    try:
+        return PastPlan(**line)
+    except TypeError as error:
+        raise _refusal(f"no plan of the history: {error}") from None
 
 
 def of_boot(code: int, said: str, user: str, address: str) -> Unreachable:

@@ -13,7 +13,7 @@ from fabfile.terms import SCOPES, Scope
 with lazily():
     from fabfile import survey, workloads
     from fabfile.checks import parts, preflight
-    from fabfile.commands import session
+    from fabfile.commands import apply, session
     from fabfile.plans import app, plan, steps
 
 
@@ -28,7 +28,7 @@ def install(
     json: bool = False,
 ) -> None:
     """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("app.install", app.install(site, facts, scope)),
         judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
     )
@@ -39,7 +39,7 @@ def start(
     c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
         judge=lambda site, facts: parts.app_may_run(site, facts, scope),
     )
@@ -50,7 +50,7 @@ def stop(
     c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's services and keep them from starting at boot."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
         judge=preflight.no_manager,
     )
@@ -61,7 +61,7 @@ def restart(
     c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Restart the scope's services and wait until they are healthy."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
             "app.restart",
             app.restart(site, facts, scope),
@@ -80,9 +80,9 @@ def restart(
 @task
 def check(c: Context, scope: Scope = "full", host: str = "", json: bool = False) -> None:
     """Check that the scope is healthy, and the servers under it unless the scope is web."""
-    operation = session.Operation(c, host, json=json)
-    site = operation.site
+    vps = session.begin(c, host, json=json)
+    site = vps.site
     chosen = workloads.of_services(site, "native", site.scope(scope))
     if scope != "web":
         chosen = workloads.of_servers(site, "native") + chosen
-    operation.check_health(f"native app, scope {scope}", survey.health_of(chosen, site.timeouts.health))
+    vps.check_health(f"native app, scope {scope}", survey.health_of(chosen, site.timeouts.health))

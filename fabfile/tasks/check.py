@@ -16,5 +16,5 @@ with lazily():
 @task
 def static(c: Context, host: str = "", json: bool = False) -> None:
     """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
-    operation = session.Operation(c, host, json=json)
-    operation.checked("static", files.checks(operation.site, operation.survey(survey.static(operation.site))))
+    vps = session.begin(c, host, json=json)
+    vps.checked("static", files.checks(vps.site, vps.survey(survey.static(vps.site))))

@@ -12,7 +12,7 @@ with lazily():
     from fabfile import survey
     from fabfile.checks import docker as composecheck
     from fabfile.checks import parts
-    from fabfile.commands import session
+    from fabfile.commands import apply, session
     from fabfile.plans import docker, plan
     from fabfile.runner.wire import facts as wire
 
@@ -20,7 +20,7 @@ with lazily():
 @task
 def render(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Write what overrides variables in Docker; the app's own Compose file stays as it is. Starts nothing."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("docker.render", docker.rendered(site, facts))
     )
 
@@ -30,7 +30,7 @@ def up(
     c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
             "docker.up", docker.rendered(site, facts) + docker.made(site, facts, scope) + docker.up(site, facts, scope)
         ),
@@ -43,7 +43,7 @@ def stop(
     c: Context, scope: Scope = "full", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """Stop the scope's containers, with scope full the servers too; they stay down at a reboot."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("docker.stop", docker.stop(site, facts, scope))
     )
 
@@ -51,6 +51,6 @@ def stop(
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
-    operation = session.Operation(c, host, json=json)
-    facts = operation.survey(wire.merge(survey.wanted(operation.site), wire.FactsRequest(compose_view=True)))
-    operation.checked("docker", composecheck.checks(operation.site, facts))
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey(wire.merge(survey.wanted(vps.site), wire.FactsRequest(compose_view=True)))
+    vps.checked("docker", composecheck.checks(vps.site, facts))

@@ -10,14 +10,14 @@ from fabfile.lazy import lazily
 with lazily():
     from fabfile import survey, workloads
     from fabfile.checks import parts, preflight
-    from fabfile.commands import session
+    from fabfile.commands import apply, session
     from fabfile.plans import cutover, infra, plan
 
 
 @task
 def bootstrap(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Put native servers in place of Docker's; the app stays down until `cutover` or `rollback --full`."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         cutover.bootstrap, judge=lambda site, facts: preflight.findings(site, facts, "native"), versions=True
     )
 
@@ -25,7 +25,7 @@ def bootstrap(c: Context, host: str = "", dry: bool = False, wait: bool = False,
 @task
 def install(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Install users, data directories, units and configuration of the native servers; starts nothing."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("infra.install", infra.install(site, facts)),
         judge=preflight.missing_programs,
         versions=True,
@@ -35,7 +35,7 @@ def install(c: Context, host: str = "", dry: bool = False, wait: bool = False, j
 @task
 def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Start the native servers, now and at boot, and wait until they are healthy."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
             "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
         ),
@@ -46,7 +46,7 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
 @task
 def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
     )
 
@@ -54,6 +54,6 @@ def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the native servers are healthy: unit, process, port, answer."""
-    operation = session.Operation(c, host, json=json)
-    chosen = workloads.of_servers(operation.site, "native")
-    operation.check_health("native servers", survey.health_of(chosen, operation.site.timeouts.health))
+    vps = session.begin(c, host, json=json)
+    chosen = workloads.of_servers(vps.site, "native")
+    vps.check_health("native servers", survey.health_of(chosen, vps.site.timeouts.health))

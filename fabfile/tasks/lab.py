@@ -46,7 +46,7 @@ def up(
     )
     lab = machine.Lab(name)
     lab.up(None if asked == choices.Choices() else asked)
-    print(lab.guide())
+    console.Console().say(lab.guide())
 
 
 @task
@@ -60,7 +60,7 @@ def reset(c: Context, name: str = "lab") -> None:
     """Put the lab back to the Docker baseline."""
     lab = machine.Lab(name)
     lab.reset()
-    print(lab.guide())
+    console.Console().say(lab.guide())
 
 
 @task
@@ -74,7 +74,7 @@ def ssh(c: Context, name: str = "lab") -> None:
 def status(c: Context, name: str = "") -> None:
     """Show the labs, or one: power, ports, age, disk."""
     rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
-    console.Report().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
+    console.Console().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
 
 
 def _row(lab: machine.Status) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ from fabfile.terms import Scope
 with lazily():
     from fabfile import console
     from fabfile.checks import parts, preflight
-    from fabfile.commands import adopt, session
+    from fabfile.commands import adopt, apply, follow, session
     from fabfile.commands import record as recording
+    from fabfile.commands import soak as soaking
+    from fabfile.commands import status as showing
     from fabfile.plans import cutover as handing
     from fabfile.plans import rollback as back
 
@@ -34,7 +36,7 @@ def cutover(
     accept_downgrade: bool = False,
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
-    session.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: handing.cutover(site, facts, scope),
         judge=lambda site, facts: (
             parts.scope_findings(site, facts, scope)
@@ -64,7 +66,7 @@ def rollback(
             "rollback needs one of --full and --ref",
             next_step="inv rollback --full, or inv rollback --ref COMMIT.",
         )
-    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     if ref:
         operation.apply(
             lambda site, facts: back.release(site, facts, ref, scope),
@@ -82,7 +84,8 @@ def rollback(
 @task
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
-    session.Operation(c, host, json=json).status()
+    vps = session.begin(c, host, json=json)
+    showing.show(vps.console, vps.site, vps.survey())
 
 
 @task
@@ -101,8 +104,9 @@ def init(
     What could not be found is a question in the file: a value that begins with ?, to be replaced by its answer. Nothing
     secret is written, and nothing is changed on the VPS.
     """
-    report = console.Report(json=json)
-    adopt.init(c, report, INVENTORY, host=host, key=key, output=output, project=project, force=force)
+    adopt.init(
+        c, console.Console(json=json), INVENTORY, host=host, key=key, output=output, project=project, force=force
+    )
 
 
 @task
@@ -112,13 +116,17 @@ def doctor(c: Context, host: str = "", json: bool = False) -> None:
     It names each difference with the line to change, and all that preflight has to say in both directions; it changes
     nothing. It ends with 0 where the inventory says what is there and both would start, with 3 otherwise.
     """
-    session.Operation(c, host, json=json).doctor()
+    adopt.doctor(session.begin(c, host, json=json), INVENTORY)
 
 
 @task
 def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """List past plans and how they ended, or with --plan every event of one."""
-    session.Operation(c, host, json=json).history(plan)
+    vps = session.begin(c, host, json=json)
+    if plan:
+        showing.events(vps.console, vps.host.journal(plan))
+    else:
+        showing.past(vps.console, vps.host.history())
 
 
 @task
@@ -127,21 +135,21 @@ def record(c: Context, plan: str = "", last: bool = False, host: str = "", json:
     if plan and last:
         raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
     if plan or last:
-        session.Operation(c, host, json=json).open_record(plan)
+        recording.open_one(session.begin(c, host, json=json), plan, os.environ)
     else:
-        recording.list_all(console.Report(json=json), os.environ)
+        recording.list_all(console.Console(json=json), os.environ)
 
 
 @task
 def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) -> None:
     """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
-    recording.follow_up(console.Report(json=json), plan, dry, os.environ)
+    recording.follow_up(console.Console(json=json), plan, dry, os.environ)
 
 
 @task
 def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
     """Follow a plan that runs on the VPS, from its first event."""
-    session.Operation(c, host, json=json).attach(plan)
+    follow.attach(session.begin(c, host, json=json), plan)
 
 
 @task
@@ -163,7 +171,7 @@ def revert(
         raise UsageError(
             "revert needs --plan or --last, and not both", next_step="inv status names the plans that are unfinished."
         )
-    session.Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
 
 
 @task
@@ -179,4 +187,4 @@ def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: 
             "soak takes one of --hours and --stop",
             next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
         )
-    session.Operation(c, host, json=json).soak(seconds, stop)
+    soaking.soak(session.begin(c, host, json=json), seconds, stop)

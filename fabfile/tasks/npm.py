@@ -17,7 +17,8 @@ with lazily():
     from fabfile import survey
     from fabfile.checks import edge as agreement
     from fabfile.checks import preflight
-    from fabfile.commands import npm_token, session
+    from fabfile.commands import apply, npm_token, session
+    from fabfile.commands import status as showing
     from fabfile.plans import edge, plan, steps
     from fabfile.runner.wire import facts as wire
 
@@ -36,10 +37,10 @@ def switch(
 ) -> None:
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
     assert to, "`task` refuses what is none of the choices"
-    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     chosen = npm_token.way(way, os.environ)
     point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
-    token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.site), environ=os.environ)
+    token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.session.site), environ=os.environ)
     operation.apply(
         lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
         judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
@@ -50,29 +51,29 @@ def switch(
 @task
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
-    operation = session.Operation(c, host, json=json)
-    facts = operation.survey(wire.FactsRequest(edge=survey.edge_ref(operation.site)))
-    operation.checked("edge", agreement.state(operation.site, facts))
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey(wire.FactsRequest(edge=survey.edge_ref(vps.site)))
+    vps.checked("edge", agreement.state(vps.site, facts))
 
 
 @task
 @choices(to=("owner", *RUNTIMES))
 def diff(c: Context, to: Runtime | Literal["owner"] = "owner", host: str = "", json: bool = False) -> None:
     """Compare database, generated files and running nginx with what is wanted, by host and key."""
-    operation = session.Operation(c, host, json=json)
-    facts = operation.survey()
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey()
     wanted = survey.owner(facts) if to == "owner" else to
     if not wanted:
         why = facts.owner_error or "nobody owns the app"
         raise UsageError(f"{why}, so nothing says where the edge should lead", next_step="Say --to.")
     fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
-    operation.checked(f"edge, wanted: {wanted}", agreement.differences(operation.site, facts, wanted), fix)
+    vps.checked(f"edge, wanted: {wanted}", agreement.differences(vps.site, facts, wanted), fix)
 
 
 @task
 def backup(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Back up the edge now: the whole database, and the files of the app's hostnames."""
-    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     operation.apply(lambda site, facts: plan.Plan("npm.backup", edge.keep(site, facts)))
 
 
@@ -81,9 +82,11 @@ def restore(
     c: Context, backup: str = "", host: str = "", dry: bool = False, wait: bool = False, json: bool = False
 ) -> None:
     """List the edge's backups, switches' included, or bring back one's rows and files with --backup."""
-    operation = session.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     if not backup:
-        operation.backups()
+        vps = operation.session
+        facts = vps.survey(wire.FactsRequest(edge=survey.edge_ref(vps.site), edge_backups="all"))
+        showing.backups(vps.console, facts)
         return
     operation.apply(
         lambda site, facts: plan.Plan("npm.restore", edge.restore(site, facts, backup), watch=steps.watches(site)),

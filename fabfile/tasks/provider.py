@@ -16,6 +16,6 @@ with lazily():
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the provider accepts the owner's key, asked on the VPS; the key is never shown."""
-    operation = session.Operation(c, host, json=json)
-    facts = operation.survey(survey.provider(operation.site))
-    operation.checked("provider", provider.checks(operation.site, facts))
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey(survey.provider(vps.site))
+    vps.checked("provider", provider.checks(vps.site, facts))

@@ -17,4 +17,4 @@ with lazily():
 def check(c: Context, json: bool = False) -> None:
     """Check from outside that all that is public answers as it should, and that the rest is closed."""
     site = session.load_site()
-    showing.show(console.Report(json=json), site, public.checks(site))
+    showing.show(console.Console(json=json), site, public.checks(site))

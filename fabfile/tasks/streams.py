@@ -11,14 +11,15 @@ with lazily():
     from fabfile import survey
     from fabfile.checks import streams
     from fabfile.commands import session
+    from fabfile.commands import streams as watching
 
 
 @task
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check streams' limits against the environment, and that every durable is bound to its service."""
-    operation = session.Operation(c, host, json=json)
-    facts = operation.survey(survey.streams(operation.site))
-    operation.checked("streams", streams.checks(operation.site, facts))
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey(survey.streams(vps.site))
+    vps.checked("streams", streams.checks(vps.site, facts))
 
 
 @task
@@ -28,4 +29,4 @@ def watch(c: Context, seconds: str = "", host: str = "", json: bool = False) -> 
     Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
     """
     limit = duration(seconds)
-    session.Operation(c, host, json=json).watch_streams(limit)
+    watching.watch(session.begin(c, host, json=json), limit)

@@ -91,6 +91,7 @@ LAYERS = (
     ("runner.main",),
     # The operator's side.
     ("errors", "resources", "terms", "lazy"),
+    ("output",),
     ("inventory",),
     ("workloads", "rendering"),
     ("survey",),

@@ -35,7 +35,7 @@ def found(*samples: Sample, cuts: tuple[Cut, ...] = (), events: Any = ()) -> sho
 
 def felt(failures: int, outage_ms: int) -> dict[str, Any]:
     figures = {"requests": 99, "failures": failures, "longest_wait_ms": 3000, "outage_ms": outage_ms}
-    return {"event": "finished", "step": None, "evidence": {"felt": {PAGE.domain: figures, API.domain: figures}}}
+    return {"kind": "finished", "step": None, "evidence": {"felt": {PAGE.domain: figures, API.domain: figures}}}
 
 
 def lines(run: show.Findings, capsys: pytest.CaptureFixture[str]) -> list[str]:

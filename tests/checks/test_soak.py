@@ -15,6 +15,7 @@ from fabfile.checks.soak import Recommendation, Story, recommend, restarts, tren
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.edge import EdgeRef
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.soak import Asked, ConsumerLag, Memory, Sample, Served, Soak, WorkloadSample
 from tests.support.events import event
 
@@ -235,7 +236,7 @@ def test_a_soak_under_docker_never_says_go_back(count: int, verdict: str) -> Non
 # ── From its lines ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def lines(*more: dict[str, Any]) -> list[dict[str, Any]]:
+def lines(*more: Event) -> list[Event]:
     seen = [event("sample", sample=encode(sample(n))) for n in range(2)]
     return [event("start", who="ana@laptop", began=1.0, soak=encode(DAY)), *seen, *more]
 
@@ -249,7 +250,7 @@ def lines(*more: dict[str, Any]) -> list[dict[str, Any]]:
         (lines(event("outage", watch="flow", errors={}), event("finished", why="owner")), True, "owner"),
     ],
 )
-def test_a_soak_is_read_from_its_lines(events: list[dict[str, Any]], running: bool, ended: str) -> None:
+def test_a_soak_is_read_from_its_lines(events: list[Event], running: bool, ended: str) -> None:
     told = soak.story(events, running)
     assert (told.soak, told.ended, len(told.samples), told.owner) == (DAY, ended, 2, "native")
-    assert len(told.outages) == sum(line["event"] == "outage" for line in events)
+    assert len(told.outages) == sum(line.kind == "outage" for line in events)

@@ -65,13 +65,14 @@ def test_every_task_is_a_command_by_both_spellings(calls: Recorder) -> None:
     assert calls.calls == []
 
 
+QUIETLY = {"json": False, "quiet": False, "verbose": False}
 NATIVE = {"to": "native", "way": "auto", "raw_api": "keep"}
 
 
 def test_sub_groups_run_their_tasks(calls: Recorder) -> None:
     assert islandflow("npm", "switch", "--to", "native", "--dry").code == 0
     assert islandflow("npm.switch", "--to", "native", "--dry").code == 0
-    assert calls.calls == [("npm.switch", {**NATIVE, "host": "", "dry": True, "wait": False, "json": False})] * 2
+    assert calls.calls == [("npm.switch", {**NATIVE, "host": "", "dry": True, "wait": False, **QUIETLY})] * 2
 
 
 def test_every_group_says_what_it_is_about() -> None:

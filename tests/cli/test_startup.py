@@ -75,7 +75,7 @@ def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(words: list[s
 
 
 def test_the_first_use_loads_a_module_with_all_that_it_needs() -> None:
-    _, loaded = run("import fabfile.tasks.app as tasks; tasks.session.Operation")
+    _, loaded = run("import fabfile.tasks.app as tasks; tasks.session.Session")
     assert {"fabfile.commands.session", "fabfile.inventory.model", "paramiko", "rich"} <= loaded
 
 

@@ -183,7 +183,8 @@ def test_a_ttl_counts_only_while_dns_only(world: World) -> None:
 
 def test_json_tells_both_sides(world: World) -> None:
     world.app.update(DNS_ONLY)
-    first, second = lines(run(inv, "dns.status", "--json"))
+    first, second, error = lines(run(inv, "dns.status", "--json"))
+    assert error["kind"] == "error" and error["exit_code"] == 1
     assert first["found"] == {"type": "A", "name": APP, "content": VPS, **DNS_ONLY}
     assert first["expected"] == {"type": "A", "domain": APP, "content": VPS, "proxied": True, "ttl": 300}
     assert len(first["problems"]) == 2 and second["problems"] == []
@@ -266,8 +267,8 @@ def test_the_posture_is_changed_and_changed_back(door: Callable[..., Run], world
     done = run(door, "dns.posture", "--to", "dns-only")
     assert done.code == 0, done.said
     assert world.cloudflare.changes == [DNS_ONLY, DNS_ONLY] and world.postures == [DNS_ONLY, DNS_ONLY]
-    assert f"✓ {APP} A {VPS}: proxied → dns-only, TTL automatic → 300 s" in done.out
-    assert "public checks: 6 of 6 good" in done.out and "2 records are dns-only now" in done.out
+    assert f"✓ {APP} A {VPS}: proxied → dns-only, TTL automatic → 300 s" in done.err
+    assert "public checks: 6 of 6 good" in done.err and "2 records are dns-only now" in done.out
 
     assert run(door, "dns.posture", "--to", "proxied").code == 0
     assert world.postures == [PROXIED, PROXIED]
@@ -279,7 +280,9 @@ def test_a_second_run_has_nothing_to_do(door: Callable[..., Run], world: World) 
     done = run(door, "dns.posture", "--to", "proxied")
     assert done.code == 0 and "nothing to do, all 2 records are proxied already" in done.out
     assert world.cloudflare.changes == [] and world.behaviour.asked == []
-    assert lines(run(door, "dns.posture", "--to", "proxied", "--json")) == [{"kind": "nothing", "posture": "proxied"}]
+    assert lines(run(door, "dns.posture", "--to", "proxied", "--json")) == [
+        {"version": 2, "kind": "nothing", "name": "dns.posture", "settled": {}}
+    ]
 
 
 @both_doors
@@ -304,8 +307,8 @@ def test_only_what_differs_is_changed(world: World) -> None:
 
 def test_an_inventory_that_says_otherwise_is_mentioned(world: World) -> None:
     done = run(inv, "dns.posture", "--to", "dns-only")
-    assert "warning: dns.records.app in the inventory still says proxied" in done.out
-    assert "still says" not in run(inv, "dns.posture", "--to", "proxied").out
+    assert "warning: dns.records.app in the inventory still says proxied" in done.err
+    assert "still says" not in run(inv, "dns.posture", "--to", "proxied").said
 
 
 @pytest.mark.parametrize(
@@ -361,7 +364,7 @@ def test_failing_checks_put_the_former_records_back(door: Callable[..., Run], wo
     assert world.cloudflare.changes == [DNS_ONLY, DNS_ONLY, PROXIED, PROXIED] and world.postures == [PROXIED, PROXIED]
     assert f"the public checks fail with the new records: {SOCKET}" in done.err
     assert "DNS:   Everything is as before:" in done.err and "The public checks pass again." in done.err
-    assert f"{APP} A {VPS}, proxied, TTL automatic" in done.err and f"  ✗ {SOCKET}: " in done.out
+    assert f"{APP} A {VPS}, proxied, TTL automatic" in done.err and f"  ✗ {SOCKET}: " in done.err
 
 
 def test_checks_that_fail_all_the_same_are_told_apart(world: World) -> None:
@@ -385,7 +388,7 @@ def test_dns_only_is_checked_where_it_leads_whatever_a_resolver_says(world: Worl
     world.public |= {"address": "127.0.0.9", "resolve": True}
     world.inventory()
     done = run(inv, "dns.posture", "--to", "dns-only")
-    assert done.code == 0 and "public checks: 6 of 6 good" in done.out and "don't see what DNS says" not in done.out
+    assert done.code == 0 and "public checks: 6 of 6 good" in done.err and "don't see what DNS says" not in done.err
 
 
 def test_records_that_lead_apart_are_checked_through_dns(world: World) -> None:
@@ -394,11 +397,11 @@ def test_records_that_lead_apart_are_checked_through_dns(world: World) -> None:
     world.inventory(dns__records__api__content="127.0.0.2", timeouts__confirm=0.3, timeouts__edge=0.3)
     world.api["content"] = "127.0.0.2"
     done = run(inv, "dns.posture", "--to", "dns-only")
-    assert done.code == 1 and "Name or service not known" in done.out and world.behaviour.asked == []
+    assert done.code == 1 and "Name or service not known" in done.err and world.behaviour.asked == []
 
 
 def test_pinned_checks_are_mentioned(world: World) -> None:
-    said = run(inv, "dns.posture", "--to", "dns-only").out
+    said = run(inv, "dns.posture", "--to", "dns-only").err
     assert "public.resolve is false: the checks go to 127.0.0.1 and don't see what DNS says" in said
 
 
@@ -526,20 +529,21 @@ def test_a_token_is_told_with_its_end_and_that_it_should_be_rotated(
 ) -> None:
     world.cloudflare.tokens[TOKEN] = grant()
     done = run(door, "dns.verify-token")
-    assert done.code == code and text in done.out and "warning: A temporary token is done with after this" in done.out
+    assert done.code == code and text in done.out and "warning: A temporary token is done with after this" in done.err
 
 
 def test_json_tells_a_token_in_two_lines(world: World) -> None:
     world.cloudflare.tokens[TOKEN] = Grant(expires_on="2999-01-01T00:00:00Z")
     told, advice = lines(run(inv, "dns.verify-token", "--json"))
-    assert told == {"kind": "token", "status": "active", "expires_on": "2999-01-01T00:00:00+00:00", "ok": True}
+    assert told["kind"] == "token" and told["text"].startswith("active, expires 2999-01-01")
+    assert (told["status"], told["expires_on"], told["ok"]) == ("active", "2999-01-01T00:00:00+00:00", True)
     assert advice["kind"] == "warning"
 
 
 def test_a_change_tells_the_tokens_end_too(world: World) -> None:
     world.cloudflare.tokens[TOKEN] = Grant(expires_on=ahead(days=6, hours=1))
     done = run(inv, "dns.posture", "--to", "dns-only")
-    assert "token: active, expires " in done.out and "roll or delete it" in done.out
+    assert "token: active, expires " in done.err and "roll or delete it" in done.err
 
 
 def test_a_token_that_can_not_be_asked_about_changes_records_all_the_same(world: World) -> None:
@@ -547,7 +551,7 @@ def test_a_token_that_can_not_be_asked_about_changes_records_all_the_same(world:
     world.cloudflare.tokens[TOKEN].verifiable = False
     done = run(inv, "dns.posture", "--to", "dns-only")
     assert done.code == 0 and world.postures == [DNS_ONLY, DNS_ONLY]
-    assert "when it expires can't be told: Cloudflare refuses" in done.out and "1000 Invalid API Token" in done.out
+    assert "when it expires can't be told: Cloudflare refuses" in done.err and "1000 Invalid API Token" in done.err
 
 
 @both_doors
@@ -646,7 +650,7 @@ def test_a_limit_is_waited_for_as_long_as_it_says(door: Callable[..., Run], worl
     world.cloudflare.faults = [Fault(status=429, headers={"Retry-After": "37"})]
     done = run(door, "dns.status")
     assert done.code == 0 and world.clock.slept == [37]
-    assert "limit of requests is reached for another 37 s; asking again in 37 s" in done.out
+    assert "limit of requests is reached for another 37 s; asking again in 37 s" in done.err
 
 
 def test_a_limit_in_the_middle_of_a_change_is_waited_for(world: World) -> None:

@@ -16,7 +16,7 @@ from fabfile.runner.wire.adoption import Adoption
 from fabfile.runner.wire.store import LockHolder
 from tests.adoption import vps
 from tests.support import facts, inventories
-from tests.support.entry_points import DOORS, Run, islandflow
+from tests.support.entry_points import DOORS, Run, inv, islandflow
 from tests.support.fake_host import FakeHost
 
 both_doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
@@ -72,7 +72,7 @@ def test_init_needs_no_inventory(
     [login] = surveyed
     assert (login.user, login.address, login.port) == ("delta", "192.0.2.7", 2222)
     assert load(tmp_path / "inventory.toml", {}).host().port == 2222
-    assert "values found on the VPS" in run.out and "inv doctor" in run.out
+    assert "values found on the VPS" in run.out and f"{'inv' if door is inv else 'islandflow'} doctor" in run.out
 
 
 @both_doors

@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich import console as rich
 
 from fabfile import console
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
+from fabfile.runner.wire import formats
+from fabfile.runner.wire.events import Event
 from tests.support.events import PLAN, begun, event, finished, tally
 
 EVERY_KIND = [
@@ -31,10 +33,10 @@ EVERY_KIND = [
 ]
 
 
-def told(events: list[dict[str, Any]], *, terminal: bool = False) -> list[str]:
-    """The lines that a report makes of events."""
+def told(events: list[Event], *, terminal: bool = False) -> list[str]:
+    """The lines that a console makes of events."""
     out = io.StringIO()
-    shown = Report(console=Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False))
+    shown = Console(err=rich.Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False))
     with shown.following():
         for each in events:
             shown.event(each)
@@ -69,42 +71,46 @@ def test_a_terminal_shows_the_running_step_beside_a_spinner_and_keeps_the_rest()
 def test_text_for_people_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """Neither Rich's markup nor its emoji codes mean anything in what a VPS says."""
     text = "[red]nginx: [emerg] :warning: 127.0.0.1:100: in /etc/nginx/nginx.conf:3[/red]"
-    Report().say(text)
-    Report().warn(text)
-    Report().event(event("failed", "edge: point", 0, error=text))
-    assert capsys.readouterr().out.splitlines() == [text, f"warning: {text}", f"✗ edge: point: {text} 0.0 s"]
+    Console().say(text)
+    Console().warn(text)
+    Console().event(event("failed", "edge: point", 0, error=text))
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [text]
+    assert printed.err.splitlines() == [f"warning: {text}", f"✗ edge: point: {text} 0.0 s"]
 
 
 def test_long_lines_are_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    Report().say("x" * 500)
+    Console().say("x" * 500)
     assert capsys.readouterr().out == "x" * 500 + "\n"
 
 
 def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    Report().table("servers", ("", "what", "evidence"), [("✓", "nats", "healthy"), ("✗", "redis [0]", "down")])
+    Console().table("servers", ("", "what", "evidence"), [("✓", "nats", "healthy"), ("✗", "redis [0]", "down")])
     out = capsys.readouterr().out
     assert all(text in out for text in ("servers", "what", "evidence", "nats", "healthy", "✗", "redis [0]", "down"))
 
 
 def test_json_prints_json_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = Report(json=True)
+    shown = Console(json=True)
     with shown.following():
         shown.say("for people")
+        shown.progress("for people")
         shown.table("title", ("a",), [("b",)])
         shown.warn("careful")
-        shown.data("check", what="nats", ok=True)
+        shown.data("check", what="nats", ok=True, text="healthy")
         for each in EVERY_KIND:
             shown.event(each)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        {"kind": "warning", "text": "careful"},
-        {"kind": "check", "what": "nats", "ok": True},
-        *EVERY_KIND,
+    printed = capsys.readouterr()
+    assert [json.loads(line) for line in printed.out.splitlines()] == [
+        {"version": formats.JOURNAL, "kind": "warning", "text": "careful"},
+        {"version": formats.JOURNAL, "kind": "check", "what": "nats", "ok": True, "text": "healthy"},
+        *(each.line() for each in EVERY_KIND),
     ]
+    assert printed.err == "warning: careful\n", "people read that, whatever reads the rest"
 
 
 def test_without_json_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
-    Report().data("check", what="nats", ok=True)
+    Console().data("check", what="nats", ok=True)
     assert capsys.readouterr().out == ""
 
 
@@ -131,7 +137,7 @@ def test_a_good_end_is_no_error(outcome: str) -> None:
         ),
     ],
 )
-def test_a_bad_end_has_its_exit_code(last: dict[str, Any], kind: type[CutoverError], code: int) -> None:
+def test_a_bad_end_has_its_exit_code(last: Event, kind: type[CutoverError], code: int) -> None:
     error = console.ending(last)
     assert type(error) is kind and error is not None and error.exit_code == code
     assert error.message and error.state and error.next_step

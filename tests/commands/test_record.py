@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import webbrowser
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fabfile import public
-from fabfile.commands import record
-from fabfile.commands.session import Operation
-from fabfile.console import Report
+from fabfile.commands import follow, record, session
+from fabfile.commands.apply import Operation
+from fabfile.console import Console
 from fabfile.errors import Failed, LockHeld, UsageError
 from fabfile.record import RecordStore
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.store import StoreState
 from tests.record import journals
 from tests.support.fake_host import FakeHost
@@ -38,10 +39,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return shown
 
 
-def attach(host: FakeHost, events: list[dict[str, Any]] = journals.DONE) -> None:
+def attach(host: FakeHost, events: list[Event] = journals.DONE) -> None:
     """Follow a plan to its end."""
     host.events["follow"] = events
-    Operation(object(), None).attach(journals.PLAN)
+    follow.attach(session.begin(object()), journals.PLAN)
+
+
+def decided(events: list[Event]) -> list[Event]:
+    """The same, as the runner gives them once the plan waits no longer."""
+    return [replace(e, evidence={**e.evidence, "decided": True}) if e.kind == "waiting" else e for e in events]
 
 
 def bd(folder: Path, script: str) -> dict[str, str]:
@@ -82,7 +88,7 @@ def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: 
     host.facts = replace(host.facts, ops=StoreState(unfinished=(journals.PLAN,)))
     host.past, host.events["revert"] = journals.STUCK, journals.REVERTED_LATER[len(journals.STUCK) :]
     with pytest.raises(Failed):
-        Operation(object(), None).revert("")
+        Operation(object()).revert("")
     made = RecordStore(records).get(journals.PLAN)
     assert made and [course.reverting for course in made.courses] == [False, True]
 
@@ -92,15 +98,15 @@ def test_a_record_that_cannot_be_kept_changes_nothing_about_the_plan(
 ) -> None:
     records.write_text("a file in its place")
     attach(host)
-    assert "the record could not be kept" in capsys.readouterr().out
+    assert "the record could not be kept" in capsys.readouterr().err
 
 
 def test_a_journal_that_cannot_be_understood_hides_nothing_about_the_plan(
     host: FakeHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    attach(host, [journals.DONE[0], {**journals.DONE[2], "time": "at noon"}, journals.DONE[-1]])
-    out = capsys.readouterr().out
-    assert "the record could not be kept" in out and "done in" in out
+    attach(host, [journals.DONE[0], replace(journals.DONE[2], time="at noon"), journals.DONE[-1]])
+    out, err = capsys.readouterr()
+    assert "the record could not be kept" in err and "done in" in out
 
 
 def test_a_plan_that_never_began_has_no_record(host: FakeHost, records: Path) -> None:
@@ -120,18 +126,18 @@ def test_no_secret_of_the_environment_reaches_a_record(
 
 def test_the_last_one_is_opened(host: FakeHost, records: Path, opened: list[str]) -> None:
     attach(host)
-    Operation(object(), None).open_record("")
+    record.open_one(session.begin(object()), "", os.environ)
     assert opened == [(records / f"{journals.PLAN}.html").as_uri()]
-    assert ("history", journals.PLAN) not in host.calls
+    assert ("journal", journals.PLAN) not in host.calls
 
 
 def test_one_that_was_not_followed_here_is_made_from_the_journal_on_the_vps(
     host: FakeHost, records: Path, opened: list[str]
 ) -> None:
     host.past = journals.DONE
-    Operation(object(), None).open_record(journals.PLAN)
+    record.open_one(session.begin(object()), journals.PLAN, os.environ)
     assert len(opened) == 1 and (records / f"{journals.PLAN}.md").exists()
-    assert ("history", journals.PLAN) in host.calls
+    assert ("journal", journals.PLAN) in host.calls
 
 
 def test_without_a_browser_the_path_is_told(
@@ -139,15 +145,15 @@ def test_without_a_browser_the_path_is_told(
 ) -> None:
     attach(host)
     monkeypatch.setattr(webbrowser, "open", lambda address: False)
-    Operation(object(), None).open_record("")
+    record.open_one(session.begin(object()), "", os.environ)
     assert "There is no browser to open it with here." in capsys.readouterr().out
 
 
 def test_there_may_be_no_record_yet(host: FakeHost) -> None:
     with pytest.raises(UsageError, match="no record"):
-        Operation(object(), None).open_record("")
+        record.open_one(session.begin(object()), "", os.environ)
     with pytest.raises(UsageError, match="there is no plan nowhere"):
-        Operation(object(), None).open_record("nowhere")
+        record.open_one(session.begin(object()), "nowhere", os.environ)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"id": 3}'])
@@ -155,7 +161,7 @@ def test_a_broken_record_is_told_and_never_trusted(host: FakeHost, records: Path
     records.mkdir()
     (records / f"{journals.PLAN}.json").write_text(text)
     with pytest.raises(Failed, match="is no record"):
-        Operation(object(), None).open_record("")
+        record.open_one(session.begin(object()), "", os.environ)
 
 
 def test_records_are_listed_and_a_broken_one_hides_no_other(
@@ -164,16 +170,16 @@ def test_records_are_listed_and_a_broken_one_hides_no_other(
     attach(host)
     (records / "20250101T000000-cutover-000000.json").write_text("{")
     capsys.readouterr()
-    record.list_all(Report(), {"ISLANDFLOW_RECORDS": str(records)})
-    out = capsys.readouterr().out
-    assert "0 of 400" in out and "is no record" in out
+    record.list_all(Console(), {"ISLANDFLOW_RECORDS": str(records)})
+    out, err = capsys.readouterr()
+    assert "0 of 400" in out and "is no record" in err
 
 
 def test_without_beads_the_open_decisions_are_a_checklist(
     host: FakeHost, records: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attach(host)
-    record.follow_up(Report(), "", False, {"ISLANDFLOW_RECORDS": str(records), "PATH": "/nowhere"})
+    record.follow_up(Console(), "", False, {"ISLANDFLOW_RECORDS": str(records), "PATH": "/nowhere"})
     out = capsys.readouterr().out
     assert "[ ] Keep native as the default runtime" in out and "bd is not installed" in out
 
@@ -183,7 +189,7 @@ def test_beads_gets_each_decision_once(host: FakeHost, records: Path, tmp_path: 
     log = tmp_path / "log"
     environ = bd(tmp_path, f'printf \'%s|\' "$@" >>{log}; echo >>{log}; echo \'{{"id": "isle-7"}}\'')
     for _ in range(2):
-        record.follow_up(Report(), "", False, environ)
+        record.follow_up(Console(), "", False, environ)
     called = log.read_text().split("create|")[1:]
     assert len(called) == len(decisions(RecordStore(records))) and "Left open by" in called[0]
     assert all(issue == "isle-7" for _, issue in decisions(RecordStore(records)))
@@ -192,7 +198,7 @@ def test_beads_gets_each_decision_once(host: FakeHost, records: Path, tmp_path: 
 
 def test_dry_makes_no_issue(host: FakeHost, records: Path, tmp_path: Path) -> None:
     attach(host)
-    record.follow_up(Report(), "", True, bd(tmp_path, f"touch {tmp_path}/called"))
+    record.follow_up(Console(), "", True, bd(tmp_path, f"touch {tmp_path}/called"))
     assert not (tmp_path / "called").exists() and not any(issue for _, issue in decisions(RecordStore(records)))
 
 
@@ -204,7 +210,7 @@ def test_what_beads_says_is_told_and_what_it_made_before_is_kept(
     count = tmp_path / "count"
     once = f"if [ -e {count} ]; then echo 'no database: run bd init' >&2; exit 1; fi; touch {count}"
     with pytest.raises(Failed, match="run bd init"):
-        record.follow_up(Report(), "", False, bd(tmp_path, f'{once}; echo \'{{"id": "isle-1"}}\''))
+        record.follow_up(Console(), "", False, bd(tmp_path, f'{once}; echo \'{{"id": "isle-1"}}\''))
     issues = [issue for _, issue in decisions(RecordStore(records))]
     assert issues[0] == "isle-1" and not any(issues[1:]) and len(issues) > 1
 
@@ -213,7 +219,7 @@ def test_json_tells_each_decision(host: FakeHost, records: Path, capsys: pytest.
     attach(host)
     capsys.readouterr()
     environ: Mapping[str, str] = {"ISLANDFLOW_RECORDS": str(records), "PATH": "/nowhere"}
-    record.follow_up(Report(json=True), journals.PLAN, False, environ)
+    record.follow_up(Console(json=True), journals.PLAN, False, environ)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["kind"] for line in lines} == {"decision"} and lines[0]["title"].startswith("Keep native")
 
@@ -223,13 +229,11 @@ def test_attaching_to_a_plan_that_was_decided_keeps_the_checks_that_its_record_h
 ) -> None:
     attach(host)
     checked = RecordStore(records).get(journals.PLAN)
-    past = [{**event, "decided": True} if event["event"] == "waiting" else dict(event) for event in journals.DONE]
+    past = decided(journals.DONE)
     attach(host, past)
     assert checked and checked.checks and RecordStore(records).get(journals.PLAN) == checked
 
 
 def test_attaching_to_a_plan_that_was_decided_makes_the_record_that_is_not_there(host: FakeHost, records: Path) -> None:
-    attach(
-        host, [{**event, "decided": True} if event["event"] == "waiting" else dict(event) for event in journals.DONE]
-    )
+    attach(host, decided(journals.DONE))
     assert RecordStore(records).get(journals.PLAN)

@@ -10,19 +10,23 @@ from typing import Any
 
 import pytest
 
-from fabfile import public
+from fabfile import output, public
 from fabfile.checks.result import Finding
-from fabfile.commands import follow
-from fabfile.commands.session import Operation
+from fabfile.commands import follow, session, status, streams
+from fabfile.commands.apply import Operation
+from fabfile.console import Console
 from fabfile.errors import CutoverError, Failed, Interrupted, LockHeld, PreflightRefused, Unreachable, UsageError
 from fabfile.inventory import Site
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
+from fabfile.runner.wire import formats
 from fabfile.runner.wire.app import JetStream, Stream
+from fabfile.runner.wire.events import PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, Health, Workload
 from fabfile.runner.wire.store import LockHolder, StoreState
 from fabfile.terms import Runtime
+from tests.support.entry_points import islandflow
 from tests.support.events import PLAN, begun, event, finished, tally
 from tests.support.fake_host import GOOD_HOST, FakeHost
 
@@ -49,8 +53,8 @@ def unsure(site: Site, facts: Facts) -> Plan:
     return build(site, facts, 2.0)
 
 
-def operation(**settings: bool) -> Operation:
-    return Operation(object(), None, **settings)
+def operation(*, dry: bool = False, wait: bool = False, json: bool = False) -> Operation:
+    return Operation(object(), dry=dry, wait=wait, json=json)
 
 
 # ── A plan ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -61,7 +65,7 @@ def test_a_plan_is_surveyed_for_shipped_and_followed(host: FakeHost, capsys: pyt
     assert host.calls == [("survey",), ("ship",)]
     [plan] = host.shipped
     assert plan.name == "cutover" and "-cutover-" in plan.id and "@" in plan.who
-    assert "✓ files 1.5 s" in capsys.readouterr().out
+    assert "✓ files 1.5 s" in capsys.readouterr().err
 
 
 def test_every_plan_tells_in_its_end_what_runs_and_what_did_before(host: FakeHost) -> None:
@@ -142,7 +146,7 @@ def test_preflight_refuses_with_all_findings_before_anything_is_shipped(host: Fa
 def test_a_warning_is_told_and_refuses_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     operation().apply(build, judge=lambda site, facts: [Finding("foreign project", "look", warning=True)])
     assert host.verbs == ["ship"]
-    assert "warning: foreign project" in capsys.readouterr().out
+    assert "warning: foreign project" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -184,7 +188,7 @@ def test_events_that_end_before_the_plan_did_are_no_success(host: FakeHost) -> N
 def test_json_lines_are_json_only(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     operation(json=True).apply(build)
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert told[:-1] == DONE and told[-1]["kind"] == "record"
+    assert told[:-1] == [event.line() for event in DONE] and told[-1]["kind"] == "record"
 
 
 # ── The lock ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +202,7 @@ HELD = replace(FREE, ops=StoreState(lock=BO, unfinished=("p",)))
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that were made, none of which took any time."""
     made: list[float] = []
-    monkeypatch.setattr("fabfile.commands.session.time.sleep", made.append)
+    monkeypatch.setattr("fabfile.commands.apply.time.sleep", made.append)
     return made
 
 
@@ -219,7 +223,7 @@ def test_waiting_for_a_plan_ends_with_a_new_survey(
     operation(wait=True).apply(build, judge=lambda site, facts: seen.append(facts) or [])
     assert seen == [FREE] and host.verbs == ["ship"]
     assert len(naps) == 2
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert "waiting: bo@desk holds the lock: rollback, since noon" in out and "Ctrl-C leaves" in out
 
 
@@ -228,7 +232,7 @@ def test_a_lock_that_somebody_took_at_the_last_moment_is_waited_for_too(
 ) -> None:
     host.facts, host.later = FREE, [HELD, FREE, FREE]
     host.events["ship"] = [begun(), finished("locked", holder=BO.as_json())]
-    monkeypatch.setattr("fabfile.commands.session.time.sleep", lambda seconds: host.events.update(ship=DONE))
+    monkeypatch.setattr("fabfile.commands.apply.time.sleep", lambda seconds: host.events.update(ship=DONE))
     operation(wait=True).apply(build)
     assert host.verbs == ["ship", "ship"]
 
@@ -237,7 +241,7 @@ def test_who_waits_may_leave(host: FakeHost, monkeypatch: pytest.MonkeyPatch) ->
     def press(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fabfile.commands.session.time.sleep", press)
+    monkeypatch.setattr("fabfile.commands.apply.time.sleep", press)
     host.facts = HELD
     with pytest.raises(KeyboardInterrupt):
         operation(wait=True).apply(build)
@@ -256,8 +260,8 @@ def test_what_is_only_shown_is_shown_under_a_running_plan_with_a_warning(
 ) -> None:
     host.facts = HELD
     operation(dry=True, wait=True).apply(build)
-    out = capsys.readouterr().out
-    assert "warning: bo@desk holds the lock" in out and "1 of 1 steps would change something" in out
+    printed = capsys.readouterr()
+    assert "warning: bo@desk holds the lock" in printed.err and "1 of 1 steps would change something" in printed.out
 
 
 def test_taking_back_waits_as_well(host: FakeHost, naps: list[float]) -> None:
@@ -295,7 +299,17 @@ def test_good_checks_confirm(
     operation().apply(unsure)
     assert host.verbs == ["ship", "say"] and host.calls[-1] == ("say", "confirm")
     assert outside == [("native", 40.0)]  # not all of the time: the word must get there too
-    assert "2 of 2 good, confirmed" in capsys.readouterr().out
+    assert "2 of 2 good, confirmed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose_shows_the_good_checks_too(
+    host: FakeHost, outside: list[tuple[str, float]], verbose: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.events["ship"] = WAITS
+    with output.using(verbose=verbose):
+        operation().apply(unsure)
+    assert ("  ✓ page: answers 200 (5 ms)" in capsys.readouterr().err.splitlines()) is verbose
 
 
 def test_a_warning_is_told_and_confirms(
@@ -306,7 +320,7 @@ def test_a_warning_is_told_and_confirms(
     host.events["ship"] = WAITS
     operation().apply(unsure)
     assert host.calls[-1] == ("say", "confirm")
-    assert "  ! TLS: valid for 20 days" in capsys.readouterr().out.splitlines()
+    assert "  ! TLS: valid for 20 days" in capsys.readouterr().err.splitlines()
 
 
 def test_one_bad_check_reverts(
@@ -317,7 +331,7 @@ def test_one_bad_check_reverts(
     with pytest.raises(Failed):
         operation().apply(unsure)
     assert host.calls[-1] == ("say", "revert")
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert "1 of 2 good, reverting" in out and "✗ websocket: HTTP 502" in out
 
 
@@ -329,7 +343,7 @@ def test_a_word_that_cannot_be_given_is_told_and_the_end_is_awaited(
     host.events["ship"] = [begun(to="native"), waits, finished("reverted", why="nobody confirmed within 1.5 s")]
     with pytest.raises(Failed):
         operation().apply(unsure)
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert "will revert by itself" in out and "confirmed" not in out
 
 
@@ -348,20 +362,20 @@ def test_a_plan_can_be_told_to_wait_for_nobody(
 ) -> None:
     operation().apply(unsure, confirm=False)
     assert host.shipped[0].confirm_within == 0 and outside == []
-    assert "nothing reverts" in capsys.readouterr().out
+    assert "nothing reverts" in capsys.readouterr().err
 
 
 def test_attaching_to_a_plan_that_waits_confirms_it(host: FakeHost, outside: list[tuple[str, float]]) -> None:
     host.events["follow"] = WAITS
-    operation().attach(PLAN)
+    follow.attach(session.begin(object()), PLAN)
     assert host.calls == [("follow", PLAN), ("say", "confirm")]
 
 
 def test_attaching_to_a_plan_whose_decision_is_made_decides_nothing(
     host: FakeHost, outside: list[tuple[str, float]]
 ) -> None:
-    host.events["follow"] = [begun(to="native"), {**event("waiting", seconds=60.0), "decided": True}, finished("done")]
-    operation().attach(PLAN)
+    host.events["follow"] = [begun(to="native"), event("waiting", seconds=60.0, decided=True), finished("done")]
+    follow.attach(session.begin(object()), PLAN)
     assert host.calls == [("follow", PLAN)] and outside == []
 
 
@@ -423,36 +437,34 @@ def test_where_nobody_can_answer_nobody_is_asked(monkeypatch: pytest.MonkeyPatch
 
 # ── Past plans ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PAST = {"plan": "cutover", "who": "ana@laptop", "time": "2026-01-01T12:00:00.000", "outcome": "done", "ms": 12300}
+PAST = PastPlan(PLAN, "cutover", "ana@laptop", "2026-01-01T12:00:00.000", "done", 12300, {})
 
 
 def test_history_lists_plans(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.past = [
-        {"id": PLAN, **PAST, "felt": {"a": tally(outage_ms=1230)}},
-        {"id": "x", **PAST, "outcome": "", "felt": {}},
-    ]
-    operation().history("")
+    host.plans = [replace(PAST, felt={"a": tally(outage_ms=1230)}), replace(PAST, id="x", outcome="")]
+    status.past(Console(), host.plans)
     out = capsys.readouterr().out
     assert "1.23 s" in out and "12.3 s" in out and "unfinished" in out
 
 
-def test_history_of_one_plan_tells_its_events(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+def test_history_of_one_plan_tells_its_events(host: FakeHost) -> None:
     host.past = DONE
-    operation(json=True).history(PLAN)
-    assert host.calls == [("history", PLAN)]
-    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == DONE
+    assert islandflow("history", "--plan", PLAN, "--json").out.splitlines() == [json.dumps(e.line()) for e in DONE]
+    assert host.calls == [("journal", PLAN)]
+    run = islandflow("history", "--plan", PLAN)
+    assert "✓ files 1.5 s" in run.out and run.err == "", "it was asked for: that is no progress"
 
 
 def test_attach_takes_the_last_plan(host: FakeHost) -> None:
-    host.past = [{"id": "first", **PAST, "felt": {}}, {"id": "second", **PAST, "felt": {}}]
+    host.plans = [replace(PAST, id="first"), replace(PAST, id="second")]
     host.events["follow"] = DONE
-    operation().attach("")
+    follow.attach(session.begin(object()), "")
     assert ("follow", "second") in host.calls
 
 
 def test_attach_without_any_plan_says_so(host: FakeHost) -> None:
     with pytest.raises(UsageError):
-        operation().attach("")
+        follow.attach(session.begin(object()), "")
 
 
 def test_revert_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -480,7 +492,7 @@ def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureF
         event("undone", "three"),
     ]
     operation(dry=True).revert("")
-    assert host.verbs == ["history"]
+    assert host.verbs == ["journal"]
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{PLAN}: 2 steps would be undone", "  ↶ two", "  ↶ one"]
 
@@ -494,14 +506,14 @@ def wanted(*names: str) -> FactsRequest:
 
 def test_healthy_workloads_pass(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = Facts(health={"native/api": Health("api", "native", True, "healthy")})
-    operation().check_health("app", wanted("api"))
+    session.begin(object()).check_health("app", wanted("api"))
     assert "native/api" in capsys.readouterr().out
 
 
 def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = Facts(health={"native/api": Health("api", "native", False, "not bound")})
     with pytest.raises(Failed) as caught:
-        operation(json=True).check_health("app", wanted("api", "web"))
+        session.begin(object(), json=True).check_health("app", wanted("api", "web"))
     assert "2 of 2 not good: native/api, native/web" in caught.value.message
     lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["what"], line["ok"]) for line in lines] == [("native/api", False), ("native/web", False)]
@@ -509,7 +521,7 @@ def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.Captur
 
 
 def test_what_cannot_be_told_is_neither_good_nor_a_failure(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    operation().checked("provider", [("adapter", True, "ibkr"), ("provider", None, "can't be checked")])
+    session.begin(object()).checked("provider", [("adapter", True, "ibkr"), ("provider", None, "can't be checked")])
     out = capsys.readouterr().out
     assert "✓ adapter" in " ".join(out.split()) and "! provider can't be checked" in " ".join(out.split())
 
@@ -524,7 +536,7 @@ def positions(*lasts: int) -> list[JetStream]:
 
 def test_watching_sums_up_at_its_end(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.looks = positions(1, 5, 9)
-    operation().watch_streams(3)
+    streams.watch(session.begin(object()), 3)
     assert host.calls == [("positions", 3)]
     out = capsys.readouterr().out
     assert "0.0 s  docker's JetStream answers" in out and "1 → 9 (+8)" in out
@@ -532,15 +544,20 @@ def test_watching_sums_up_at_its_end(host: FakeHost, capsys: pytest.CaptureFixtu
 
 def test_ctrl_c_ends_watching_with_what_was_seen(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.looks, host.interrupted_at = positions(1, 5, 9), 2
-    operation().watch_streams(0)
+    streams.watch(session.begin(object()), 0)
     assert "1 → 5 (+4)" in capsys.readouterr().out
 
 
 def test_a_position_that_moved_back_fails(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.looks = positions(5, 3)
     with pytest.raises(Failed) as failed:
-        operation(json=True).watch_streams(1)
+        streams.watch(session.begin(object(), json=True), 1)
     assert failed.value.exit_code == 1 and "PRINTS" in failed.value.message
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {"kind": "moment", "at": 1.0, "text": "✗ PRINTS: last message moved back from 5 to 3"} in lines
+    assert {
+        "version": formats.JOURNAL,
+        "kind": "moment",
+        "at": 1.0,
+        "text": "✗ PRINTS: last message moved back from 5 to 3",
+    } in lines
     assert [line["what"] for line in lines if line["kind"] == "check" and not line["ok"]] == ["PRINTS"]

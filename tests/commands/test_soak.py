@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fabfile.commands.session import Operation, load_site
+from fabfile.commands import session
+from fabfile.commands import soak as soaking
+from fabfile.commands.session import load_site
 from fabfile.errors import CutoverError, Failed, Interrupted, SoakAlreadyRunning
 from fabfile.inventory import Site
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.edge import EdgeFacts, HostFact, ProxyHost
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, Health
 from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 from tests.checks.test_soak import DAY, ID, sample
@@ -30,10 +32,10 @@ Change = Callable[[Sample], Sample]
 OUTAGE = event("outage", watch="flow", lasted_ms=900, errors={"answered 502": 2}, over=True)
 
 
-def lines(why: str = "time", change: Change = lambda s: s, count: int = 21) -> list[dict[str, Any]]:
+def lines(why: str = "time", change: Change = lambda s: s, count: int = 21) -> list[Event]:
     """The file of a soak; without `why` it has not ended."""
     seen = [event("sample", sample=encode(change(sample(n)))) for n in range(count)]
-    start = {**event("start", who="ana@laptop", began=1.0, soak=encode(SHORT)), "plan": ID}
+    start = replace(event("start", who="ana@laptop", began=1.0, soak=encode(SHORT)), plan=ID)
     return [start, *seen, *([event("finished", why=why)] if why else [])]
 
 
@@ -55,7 +57,7 @@ def site(host: FakeHost) -> Site:
 
 
 def soaked(seconds: float = 0.0, stop: bool = False, json_lines: bool = False) -> None:
-    Operation(object(), None, json=json_lines).soak(seconds, stop)
+    soaking.soak(session.begin(object(), json=json_lines), seconds, stop)
 
 
 def started(host: FakeHost) -> Soak:
@@ -118,8 +120,8 @@ def test_each_sample_is_a_line_and_the_end_a_table_and_a_sentence(
     host: FakeHost, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soaked(1200.0)
-    out = capsys.readouterr().out
-    assert out.count("native: 1 of 1 healthy · 200 MB · lag 3 · 0 of 60 requests failed") == 21
+    out, err = capsys.readouterr()
+    assert err.count("native: 1 of 1 healthy · 200 MB · lag 3 · 0 of 60 requests failed") == 21
     assert "21 of 21" in out and out.splitlines()[-1].startswith("keep native: all was healthy in 21 samples")
 
 
@@ -127,8 +129,8 @@ def test_what_is_wrong_is_said_at_once_and_in_the_end(host: FakeHost, capsys: py
     host.soak = lines(change=ill)
     with pytest.raises(Failed) as caught:
         soaked(1200.0)
-    out = capsys.readouterr().out
-    assert "0 of 1 healthy" in out and "api: nothing listens on port 4000" in out and "✗  api" in out
+    out, err = capsys.readouterr()
+    assert "0 of 1 healthy" in err and "api: nothing listens on port 4000" in err and "✗  api" in out
     assert "go back: api was not healthy in 21 of 21 samples" in caught.value.message
     assert caught.value.next_step == "inv rollback --full" and "changed nothing" in caught.value.state
 
@@ -137,7 +139,7 @@ def test_an_outage_is_told_as_it_comes(host: FakeHost, capsys: pytest.CaptureFix
     host.soak = [*lines(why=""), OUTAGE, lines()[-1]]
     with pytest.raises(Failed):
         soaked(1200.0)
-    assert "! flow was away for 0.90 s (2 × answered 502)" in capsys.readouterr().out
+    assert "! flow was away for 0.90 s (2 × answered 502)" in capsys.readouterr().err
 
 
 def test_json_has_a_line_for_each_sample_and_one_recommendation(
@@ -146,16 +148,16 @@ def test_json_has_a_line_for_each_sample_and_one_recommendation(
     for seconds in (1200.0, 0.0):
         soaked(seconds, json_lines=True)
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert told[0] == {"kind": "soak", "id": ID, "who": "ana@laptop", "seconds": 1200.0, "every": 60.0}
-        seen = [line for line in told if line["kind"] == "sample"]
+        assert told[:22] == [event.line() for event in lines()[:22]]
+        seen = [line["evidence"]["sample"] for line in told if line["kind"] == "sample"]
         assert len(seen) == 21 and seen[3]["workloads"]["api"]["memory"]["held"] == 200_000_000
-        assert seen[3]["durables"]["api-alerts"] == {"pending": 2, "unacknowledged": 1, "redelivered": 0}
+        assert seen[3]["durables"]["api-alerts"]["pending"] == 2
         (said,) = [line for line in told if line["kind"] == "recommendation"]
         assert (said["verdict"], said["ended"], said["soak"], said["command"]) == ("keep native", "time", ID, "")
         assert said["reasons"] and told[-1] == said
         (flow,) = [line for line in told if line["kind"] == "address"]
         assert flow == {
-            **{"kind": "address", "what": "flow", "ok": True},
+            **{"version": 2, "kind": "address", "what": "flow", "ok": True},
             **{"requests": 1260, "failures": 0, "answers": 6300, "answers_5xx": 0},
         }
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabfile.commands import status
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, EdgeNetwork, HostFact, ProxyHost, SavedHost, Upstream
 from fabfile.runner.wire.facts import Facts, Health, Workload
@@ -43,12 +43,12 @@ def docker(site: Site) -> EdgeFacts:
 
 
 def shown(site: Site, facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
-    status.show(Report(), site, facts)
-    return capsys.readouterr().out
+    status.show(Console(), site, facts)
+    return "".join(capsys.readouterr())
 
 
 def lines(site: Site, facts: Facts, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    status.show(Report(json=True), site, facts)
+    status.show(Console(json=True), site, facts)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -116,7 +116,14 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
         "native/api": Health("api", "native", False, "inactive"),
     }
     told = lines(site, Facts(host=GOOD_HOST, owner="docker", edge=docker(site), health=health), capsys)
-    assert told[0] == {"kind": "status", "host": "vps", "owner": "docker", "edge": "docker", "raw_api": "open"}
+    assert told[0] == {
+        "version": 2,
+        "kind": "status",
+        "host": "vps",
+        "owner": "docker",
+        "edge": "docker",
+        "raw_api": "open",
+    }
     rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told if line["kind"] == "health"}
     assert len(rows) == 2 * (len(site.services) + len(site.servers))
     assert rows["docker", "api"] == (True, "healthy") and rows["native", "api"] == (False, "inactive")
@@ -176,7 +183,7 @@ def test_what_a_reboot_brings_up_is_shown_and_a_mismatch_is_a_warning(
     services = {s.unit: surveys.unit(s.unit, True) for s in site.scope("full")}
     found = Facts(host=GOOD_HOST, owner="native", edge=native(site), units=units, user_units=services)
     assert "reboot native\n" in shown(site, found, capsys)
-    assert {"kind": "reboot", "runtime": "docker", "names": []} in lines(site, found, capsys)
+    assert {"version": 2, "kind": "reboot", "runtime": "docker", "names": []} in lines(site, found, capsys)
     off = dataclasses.replace(found, user_units={name: surveys.unit(name, False) for name in services})
     out = shown(site, off, capsys)
     assert "reboot native's nats, redis, clickhouse\n" in out
@@ -196,16 +203,16 @@ def test_backups_tell_when_by_which_plan_and_where_the_names_led(capsys: pytest.
     closed = dataclasses.replace(row, host="api", port=4000, enabled=False)
     hosts = {n: SavedHost(n, r, "/x", 1, "", r.enabled) for n, r in zip(names, (row, closed), strict=True)}
     facts = Facts(edge_backups=(EdgeBackup("20231114T221320-000000", "p1", 1.7e9, hosts, {}),))
-    status.backups(Report(json=True), facts)
+    status.backups(Console(json=True), facts)
     [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (line["kind"], line["id"], line["plan"]) == ("backup", "20231114T221320-000000", "p1")
     assert line["hosts"] == ["app.example at http://web:3000", "api.example at http://api:4000 (closed)"]
-    status.backups(Report(), facts)
+    status.backups(Console(), facts)
     assert "2023-11-14 22:13:20" in capsys.readouterr().out
 
 
 def test_without_any_it_says_how_one_is_made(capsys: pytest.CaptureFixture[str]) -> None:
-    status.backups(Report(), Facts())
+    status.backups(Console(), Facts())
     assert "There are none yet: inv npm.backup" in capsys.readouterr().out
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fabfile.commands.public import show
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import Failed
 from fabfile.inventory import Site
 from fabfile.public import Answer, Check
@@ -19,14 +19,14 @@ ORIGIN = Check("route", False, "origin: answers 502", 5, fault="origin")
 
 
 def test_good_checks_and_warnings_end_well(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    show(Report(), site, [GOOD, SOON])
+    show(Console(), site, [GOOD, SOON])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["✓", "page", "answers", "200", "(5", "ms)"] in lines
     assert ["!", "TLS", "valid", "for", "20", "days", "(5", "ms)"] in lines
 
 
 def test_a_site_without_dns_is_told_plainly(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    show(Report(), site, [GOOD])
+    show(Console(), site, [GOOD])
     said = " ".join(capsys.readouterr().out.split())
     assert "pinned to 127.0.0.1 alone: DNS was not asked (public.resolve is false)" in said
 
@@ -41,14 +41,14 @@ def test_a_site_without_dns_is_told_plainly(site: Site, capsys: pytest.CaptureFi
 )
 def test_the_next_step_follows_from_whose_fault_it_is(site: Site, found: list[Check], said: list[str]) -> None:
     with pytest.raises(Failed) as caught:
-        show(Report(), site, found)
+        show(Console(), site, found)
     assert caught.value.exit_code == 1
     assert [line.startswith(start) for line, start in zip(caught.value.next_step.splitlines(), said, strict=True)]
 
 
 def test_programs_get_every_answer(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    show(Report(json=True), site, [GOOD])
+    show(Console(json=True), site, [GOOD])
     ways, check = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert ways == {"kind": "ways", "dns": False, "pinned": "127.0.0.1"}
-    assert (check["kind"], check["name"], check["ok"], check["fault"]) == ("check", "page", True, "")
+    assert ways == {"version": 2, "kind": "ways", "dns": False, "pinned": "127.0.0.1"}
+    assert (check["kind"], check["name"], check["ok"], check["fault"]) == ("public", "page", True, "")
     assert check["answers"] == [{"way": "DNS", "ok": True, "text": "answers 200", "ms": 5, "warning": False}]

@@ -6,19 +6,17 @@ import datetime
 from typing import Any
 
 from fabfile.public import Check
+from fabfile.runner.wire.events import Event, Kind
 
 PLAN = "20260101T120000-cutover-abcdef"
 BEGAN = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
 LONG = "/home/delta/.config/systemd/user/" + "a-very-long-name-without-any-break-" * 4 + ".service"
 
 
-def at(second: float, kind: str, step: str | None = None, /, **evidence: Any) -> dict[str, Any]:
+def at(second: float, kind: Kind, step: str | None = None, /, **evidence: Any) -> Event:
     """An event, so many seconds after the plan's first."""
     time = (BEGAN + datetime.timedelta(seconds=second)).isoformat(timespec="milliseconds")
-    return {
-        "version": 1, "time": time, "plan": PLAN, "step": step, "event": kind, "ms": round(second * 1000),
-        "evidence": evidence,
-    }  # fmt: skip
+    return Event(time, PLAN, step, kind, round(second * 1000), evidence)
 
 
 def felt(failures: int = 0) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_a_failed_step_that_was_taken_back_says_of_each_what_it_was() -> None:
 
 
 def test_what_was_lost_by_a_plan_that_was_taken_back_is_in_the_first_lines() -> None:
-    last = {**journals.REVERTED[-1], "evidence": {**journals.REVERTED[-1]["evidence"], "lost": ["docker/web"]}}
+    last = replace(journals.REVERTED[-1], evidence={**journals.REVERTED[-1].evidence, "lost": ["docker/web"]})
     doc = document([*journals.REVERTED[:-1], last])
     for text in (page.html(doc), page.markdown(doc)):
         assert "every step of it is undone. Healthy before it, and not after it: docker/web." in text

@@ -20,13 +20,20 @@ import pytest
 from fabric import Connection
 
 from fabfile import inventory
-from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
-from fabfile.remote import bootstrap
+from fabfile.errors import (
+    CutoverError,
+    ManualInterventionRequired,
+    SoakAlreadyRunning,
+    Unreachable,
+    UsageError,
+)
+from fabfile.remote import bootstrap, refusals
 from fabfile.remote import host as hosts
 from fabfile.remote.host import Host
 from fabfile.remote.target import opened
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import FactsRequest, HostInfo
 from fabfile.runner.wire.store import LockHolder
 from tests.checks.test_soak import DAY
@@ -346,7 +353,7 @@ class Ops:
         self.told = 0
 
     def write(self, event: str, step: str | None = None, **evidence: Any) -> None:
-        line = {"v": 1, "time": "", "plan": self.plan, "step": step, "event": event, "ms": self.told}
+        line = {"version": 2, "time": "", "plan": self.plan, "step": step, "kind": event, "ms": self.told}
         with open(self.journal, "a") as file:
             file.write(json.dumps({**line, "evidence": evidence}) + "\n")
         self.told += 1
@@ -362,9 +369,9 @@ def ops(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
     return ops
 
 
-def numbers(events: list[dict[str, Any]]) -> list[int]:
+def numbers(events: list[Event]) -> list[int]:
     """Each event's own number, which the test's journal keeps in `ms`."""
-    return [event["ms"] for event in events]
+    return [event.ms for event in events]
 
 
 def test_following_goes_on_where_a_lost_connection_stopped_it(server: Server, ops: Ops) -> None:
@@ -387,7 +394,7 @@ def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) 
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         for event in host.follow(ops.plan):
             seen.append(event)
-            if event["event"] == "finished":
+            if event.kind == "finished":
                 server.drop_connections()
     assert numbers(seen) == [0, 1]
 
@@ -432,7 +439,7 @@ def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:
         asks: list[Callable[[], object]] = [
             lambda: list(host.follow("nope")),
             lambda: list(host.revert("nope")),
-            lambda: host.history("nope"),
+            lambda: host.journal("nope"),
             lambda: host.say("nope", "confirm"),
         ]
         for ask in asks:
@@ -457,25 +464,25 @@ def test_a_soak_is_shown_stopped_and_refused_while_another_runs(server: Server, 
     holder = {"who": "ana@laptop", "what": "a soak of 24 h", "since": "now", "soak": DAY.id}
     soaks = ops.folder.parent.parent / "soaks"
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
-        assert host.soak_show() == [{"event": "running", "holder": {}}]
+        assert host.soak_show() == ("", [])
         assert host.soak_stop() == []
         sampler.begin(soaks.parent, DAY)
         with store.lock(soaks, LockHolder.of(holder)):
-            (line,) = host.soak_start(dataclasses.replace(DAY, id="20270101T000000-soak-abcd"))
-            assert line == {"event": "held", "holder": holder}
-            first, start = host.soak_show()
-            assert first == {"event": "running", "holder": holder} and start["evidence"]["soak"]["id"] == DAY.id
+            with pytest.raises(SoakAlreadyRunning, match="ana@laptop runs a soak of 24 h since now"):
+                list(host.soak_start(dataclasses.replace(DAY, id="20270101T000000-soak-abcd")))
+            running, (start,) = host.soak_show()
+            assert running == DAY.id == start.evidence["soak"]["id"]
             with (soaks / f"{DAY.id}.jsonl").open("a") as file:
-                file.write(json.dumps({"event": "finished", "evidence": {"why": "stopped"}}) + "\n")
-            assert [line["event"] for line in host.soak_stop()] == ["start", "finished"]
+                file.write(json.dumps({**start.line(), "kind": "finished", "evidence": {"why": "stopped"}}) + "\n")
+            assert [event.kind for event in host.soak_stop()] == ["start", "finished"]
     assert (soaks / f"{DAY.id}.stop").exists()
 
 
 def test_history_is_read_line_by_line(server: Server, ops: Ops) -> None:
     ops.write("finished", outcome="done", felt={})
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
-        assert [line["outcome"] for line in host.history()] == ["done"]
-        assert numbers(host.history(ops.plan)) == [0, 1]
+        assert [plan.outcome for plan in host.history()] == ["done"]
+        assert numbers(host.journal(ops.plan)) == [0, 1]
 
 
 # ── The host of a task ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -571,3 +578,22 @@ def wait_for(true: Any, seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < ends, "it never came true"
         time.sleep(0.02)
+
+
+# ── What the runner prints ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("read", "line", "text"),
+    [
+        (refusals.event, {"kind": "odd", "evidence": {}}, "no event of a journal"),
+        (refusals.event, {"version": 99, "kind": "start", "evidence": {}}, "use a newer one"),
+        (refusals.past_plan, {"id": "p", "mood": "fine"}, "no plan of the history"),
+    ],
+)
+def test_a_line_that_is_not_what_was_expected_is_refused_in_words(
+    read: Callable[[dict[str, Any]], object], line: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(Unreachable, match=text) as caught:
+        read(line)
+    assert "Nothing was started by this command" in caught.value.state

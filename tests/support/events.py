@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from fabfile.runner.wire.events import Event, Kind
+
 PLAN = "20260101T120000-cutover-abcd"
 
 
-def event(kind: str, step: str | None = None, ms: int = 1500, /, **evidence: Any) -> dict[str, Any]:
-    """One line of a journal."""
-    return {
-        "version": 1,
-        "time": "2026-01-01T12:00:00.000+00:00",
-        "plan": PLAN,
-        "step": step,
-        "event": kind,
-        "ms": ms,
-        "evidence": evidence,
-    }
+def event(kind: Kind, step: str | None = None, ms: int = 1500, /, **evidence: Any) -> Event:
+    """One event of a journal."""
+    return Event("2026-01-01T12:00:00.000+00:00", PLAN, step, kind, ms, evidence)
 
 
-def begun(**settings: str) -> dict[str, Any]:
+def begun(**settings: str) -> Event:
     """The first event of a plan."""
     return event("start", name="cutover", who="ana@laptop", settings=settings)
 
 
-def finished(outcome: str, **evidence: Any) -> dict[str, Any]:
+def finished(outcome: str, **evidence: Any) -> Event:
     """The last one."""
     return event("finished", None, 12300, outcome=outcome, **{"health": {}, **evidence})
 

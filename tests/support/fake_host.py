@@ -10,9 +10,11 @@ import pytest
 from fabfile.commands import session
 from fabfile.errors import Unreachable
 from fabfile.plans.plan import Plan
+from fabfile.remote import refusals
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.edge import EdgeLogin
+from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest, HostInfo
 from fabfile.runner.wire.soak import Soak
 
@@ -26,13 +28,14 @@ class FakeHost:
         self.facts = facts or Facts(host=GOOD_HOST)
         self.adoption = Adoption()
         self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
-        self.events: dict[str, list[dict[str, Any]]] = {}  # verb → what it yields
+        self.events: dict[str, list[Event]] = {}  # verb → what it yields
         self.looks: list[JetStream] = []
-        self.past: list[dict[str, Any]] = []
+        self.past: list[Event] = []  # the journal of whichever plan is named
+        self.plans: list[PastPlan] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
         self.deaf = False  # it can't be told a word
         self.hears_at = 0  # … until it was told so many times
-        self.soak: list[dict[str, Any]] = []  # the lines of the newest one
+        self.soak: list[Event] = []  # the events of the newest one
         self.soaker: dict[str, Any] = {}  # who runs one
         self.calls: list[tuple[Any, ...]] = []
         self.shipped: list[Plan] = []
@@ -60,20 +63,24 @@ class FakeHost:
         self.calls.append(("log_in", login))
         return self.logins.pop(0)
 
-    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str]) -> Iterator[Event]:
         assert facts is self.facts, "a plan goes with the survey that it was made from"
         self.shipped.append(plan)
         self.secrets = dict(secrets)
         return self._told("ship", plan.id)
 
-    def follow(self, plan_id: str, told: int = 0) -> Iterator[dict[str, Any]]:
+    def follow(self, plan_id: str, told: int = 0) -> Iterator[Event]:
         return self._told("follow", plan_id)
 
-    def revert(self, plan_id: str) -> Iterator[dict[str, Any]]:
+    def revert(self, plan_id: str) -> Iterator[Event]:
         return self._told("revert", plan_id)
 
-    def history(self, plan_id: str | None = None) -> list[dict[str, Any]]:
-        self.calls.append(("history", plan_id))
+    def history(self) -> list[PastPlan]:
+        self.calls.append(("history",))
+        return self.plans
+
+    def journal(self, plan_id: str) -> list[Event]:
+        self.calls.append(("journal", plan_id))
         return self.past
 
     def say(self, plan_id: str, word: str) -> None:
@@ -81,23 +88,24 @@ class FakeHost:
         if self.deaf or [call[0] for call in self.calls].count("say") < self.hears_at:
             raise Unreachable.timed_out("vps.example", 22, 10)
 
-    def soak_start(self, soak: Soak) -> Iterator[dict[str, Any]]:
+    def soak_start(self, soak: Soak) -> Iterator[Event]:
         self.calls.append(("soak_start", soak))
-        lines = [{"event": "held", "holder": self.soaker}] if self.soaker else self.soak
-        for number, line in enumerate(lines):
+        if self.soaker:
+            refusals.event({"holder": self.soaker})
+        for number, line in enumerate(self.soak):
             if number == self.interrupted_at:
                 raise KeyboardInterrupt
             yield line
 
-    def soak_stop(self) -> list[dict[str, Any]]:
+    def soak_stop(self) -> list[Event]:
         self.calls.append(("soak_stop",))
         return self.soak if self.soaker else []
 
-    def soak_show(self) -> list[dict[str, Any]]:
+    def soak_show(self) -> tuple[str, list[Event]]:
         self.calls.append(("soak_show",))
-        return [{"event": "running", "holder": self.soaker}, *self.soak]
+        return str(self.soaker.get("soak", "")), self.soak
 
-    def _told(self, verb: str, plan_id: str) -> Iterator[dict[str, Any]]:
+    def _told(self, verb: str, plan_id: str) -> Iterator[Event]:
         self.calls.append((verb,) if verb == "ship" else (verb, plan_id))
         for number, event in enumerate(self.events[verb]):
             if number == self.interrupted_at:

@@ -88,7 +88,7 @@ def test_a_failing_backup_stops_the_plan_before_anything_is_stopped(vps: Vps) ->
     mine.write_text(vps.lab.inventory.read_text().replace("[backup]", f'[backup]\nhook = "{hook}"'))
     done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(mine))
     assert done.returncode == 1 and "no space for /var/lib/islandflow" in done.stderr, done.stdout + done.stderr
-    assert "docker: workers stopped" not in done.stdout
+    assert "docker: workers stopped" not in done.stdout + done.stderr
     assert vps.served_by() == ("docker", "docker", "docker")
     vps.lab.run(["rm", hook])
     done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(mine))
@@ -100,7 +100,7 @@ def test_a_unit_that_systemd_does_not_like_is_taken_back_before_anything_is_stop
     vps.lab.run(f"mkdir -p {folder} && printf '[Service]\\nExceStart=/bin/true\\n' > {folder}/typo.conf")
     done = vps.tool("cutover")
     assert done.returncode == 1 and "ExceStart" in done.stderr, done.stdout + done.stderr
-    assert "docker: workers stopped" not in done.stdout
+    assert "docker: workers stopped" not in done.stdout + done.stderr
     assert vps.served_by() == ("docker", "docker", "docker")
 
 

@@ -40,7 +40,7 @@ def _hand_over(vps: Vps, *words: str) -> None:
     """No request fails, and the runner's own record says the same."""
     with vps.nobody_turned_away():
         events = [json.loads(line) for line in vps.good(*words, "--json").splitlines()]
-    (ending,) = [event["evidence"] for event in events if event.get("event") == "finished"]
+    (ending,) = [event["evidence"] for event in events if event.get("kind") == "finished"]
     assert all(felt["failures"] == 0 for felt in ending["felt"].values()), ending
     assert ending["held_ms"] > 0
     vps.no_lot_left()

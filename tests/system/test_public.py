@@ -15,7 +15,7 @@ def told(vps: Vps, **env: str) -> tuple[int, dict[str, dict[str, Any]]]:
     done = vps.tool("public", "check", "--json", **env)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     https = f":{vps.lab.ports['https']}"
-    return done.returncode, {line["name"].replace(https, ""): line for line in lines if line["kind"] == "check"}
+    return done.returncode, {line["name"].replace(https, ""): line for line in lines if line["kind"] == "public"}
 
 
 def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_mends_them(vps: Vps) -> None:

@@ -44,7 +44,7 @@ def test_a_clean_one_says_keep_and_a_killed_worker_is_seen(vps: Vps) -> None:
     out = vps.good(*SHORT)
     (said,) = told(out, "recommendation")
     assert (said["verdict"], said["ended"]) == ("keep native", "time"), said
-    samples = told(out, "sample")
+    samples = [line["evidence"]["sample"] for line in told(out, "sample")]
     assert len(samples) > 3 and all(pulse["ok"] for sample in samples for pulse in sample["workloads"].values())
     last = samples[-1]
     assert len(last["workloads"]) == 9 and all(pulse["memory"]["held"] > 0 for pulse in last["workloads"].values())
@@ -55,7 +55,8 @@ def test_a_clean_one_says_keep_and_a_killed_worker_is_seen(vps: Vps) -> None:
     vps.lab.run(KILL)
     rest, _ = following.communicate(timeout=300)
     (said,) = told(rest, "recommendation")
-    assert following.returncode == 1 and said["verdict"] == "go back" and said["command"] == "inv rollback --full", said
+    assert following.returncode == 1 and said["verdict"] == "go back", said
+    assert said["command"] == "islandflow rollback --full", said
     assert "compute was restarted once" in said["reasons"], said
     (compute,) = [line for line in told(rest, "workload") if line["what"] == "compute"]
     assert compute["restarts"] == 1 and not compute["ok"]

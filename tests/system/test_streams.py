@@ -22,7 +22,7 @@ ENV = f"{COMPOSE}/.env"  # what the containers read; native reads another
 def bad(vps: Vps, *words: str, **env: str) -> dict[str, str]:
     """What a check finds not good; its exit code fits."""
     done = vps.tool(*words, "--json", **env)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    rows = [row for row in map(json.loads, done.stdout.splitlines()) if row["kind"] == "check"]
     assert rows, done.stderr
     found = {row["what"]: row["text"] for row in rows if not row["ok"]}
     assert done.returncode == (1 if found else 0), done.stdout + done.stderr

@@ -11,7 +11,7 @@ import pytest
 from fabfile import survey
 from fabfile.checks import boot, provider
 from fabfile.commands import status
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.facts.nats.jetstream import place
@@ -121,7 +121,7 @@ def test_survey_status_and_provider_say_who_owns(
     name, good, evidence = next(iter(provider.checks(site, facts)))
     assert (name, good) == ((f"{owner}'s adapter", True) if owner else ("owner", False))
     assert instead in evidence
-    status.show(Report(), site, facts)
+    status.show(Console(), site, facts)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("owner ")]
     assert line.split()[1] == (owner or ("unknown:" if file == "both" else "nobody"))
     assert bool(boot.findings(site, facts)) <= bool(owner), "who does not own is not missed after a reboot"

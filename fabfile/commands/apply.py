@@ -1,0 +1,159 @@
+"""What every task that changes a host does around its plan: survey, preflight, ship, follow, confirm."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from fabfile import survey, workloads
+from fabfile.checks import preflight
+from fabfile.checks.result import Finding
+from fabfile.commands import follow, preview, session
+from fabfile.errors import LockHeld, PreflightRefused
+from fabfile.inventory import RUNTIMES, Site
+from fabfile.plans import edge, plan
+from fabfile.plans.plan import Judgement, Plan
+from fabfile.remote.host import Host
+from fabfile.runner.wire.facts import Facts, FactsRequest, merge
+
+Build = Callable[[Site, Facts], Plan]
+Judge = Callable[[Site, Facts], list[Finding]]
+Secrets = Callable[[Host], Mapping[str, str]]
+
+_GLANCE = 2.0  # seconds between two looks at a lock that is waited for
+
+
+class Operation:
+    """One change of one host: carried out, or with `dry` only shown; with `wait` once no other plan runs."""
+
+    def __init__(
+        self, context: Any, host: str = "", *, dry: bool = False, wait: bool = False, json: bool = False
+    ) -> None:
+        self.session = session.begin(context, host, json=json)
+        self._console = self.session.console
+        self._dry = dry
+        self._wait = wait
+
+    def apply(
+        self,
+        build: Build,
+        *,
+        judge: Judge | None = None,
+        versions: bool = False,
+        confirm: bool = True,
+        also: FactsRequest | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
+        """Survey, judge, build the plan, and have it executed, or only shown.
+
+        `also` is what the plan must know besides what all do. With `confirm` off a plan does not wait for the
+        public checks at its end. `secrets` gets what goes beside a plan that is shipped. Raises CutoverError.
+        """
+        self._when_free(lambda: self._apply(build, judge, versions, confirm, also or FactsRequest(), secrets))
+
+    def _apply(
+        self,
+        build: Build,
+        judge: Judge | None,
+        versions: bool,
+        confirm: bool,
+        also: FactsRequest,
+        secrets: Secrets | None,
+    ) -> None:
+        site = self.session.site
+        facts = self.session.survey(merge(survey.wanted(site, versions=versions), also))
+        self._refuse_held(facts)
+        warnings = self._refuse(preflight.runner(facts) + (judge(site, facts) if judge else []))
+        intended = edge.without_closed_api(site, facts, build(site, facts))
+        built = _accounted(site, plan.identified(intended, facts.versions, warnings), facts)
+        if not confirm and built.confirm_within:
+            built = replace(built, confirm_within=0.0)
+            self._console.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
+        judgement = plan.judge(built, facts)
+        if self._dry:
+            self._show(judgement)
+        elif not judgement.changes:
+            self._nothing(judgement)
+        else:
+            beside = secrets(self.session.host) if secrets else {}
+            follow.follow(self.session, built.id, self.session.host.ship(built, facts, beside))
+
+    def revert(self, plan_id: str) -> None:
+        """Revert an unfinished plan, the newest if none is named, or show what that would do. Raises CutoverError."""
+        self._when_free(lambda: self._revert(plan_id))
+
+    def _revert(self, plan_id: str) -> None:
+        facts = self.session.survey(FactsRequest(ops=True))
+        self._refuse_held(facts)
+        unfinished = facts.ops.unfinished
+        if not (plan_id or unfinished):
+            self._console.say("revert: nothing to do, every plan has come to its end.")
+            self._console.data("nothing", name="revert", settled={})
+            return
+        wanted = plan_id or unfinished[-1]
+        if self._dry:
+            self._show_back(wanted)
+            return
+        earlier = self.session.host.journal(wanted)
+        follow.follow(self.session, wanted, self.session.host.revert(wanted), earlier)
+
+    def _when_free(self, act: Callable[[], None]) -> None:
+        """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""
+        while True:
+            try:
+                act()
+                return
+            except LockHeld as held:
+                if not self._wait:
+                    raise
+                self._console.progress(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
+                self._console.data("lock", who=held.who, what=held.what, since=held.since)
+            while self.session.survey(FactsRequest(ops=True)).ops.lock is not None:
+                time.sleep(_GLANCE)
+
+    def _refuse_held(self, facts: Facts) -> None:
+        """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
+        holder = facts.ops.lock
+        if holder is None:
+            return
+        held = LockHeld.by(holder.as_json())
+        if not self._dry:
+            raise held
+        self._console.warn(f"{held.message}; what it will leave may differ from what is shown here")
+
+    def _refuse(self, findings: list[Finding]) -> tuple[str, ...]:
+        """Show the warnings and return them. Raises PreflightRefused with everything that is more than one."""
+        warnings = tuple(str(finding) for finding in findings if finding.warning)
+        for warning in warnings:
+            self._console.warn(warning)
+        if len(warnings) < len(findings):
+            raise PreflightRefused([str(finding) for finding in findings if not finding.warning])
+        return warnings
+
+    def _show(self, judgement: Judgement) -> None:
+        for line in preview.lines(judgement):
+            self._console.say(line)
+        self._console.data("plan", plan=plan.as_json(judgement.plan), settled=judgement.no_ops)
+
+    def _nothing(self, judgement: Judgement) -> None:
+        name, steps = judgement.plan.name, len(judgement.plan.steps)
+        for step, why in judgement.no_ops.items():
+            self._console.say(f"· {step}: {why}")
+        self._console.say(f"{name}: nothing to do, all {steps} steps' results are there already.")
+        self._console.data("nothing", name=name, settled=judgement.no_ops)
+
+    def _show_back(self, plan_id: str) -> None:
+        steps = follow.steps_to_undo(self.session.host.journal(plan_id))
+        self._console.say(f"{plan_id}: {len(steps)} steps would be undone")
+        for name in steps:
+            self._console.say(f"  ↶ {name}")
+        self._console.data("revert", plan=plan_id, steps=steps)
+
+
+def _accounted(site: Site, built: Plan, facts: Facts) -> Plan:
+    """The plan, which tells in its end what runs, and whether that was so before."""
+    everything = tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
+    well = tuple(key for key, verdict in facts.health.items() if verdict.ok)
+    return replace(built, workloads=built.workloads or everything, well=well)

@@ -1,0 +1,143 @@
+"""How text reaches the operator: how much of it, under which command's name, in what the terminal can show.
+
+Every front door and every task print through here; nothing in it takes time to load.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from fabfile.errors import CutoverError
+from fabfile.runner.wire import formats
+
+LineKind = Literal[
+    # of every task
+    "warning",
+    "error",
+    "check",
+    "public",
+    "ways",
+    "nothing",
+    "plan",
+    "lock",
+    "revert",
+    "status",
+    "health",
+    "reboot",
+    "backup",
+    "past",
+    "record",
+    "decision",
+    "moment",
+    # init and doctor
+    "value",
+    "written",
+    "difference",
+    "unseen",
+    "direction",
+    "finding",
+    # a soak
+    "workload",
+    "durable",
+    "address",
+    "recommendation",
+    # DNS
+    "dns_record",
+    "change",
+    "changed",
+    "put_back",
+    "token",
+    "retry",
+]
+"""What a line of --json is, besides an event of a journal (fabfile/runner/wire/events.py). docs/events.md has both."""
+
+_PLAIN: Final = {
+    **{"✓": "[ok]", "✗": "[failed]", "▸": ">", "↶": "<-", "→": "->", "←": "<-", "·": "-", "•": "*", "…": "..."},
+    **{"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "—": "-", "×": "x", "─": "-", "µ": "u"},
+}
+_REPLACING: Final = "islandflow.replacing"  # a handler of encoding errors, as Python's own "replace" is one
+_INV: Final = re.compile(r"(?<![\w./-])inv (?=[a-z])")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line says about output; `program` is the command that the operator typed."""
+
+    quiet: bool = False
+    verbose: bool = False
+    program: str = "inv"
+
+
+_DEFAULT: Final = Settings()
+_settings: ContextVar[Settings] = ContextVar("settings", default=_DEFAULT)
+
+
+def settings() -> Settings:
+    """The settings of the command that runs now."""
+    return _settings.get()
+
+
+@contextlib.contextmanager
+def using(**changes: Any) -> Iterator[None]:
+    """Change settings for what runs within."""
+    before = _settings.set(replace(_settings.get(), **changes))
+    try:
+        yield
+    finally:
+        _settings.reset(before)
+
+
+def named(text: str) -> str:
+    """Text whose commands are spelled as the operator types them: an installed `islandflow` comes without `inv`."""
+    return _INV.sub(f"{settings().program} ", text)
+
+
+def plain(text: str, encoding: str | None) -> str:
+    """Text with a stand-in, such as [ok] or ?, for each character that the encoding does not have."""
+    return text.encode(encoding, _REPLACING).decode(encoding) if encoding else text
+
+
+def print_in_any_encoding() -> None:
+    """Have standard output and error print a stand-in where they would raise UnicodeEncodeError."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_REPLACING)
+
+
+def line(kind: LineKind, **values: Any) -> None:
+    """Print one line of --json on standard output. Texts name the operator's own command."""
+    texts = {key: named(value) if isinstance(value, str) else value for key, value in values.items()}
+    emit({"version": formats.JOURNAL, "kind": kind, **texts})
+
+
+def emit(values: dict[str, Any]) -> None:
+    """Print one JSON object in a line on standard output."""
+    print(json.dumps(values), flush=True)
+
+
+def error(failure: CutoverError, *, as_json: bool) -> None:
+    """Print an error on standard error; with --json as a line on standard output as well."""
+    if as_json:
+        texts = {"message": failure.message, "state": failure.state, "next_step": failure.next_step}
+        line("error", exit_code=failure.exit_code, **texts)
+    sys.stdout.flush()
+    print(named(failure.render()), file=sys.stderr, flush=True)
+
+
+def _replacing(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(character, "?") for character in lost), error.end
+
+
+codecs.register_error(_REPLACING, _replacing)
