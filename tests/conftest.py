@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import signal
 import socket
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from fabfile import output
 from fabfile.inventory import Site
 from fabfile.inventory import load as load_inventory
 from fabfile.runner.wire.edge import EdgeFacts
 from fabfile.runner.wire.facts import Facts
-from tests.support import facts
+from tests.support import facts, json_lines
 from tests.support.inventories import INVENTORY
 
 
@@ -62,6 +64,18 @@ def _is_here(host: Any) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host in (None, "", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def every_line_is_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test has printed with --json is what docs/events.md says."""
+    emit = output.emit
+
+    def held(line: dict[str, Any]) -> None:
+        assert json_lines.problems(json.loads(json.dumps(line))) == []
+        emit(line)
+
+    monkeypatch.setattr(output, "emit", held)
 
 
 # ── The tests' inventory, and surveys of its VPS ──────────────────────────────────────────────────────────────────────
