@@ -12,11 +12,13 @@ from tests.architecture.test_layers import PACKAGE, Module, modules, plant
 
 # Where values of any type are the subject.
 CODEC = "fabfile.runner.wire.codec"
-# A journal's line is written and read as the JSON that it is; the operator's side gives it its type.
+# A journal's line is written and read as the JSON that it is. The operator's side gives it a type, wire's Event, whose
+# evidence is another with each kind of event and action.
 LINES = {
     "fabfile.runner.engine": {"revert", "begun"},
     "fabfile.runner.store": {"keep_plan", "read_plan", "read_journal", "more", "outcome", "history"},
     "fabfile.runner.stdio": {"tell"},
+    "fabfile.runner.wire.events": {"evidence", "felt", "line", "event"},
 }
 
 

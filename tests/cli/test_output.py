@@ -17,6 +17,7 @@ from fabfile.console import Console
 from fabfile.output import LineKind
 from fabfile.runner.wire import events
 from fabfile.runner.wire.facts import Facts
+from fabfile.runner.wire.store import StoreState
 from tests.record import journals
 from tests.support import json_lines
 from tests.support.entry_points import DOORS, TASKS, Run, inv, islandflow
@@ -155,7 +156,7 @@ def test_messages_name_the_command_that_was_typed(
     ]
     run = door("attach", "--plan", journals.PLAN)
     assert run.code == 5 and f"then: {name} revert --plan" in run.err and f"`{name} npm.restore` lists them" in run.err
-    host.facts = Facts(host=GOOD_HOST, ops={"unfinished": [journals.PLAN], "lock": None})
+    host.facts = Facts(host=GOOD_HOST, ops=StoreState(unfinished=(journals.PLAN,)))
     texts = [run.said, door("status").said, door("rollback").said, door("rollback", "--json").said, door("soak").said]
     texts += [(records / f"{journals.PLAN}.{ending}").read_text() for ending in ("md", "html")]
     assert all({found[1] for found in COMMAND.finditer(text)} == {name} for text in texts), texts
