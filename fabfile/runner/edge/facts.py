@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +16,23 @@ from .text import decoded
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
     """All there is to know before a switch; what cannot be read is told, not raised."""
-    box = server.container(machine, ref.container)
-    facts = EdgeFacts(box, problem=box.problem)
-    try:
-        facts = replace(facts, network=docker.network(machine, ref.network))
-        if box.running:
-            tested = server.config_test(machine, ref.container)
-            facts = replace(facts, config_problem="" if tested.code == 0 else tested.said)
-    except CommandFailed as error:
-        facts = replace(facts, problem=facts.problem or said(error))
-    try:
-        hosts = host_facts(machine, ref, read_at(box))
-    except StepFailed as error:
-        return replace(facts, problem=str(error))
-    return replace(facts, hosts={fact.domain: fact for fact in hosts})
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        network = pool.submit(docker.network, machine, ref.network)
+        box = server.container(machine, ref.container)
+        test = pool.submit(server.config_test, machine, ref.container) if box.running else None
+        facts, unread = EdgeFacts(box, problem=box.problem), ""
+        try:
+            facts = replace(facts, hosts={fact.domain: fact for fact in host_facts(machine, ref, read_at(box))})
+        except StepFailed as error:
+            unread = str(error)
+        try:
+            facts = replace(facts, network=network.result())
+            if test:
+                tested = test.result()
+                facts = replace(facts, config_problem="" if tested.code == 0 else tested.said)
+        except CommandFailed as error:
+            facts = replace(facts, problem=facts.problem or said(error))
+    return replace(facts, problem=unread or facts.problem)
 
 
 def read_at(box: EdgeContainer) -> float:

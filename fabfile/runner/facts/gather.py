@@ -27,10 +27,13 @@ Found = dict[str, Any]  # fields of Facts
 def gather(machine: Machine, wanted: FactsRequest) -> Facts:
     """The facts that `wanted` asks for. What cannot be read is told in the facts, not raised."""
     jobs = [job for needed, job in _JOBS if needed(wanted)]
+    if not jobs:
+        return Facts()
     found: Found = {}
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    # All at once: each mostly waits for a program, and none may wait for a free thread first.
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         for part in pool.map(lambda job: job(machine, wanted), jobs):
-            found.update(part)
+            found.update({**part, "health": {**found.get("health", {}), **part.get("health", {})}})  # from several
     return Facts(**found)
 
 
@@ -78,10 +81,21 @@ def _programs(machine: Machine, wanted: FactsRequest) -> Found:
 
 
 def _containers(machine: Machine, wanted: FactsRequest) -> Found:
+    """The project's containers, and the health of what runs in them: they are read once for both."""
     try:
-        return {"containers": docker.containers(machine, wanted.project)}
+        containers = docker.containers(machine, wanted.project)
     except CommandFailed as error:
         return {"docker_error": f"Docker does not answer: {said(error)}"}
+    if not _in_one_look(wanted):
+        return {"containers": containers}
+    some = [w for w in wanted.workloads if w.runtime == "docker"]
+    try:
+        return {
+            "containers": containers,
+            "health": health.healthy_now(machine, some, {wanted.project: containers}) if some else {},
+        }
+    except StepFailed:
+        return {"containers": containers}  # Docker has ceased to answer
 
 
 def _compose(machine: Machine, wanted: FactsRequest) -> Found:
@@ -182,15 +196,25 @@ def _edge_backups(machine: Machine, wanted: FactsRequest) -> Found:
         return {}  # the database cannot be read, which `_edge` tells
 
 
-def _health(machine: Machine, wanted: FactsRequest) -> Found:
-    verdicts: dict[str, Health] = {}
-    for runtime in ("native", "docker"):
-        some = [w for w in wanted.workloads if w.runtime == runtime]
-        try:
-            verdicts.update(health.wait_until_healthy(machine, some, wanted.patience) if some else {})
-        except StepFailed:
-            continue  # the user manager or Docker does not answer, which has a fact of its own
-    return {"health": verdicts}
+def _native_health(machine: Machine, wanted: FactsRequest) -> Found:
+    return _health(machine, wanted, "native")
+
+
+def _docker_health(machine: Machine, wanted: FactsRequest) -> Found:
+    return _health(machine, wanted, "docker")
+
+
+def _health(machine: Machine, wanted: FactsRequest, runtime: str) -> Found:
+    some = [w for w in wanted.workloads if w.runtime == runtime]
+    try:
+        return {"health": health.wait_until_healthy(machine, some, wanted.patience) if some else {}}
+    except StepFailed:
+        return {}  # the user manager or Docker does not answer, which has a fact of its own
+
+
+def _in_one_look(wanted: FactsRequest) -> bool:
+    """Whether the containers that the survey brings also say how healthy they are; what is waited for changes."""
+    return bool(wanted.project) and not wanted.patience
 
 
 def _checkout(machine: Machine, wanted: FactsRequest) -> Found:
@@ -222,6 +246,14 @@ def _needs(machine: Machine, wanted: FactsRequest) -> Found:
 
 
 _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
+    # What takes longest begins first.
+    (lambda w: w.programs, _programs),
+    (lambda w: w.compose, _compose),
+    (lambda w: w.firewall, _firewall),
+    (lambda w: w.edge, _edge),
+    (lambda w: w.workloads, _native_health),
+    (lambda w: w.workloads and not _in_one_look(w), _docker_health),
+    (lambda w: w.project, _containers),
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),
@@ -229,9 +261,6 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.trees, _trees),
     (lambda w: w.accounts, _accounts),
     (lambda w: w.ports, _ports),
-    (lambda w: w.programs, _programs),
-    (lambda w: w.project, _containers),
-    (lambda w: w.compose, _compose),
     (lambda w: w.compose and w.compose_view, _compose_view),
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),
@@ -240,10 +269,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.streams, _streams),
     (lambda w: w.providers, _providers),
     (lambda w: w.unit_files or w.scripts, _static),
-    (lambda w: w.firewall, _firewall),
-    (lambda w: w.edge, _edge),
     (lambda w: w.edge and w.edge_backups, _edge_backups),
-    (lambda w: w.workloads, _health),
     (lambda w: w.checkout, _checkout),
     (lambda w: w.redis_data, _redis),
     (lambda w: w.disks, _disks),

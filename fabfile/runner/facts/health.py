@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..system import docker, procs, sockets, systemd
@@ -20,6 +20,8 @@ from ..wire.app import Consumer, NatsRef
 from ..wire.facts import Container, Health, Listener, Unit, Workload
 from .nats.jetstream import address_of, durables_of, read_streams
 from .servers import TIMEOUT, answers
+
+Containers = Mapping[str, Mapping[str, Container]]  # project → service → container
 
 SETTLE = 0.4  # seconds a healthy process must stay the same one
 _LOOP = 5  # restarts after which waiting for the next one is no use
@@ -77,6 +79,14 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health
     return _verdicts(replace(scene, containers=plain), bare, None)
 
 
+def healthy_now(machine: Machine, workloads: Sequence[Workload], containers: Containers) -> dict[str, Health]:
+    """As `healthy`, by one look. `containers` were read just now, by project, and are not read again.
+
+    Raises StepFailed where systemd, or Docker of another project, does not answer.
+    """
+    return _verdicts(_scene(machine, workloads, containers), workloads, None)
+
+
 def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, looking again until all are, or one is beyond hope, or `seconds` have passed."""
     last: dict[str, Health] = {}
@@ -111,7 +121,7 @@ def seen_of(verdicts: dict[str, Health]) -> Observation:
     return Observation(not sick, text, data, final=any(verdict.permanent for verdict in sick))
 
 
-def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
+def _scene(machine: Machine, workloads: Sequence[Workload], read: Containers | None = None) -> _Scene:
     native = [w for w in workloads if w.runtime == "native"]
     units: dict[tuple[str, str], Unit] = {}
     for user in {w.user for w in native}:
@@ -119,7 +129,7 @@ def _scene(machine: Machine, workloads: Sequence[Workload]) -> _Scene:
         units.update({(user, name): unit for name, unit in systemd.show(machine, names, user).items()})
     containers: dict[tuple[str, str], Container] = {}
     for project in {w.project for w in workloads if w.runtime == "docker"}:
-        found = docker.containers(machine, project)
+        found = read[project] if read and project in read else docker.containers(machine, project)
         containers.update({(project, service): container for service, container in found.items()})
     return _Scene(units, containers, sockets.listeners([w.port for w in native if w.port]))
 

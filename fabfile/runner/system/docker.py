@@ -13,6 +13,7 @@ from ..wire.facts import Container
 from .inspected import Inspected
 from .machine import CommandFailed, Machine, Result
 
+_PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _FILES = "com.docker.compose.project.config_files"
 _STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
@@ -81,9 +82,26 @@ def _inspected(machine: Machine, project: str) -> list[Inspected]:
 
 
 def projects(machine: Machine) -> dict[str, str]:
-    """Every Compose project on the host, running or not: name → status."""
-    result = machine.run(["docker", "compose", "ls", "-a", "--format", "json"], timeout=30)
-    return {item["Name"]: item["Status"] for item in _json(result)}
+    """Every Compose project on the host, running or not: name → how many containers are in which state.
+
+    As `docker compose ls -a` counts them, which takes several times as long. Raises CommandFailed.
+    """
+    argv = [
+        "docker",
+        "ps",
+        "-a",
+        "--filter",
+        f"label={_PROJECT}",
+        "--format",
+        f'{{{{.Label "{_PROJECT}"}}}}\t{{{{.State}}}}',
+    ]
+    states: dict[str, list[str]] = {}
+    for line in machine.run(argv, timeout=30).out.splitlines():
+        name, _, state = line.partition("\t")
+        states.setdefault(name, []).append(state)
+    return {
+        name: ", ".join(f"{state}({some.count(state)})" for state in sorted(set(some))) for name, some in states.items()
+    }
 
 
 def network(machine: Machine, name: str) -> EdgeNetwork:
@@ -97,7 +115,7 @@ def network(machine: Machine, name: str) -> EdgeNetwork:
 
 
 def _listing(project: str) -> list[str]:
-    labels = (f"com.docker.compose.project={project}", "com.docker.compose.oneoff=False")
+    labels = (f"{_PROJECT}={project}", "com.docker.compose.oneoff=False")
     return ["docker", "ps", "-a", *(word for label in labels for word in ("--filter", f"label={label}"))]
 
 

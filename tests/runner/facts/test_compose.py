@@ -85,12 +85,22 @@ def test_a_service_with_its_image_mounts_and_what_its_build_lacks(vps: Vps, tmp_
     }
     mount = {"type": "bind", "source": "/var/lib/flow/redis", "target": "/data"}
     told = config(web={"build": build}, redis={"image": "redis:7.2", "volumes": [mount], "restart": "always"})
-    vps.says(told).answers["docker image inspect --format ok flow-web"] = (1, "", "Error: No such image: flow-web")
+    # Docker names what it lacks in its own spelling.
+    vps.says(told).answers["docker image inspect --format ok flow-web"] = (
+        1, "ok", "Error response from daemon: No such image: flow-web:latest"
+    )  # fmt: skip
     found = compose.services(vps, compose.own(vps, vps.ref))
     web, redis = found["web"], found["redis"]
     assert (web.image, web.there, web.built, web.lacking) == ("flow-web", False, True, ("/nowhere/apps",))
     assert (redis.image, redis.there, redis.built, redis.lacking) == ("redis:7.2", True, False, ())
     assert (redis.mounts, redis.restart) == ({"/data": "/var/lib/flow/redis"}, "always")
+
+
+def test_images_that_are_all_there_are_asked_for_by_one_call(vps: Vps) -> None:
+    vps.says(config(web={"image": "a"}, api={"image": "b"}, jobs={"image": "a"})).answers["docker image"] = "ok\nok\n"
+    found = compose.services(vps, compose.own(vps, vps.ref))
+    assert [found[name].there for name in ("web", "api", "jobs")] == [True, True, True]
+    assert vps.said("docker", "image") == [("docker", "image", "inspect", "--format", "ok", "a", "b")]
 
 
 def test_an_image_is_missing_only_if_docker_says_so(vps: Vps) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import pytest
 
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Result
-from fabfile.runner.wire.facts import FactsRequest, Need
+from fabfile.runner.wire.facts import FactsRequest, Need, Workload
 from tests.runner.support.recorder import Recorder
 
 
@@ -121,3 +122,68 @@ def test_what_a_unit_needs_is_looked_for_as_whom_it_runs(tmp_path: Path, place: 
     }
     nobody = (Need(str(program), "read", "islandflow-nobody"),)
     assert "no user islandflow-nobody" in gather(Machine(tmp_path), FactsRequest(needs=nobody)).lacking[str(program)]
+
+
+def container(service: str) -> dict[str, object]:
+    """What `docker inspect` says of a running container of the project flow."""
+    labels = {"com.docker.compose.project": "flow", "com.docker.compose.service": service}
+    return {
+        "Id": f"id-{service}",
+        "Name": f"/flow-{service}-1",
+        "State": {"Status": "running", "Pid": os.getpid()},
+        "Config": {"Labels": labels},
+        "NetworkSettings": {"Networks": {"flow": {"IPAddress": "127.0.0.1"}}},
+    }
+
+
+def test_containers_are_read_once_for_themselves_and_for_their_health(tmp_path: Path) -> None:
+    vps = Recorder(tmp_path, {"docker ps": "id-api", "docker inspect": json.dumps([container("api")])})
+    workloads = (Workload("api", "docker", project="flow"), Workload("web", "docker", project="flow"))
+    found = gather(vps, FactsRequest(project="flow", workloads=workloads))
+    assert list(found.containers) == ["api"]
+    assert {key: (v.ok, v.text) for key, v in found.health.items()} == {
+        "docker/api": (True, "healthy"),
+        "docker/web": (False, "there is no container"),
+    }
+    assert len(vps.said("docker", "ps")) == len(vps.said("docker", "inspect")) == 1
+
+
+def test_both_runtimes_health_comes_home_though_two_jobs_look(tmp_path: Path) -> None:
+    unit = "Id=api.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID=1"
+    vps = Recorder(
+        tmp_path,
+        {"docker ps": "id-api", "docker inspect": json.dumps([container("api")]), "systemctl show": unit},
+    )
+    workloads = (Workload("api", "native", unit="api.service"), Workload("api", "docker", project="flow"))
+    for wanted in (FactsRequest(project="flow", workloads=workloads), FactsRequest(workloads=workloads)):
+        found = gather(vps, wanted).health
+        assert {key: verdict.ok for key, verdict in found.items()} == {"native/api": True, "docker/api": True}
+
+
+def test_a_docker_that_does_not_answer_is_one_error_and_no_verdict(tmp_path: Path) -> None:
+    vps = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
+    workloads = (Workload("api", "docker", project="flow"),)
+    found = gather(vps, FactsRequest(project="flow", workloads=workloads, host=True))
+    assert found.docker_error == "Docker does not answer: Cannot connect to the Docker daemon"
+    assert (found.containers, found.health) == ({}, {}) and found.host["uid"] == os.geteuid()
+
+
+def test_an_error_that_no_fact_has_words_for_ends_the_survey(tmp_path: Path) -> None:
+    """Jobs run in threads: what one of them raises must not be lost there."""
+
+    class Broken(Recorder):
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            if argv[0] == "docker":
+                raise OSError("the disk is on fire")
+            return super().run(argv, **more)
+
+    with pytest.raises(OSError, match="on fire"):
+        gather(Broken(tmp_path), FactsRequest(project="flow", host=True, ops=True))
+
+
+def test_projects_are_counted_as_compose_lists_them(tmp_path: Path) -> None:
+    listed = "flow\trunning\nflow\trunning\nflow\texited\nnpm\trunning\n"
+    vps = Recorder(tmp_path, {"docker ps": listed})
+    assert gather(vps, FactsRequest(projects=True)).projects == {"flow": "exited(1), running(2)", "npm": "running(1)"}
+    vps.answers = {"docker ps": (1, "", "Cannot connect")}
+    assert gather(vps, FactsRequest(projects=True)).projects == {}
