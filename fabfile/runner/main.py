@@ -1,6 +1,8 @@
 """The runner's verbs, as the operator's machine calls them over SSH and systemd starts them.
 
 Input comes on standard input, output is JSON lines. Codes: 0 said and done; 1 an error that a line tells.
+
+A verb imports what it alone needs: each process has only one, and loading all took longer than a survey's look.
 """
 
 from __future__ import annotations
@@ -12,21 +14,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Callable
+from typing import IO, TYPE_CHECKING, Any, Callable
 
-from . import actions, parking_server, plan_secrets, recovery, store  # noqa: F401  a plan names actions by their types
-from .adoption.gather import adoption
-from .edge import api
-from .engine import Engine, read_decision
+from . import plan_secrets, recovery, store
 from .facts.gather import gather
-from .facts.nats.follow import looks
-from .journal import Journal
-from .soak import verbs
 from .stdio import keep, keep_runner, tell
 from .system.machine import POLL, Machine, StepFailed
 from .wire.codec import decode, encode
-from .wire.plan import Plan
 from .wire.store import LockHolder
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 Events = list[dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
@@ -44,6 +42,8 @@ def survey(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def adopt(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """What is on the VPS that an inventory would say, as the request on standard input wants it; changes nothing."""
+    from .adoption.gather import adoption
+
     wanted = decode(json.loads(stdin.readline()))
     tell({"adoption": encode(adoption(Machine(root), wanted))})
     return 0
@@ -51,6 +51,8 @@ def adopt(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
+    from .facts.nats.follow import looks
+
     ref = decode(json.loads(stdin.readline()))
     for at, look in looks(Machine(root), ref, float(words[0])):
         tell({"at": round(at, 3), "look": encode(look)})
@@ -59,6 +61,8 @@ def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def log_in(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
+    from .edge import api
+
     tell(api.token(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
@@ -125,6 +129,8 @@ def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
     Raises StepFailed at the end, for the plans that could not be reverted.
     """
+    from .soak import verbs
+
     recovery.await_boot(Machine(root))
     failures = []
     for plan in store.interrupted(root):
@@ -160,11 +166,22 @@ def history(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def park(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Be the process behind a parking lot, until that is closed."""
+    from . import parking_server
+
     parking_server.serve(Path(words[0]))
     return 0
 
 
-_SOAK = (verbs.soak_start, verbs.soak_run, verbs.soak_follow, verbs.soak_stop, verbs.soak_show)
+def _of_soak(name: str) -> Verb:
+    def run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+        from .soak import verbs
+
+        verb: Verb = getattr(verbs, name)
+        return verb(root, words, stdin)
+
+    return run
+
+
 _VERBS = (
     survey,
     adopt,
@@ -179,9 +196,9 @@ _VERBS = (
     say,
     history,
     park,
-    *_SOAK,
 )
-VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
+_SOAK = ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show")
+VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS} | {name: _of_soak(name) for name in _SOAK}
 
 
 def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
@@ -244,6 +261,11 @@ def _decided(event: dict[str, Any]) -> dict[str, Any]:
 def _with_engine(
     root: Path, plan_id: str, act: Callable[[Engine, Events], None], secrets: dict[str, str] | None = None
 ) -> int:
+    from . import actions  # noqa: F401  a plan names them by their types
+    from .engine import Engine, read_decision
+    from .journal import Journal
+    from .wire.plan import Plan
+
     folder = store.plan_folder(root, plan_id)
     plan: Plan = replace(decode(store.read_plan(folder)), id=plan_id)
     holder = LockHolder(plan.who, plan.name, time.strftime("%Y-%m-%d %H:%M:%S %Z"), plan=plan_id)

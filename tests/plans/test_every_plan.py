@@ -13,7 +13,7 @@ import pytest
 from fabfile.inventory import Backup, Site
 from fabfile.plans import plan as plans
 from fabfile.plans.plan import Action, NothingToUndo, Plan, Step, Undo
-from fabfile.runner import main  # noqa: F401  main names every action
+from fabfile.runner import actions  # noqa: F401  it names every action
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts

@@ -130,19 +130,44 @@ def test_the_runners_name_is_its_hash() -> None:
     assert bootstrap.runner_name() == f"runner-{hashlib.sha256(bootstrap.zipapp()).hexdigest()}.pyz"
 
 
-def wire_types(folder: Path) -> set[str]:
-    """The names of all classes below a folder that may travel, read from the sources."""
-    trees = [ast.parse(path.read_text()) for path in folder.rglob("*.py")]
+def wire_types(*places: str) -> set[str]:
+    """The names of all classes in these modules or rooms of the runner that may travel, read from the sources."""
+    files = [path for place in places for path in [RUNNER / f"{place}.py", *(RUNNER / place).rglob("*.py")]]
+    trees = [ast.parse(path.read_text()) for path in files if path.is_file()]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     marks = {node.name: {ast.unparse(mark) for mark in node.decorator_list} for node in classes}
     return {name for name, decorators in marks.items() if "wire" in decorators}
 
 
-def test_the_runner_alone_knows_every_type_that_travels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("loaded", "places", "least"),
+    [
+        ("runner.main", ("wire/facts", "wire/app", "wire/compose"), 20),
+        ("runner.main, runner.actions, runner.engine", ("wire/plan", "wire/facts", "actions"), 60),
+        ("runner.main, runner.adoption.gather", ("wire/adoption",), 5),
+        ("runner.main, runner.soak.verbs", ("wire/soak",), 2),
+    ],
+    ids=["survey", "execute", "adopt", "soak"],
+)
+def test_what_a_verb_loads_knows_every_type_that_it_reads(
+    loaded: str, places: tuple[str, ...], least: int, tmp_path: Path
+) -> None:
     """In a process of its own, as on the VPS: here, the operator's side would have imported what it forgets."""
     archive = tmp_path / "runner.pyz"
     archive.write_bytes(bootstrap.zipapp())
-    text = f"import sys; sys.path.insert(0, {str(archive)!r}); import runner.main; from runner.wire import codec\n"
+    text = f"import sys; sys.path.insert(0, {str(archive)!r}); import {loaded}; from runner.wire import codec\n"
     argv = [sys.executable, "-I", "-c", text + "print(*sorted(codec._types))"]
     known = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
-    assert known >= wire_types(RUNNER) and len(known) > 80
+    wanted = wire_types(*places)
+    assert known >= wanted and len(wanted) >= least
+
+
+def test_a_survey_loads_nothing_of_what_changes_the_vps(tmp_path: Path) -> None:
+    archive = tmp_path / "runner.pyz"
+    archive.write_bytes(bootstrap.zipapp())
+    text = f"import sys; sys.path.insert(0, {str(archive)!r}); import runner.main\n"
+    argv = [sys.executable, "-I", "-c", text + "print(*sys.modules)"]
+    loaded = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    assert "runner.facts.gather" in loaded
+    heavy = ("actions", "adoption", "availability", "edge", "engine", "journal", "parking", "soak")
+    assert [name for name in loaded if name.startswith(tuple(f"runner.{room}" for room in heavy))] == []

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner import main, recovery  # noqa: F401  main names every type that travels
+from fabfile.runner import actions, recovery  # noqa: F401  they name the types that travel
 from fabfile.runner.actions.base import Action, Probe
+from fabfile.runner.adoption import gather  # noqa: F401
+from fabfile.runner.soak import verbs  # noqa: F401
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode, encode, wire
 from fabfile.runner.wire.edge import Upstream
