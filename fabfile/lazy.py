@@ -5,7 +5,7 @@
 
 The names stand at the top of the file, where type checkers and readers look for them, but `session` is an empty module
 until the first `session.…`. So a block imports modules, and nothing from inside them: that would look into the module
-at once. The main thread must be the first to use one.
+at once. The main thread must be the first to use one; `load()` uses some of them while it would wait anyway.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ sys.meta_path.insert(0, _FINDER)
 def lazily() -> contextlib.AbstractContextManager[None]:
     """What is imported within the block is loaded when it is first used."""
     return _turned(on=True)
+
+
+def load(*modules: ModuleType) -> None:
+    """Load those of the modules that have not been used yet."""
+    for module in modules:
+        module.__doc__  # noqa: B018  any attribute's use loads it
 
 
 @contextlib.contextmanager

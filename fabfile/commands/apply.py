@@ -5,21 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fabfile import survey, workloads
-from fabfile.checks import preflight
-from fabfile.checks.result import Finding
-from fabfile.commands import follow, preview, session
+from fabfile.commands import session
 from fabfile.errors import LockHeld, PreflightRefused
 from fabfile.inventory import RUNTIMES, Site
-from fabfile.plans import edge, plan
-from fabfile.plans.plan import Judgement, Plan
+from fabfile.lazy import lazily
 from fabfile.remote.host import Host
 from fabfile.runner.wire.facts import Facts, FactsRequest, merge
 
-Build = Callable[[Site, Facts], Plan]
-Judge = Callable[[Site, Facts], list[Finding]]
+# Loaded while the connection is made and while the VPS looks.
+with lazily():
+    from fabfile import survey, workloads
+    from fabfile.checks import preflight
+    from fabfile.commands import follow, preview
+    from fabfile.plans import edge, plan
+
+if TYPE_CHECKING:
+    from fabfile.checks.result import Finding
+    from fabfile.plans.plan import Judgement, Plan
+
+Build = Callable[[Site, Facts], "Plan"]
+Judge = Callable[[Site, Facts], "list[Finding]"]
 Secrets = Callable[[Host], Mapping[str, str]]
 
 _GLANCE = 2.0  # seconds between two looks at a lock that is waited for
@@ -63,7 +70,10 @@ class Operation:
         secrets: Secrets | None,
     ) -> None:
         site = self.session.site
-        facts = self.session.survey(merge(survey.wanted(site, versions=versions), also))
+        self.session.host.connect()
+        wanted = merge(survey.wanted(site, versions=versions), also)
+        judges = (plan, edge, preflight, workloads, *([preview] if self._dry else []))
+        facts = self.session.survey(wanted, judges)
         self._refuse_held(facts)
         warnings = self._refuse(preflight.runner(facts) + (judge(site, facts) if judge else []))
         intended = edge.without_closed_api(site, facts, build(site, facts))

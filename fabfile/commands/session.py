@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from fabfile import inventory, survey
+from fabfile import inventory
 from fabfile.commands import chosen
 from fabfile.console import Console
 from fabfile.errors import Failed
 from fabfile.inventory import Site
+from fabfile.lazy import lazily, load
 from fabfile.remote.host import Host
 from fabfile.remote.target import opened
 from fabfile.runner.wire.facts import Facts, FactsRequest
+
+# Loaded once the connection is being made or the VPS looks, see `survey()`.
+with lazily():
+    from fabfile import survey
 
 Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), evidence
 
@@ -36,10 +42,14 @@ class Session:
     host: Host
     console: Console
 
-    def survey(self, wanted: FactsRequest | None = None) -> Facts:
-        """Facts about the host; without a request all that plans judge by. Raises Unreachable."""
+    def survey(self, wanted: FactsRequest | None = None, then: Sequence[ModuleType] = ()) -> Facts:
+        """Facts about the host; without a request all that plans judge by. Raises Unreachable.
+
+        `then` are the modules that will judge them; they are loaded while the VPS looks.
+        """
+        self.host.connect()
         with self.console.timed("survey"):
-            return self.host.survey(wanted or survey.wanted(self.site))
+            return self.host.survey(wanted or survey.wanted(self.site), lambda: load(*then))
 
     def checked(self, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
         """Show a check's rows. Raises Failed, with what to do next, when one is not good."""

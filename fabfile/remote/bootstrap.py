@@ -8,10 +8,11 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fabfile.plans.plan import Plan, as_json, contents
+from fabfile.lazy import lazily
 from fabfile.resources import RUNNER
+from fabfile.runner.store import ROOT
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
@@ -19,24 +20,52 @@ from fabfile.runner.wire.edge import EdgeLogin
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
+with lazily():
+    from fabfile.plans import plan as plans
+
+if TYPE_CHECKING:
+    from fabfile.plans.plan import Plan
+
 _MAIN = "import sys\nfrom runner.main import main\nsys.exit(main(sys.argv[1:], sys.stdin.buffer))\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's earliest date: equal sources make equal bytes
 
-BOOT = """
-import os, sys
+HERE, LACKING = b"runner here\n", b"runner lacking\n"
+"""What BOOT answers first, at once: whether the VPS has this very runner, or has to be sent it."""
+
+BOOT = (
+    f"root, here, lacking = {str(ROOT)!r}, {HERE.decode()!r}, {LACKING.decode()!r}"
+    + """
+import hashlib, io, os, sys
 if sys.version_info < (3, 9):
     sys.exit("python3 is too old: %d.%d.%d" % sys.version_info[:3])
 stdin = sys.stdin.buffer
-zipapp = stdin.read(int(stdin.readline()))
+name, size = stdin.readline().decode().split()
+request = io.BytesIO(stdin.read(int(size)))
+def whole(zipapp):
+    return "runner-%s.pyz" % hashlib.sha256(zipapp).hexdigest() == name
+try:
+    with open(os.path.join(root, name), "rb") as file:
+        zipapp = file.read()
+except OSError:
+    zipapp = b""
+there = whole(zipapp)
+sys.stdout.write(here if there else lacking)
+sys.stdout.flush()
+if not there:
+    zipapp = stdin.read()
+    if not whole(zipapp):
+        sys.exit("the runner arrived damaged, and did nothing")
 memory = os.memfd_create("islandflow-runner")
 os.write(memory, zipapp)
 sys.path.insert(0, "/proc/self/fd/%d" % memory)
 from runner.main import main
-sys.exit(main(sys.argv[1:], stdin))
+sys.exit(main(sys.argv[1:], request))
 """
-"""Runs the runner that comes on standard input from memory, so that a survey leaves nothing on the VPS.
+)
+"""Runs the runner that a plan has left on the VPS, if its bytes are the very ones, else the one that it is sent.
 
-Written so that any Python compiles it: the old ones shall say that they are too old.
+It runs from memory either way, so that a survey leaves nothing on the VPS. Written so that any Python compiles it: the
+old ones shall say that they are too old.
 """
 
 
@@ -51,6 +80,7 @@ def zipapp() -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
 def runner_name() -> str:
     """The zipapp's file name on the VPS."""
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
@@ -64,9 +94,9 @@ def request(asked: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> b
 def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
     """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
     known = set(facts.ops.files)
-    lacking = {name: content for name, content in contents(plan).items() if name not in known}
+    lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
     header = {
-        "plan": as_json(plan),
+        "plan": plans.as_json(plan),
         "runner": runner_name(),
         "files": {name: len(content) for name, content in lacking.items()},
         "secrets": dict(secrets or {}),
@@ -80,8 +110,11 @@ def soak(wanted: Soak) -> bytes:
 
 
 def framed(payload: bytes) -> bytes:
-    """The zipapp and what it shall read, as BOOT expects them on standard input."""
-    return f"{len(zipapp())}\n".encode() + zipapp() + payload
+    """Which runner shall read the payload, and the payload, as BOOT expects them on standard input.
+
+    Where BOOT answers LACKING, the zipapp has to follow, and the end of the input.
+    """
+    return f"{runner_name()} {len(payload)}\n".encode() + payload
 
 
 def _line(data: Any) -> bytes:

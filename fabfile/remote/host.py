@@ -1,15 +1,14 @@
 """A VPS over SSH: connect, survey, ship, follow, confirm. Fabric makes the connections.
 
-Every verb is one round trip on one connection: the runner travels with the request.
+Every verb is one round trip on one connection, and a second one where the VPS lacks the runner and gets it first.
 """
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import paramiko
 from fabric import Connection
@@ -17,8 +16,8 @@ from paramiko.ssh_exception import SSHException
 
 from fabfile import inventory
 from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
-from fabfile.plans.plan import Plan
-from fabfile.remote import bootstrap, refusals, ssh
+from fabfile.remote import bootstrap, refusals
+from fabfile.remote.link import Link
 from fabfile.remote.refusals import Refused
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
@@ -29,9 +28,11 @@ from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
+if TYPE_CHECKING:
+    from fabfile.plans.plan import Plan
+
 Line = dict[str, Any]  # what the runner prints, before it is known what it is
 
-KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet connection
 PATIENCE = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
 PAUSE = 0.5  # seconds between two attempts
 
@@ -53,15 +54,23 @@ class _Lasting:
 class Host:
     """One VPS of the inventory, or the one that `fab -H` connected to."""
 
-    def __init__(self, host: inventory.Host, timeout: float, connection: Connection | None = None) -> None:
+    def __init__(
+        self, host: inventory.Host, timeout: float, connection: Connection | None = None, link: Link | None = None
+    ) -> None:
         self._host = host
         self._timeout = timeout
-        self._login = ssh.options(host, timeout) if connection is None else dict(connection.connect_kwargs)
-        self._connection = connection or self._new()
+        self._link = link or Link(host, timeout, connection)
 
-    def survey(self, wanted: FactsRequest) -> Facts:
-        """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable."""
-        answers = self._ask("survey", [], bootstrap.request(wanted), PATIENCE + wanted.patience)
+    def connect(self) -> None:
+        """Begin to connect, beside what the caller does next. What goes wrong with it is raised by the next call."""
+        self._link.begin()
+
+    def survey(self, wanted: FactsRequest, meanwhile: Callable[[], None] = lambda: None) -> Facts:
+        """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable.
+
+        `meanwhile` is called while the VPS looks.
+        """
+        answers = self._ask("survey", [], bootstrap.request(wanted), PATIENCE + wanted.patience, meanwhile)
         if not answers:
             raise self._stopped("the survey ended without an answer")
         facts: Facts = decode(answers[0]["facts"])
@@ -147,7 +156,7 @@ class Host:
 
         Raises Unreachable.
         """
-        messenger = Host(self._host, self._timeout, self._new())
+        messenger = Host(self._host, self._timeout, link=self._link.again())
         try:
             messenger._ask("say", [plan_id, word])
         except Unreachable as error:
@@ -158,7 +167,7 @@ class Host:
 
     def close(self) -> None:
         """Close the connection; what was shipped goes on."""
-        self._connection.client.close()
+        self._link.close()
 
     def _persistent(self, plan_id: str, lines: Iterator[Line], told: int = 0) -> Iterator[Event]:
         state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
@@ -198,82 +207,67 @@ class Host:
                     ) from None
             time.sleep(PAUSE)
             self.close()
-            self._connection = self._new()
+            self._link = self._link.again()
             lines = self._call(what.verb, [what.id, str(told)], patience=patience)
 
-    def _ask(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> list[Line]:
+    def _ask(
+        self,
+        verb: str,
+        words: list[str],
+        payload: bytes = b"",
+        patience: float = PATIENCE,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> list[Line]:
         """The whole answer of a verb that comes to its end by itself."""
         try:
-            return list(self._call(verb, words, payload, patience))
+            return list(self._call(verb, words, payload, patience, meanwhile))
         except ConnectionLost as lost:
             raise self._stopped(str(lost)) from lost
 
-    def _call(self, verb: str, words: list[str], payload: bytes = b"", patience: float = PATIENCE) -> Iterator[Line]:
+    def _call(
+        self,
+        verb: str,
+        words: list[str],
+        payload: bytes = b"",
+        patience: float = PATIENCE,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Iterator[Line]:
         """Run one verb of the runner as root and yield the lines it answers."""
-        channel = self._open(verb, words)
+        channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT, verb, *words])
         channel.settimeout(patience)
         try:
-            self._send(channel, bootstrap.framed(payload))
-            yield from self._lines(channel)
+            self._send(channel, bootstrap.framed(payload), whole=False)
+            yield from self._lines(channel, meanwhile)
         except (OSError, SSHException, EOFError) as error:
             raise ConnectionLost(str(error) or type(error).__name__) from error
         finally:
             channel.close()
 
-    def _open(self, verb: str, words: list[str]) -> paramiko.Channel:
-        argv = ["python3", "-I", "-c", bootstrap.BOOT, verb, *words]
-        if self._connection.user != "root":
-            # Why sudo refuses is told by its words, which it would otherwise translate.
-            argv = ["env", "LC_ALL=C", "sudo", "-n", *argv]
-        started = time.monotonic()
-        try:
-            channel: paramiko.Channel = self._transport().open_session(timeout=self._timeout)
-            channel.exec_command(shlex.join(argv))
-        except (OSError, SSHException, EOFError) as error:
-            self.close()
-            raise ssh.explained(error, self._host, self._timeout, time.monotonic() - started) from error
-        return channel
-
-    def _transport(self) -> paramiko.Transport:
-        connection = self._connection
-        if not connection.is_connected:
-            ssh.refuse_example(self._host)
-            # Fabric trusts any host key by itself, and knows none.
-            ssh.trust_known(connection.client, self._host)
-            connection.open()
-            connection.transport.set_keepalive(KEEPALIVE)
-        transport: paramiko.Transport = connection.transport
-        return transport
-
-    def _send(self, channel: paramiko.Channel, payload: bytes) -> None:
+    def _send(self, channel: paramiko.Channel, payload: bytes, *, whole: bool = True) -> None:
+        """Send input, and its end unless it is not the `whole` of it."""
         try:
             channel.sendall(payload)
-            channel.shutdown_write()
+            if whole:
+                channel.shutdown_write()
         except TimeoutError:
             raise
         except OSError:
             pass  # the other side has ended already; why is in what it wrote
 
-    def _lines(self, channel: paramiko.Channel) -> Iterator[Line]:
+    def _lines(self, channel: paramiko.Channel, meanwhile: Callable[[], None]) -> Iterator[Line]:
         with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
             for line in out:
-                yield refusals.answer(line)
+                if line in (bootstrap.HERE, bootstrap.LACKING):
+                    self._send(channel, bootstrap.zipapp() if line == bootstrap.LACKING else b"")
+                    meanwhile()
+                else:
+                    yield refusals.answer(line)
             said = err.read().decode(errors="replace")
         code = channel.recv_exit_status()
         if code == -1:
             raise ConnectionLost("the connection closed without an exit status")
         if code != 0:
-            raise refusals.of_boot(code, said, self._connection.user, self._host.address)
-
-    def _new(self) -> Connection:
-        host = self._host
-        return Connection(
-            host.address,
-            user=host.user,
-            port=host.port,
-            connect_timeout=self._timeout,
-            connect_kwargs=dict(self._login),
-        )
+            raise refusals.of_boot(code, said, self._link.user, self._host.address)
 
     def _stopped(self, why: str) -> Unreachable:
         return Unreachable(

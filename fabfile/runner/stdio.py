@@ -27,8 +27,12 @@ def keep(path: Path, content: bytes, sha256: str) -> None:
 
 
 def keep_runner(root: Path, name: str) -> Path:
-    """Store this very zipapp under its name, if it is not there yet; where it is. Raises as `keep` does."""
-    runner = root / name
-    if not runner.exists():
-        keep(runner, Path(sys.path[0]).read_bytes(), runner.stem.partition("-")[2])
+    """Store this very zipapp under its name, if it is not there yet, whole; where it is. Raises as `keep` does."""
+    runner, sha256 = root / name, Path(name).stem.partition("-")[2]
+    try:
+        there = hashlib.sha256(runner.read_bytes()).hexdigest() == sha256
+    except FileNotFoundError:
+        there = False
+    if not there:
+        keep(runner, Path(sys.path[0]).read_bytes(), sha256)
     return runner

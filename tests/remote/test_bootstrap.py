@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.remote import bootstrap
 from fabfile.resources import RUNNER
+from fabfile.runner import store
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts, FactsRequest
@@ -37,11 +39,23 @@ def parts(payload: bytes) -> tuple[dict[str, object], dict[str, bytes]]:
     return header, files
 
 
-def boot(payload: bytes, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run the runner as the VPS does: from standard input, and from nowhere else."""
-    words = [sys.executable, "-I", "-c", bootstrap.BOOT, *argv]
+def boot(
+    payload: bytes, *argv: str, root: Path = Path("/nowhere"), runner: bytes | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the runner as the VPS does, with its folder at `root`, and `runner` in answer to one that it lacks."""
+    code = bootstrap.BOOT.replace(str(store.ROOT), str(root))
+    words = [sys.executable, "-I", "-c", code, *argv]
     env = {"PATH": os.environ["PATH"]}
-    return subprocess.run(words, input=payload, capture_output=True, timeout=60, cwd=cwd, env=env, check=False)
+    sent = bootstrap.framed(payload) + (bootstrap.zipapp() if runner is None else runner)
+    return subprocess.run(words, input=sent, capture_output=True, timeout=60, cwd=cwd, env=env, check=False)
+
+
+def answer(found: subprocess.CompletedProcess[bytes], *, lacking: bool = True) -> dict[str, object]:
+    """The one line that a verb answers, behind BOOT's own on whether the runner had to be sent."""
+    first, _, line = found.stdout.partition(b"\n")
+    assert first + b"\n" == (bootstrap.LACKING if lacking else bootstrap.HERE), found.stderr.decode()
+    told: dict[str, object] = json.loads(line)
+    return told
 
 
 def test_equal_sources_make_equal_bytes() -> None:
@@ -69,10 +83,9 @@ def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) ->
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     request = FactsRequest(host=True, files=("/etc/passwd", "/nowhere"), accounts=("root",), ops=True)
-    found = boot(bootstrap.framed(bootstrap.request(request)), "survey", cwd=scratch)
+    found = boot(bootstrap.request(request), "survey", cwd=scratch)
     assert found.returncode == 0, found.stderr.decode()
-    (line,) = found.stdout.splitlines()
-    facts = decode(json.loads(line)["facts"])
+    facts = decode(answer(found)["facts"])
     assert isinstance(facts, Facts)
     assert facts.files["/etc/passwd"].kind == "file" and facts.files["/nowhere"].kind == "missing"
     assert facts.accounts == {"root": "0:0"} and facts.host.uid == os.geteuid()
@@ -90,8 +103,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
         ports=(1,),
         redis_data=("/nowhere",),
     )
-    found = boot(bootstrap.framed(bootstrap.request(request)), "survey")
-    facts = decode(json.loads(found.stdout)["facts"])
+    facts = decode(answer(boot(bootstrap.request(request), "survey"))["facts"])
     assert "lingering is off" in facts.user_manager
     assert "no user islandflow-nobody" in facts.checkout_error
     assert "/nowhere/.env" in facts.env.problem
@@ -100,18 +112,40 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
     assert facts.redis_formats == {"/nowhere": 0}
 
 
-@pytest.mark.parametrize("cut", [20, 5000])
+@pytest.mark.parametrize("cut", [0, 5000, -1])
 def test_a_runner_that_broke_off_on_the_way_does_nothing(cut: int) -> None:
-    payload = bootstrap.framed(bootstrap.request(FactsRequest(host=True)))
-    found = boot(payload[:cut], "survey")
-    assert found.returncode != 0 and found.stdout == b""
+    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", runner=bootstrap.zipapp()[:cut])
+    assert found.returncode != 0 and found.stdout == bootstrap.LACKING
+    assert b"arrived damaged" in found.stderr and b"Traceback" not in found.stderr
 
 
 def test_a_request_that_is_none_is_one_line() -> None:
     for payload in (b"", b"{\n", b'{"type": "Nonsense"}\n'):
-        found = boot(bootstrap.framed(payload), "survey")
+        found = boot(payload, "survey")
         assert found.returncode == 1
-        assert json.loads(found.stdout)["error"]
+        assert answer(found)["error"]
+
+
+def test_a_runner_that_a_plan_left_needs_not_be_sent(tmp_path: Path) -> None:
+    (tmp_path / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
+    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path, runner=b"")
+    assert found.returncode == 0 and "facts" in answer(found, lacking=False)
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw[:100] + b"?" + raw[101:]])
+def test_a_damaged_runner_on_the_vps_is_not_used(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    kept = tmp_path / bootstrap.runner_name()
+    kept.write_bytes(damage(bootstrap.zipapp()))
+    before = kept.read_bytes()
+    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path)
+    assert found.returncode == 0 and "facts" in answer(found)
+    assert kept.read_bytes() == before  # a survey mends nothing
+
+
+def test_another_versions_runner_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / f"runner-{'0' * 64}.pyz").write_bytes(bootstrap.zipapp())
+    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path)
+    assert "facts" in answer(found)
 
 
 def test_only_what_the_vps_lacks_travels() -> None:

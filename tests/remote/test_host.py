@@ -48,10 +48,11 @@ ELSEWHERE = """#!/bin/sh
 exec {python} -I -c '
 import sys
 from pathlib import Path
-root, boot, call = Path(sys.argv[1]), sys.argv[4], "main(sys.argv[1:], stdin)"
-assert call in boot
-del sys.argv[1:5]
-exec(boot.replace(call, call[:-1] + ", root)"))
+ops, boot, call = Path(sys.argv[1]), sys.argv[4], "main(sys.argv[1:], request)"
+assert call in boot and "/var/lib/islandflow/ops" in boot
+del sys.argv[2:5]
+boot = boot.replace("/var/lib/islandflow/ops", sys.argv.pop(1))
+exec(boot.replace(call, call[:-1] + ", ops)"))
 ' {root} "$@"
 """
 
@@ -105,6 +106,52 @@ def test_a_survey_leaves_nothing_on_the_vps(server: Server, tmp_path: Path) -> N
 
     assert sorted(path for path in tmp_path.rglob("*") if path.name != "log") == before
     assert not root.exists()
+
+
+def test_a_runner_that_is_on_the_vps_does_not_travel(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "ops"
+    root.mkdir()
+    (root / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
+    server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
+    monkeypatch.setattr(bootstrap, "zipapp", lambda: pytest.fail("the runner was sent"))
+    assert survey(server.host())["name"] == socket.gethostname()
+
+
+def test_a_connection_that_was_begun_before_is_the_one_that_is_used(server: Server) -> None:
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
+        host.connect()
+        host.connect()
+        host.survey(FactsRequest(host=True))
+        host.connect()
+        assert len(server.connections()) == 1
+
+
+def test_what_went_wrong_with_a_connection_that_was_begun_is_raised_by_the_call_that_needs_it(server: Server) -> None:
+    expected = refused(changed(server, port=1))
+    with contextlib.closing(Host(changed(server, port=1), TIMEOUT)) as host:
+        host.connect()
+        with pytest.raises(Unreachable) as caught:
+            host.survey(FactsRequest(host=True))
+    assert str(caught.value) == str(expected)
+    with contextlib.closing(Host(changed(server, address="192.0.2.1"), TIMEOUT)) as host:
+        host.connect()
+        with pytest.raises(UsageError, match="which is an example's"):
+            host.survey(FactsRequest(host=True))
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_the_caller_may_do_something_while_the_vps_looks(server: Server, tmp_path: Path, here: bool) -> None:
+    root = tmp_path / "ops"
+    root.mkdir()
+    if here:
+        (root / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
+    server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
+    done: list[str] = []
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
+        assert host.survey(FactsRequest(host=True), lambda: done.append("loaded")).host["name"]
+    assert done == ["loaded"]
 
 
 def test_several_surveys_share_a_connection(server: Server) -> None:

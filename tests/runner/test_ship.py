@@ -71,6 +71,13 @@ def test_a_runner_that_is_not_what_its_name_says_is_refused(
     assert list(vps.glob("runner-*")) == []
 
 
+def test_a_damaged_runner_on_the_vps_is_replaced_before_a_plan_starts_with_it(vps: Path, root: None) -> None:
+    store.prepare(vps)
+    (vps / bootstrap.runner_name()).write_bytes(bootstrap.zipapp()[:-1])
+    shipped(vps, bootstrap.shipment(a_plan(), Facts()))
+    assert (vps / bootstrap.runner_name()).read_bytes() == bootstrap.zipapp()
+
+
 def test_the_same_plan_cannot_be_shipped_twice(vps: Path, root: None) -> None:
     payload = bootstrap.shipment(a_plan(b"x"), Facts())
     shipped(vps, payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -42,7 +42,11 @@ class FakeHost:
         self.secrets: dict[str, str] = {}  # what came beside the last one
         self.logins: list[dict[str, str]] = []  # what NPM's API answers, one after the other
 
-    def survey(self, wanted: FactsRequest) -> Facts:
+    def connect(self) -> None:
+        pass
+
+    def survey(self, wanted: FactsRequest, meanwhile: Callable[[], None] = lambda: None) -> Facts:
+        meanwhile()
         if self.later and ("survey",) in self.calls:
             self.facts = self.later.pop(0)
         self.calls.append(("survey",))
