@@ -3,7 +3,8 @@
 Everything is below one folder (root, 0700):
 
     lock                     held by flock while a plan runs; says who, what, since when
-    runner-<sha256>.pyz      the zipapps that plans were started with
+    runner-<sha256>.pyz      the zipapps that plans were started with; later verbs run them again
+    image-versions.json      what images have told of themselves, by their identifiers
     files/<sha256>           contents that plans write
     plans/<id>/plan.json     the plan
     plans/<id>/journal.jsonl its journal

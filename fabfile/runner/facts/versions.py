@@ -5,18 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from ..system.machine import CommandFailed, Machine, said
 from ..wire.facts import Program
+from . import image_versions
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
 def ask_all(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, str], dict[str, str]]:
     """Versions, and why one could not be read, each by the programs' names."""
+    identifiers, known = image_versions.identifiers(machine, programs), image_versions.kept(machine.ops)
+
+    def ask(program: Program) -> tuple[str, str]:
+        identifier = identifiers.get(program.image, "")
+        version = known.get(image_versions.key(program, identifier), "") if identifier else ""
+        # By its identifier, since its name may have come to mean another image meanwhile.
+        return (version, "") if version else _ask(machine, replace(program, image=identifier or program.image))
+
     with ThreadPoolExecutor(max_workers=6) as pool:
-        answers = list(pool.map(lambda program: _ask(machine, program), programs))
+        answers = list(pool.map(ask, programs))
+    told = zip(programs, answers)
+    image_versions.keep(
+        machine.ops,
+        {
+            image_versions.key(program, identifiers[program.image]): version
+            for program, (version, _) in told
+            if version and program.image in identifiers
+        },
+    )
     named = list(zip((program.name for program in programs), answers))
     return {name: version for name, (version, _) in named}, {name: error for name, (_, error) in named if error}
 
