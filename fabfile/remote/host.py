@@ -1,6 +1,6 @@
 """A VPS over SSH: connect, survey, ship, follow, confirm. Fabric makes the connections.
 
-Every verb is one round trip on one connection, and a second one where the VPS lacks the runner and gets it first.
+Every verb is one round trip on one connection; where the VPS lacks the runner, it is sent that first.
 """
 
 from __future__ import annotations
