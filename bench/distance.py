@@ -18,8 +18,17 @@ def further(port: int, seconds: float) -> Iterator[int]:
         server = asyncio.run_coroutine_threadsafe(_serve(port, seconds / 2), loop).result()
         yield server.sockets[0].getsockname()[1]
     finally:
+        asyncio.run_coroutine_threadsafe(_end_all(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
+
+
+async def _end_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve(port: int, late: float) -> asyncio.Server:

@@ -79,6 +79,24 @@ def test_the_first_use_loads_a_module_with_all_that_it_needs() -> None:
     assert {"fabfile.commands.session", "fabfile.inventory.model", "paramiko", "rich"} <= loaded
 
 
+def test_what_judges_facts_is_not_loaded_before_the_connection_is_begun() -> None:
+    code = (
+        "import fabfile.tasks.app as tasks\n"
+        "tasks.session.Host.connect = lambda host: sys.exit('begun')\n"
+        "try:\n    tasks.session.Operation(None, None).survey()\n"
+        "except SystemExit as leaving:\n    assert leaving.code == 'begun'"
+    )
+    _, loaded = run(code, ISLANDFLOW_INVENTORY=str(ROOT / "tests/site.toml"))
+    assert {"fabfile.inventory.model", "paramiko"} <= loaded
+    judging = {
+        "fabfile.plans.plan",
+        "fabfile.checks.preflight",
+        "fabfile.runner.actions.base",
+        "fabfile.runner.edge.facts",
+    }
+    assert loaded & {*judging, "fabfile.public.suite", "fabfile.record.model", "jinja2", "requests", "sqlite3"} == set()
+
+
 def test_a_package_on_the_way_to_a_lazy_module_is_whole() -> None:
     lazily = "from fabfile.lazy import lazily\nwith lazily():\n    from fabfile.runner import actions\n"
     _, loaded = run(lazily)
