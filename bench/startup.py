@@ -3,7 +3,7 @@
     python bench/startup.py [--rounds 10]
 
 Prints milliseconds of CPU time, children included, best of the rounds, and the ratio. Compiled modules are cached
-before, as in an installation: `inv` itself keeps Python from writing any. Beside `inv` stands Invoke with one task,
+before, as in an installation. Beside `inv` stands Invoke with one task,
 beside `islandflow` a Click group with one command, in a process that imports Invoke too, because that is where the
 commands come from.
 """

@@ -1,5 +1,11 @@
 """Hands the Islandflow app from Docker Compose to native systemd and back. `inv` and `fab` read the collection here."""
 
-from fabfile.tasks import namespace
+import sys
+
+# Invoke and Fabric keep Python from caching what it compiles, which suits one tasks.py: this whole package would be
+# compiled anew by each command. Whoever forbids it to Python itself still does.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
+from fabfile.tasks import namespace  # noqa: E402
 
 __all__ = ["namespace"]

@@ -67,6 +67,12 @@ def test_nothing_heavy_is_loaded_before_a_task_runs(code: str, environ: dict[str
     assert heavy(loaded) == set()
 
 
+@pytest.mark.parametrize(("forbidden", "cached"), [("", True), ("1", False)])
+def test_inv_compiles_this_package_once_and_not_for_each_command(tmp_path: Path, forbidden: str, cached: bool) -> None:
+    run(LISTING, PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
+    assert bool(list(tmp_path.rglob("main_job.*.pyc"))) is cached
+
+
 @pytest.mark.parametrize("words", [["cutover", "--scope", "all"], ["rollback"], ["npm", "switch", "--to", "moon"]])
 def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(words: list[str]) -> None:
     code = DOOR.format(words=words)
