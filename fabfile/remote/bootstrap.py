@@ -40,7 +40,9 @@ if sys.version_info < (3, 9):
     sys.exit("python3 is too old: %d.%d.%d" % sys.version_info[:3])
 stdin = sys.stdin.buffer
 name, size = stdin.readline().decode().split()
-request = io.BytesIO(stdin.read(int(size)))
+request = stdin.read(int(size))
+if len(request) != int(size):
+    sys.exit("the request arrived cut off, and nothing was done")
 def whole(zipapp):
     return "runner-%s.pyz" % hashlib.sha256(zipapp).hexdigest() == name
 try:
@@ -59,7 +61,7 @@ memory = os.memfd_create("islandflow-runner")
 os.write(memory, zipapp)
 sys.path.insert(0, "/proc/self/fd/%d" % memory)
 from runner.main import main
-sys.exit(main(sys.argv[1:], request))
+sys.exit(main(sys.argv[1:], io.BytesIO(request)))
 """
 )
 """Runs the runner that a plan has left on the VPS, if its bytes are the very ones, else the one that it is sent.

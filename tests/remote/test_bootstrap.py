@@ -142,6 +142,15 @@ def test_a_damaged_runner_on_the_vps_is_not_used(damage: Callable[[bytes], bytes
     assert kept.read_bytes() == before  # a survey mends nothing
 
 
+def test_a_request_that_broke_off_on_the_way_is_not_carried_out(tmp_path: Path) -> None:
+    (tmp_path / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
+    words = [sys.executable, "-I", "-c", bootstrap.BOOT.replace(str(store.ROOT), str(tmp_path)), "survey"]
+    sent = bootstrap.framed(bootstrap.request(FactsRequest(host=True)))[:-1]
+    found = subprocess.run(words, input=sent, capture_output=True, timeout=60, check=False)
+    assert found.returncode != 0 and found.stdout == b""
+    assert b"cut off" in found.stderr and b"Traceback" not in found.stderr
+
+
 def test_another_versions_runner_is_not_used(tmp_path: Path) -> None:
     (tmp_path / f"runner-{'0' * 64}.pyz").write_bytes(bootstrap.zipapp())
     found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path)

@@ -48,7 +48,7 @@ ELSEWHERE = """#!/bin/sh
 exec {python} -I -c '
 import sys
 from pathlib import Path
-ops, boot, call = Path(sys.argv[1]), sys.argv[4], "main(sys.argv[1:], request)"
+ops, boot, call = Path(sys.argv[1]), sys.argv[4], "main(sys.argv[1:], io.BytesIO(request))"
 assert call in boot and "/var/lib/islandflow/ops" in boot
 del sys.argv[2:5]
 boot = boot.replace("/var/lib/islandflow/ops", sys.argv.pop(1))
