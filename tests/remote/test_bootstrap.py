@@ -185,8 +185,8 @@ def wire_types(*places: str) -> set[str]:
 @pytest.mark.parametrize(
     ("loaded", "places", "least"),
     [
-        ("runner.main", ("wire/facts", "wire/app", "wire/compose"), 20),
-        ("runner.main, runner.actions, runner.engine", ("wire/plan", "wire/facts", "actions"), 60),
+        ("runner.main", ("wire/facts", "wire/app", "wire/compose", "wire/edge"), 20),
+        ("runner.main, runner.actions, runner.engine", ("wire/plan", "wire/facts", "wire/edge", "actions"), 55),
         ("runner.main, runner.adoption.gather", ("wire/adoption",), 5),
         ("runner.main, runner.soak.verbs", ("wire/soak",), 2),
     ],

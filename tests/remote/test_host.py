@@ -116,7 +116,7 @@ def test_a_runner_that_is_on_the_vps_does_not_travel(
     (root / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
     server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
     monkeypatch.setattr(bootstrap, "zipapp", lambda: pytest.fail("the runner was sent"))
-    assert survey(server.host())["name"] == socket.gethostname()
+    assert survey(server.host()).name == socket.gethostname()
 
 
 def test_a_connection_that_was_begun_before_is_the_one_that_is_used(server: Server) -> None:
@@ -150,7 +150,7 @@ def test_the_caller_may_do_something_while_the_vps_looks(server: Server, tmp_pat
     server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
     done: list[str] = []
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
-        assert host.survey(FactsRequest(host=True), lambda: done.append("loaded")).host["name"]
+        assert host.survey(FactsRequest(host=True), lambda: done.append("loaded")).host.name
     assert done == ["loaded"]
 
 

@@ -16,7 +16,7 @@ from ..store import stored
 from ..system import docker, git, owner, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, said
-from ..wire.facts import EnvFile, Facts, FactsRequest, Health, HostInfo
+from ..wire.facts import EnvFile, Facts, FactsRequest, HostInfo
 from ..wire.firewall import Firewall
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
 from .nats import jetstream

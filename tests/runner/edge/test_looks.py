@@ -36,25 +36,25 @@ def networkless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
 def test_a_network_that_is_not_there_is_named_and_all_else_is_read(networkless: FakeEdge) -> None:
     networkless.refuses = lambda text: True
     found = edge_facts(networkless, networkless.ref)
-    assert found["problem"] == "no such network" and (found["network"], found["test"]) == ({}, "")
-    assert set(found["hosts"]) == set(networkless.ref.domains) and found["container"].running
+    assert found.problem == "no such network" and (found.network.gateway, found.config_problem) == ("", "")
+    assert set(found.hosts) == set(networkless.ref.domains) and found.container.running
 
 
 def test_what_nginx_complains_of_comes_home_beside_the_rest(edge: FakeEdge) -> None:
     edge.refuses = lambda text: True
     found = edge_facts(edge, edge.ref)
-    assert found["test"] == "nginx: [emerg] test failed" and not found["problem"]
-    assert found["network"]["gateway"] and set(found["hosts"]) == set(edge.ref.domains)
+    assert found.config_problem == "nginx: [emerg] test failed" and not found.problem
+    assert found.network.gateway and set(found.hosts) == set(edge.ref.domains)
 
 
 def test_a_database_that_cannot_be_read_is_the_problem_whatever_else_there_is(networkless: FakeEdge) -> None:
     Path(networkless.ref.database).write_bytes(b"no database")
     found = edge_facts(networkless, networkless.ref)
-    assert "database" in found["problem"] and found["hosts"] == {}
+    assert "database" in found.problem and found.hosts == {}
 
 
 def test_a_container_that_does_not_run_is_not_tested(edge: FakeEdge) -> None:
     edge.running = False
     found = edge_facts(edge, edge.ref)
-    assert "exited" in found["problem"] and found["network"]
+    assert "exited" in found.problem and found.network.gateway
     assert not [call for call in edge.calls if "nginx -t" in call]

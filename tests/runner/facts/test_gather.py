@@ -165,7 +165,7 @@ def test_a_docker_that_does_not_answer_is_one_error_and_no_verdict(tmp_path: Pat
     workloads = (Workload("api", "docker", project="flow"),)
     found = gather(vps, FactsRequest(project="flow", workloads=workloads, host=True))
     assert found.docker_error == "Docker does not answer: Cannot connect to the Docker daemon"
-    assert (found.containers, found.health) == ({}, {}) and found.host["uid"] == os.geteuid()
+    assert (found.containers, found.health) == ({}, {}) and found.host.uid == os.geteuid()
 
 
 def test_an_error_that_no_fact_has_words_for_ends_the_survey(tmp_path: Path) -> None:
