@@ -30,7 +30,7 @@ from pathlib import Path
 from bench import methods, show, trace
 from bench.distance import further
 from fabfile import inventory, survey
-from fabfile.console import Report
+from fabfile.console import Console
 from fabfile.errors import CutoverError
 from fabfile.lab.lab import Lab
 from fabfile.remote import bootstrap
@@ -150,7 +150,7 @@ def _row(words: Sequence[str], rtt: float, samples: Sequence[Sample]) -> tuple[s
     return (" ".join(words), f"{rtt:g} ms", *(f"{value:.2f} s" for value in figures), f"{whole / bare:.1f}")
 
 
-def _facts(lab: Lab, report: Report) -> None:
+def _facts(lab: Lab, report: Console) -> None:
     """What each fact takes on the VPS, by the requests of `status` and of a cutover."""
     site = inventory.load(lab.inventory, {})
     lab.guest.write(f"{SCRATCH}/runner.pyz", bootstrap.zipapp())

@@ -85,7 +85,7 @@ def rollback(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
     vps = session.begin(c, host, json=json)
-    showing.show(vps.console, vps.site, vps.survey())
+    showing.show(vps.console, vps.site, vps.survey(then=(showing,)))
 
 
 @task

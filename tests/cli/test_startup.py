@@ -89,7 +89,7 @@ def test_what_judges_facts_is_not_loaded_before_the_connection_is_begun() -> Non
     code = (
         "import fabfile.tasks.app as tasks\n"
         "tasks.session.Host.connect = lambda host: sys.exit('begun')\n"
-        "try:\n    tasks.session.Operation(None, None).survey()\n"
+        "try:\n    tasks.session.begin(None).survey()\n"
         "except SystemExit as leaving:\n    assert leaving.code == 'begun'"
     )
     _, loaded = run(code, ISLANDFLOW_INVENTORY=str(ROOT / "tests/site.toml"))
