@@ -35,7 +35,8 @@ async def _serve(port: int, late: float) -> asyncio.Server:
     async def pair(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(2 * late)  # the way that a TCP handshake takes
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_pass(reader, far_writer, late), _pass(far_reader, writer, late))
+        with contextlib.suppress(asyncio.CancelledError):  # by `_end_all`; asyncio would print it as an error
+            await asyncio.gather(_pass(reader, far_writer, late), _pass(far_reader, writer, late))
 
     return await asyncio.start_server(pair, "127.0.0.1", 0)
 

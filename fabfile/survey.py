@@ -26,7 +26,8 @@ _APART = 1.0  # seconds between the two looks that show whether a durable's pend
 def wanted(site: Site, *, versions: bool = False) -> FactsRequest:
     """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
-    Those are the servers' versions on both sides, the provider's answer to each side's key, and the owner's JetStream.
+    Those are the servers' versions on both sides, what they hold, the provider's answer to each side's key, and the
+    owner's JetStream.
     They are apart because a container has to be started for each version, and because the provider is somebody else's.
     """
     services = site.scope("full")
@@ -58,6 +59,8 @@ def wanted(site: Site, *, versions: bool = False) -> FactsRequest:
         providers=_providers(site, planned=True) if versions else (),
         streams=streams_ref(site) if versions else None,
         redis_data=(site.infra.redis.data,),
+        opened=tuple(server.data for server in site.servers) if versions else (),
+        data=tuple(ref for runtime in RUNTIMES for ref in workloads.data(site, runtime)) if versions else (),
         disks=(str(store.ROOT), site.app.data_root),
         needs=needs(site),
     )

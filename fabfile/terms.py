@@ -7,6 +7,7 @@ from typing import Final, Literal
 from fabfile.runner.wire.terms import RUNTIMES as RUNTIMES
 from fabfile.runner.wire.terms import Owner as Owner
 from fabfile.runner.wire.terms import Runtime as Runtime
+from fabfile.runner.wire.terms import other as other
 from fabfile.runner.wire.terms import runtime_named as runtime_named
 
 # Apart from the inventory, so that listing and completing the tasks loads none of its models.

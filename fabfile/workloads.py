@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from fabfile.inventory import Server, Service, Site
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.data import DataRef
 from fabfile.runner.wire.facts import Workload
 from fabfile.terms import Runtime
 
@@ -32,6 +33,24 @@ def environment(site: Site, runtime: Runtime) -> Environment:
         return Environment(runtime, site.app.env_file, site.runtimes.native.overrides_file)
     docker, services = site.runtimes.docker, tuple(service.name for service in site.scope("full"))
     return Environment(runtime, docker.env_file, docker.overlay_file, compose=project(site), services=services)
+
+
+def data(site: Site, runtime: Runtime) -> tuple[DataRef, ...]:
+    """How a runtime's servers are asked what they hold."""
+    native = runtime == "native"
+    return tuple(
+        DataRef(
+            server.name,
+            runtime,
+            server.port if native else server.image_port,
+            f"infra.{server.name}.{'port' if native else 'image_port'}",
+            server.data,
+            environment(site, runtime),
+            "" if native else site.runtimes.docker.project,
+            (site.infra.nats.monitor_port or 0) if server.name == "nats" else 0,
+        )
+        for server in site.servers
+    )
 
 
 def nats(site: Site, runtime: Runtime) -> NatsRef:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from fabfile import survey
-from fabfile.checks import boot, compose, provider, units, versions
+from fabfile.checks import boot, compose, data, provider, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import data, edge, infra
+from fabfile.plans import edge, infra
+from fabfile.plans.data import backup
 from fabfile.plans.plan import Steps
 from fabfile.plans.rollback import built_files
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts, Listener
-from fabfile.terms import Runtime
+from fabfile.terms import Runtime, other
 
 _DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
 _OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
@@ -23,7 +24,7 @@ def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = 
     With `accept_downgrade` older servers on newer data are warned about only.
     """
     found = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
-    found += versions.findings(site, facts, to, accept_downgrade)
+    found += data.findings(site, facts, to, accept_downgrade)
     found += _docker(site, facts, to) + parking_lot(site, facts)
     found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
     found += _jetstream(site, facts, to) + _optional(site, facts, to)
@@ -181,7 +182,7 @@ def _firewall(site: Site, facts: Facts) -> list[Finding]:
 
 def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Whether the backup's hook, which runs before the data changes hands, can run at all."""
-    if not data.backup(site, facts, to):
+    if not backup(site, facts, to):
         return []
     hook = facts.files[site.backup.hook or ""]
     if hook.kind == "file" and hook.mode & 0o111:
@@ -244,7 +245,7 @@ def _nats_runs(site: Site, facts: Facts, runtime: Runtime) -> bool:
 
 def _optional(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Services that are ill where they run now, and whose health the hand-over will not wait for."""
-    leaving = "docker" if to == "native" else "native"
+    leaving = other(to)
     ill = [
         (service, health)
         for service in site.services.values()

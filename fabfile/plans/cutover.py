@@ -21,10 +21,13 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
             + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
             + lot.open + docker.stop_workers(site, facts)                                        # nobody asks them
             + lot.park                                                                           # the hold begins
-            + docker.stop_served(site, facts) + data.transfer_ownership(site, facts, to="native")
-            + infra.start(site, facts, settle=0.0) + app.start(site, facts, "full", servers)     # settle together
+            + docker.stop_served(site, facts) + data.count(site, facts, to="native")
+            + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
+            + data.keep(site, facts, to="native")
+            + infra.start(site, facts, settle=0.0, unproven=True) + data.compare(site, facts, to="native")
+            + app.start(site, facts, "full", servers)                                            # settle together
             + lot.release                                                                        # the hold ends
-            + edge.point(site, facts, to="native") + lot.close
+            + edge.point(site, facts, to="native") + lot.close + data.discard(site, facts, to="native")
             + infra.at_boot(site, facts) + app.at_boot(site, facts, "full")  # before, a reboot would start half of it
         )  # fmt: skip
     else:
@@ -48,8 +51,11 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
     steps = (
         infra.install(site, facts) + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
         + parking.without(site, facts)
-        + docker.stop(site, facts, "full") + data.transfer_ownership(site, facts, to="native")
-        + infra.start(site, facts) + infra.at_boot(site, facts)
+        + docker.stop_app(site, facts, "full") + data.count(site, facts, to="native")
+        + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
+        + data.keep(site, facts, to="native")
+        + infra.start(site, facts, unproven=True) + data.compare(site, facts, to="native")
+        + data.discard(site, facts, to="native") + infra.at_boot(site, facts)
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")
     return Plan("infra.bootstrap", steps, workloads=servers)

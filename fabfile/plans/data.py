@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
+from fabfile.runner.actions.proof import CompareData, CountData, DiscardKept, KeepAside, Kept
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Runtime
+from fabfile.terms import Runtime, other
 
 
 def backup(site: Site, facts: Facts, to: Runtime) -> Steps:
@@ -16,10 +18,52 @@ def backup(site: Site, facts: Facts, to: Runtime) -> Steps:
     first_only = hook.before == "the first hand-over"
     if not hook.hook or facts.owner == to or (first_only and facts.owner):
         return ()
-    action = Backup(
-        (hook.hook, *hook.argv), site.app.data_root, "docker" if to == "native" else "native", to, hook.timeout
-    )
+    action = Backup((hook.hook, *hook.argv), site.app.data_root, other(to), to, hook.timeout)
     return (Step("data: backup", action, NothingToUndo("a backup changes nothing that would have to come back")),)
+
+
+# Files that a server only ever replaces as a whole: Redis' snapshots, JetStream's blocks. Of the others a link would
+# change with the file. ClickHouse never writes into a part that it has, so that killing it is enough; and linking its
+# thousands of files would keep requests waiting.
+_REPLACED = {"redis": ("*.rdb",), "nats": ("*.blk",)}
+
+
+def count(site: Site, facts: Facts, to: Runtime) -> Steps:
+    """Count what the servers hold, before they stop; nobody may write any more.
+
+    Towards native a server that runs and can't be asked stops the plan. The way back to Docker must not depend on it.
+    """
+    if facts.owner == to:
+        return ()
+    leaving = other(to)
+    action = CountData(workloads.data(site, leaving), must=to == "native")
+    return (Step("data: counted", action, NothingToUndo("counting changes nothing on the servers")),)
+
+
+def keep(site: Site, facts: Facts, to: Runtime) -> Steps:
+    """Keep the data aside as the stopped servers left it, until the new ones have shown that they hold all of it."""
+    return (Step("data: kept aside", _aside(site), Undo()),) if facts.owner != to else ()
+
+
+def compare(site: Site, facts: Facts, to: Runtime) -> Steps:
+    """Compare what the new servers hold with what was counted, before anybody writes to them."""
+    if facts.owner == to:
+        return ()
+    why = "comparing changes nothing on the servers"
+    return (Step("data: all there", CompareData(workloads.data(site, to)), NothingToUndo(why)),)
+
+
+def discard(site: Site, facts: Facts, to: Runtime) -> Steps:
+    """Delete what was kept aside: the new servers have written since, so that it leads nowhere any more."""
+    if facts.owner == to:
+        return ()
+    why = "what was kept aside is older than what the servers hold"
+    return (Step("data: kept copy deleted", DiscardKept(_aside(site)), NothingToUndo(why)),)
+
+
+def _aside(site: Site) -> KeepAside:
+    servers = {server.name: server for server in site.servers}
+    return KeepAside(tuple(Kept(servers[name].data, replaced) for name, replaced in _REPLACED.items()))
 
 
 def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fabfile import workloads
 from fabfile.inventory import Site
-from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
-from fabfile.plans.steps import as_healthy, awaited, written
+from fabfile.plans.plan import NothingToUndo, Probe, Step, Steps, Undo
+from fabfile.plans.steps import as_healthy, awaited, unused, written
 from fabfile.rendering import files as render
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
 from fabfile.runner.actions.probes import ContainersDown, Healthy
 from fabfile.runner.wire.facts import Facts, Workload
-from fabfile.terms import Scope
+from fabfile.terms import Owner, Scope
 
 
 def rendered(site: Site, facts: Facts) -> Steps:
@@ -30,14 +30,27 @@ def made(site: Site, facts: Facts, scope: Scope) -> Steps:
 
 def up(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Bring the servers up, then the scope's services, each awaited until it is healthy."""
-    servers = workloads.of_servers(site, "docker")
-    return _up(site, facts, "servers", servers) + _up(site, facts, "app", _app(site, scope))
+    return up_servers(site, facts) + up_app(site, facts, scope)
+
+
+def up_servers(site: Site, facts: Facts, *, unproven: bool = False) -> Steps:
+    """Bring the servers up. With `unproven` it is still to be shown that they have all their data."""
+    return _up(site, facts, "servers", workloads.of_servers(site, "docker"), unproven)
+
+
+def up_app(site: Site, facts: Facts, scope: Scope) -> Steps:
+    """Bring the scope's services up."""
+    return _up(site, facts, "app", _app(site, scope))
 
 
 def stop(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Stop the scope's services, then, with the whole app, the servers."""
-    steps = _stop(site, facts, "app", _app(site, scope))
-    return steps + (_stop(site, facts, "servers", workloads.of_servers(site, "docker")) if scope == "full" else ())
+    return stop_app(site, facts, scope) + (stop_servers(site, facts) if scope == "full" else ())
+
+
+def stop_app(site: Site, facts: Facts, scope: Scope) -> Steps:
+    """Stop the scope's services."""
+    return _stop(site, facts, "app", _app(site, scope))
 
 
 def stop_workers(site: Site, facts: Facts) -> Steps:
@@ -46,17 +59,21 @@ def stop_workers(site: Site, facts: Facts) -> Steps:
 
 
 def stop_served(site: Site, facts: Facts) -> Steps:
-    """Stop what `stop_workers` has left: whom the public asks, then the servers."""
-    asked = tuple(w for w in _app(site, "full") if w.port)
-    return _stop(site, facts, "app", asked) + _stop(site, facts, "servers", workloads.of_servers(site, "docker"))
+    """Stop those of the app that `stop_workers` has left: whom the public asks."""
+    return _stop(site, facts, "app", tuple(w for w in _app(site, "full") if w.port))
 
 
-def _up(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> Steps:
+def stop_servers(site: Site, facts: Facts, *, to: Owner = "") -> Steps:
+    """Stop the servers. Where their data goes `to` another owner next, nobody else may have it in use either."""
+    return _stop(site, facts, "servers", workloads.of_servers(site, "docker"), unused(site, facts, to))
+
+
+def _up(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...], unproven: bool = False) -> Steps:
     names = _names(chosen)
     return (
         Step(
             f"docker: {what} up",
-            Up(workloads.project(site), names, timeout=site.timeouts.step),
+            Up(workloads.project(site), names, timeout=site.timeouts.step, unproven=unproven),
             Undo(verify=(ContainersDown(site.runtimes.docker.project, names),), deadline=site.timeouts.step),
             verify=(Healthy(awaited(site, facts, chosen)),),
             deadline=site.timeouts.health,
@@ -64,14 +81,14 @@ def _up(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> St
     )
 
 
-def _stop(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...]) -> Steps:
+def _stop(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...], besides: tuple[Probe, ...] = ()) -> Steps:
     names = _names(chosen)
     return (
         Step(
             f"docker: {what} stopped",
             Down(workloads.project(site), names, timeout=site.timeouts.step),
             Undo(verify=as_healthy(facts, chosen), deadline=site.timeouts.health),
-            verify=(ContainersDown(site.runtimes.docker.project, names),),
+            verify=(ContainersDown(site.runtimes.docker.project, names), *besides),
             deadline=site.timeouts.step,
         ),
     )

@@ -7,13 +7,14 @@ from pathlib import PurePosixPath
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
-from fabfile.plans.steps import KILLED_WITHIN, as_healthy, valid, written
+from fabfile.plans.steps import KILLED_WITHIN, as_healthy, unused, valid, written
 from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Start, Stop
 from fabfile.runner.facts.health import SETTLE
 from fabfile.runner.wire.facts import Facts
+from fabfile.terms import Owner
 
 _ADOPTED = "a system user without a process changes nothing, and files may be its own already"
 
@@ -46,13 +47,16 @@ def at_boot(site: Site, facts: Facts) -> Steps:
     return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
 
-def start(site: Site, facts: Facts, settle: float = SETTLE) -> Steps:
-    """Start the servers and wait until they are healthy, and still are after `settle` seconds."""
+def start(site: Site, facts: Facts, settle: float = SETTLE, *, unproven: bool = False) -> Steps:
+    """Start the servers and wait until they are healthy, and still are after `settle` seconds.
+
+    With `unproven` it is still to be shown that they have all their data: an undo kills them before they save.
+    """
     units = _units(site)
     return (
         Step(
             "infra: start",
-            Start(units, timeout=_stopping(site)),
+            Start(units, timeout=_stopping(site), unproven=unproven),
             Undo(verify=(UnitsDown(units),), deadline=_stopping(site)),
             verify=(Healthy(workloads.of_servers(site, "native"), settle),),
             deadline=site.timeouts.health,
@@ -60,15 +64,19 @@ def start(site: Site, facts: Facts, settle: float = SETTLE) -> Steps:
     )
 
 
-def stop(site: Site, facts: Facts) -> Steps:
-    """Stop the servers."""
+def stop(site: Site, facts: Facts, *, to: Owner = "") -> Steps:
+    """Stop the servers. Where their data goes `to` another owner next, nobody else may have it in use either."""
     units = _units(site)
     return (
         Step(
             "infra: stop",
             Stop(units, timeout=_stopping(site)),
             Undo(verify=as_healthy(facts, workloads.of_servers(site, "native")), deadline=site.timeouts.health),
-            verify=(UnitsDown(units), PortsFree(tuple(server.port for server in site.servers))),
+            verify=(
+                UnitsDown(units),
+                PortsFree(tuple(server.port for server in site.servers)),
+                *unused(site, facts, to),
+            ),
             deadline=_stopping(site),
         ),
     )

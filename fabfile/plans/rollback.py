@@ -20,11 +20,12 @@ def rollback(site: Site, facts: Facts) -> Plan:
         docker.rendered(site, facts) + docker.made(site, facts, "full")                          # felt by nobody
         + data.backup(site, facts, to="docker")
         + lot.open + lot.park                                                                    # the hold begins
-        + app.stop(site, facts, "full") + infra.stop(site, facts)
-        + data.transfer_ownership(site, facts, to="docker")
-        + docker.up(site, facts, "full")
+        + app.stop(site, facts, "full") + data.count(site, facts, to="docker") + infra.stop(site, facts, to="docker")
+        + data.transfer_ownership(site, facts, to="docker") + data.keep(site, facts, to="docker")
+        + docker.up_servers(site, facts, unproven=True) + data.compare(site, facts, to="docker")
+        + docker.up_app(site, facts, "full")
         + lot.release                                                                            # the hold ends
-        + edge.point(site, facts, to="docker") + lot.close
+        + edge.point(site, facts, to="docker") + lot.close + data.discard(site, facts, to="docker")
         + app.not_at_boot(site, facts, "full") + infra.not_at_boot(site, facts)
     )  # fmt: skip
     return Plan(

@@ -10,8 +10,9 @@ from fabfile.inventory import Service, Site
 from fabfile.plans.plan import Probe, Watch
 from fabfile.rendering import files as render
 from fabfile.runner.actions.files import File, Files
-from fabfile.runner.actions.probes import Healthy, Runs, UnitsValid
+from fabfile.runner.actions.probes import DataUnused, Healthy, Runs, UnitsValid
 from fabfile.runner.wire.facts import Facts, Workload
+from fabfile.terms import Owner
 
 KILLED_WITHIN = 10.0  # seconds that systemd may need to kill what did not end in its own time
 
@@ -48,6 +49,11 @@ def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
         elif was.running:
             up.append(replace(workload, durables=(), protocol="", port=0))
     return (*((Healthy(tuple(asked)),) if asked else ()), *((Runs(tuple(up)),) if up else ()))
+
+
+def unused(site: Site, facts: Facts, to: Owner) -> tuple[Probe, ...]:
+    """What must hold before the data goes to `to`: nobody has it in use. Where `to` owns it already, its servers do."""
+    return (DataUnused(tuple(server.data for server in site.servers)),) if to and facts.owner != to else ()
 
 
 def awaited(site: Site, facts: Facts, chosen: Iterable[Workload]) -> tuple[Workload, ...]:

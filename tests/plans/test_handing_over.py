@@ -21,7 +21,7 @@ from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.firewall import AllowRule
-from fabfile.runner.actions.probes import ContainersDown, Healthy, PortsFree, Runs, UnitsDown
+from fabfile.runner.actions.probes import ContainersDown, DataUnused, Healthy, PortsFree, Runs, UnitsDown
 from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.wire.facts import Facts, Health
@@ -61,14 +61,18 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "edge: point to the parking lot",
         "edge: docker drained",
         "docker: app stopped",
+        "data: counted",
         "docker: servers stopped",
         "data: to native's servers",
         "data: owner native",
+        "data: kept aside",
         "infra: start",
+        "data: all there",
         "app: start",
         "edge: parked requests to native",
         "edge: point to native",
         "edge: parking lot closed",
+        "data: kept copy deleted",
         "infra: on at boot",
         "app: on at boot",
     ]
@@ -87,14 +91,18 @@ def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
         "edge: point to the parking lot",
         "edge: native drained",
         "app: stop",
+        "data: counted",
         "infra: stop",
         "data: to docker's servers",
         "data: owner docker",
+        "data: kept aside",
         "docker: servers up",
+        "data: all there",
         "docker: app up",
         "edge: parked requests to docker",
         "edge: point to docker",
         "edge: parking lot closed",
+        "data: kept copy deleted",
         "app: off at boot",
         "infra: off at boot",
     ]
@@ -125,10 +133,17 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
     assert all(n < min(stops) for n, kind in enumerate(kinds) if kind in (Files, AllowRule)), "prepared before"
 
 
-def test_stopping_is_verified_with_the_ports(site: Site, native_serves: Facts) -> None:
+def test_stopping_is_verified_with_the_ports_and_with_who_has_the_data_open(site: Site, native_serves: Facts) -> None:
     verify = step_of(rollback.rollback(site, native_serves), "infra: stop").verify
-    assert [type(probe) for probe in verify] == [UnitsDown, PortsFree]
+    assert [type(probe) for probe in verify] == [UnitsDown, PortsFree, DataUnused]
     assert PortsFree((4222, 6379, 8123)) in verify
+    assert DataUnused(tuple(server.data for server in site.servers)) in verify
+
+
+def test_servers_alone_may_be_stopped_while_others_have_the_data_open(site: Site, native_serves: Facts) -> None:
+    """Docker's servers are stopped by `docker.stop` while native owns."""
+    for steps in (docker.stop(site, native_serves, "full"), infra.stop(site, native_serves)):
+        assert not [probe for step in steps for probe in step.verify if isinstance(probe, DataUnused)]
 
 
 def test_starting_means_healthy_with_durables_and_ports(site: Site, docker_serves: Facts) -> None:

@@ -16,6 +16,7 @@ from . import (
     firewall,
     parking,
     probes,
+    proof,
     release,
     units,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "firewall",
     "parking",
     "probes",
+    "proof",
     "release",
     "units",
 ]

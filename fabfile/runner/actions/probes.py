@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..facts.data.openers import openers
 from ..facts.health import SETTLE, healthy, running, seen_of
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
@@ -119,6 +120,22 @@ class ContainersDown(Probe):
 
     def describe(self) -> str:
         return "containers down: " + ", ".join(self.services)
+
+
+@wire
+@dataclass(frozen=True)
+class DataUnused(Probe):
+    """Nobody has the folders in use: no container of any name, and no stray process."""
+
+    folders: tuple[str, ...]
+
+    def look(self, machine: Machine) -> Observation:
+        found = openers(self.folders)
+        text = "; ".join(str(opener) for opener in found)
+        return Observation(not found, text or "nobody has the data in use")
+
+    def describe(self) -> str:
+        return "in nobody's use: " + ", ".join(self.folders)
 
 
 @wire

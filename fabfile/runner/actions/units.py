@@ -11,6 +11,7 @@ from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, Unit, Workload
 from .base import Action
 from .before import Before, texts
+from .proof import proven
 
 _STARTED = ("active", "activating", "reloading")
 
@@ -56,7 +57,12 @@ class _OnUnits(Action):
 @wire
 @dataclass(frozen=True)
 class Start(_OnUnits):
-    """Starts units side by side; those that run already are left alone."""
+    """Starts units side by side; those that run already are left alone.
+
+    With `unproven` its undo kills them, until a comparison has shown that they have all their data.
+    """
+
+    unproven: bool = False
 
     def settled(self, facts: Facts) -> str:
         running = [unit for unit in self._found(facts) if unit.running]
@@ -73,6 +79,9 @@ class Start(_OnUnits):
         return {"started": texts(before, "down")}
 
     def restore(self, machine: Machine, before: Before) -> Evidence:
+        if self.unproven and not proven(machine):
+            systemd.kill(machine, texts(before, "down"), self.timeout)
+            return {"killed": texts(before, "down")}
         return self._put_down(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:

@@ -19,6 +19,8 @@ from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.facts import EnvFile, Facts, FactsRequest, HostInfo
 from ..wire.firewall import Firewall
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
+from .data import holding
+from .data.openers import openers
 from .nats import jetstream
 
 Found = dict[str, Any]  # fields of Facts
@@ -228,6 +230,14 @@ def _redis(machine: Machine, wanted: FactsRequest) -> Found:
     return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
 
 
+def _data(machine: Machine, wanted: FactsRequest) -> Found:
+    return {"data": holding.holdings(machine, wanted.data)}
+
+
+def _openers(machine: Machine, wanted: FactsRequest) -> Found:
+    return {"openers": openers(wanted.opened)}
+
+
 def _disks(machine: Machine, wanted: FactsRequest) -> Found:
     """Folders on one file system share its space: only the first of them is told."""
     found: dict[int, tuple[str, int]] = {}
@@ -272,6 +282,8 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.edge and w.edge_backups, _edge_backups),
     (lambda w: w.checkout, _checkout),
     (lambda w: w.redis_data, _redis),
+    (lambda w: w.data, _data),
+    (lambda w: w.opened, _openers),
     (lambda w: w.disks, _disks),
     (lambda w: w.ops, _ops),
     (lambda w: w.needs, _needs),

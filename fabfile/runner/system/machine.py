@@ -88,6 +88,11 @@ def said(error: Exception) -> str:
     return str(told or error)
 
 
+def words(error: Exception) -> str:
+    """An error of the operating system without its number."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
+
+
 def tail(text: str, lines: int = 6) -> str:
     """The last `lines` non-empty lines of `text`, at most 1,000 characters."""
     kept = [line for line in text.splitlines() if line.strip()][-lines:]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..wire.facts import Unit
-from .machine import Machine, StepFailed
+from .machine import Machine, Observation, StepFailed, words
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
 
 _VERIFY = 30.0  # seconds for all units of one manager
+RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
@@ -53,6 +55,35 @@ def stop(
             for name, result in bad.items()
         }
     return bad
+
+
+def kill(machine: Machine, units: Sequence[str], timeout: float = 60.0) -> None:
+    """Kill units of the system at once, so that they write nothing on their way out, and keep them down.
+
+    By itself systemd would start what is killed again, and a stop would let it save first. Raises StepFailed.
+    """
+    if not units:
+        return
+    drop_ins = [Path(RUNTIME, f"{unit}.d", "islandflow-kill.conf") for unit in units]
+    try:
+        for drop_in in drop_ins:
+            drop_in.parent.mkdir(parents=True, exist_ok=True)
+            drop_in.write_text("[Service]\nRestart=no\n")
+        machine.run(["systemctl", "daemon-reload"], timeout=timeout)
+        machine.run(["systemctl", "kill", "--signal=SIGKILL", "--", *units], timeout=timeout, ok=None)
+        machine.until(lambda: _all_down(machine, units), timeout)
+        stop(machine, units, timeout=timeout)
+    except OSError as error:
+        raise StepFailed(f"{', '.join(units)} can't be killed: {words(error)}") from error
+    finally:
+        for drop_in in drop_ins:
+            shutil.rmtree(drop_in.parent, ignore_errors=True)
+        machine.run(["systemctl", "daemon-reload"], timeout=timeout, ok=None)
+
+
+def _all_down(machine: Machine, units: Sequence[str]) -> Observation:
+    up = [name for name, unit in show(machine, units).items() if unit.pid]
+    return Observation(not up, f"still running although they were killed: {', '.join(up)}")
 
 
 def _failed(machine: Machine, units: Sequence[str], user: str) -> dict[str, str]:

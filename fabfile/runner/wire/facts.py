@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
+from .data import DataRef, Holding, Opener
 from .edge import EdgeBackup, EdgeFacts, EdgeRef
 from .firewall import Firewall
 from .store import StoreState
@@ -87,6 +88,8 @@ class FactsRequest:
     patience: float = 0.0  # seconds to wait until the workloads are healthy
     checkout: str = ""  # asked as `user`
     redis_data: tuple[str, ...] = ()
+    data: tuple[DataRef, ...] = ()  # servers that are asked what they hold
+    opened: tuple[str, ...] = ()  # folders of which it is asked who has them open
     disks: tuple[str, ...] = ()  # folders whose file systems' free space is wanted
     host: bool = False
     ops: bool = False
@@ -270,6 +273,8 @@ class Facts:
     checkout: Checkout | None = None
     checkout_error: str = ""
     redis_formats: dict[str, int] = field(default_factory=dict)
+    openers: tuple[Opener, ...] = ()
+    data: dict[str, Holding] = field(default_factory=dict)  # "runtime/name" → what that server holds
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: StoreState = field(default_factory=StoreState)
     lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used

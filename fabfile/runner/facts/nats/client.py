@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ...system.deadline import Deadline
-from ...system.machine import StepFailed
+from ...system.machine import StepFailed, words
 
 LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
 PAYLOAD = 8 << 20  # bytes of one message; a page of 256 consumers has about 150,000
@@ -289,8 +289,3 @@ class Client:
 
     def _is_it_up(self) -> str:
         return f"look whether it runs, and whether {self._port_key} is its port"
-
-
-def words(error: Exception) -> str:
-    """An error of the operating system without its number."""
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()

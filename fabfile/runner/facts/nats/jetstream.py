@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ...system import docker, http
-from ...system.machine import Machine, StepFailed, said
+from ...system.machine import Machine, StepFailed, said, words
 from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
-from .client import Client, Denied, LoginWanted, Message, Unanswered, words
+from .client import Client, Denied, LoginWanted, Message, Unanswered
 from .login import login
 
 ANSWER = 5.0  # seconds for one whole look

@@ -1,14 +1,16 @@
-"""Whether the new owner's servers can read what the former owner's wrote: by version, Redis by its files as well."""
+"""Whether the new owner's servers can take over the data: they read it, it can be counted, nobody else uses it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from fabfile import survey
 from fabfile.checks.result import Finding
 from fabfile.inventory import Server, Site
+from fabfile.runner.wire.data import Holding
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Runtime
+from fabfile.terms import Runtime, other
 
 # RDB format → the first Redis that reads it (RDB_VERSION in its rdb.h). What is newer than this list is judged by
 # the releases alone.
@@ -18,8 +20,24 @@ _GIVEN_UP = (
     "does not know is lost, which no revert brings back"
 )
 
+_ELSEWHERE = {
+    "redis": "in the container: redis-cli CONFIG SET appendonly yes, which writes the file at once, and the same in "
+    "the Compose file; the directory is infra.redis.data in the inventory",
+    "nats": "give NATS the shared directory as its store (-sd, or store_dir), or correct infra.nats.data",
+    "clickhouse": "mount the shared directory at its path, or correct infra.clickhouse.data",
+}
+_PROVE = "make it answer and try again: what can't be counted before a hand-over can't be proven to be there after it"
+
 
 def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = False) -> list[Finding]:
+    """What stands against handing the data to `to`, and what would stand against the way back.
+
+    With `accept_downgrade` older servers on newer data are warned about only.
+    """
+    return readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
+
+
+def readable(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = False) -> list[Finding]:
     """What stands against `to` opening the data, and what would stand against the way back.
 
     Nothing does where `to` owns it already. With `accept_downgrade` refusals become warnings that say what is given up.
@@ -93,10 +111,49 @@ def _way_back(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
 
 def _both(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]:
     """Who owned before, its version of the server, and `to`'s; a version is empty when it is unknown."""
-    former = "docker" if to == "native" else "native"
+    former = other(to)
     return former, facts.versions.get(f"{former}/{server.name}", ""), facts.versions.get(f"{to}/{server.name}", "")
 
 
 def _release(version: str) -> tuple[int, ...]:
     """Major and minor: patches keep their data formats."""
     return tuple(int(part) for part in version.split(".")[:2])
+
+
+def provable(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """What stands against handing the data to `to`. The survey must have asked what the servers hold.
+
+    Where the way back to Docker can't be proven it is warned about only: it must be there when native is ill.
+    """
+    if facts.owner == to:
+        return []
+    leaving = other(to)
+    return [
+        finding
+        for server in site.servers
+        if (holding := facts.data.get(f"{leaving}/{server.name}")) is not None
+        for finding in _of(server, holding, leaving)
+    ]
+
+
+def foreign(site: Site, facts: Facts) -> list[Finding]:
+    """Who uses the data and is neither a container of the project's nor a unit of ours: it would not be stopped."""
+    ours = [box.id for box in facts.containers.values()]
+    ours += [f"/{unit}" for server in site.servers for unit in (server.unit, server.distribution_unit)]
+    return [
+        Finding(str(opener), "stop it, or have it keep its data elsewhere: nobody else may write what changes hands")
+        for opener in facts.openers
+        if not any(name in opener.cgroup for name in ours)
+    ]
+
+
+def _of(server: Server, holding: Holding, leaving: Runtime) -> Iterator[Finding]:
+    rescue = leaving == "native"
+    if holding.down:
+        yield Finding(
+            f"{holding.problem}, so that nothing proves that the hand-over keeps its data", _PROVE, warning=True
+        )
+    elif holding.problem:
+        yield Finding(f"what it holds can't be counted: {holding.problem}", _PROVE, warning=rescue)
+    for reason in holding.elsewhere:
+        yield Finding(f"{leaving}'s {server.name} would lose data: {reason}", _ELSEWHERE[server.name])

@@ -1,0 +1,59 @@
+"""With what the app logs in to its servers: the URLs in its own environment, read on the VPS and kept nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit
+
+from ..system.machine import words
+from ..wire.app import Environment, Setting
+from .environment import in_force
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """User and password, either of which may be empty, and where they come from or why there are none."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    origin: str = ""
+    has_password: bool = False  # an empty one counts; without any, a user alone is a token to NATS
+
+    def __bool__(self) -> bool:
+        return bool(self.user or self.password)
+
+
+def credentials(environment: Environment, variable: str) -> Credentials:
+    """What the URL in an environment's variable logs in with. Never raises.
+
+    The overrides win. Where they give an address only, the login is the env file's: that is where a secret belongs.
+    """
+    try:
+        settings = _settings(environment, variable)
+    except OSError as error:
+        return Credentials(origin=f"{environment.env_file} can't be read ({words(error)})")
+    except ValueError:  # its own words may quote what stands there
+        reader = "Compose does not read" if environment.compose else "this is no text:"
+        return Credentials(origin=f"{reader} {environment.env_file}")
+    known = [of_setting(setting) for setting in settings]
+    nowhere = Credentials(origin=f"{variable} {'holds none' if known else 'is not set'} in {environment.env_file}")
+    return next((one for one in known if one), nowhere)
+
+
+def of_setting(setting: Setting) -> Credentials:
+    """The login in an address, or in the first one of a list that has one."""
+    for address in setting.value.split(","):
+        try:
+            url = urlsplit(address.strip())
+            user, password = unquote(url.username or ""), unquote(url.password or "")
+        except ValueError:
+            continue
+        if user or password:
+            return Credentials(user, password, setting.origin, url.password is not None)
+    return Credentials(origin=setting.origin)
+
+
+def _settings(environment: Environment, variable: str) -> list[Setting]:
+    """The variable as it is in force, then as the env file alone has it."""
+    sides = (environment, replace(environment, planned={}))
+    return [values[variable] for values in map(in_force, sides) if variable in values]

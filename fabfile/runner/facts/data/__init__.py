@@ -1,0 +1,1 @@
+"""What each server holds, asked in its own protocol."""

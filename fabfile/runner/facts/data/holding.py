@@ -1,0 +1,148 @@
+"""What each server of a runtime holds, counted by asking it: the proof that a hand-over lost nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable
+
+from ...system import docker
+from ...system.machine import CommandFailed, Machine, StepFailed, said
+from ...wire.app import NatsRef, Stream
+from ...wire.data import Count, DataRef, Holding
+from ...wire.facts import Container
+from ..credentials import Credentials, credentials
+from ..nats.client import Unanswered
+from ..nats.jetstream import read_streams
+from . import clickhouse
+from . import redis as redis_protocol
+from .redis import Redis
+
+_LOCAL = "127.0.0.1"
+
+
+def holdings(machine: Machine, refs: Iterable[DataRef]) -> dict[str, Holding]:
+    """What each server holds, by "runtime/name", all asked side by side. Never raises."""
+    chosen = list(refs)
+    try:
+        containers = _containers(machine, chosen)
+    except StepFailed as error:
+        return {f"{ref.runtime}/{ref.name}": Holding(problem=said(error)) for ref in chosen}
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        found = pool.map(lambda ref: _holding(ref, containers.get(ref.name)), chosen)
+        return {f"{ref.runtime}/{ref.name}": holding for ref, holding in zip(chosen, found)}
+
+
+def _containers(machine: Machine, refs: list[DataRef]) -> dict[str, Container]:
+    projects = {ref.project for ref in refs if ref.project}
+    found: dict[str, Container] = {}
+    for project in projects:
+        found.update(docker.containers(machine, project))
+    return found
+
+
+def _holding(ref: DataRef, container: Container | None) -> Holding:
+    if ref.project and (container is None or not container.running):
+        return Holding(problem=f"{_name(ref)} does not run", down=True)
+    address = container.address if container and ref.project else _LOCAL
+    mounts = container.mounts if container and ref.project else None
+    if not address:
+        return Holding(problem=f"{_name(ref)} is on no network")
+    try:
+        return _KINDS[ref.name](ref, address, mounts)
+    except (redis_protocol.LoginRefused, clickhouse.LoginRefused) as error:
+        login = credentials(ref.environment, _VARIABLES[ref.name])
+        what = f"refuses the login of {_VARIABLES[ref.name]}" if login else "wants a login, and there is none"
+        return Holding(problem=f"{_name(ref)} {what} ({error}): {login.origin}")
+    except (redis_protocol.RedisError, clickhouse.ClickHouseError) as error:
+        return Holding(problem=f"{_name(ref)} {error}")
+    except Unanswered as error:
+        return Holding(problem=str(error))
+    except ConnectionRefusedError:
+        where = f"{address}:{ref.port}"
+        return Holding(
+            problem=f"nothing listens at {where}: it does not run, or {ref.port_key} is not its port", down=True
+        )
+    except (OSError, ValueError, CommandFailed) as error:
+        return Holding(problem=f"{_name(ref)} at {address}:{ref.port} does not answer: {error or type(error).__name__}")
+
+
+def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+    with Redis(address, ref.port) as server:
+        try:
+            counts = server.keys()
+        except redis_protocol.LoginRefused:
+            server.log_in(credentials(ref.environment, "REDIS_URL"))
+            counts = server.keys()
+        try:
+            settings = server.settings()
+        except redis_protocol.RedisError:  # CONFIG may be renamed or forbidden: the keys are compared all the same
+            return Holding(counts)
+    held = _on_vps(settings.get("dir", ""), mounts)
+    return Holding(counts, settings, tuple(redis_protocol.not_shared(settings, ref.folder, held)))
+
+
+def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+    login = Credentials()
+    try:
+        counts = clickhouse.tables(address, ref.port, login)
+    except clickhouse.LoginRefused:
+        login = credentials(ref.environment, "CLICKHOUSE_URL")
+        counts = clickhouse.tables(address, ref.port, login)
+    path = clickhouse.path(address, ref.port, login)
+    held = _on_vps(path, mounts)
+    where = held or "a directory of its container"
+    other = () if held == ref.folder else (f"it keeps its data in {where}, and not in {ref.folder}",)
+    return Holding(counts, {"path": path}, other if path else ())
+
+
+def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+    streams = read_streams(address, NatsRef(ref.port, ref.environment, ref.monitor))
+    counts: dict[str, Count] = {}
+    for name, stream in streams.items():
+        counts.update(_stream(name, stream))
+    return Holding(counts, {}, tuple(_stored_elsewhere(streams, ref.folder)))
+
+
+def _stream(name: str, stream: Stream) -> dict[str, Count]:
+    """A stream by its last sequence, which no message that ages out lowers, and each durable by what it has done."""
+    found = {f"stream {name}": Count(stream.last, stream.last)}
+    for durable, consumer in stream.consumers.items():
+        found[f"durable {durable}"] = Count(consumer.floor, consumer.floor)
+    return found
+
+
+def _stored_elsewhere(streams: Mapping[str, Stream], folder: str) -> list[str]:
+    """Streams without a folder of their own where the other runtime will look: in memory, or in another directory."""
+    stored = {path.name for path in Path(folder, "jetstream").glob("*/streams/*")}
+    missing = sorted(name for name, stream in streams.items() if name not in stored and stream.last)
+    if not missing:
+        return []
+    if not stored:
+        return [f"it keeps its streams in another directory than {folder}, or in memory"]
+    return [f"these streams are not in {folder}, but in memory or elsewhere: {', '.join(missing)}"]
+
+
+def _on_vps(path: str, mounts: Mapping[str, str] | None) -> str:
+    """A server's directory as the VPS knows it; empty where a container has it for itself. None: no container's."""
+    clean = os.path.normpath(path) if path else ""
+    if mounts is None or not clean:
+        return clean
+    for target in sorted(mounts, key=len, reverse=True):
+        if clean == target or clean.startswith(target.rstrip("/") + "/"):
+            return os.path.normpath(mounts[target] + clean[len(target.rstrip("/")) :])
+    return ""
+
+
+def _name(ref: DataRef) -> str:
+    return f"{ref.runtime}'s {ref.name}"
+
+
+_KINDS: dict[str, Callable[[DataRef, str, Mapping[str, str] | None], Holding]] = {
+    "redis": _redis,
+    "nats": _nats,
+    "clickhouse": _clickhouse,
+}
+_VARIABLES = {"redis": "REDIS_URL", "nats": "NATS_URL", "clickhouse": "CLICKHOUSE_URL"}

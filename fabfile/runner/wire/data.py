@@ -1,0 +1,87 @@
+"""What a server holds, as data: counted before a hand-over and compared after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .app import Environment
+from .codec import wire
+
+
+@wire
+@dataclass(frozen=True)
+class DataRef:
+    """How one runtime's server is asked what it holds. `folder` is the directory that both runtimes share."""
+
+    name: str  # redis, nats, clickhouse
+    runtime: str
+    port: int
+    port_key: str  # the key of the inventory that holds the port, for messages
+    folder: str
+    environment: Environment  # whose REDIS_URL, NATS_URL or CLICKHOUSE_URL logs in
+    project: str = ""  # Compose project, for docker
+    monitor: int = 0  # port of NATS' monitoring
+
+
+@wire
+@dataclass(frozen=True)
+class Count:
+    """How much there is of something, and how much of it must still be there after a hand-over.
+
+    The two differ where a server may drop some by itself meanwhile: keys that expire, rows that are merged.
+    """
+
+    amount: int
+    least: int
+
+
+@wire
+@dataclass(frozen=True)
+class Holding:
+    """What a server holds, by name ("db0", "stream PRINTS", "default.prints"), and where it keeps it.
+
+    `elsewhere` says why its data is not, or not as a whole, in the directory that the other runtime will open.
+    """
+
+    counts: dict[str, Count] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)  # those that decide where and how it persists
+    elsewhere: tuple[str, ...] = ()
+    problem: str = ""  # why it can't be asked
+    down: bool = False  # it does not run: that is health's to tell
+
+
+def losses(before: Holding, after: Holding) -> list[str]:
+    """What `after` lacks of what `before` must still have, in words; nothing when all is there."""
+    if after.problem:
+        return [after.problem]
+    found = []
+    for name, count in before.counts.items():
+        now = after.counts.get(name)
+        if count.least and (now is None or now.amount < count.least):
+            found.append(f"{name}: {_amount(count)} before, {now.amount if now else 'nothing'} now")
+    return found
+
+
+def totals(holding: Holding) -> Mapping[str, int]:
+    """The amounts by name, for journal and record."""
+    return {name: count.amount for name, count in holding.counts.items()}
+
+
+def _amount(count: Count) -> str:
+    return str(count.amount) if count.least == count.amount else f"{count.amount} (at least {count.least} must stay)"
+
+
+@wire
+@dataclass(frozen=True)
+class Opener:
+    """A process that has a folder in use: a file below it open, or it was given the folder as a container is."""
+
+    folder: str
+    pid: int
+    command: str
+    cgroup: str
+
+    def __str__(self) -> str:
+        who = f"{self.command or 'a process'} (pid {self.pid}, {self.cgroup or 'no control group'})"
+        return f"{who} has {self.folder} in use"

@@ -1,0 +1,120 @@
+"""Who has a data directory open: by its own name, by another one, and from within another mount namespace."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fabfile.checks import data
+from fabfile.inventory import Site
+from fabfile.runner.actions.probes import DataUnused
+from fabfile.runner.facts.data.openers import openers
+from fabfile.runner.system.machine import Machine
+from fabfile.runner.wire.data import Opener
+from fabfile.runner.wire.facts import Container, Facts
+
+pytestmark = pytest.mark.usefixtures("root")
+HOLD = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def holding(*command: str) -> Iterator[int]:
+    """A process that has a file open until the block ends; the value is its id."""
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stdin
+        assert process.stdout.readline() == "open\n"
+        yield process.pid
+        process.stdin.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "my data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").write_text("x")
+    return folder
+
+
+def test_nobody_has_it_open(folder: Path) -> None:
+    assert openers([str(folder)]) == ()
+    assert DataUnused((str(folder),)).look(Machine(folder)).ok
+
+
+def test_a_process_that_has_a_file_in_it_open_is_named(folder: Path, tmp_path: Path) -> None:
+    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file")) as pid:
+        (opener,) = openers([str(tmp_path / "other"), str(folder)])
+        seen = DataUnused((str(folder),)).look(Machine(folder))
+    assert (opener.folder, opener.pid) == (str(folder), pid) and opener.command.startswith("python")
+    assert not seen.ok and f"(pid {pid}, " in seen.text and f"has {folder} in use" in seen.text
+
+
+def test_a_folder_whose_name_only_begins_alike_is_another_one(folder: Path) -> None:
+    other = folder.with_name("my data too")
+    other.mkdir()
+    (other / "file").write_text("x")
+    with holding(sys.executable, "-c", HOLD, str(other / "file")):
+        assert openers([str(folder)]) == ()
+
+
+@pytest.mark.parametrize("mounted", ["it", "above it", "within it"])
+def test_a_container_that_knows_it_by_another_name_is_found(mounted: str, folder: Path, tmp_path: Path) -> None:
+    """What Docker does: a mount namespace of its own, in which the directory is mounted somewhere else."""
+    source, file = {
+        "it": (folder, "deep/file"),
+        "above it": (tmp_path, "my data/deep/file"),
+        "within it": (folder / "deep", "file"),
+    }[mounted]
+    place = tmp_path / "inside"
+    place.mkdir()
+    script = f'mount --bind "{source}" "{place}" && exec "{sys.executable}" -c "$0" "{place}/{file}"'
+    with holding("unshare", "--mount", "sh", "-c", script, HOLD) as pid:
+        found = [opener for opener in openers([str(folder)]) if opener.pid == pid]
+    assert [opener.folder for opener in found] == [str(folder)]
+
+
+def test_a_container_that_was_given_it_needs_no_file_open(folder: Path, tmp_path: Path) -> None:
+    """NATS has none while it has nothing to write."""
+    place = tmp_path / "inside"
+    place.mkdir()
+    script = f'mount --bind "{folder}" "{place}" && echo open && exec cat'
+    with holding("unshare", "--mount", "sh", "-c", script) as pid:
+        assert [opener.pid for opener in openers([str(folder)])] == [pid]
+
+
+def test_a_container_that_only_has_what_is_above_it_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    """As a monitoring agent has the whole of the VPS."""
+    place = tmp_path / "inside"
+    place.mkdir()
+    script = f'mount --bind "{tmp_path}" "{place}" && echo open && exec cat'
+    with holding("unshare", "--mount", "sh", "-c", script):
+        assert openers([str(folder)]) == ()
+
+
+def test_a_link_to_it_is_followed(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file")) as pid:
+        assert [opener.pid for opener in openers([str(link)])] == [pid]
+
+
+def test_the_looker_itself_is_left_out(folder: Path) -> None:
+    with (folder / "deep" / "file").open():
+        assert os.getpid() not in [opener.pid for opener in openers([str(folder)])]
+
+
+def test_preflight_names_whom_a_hand_over_would_not_stop(site: Site) -> None:
+    box = Container("redis", "p-redis-1", "c0ffee", "running", "", 0, 1, "", "redis", "172.18.0.4", {})
+    held = site.infra.redis.data
+    own = [
+        Opener(held, 7, "redis-server", "/system.slice/docker-c0ffee.scope"),
+        Opener(held, 8, "redis-server", f"/system.slice/{site.infra.redis.distribution_unit}"),
+    ]
+    other = Opener(held, 9, "redis-server", "/system.slice/docker-decaf.scope")
+    (finding,) = data.foreign(site, Facts(containers={"redis": box}, openers=(*own, other)))
+    assert "pid 9" in finding.text and held in finding.text and not finding.warning

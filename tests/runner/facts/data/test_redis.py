@@ -1,0 +1,125 @@
+"""What a Redis holds: keys that must stay, where it persists them, and every way of not answering."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fabfile.runner.facts.data import redis as protocol
+from fabfile.runner.facts.data.holding import holdings
+from fabfile.runner.facts.data.redis import RedisError, not_shared
+from fabfile.runner.system.machine import Machine
+from fabfile.runner.wire.app import Environment
+from fabfile.runner.wire.data import Count, DataRef, Holding
+from tests.runner.support.redis_server import Redis
+from tests.runner.support.servers import says, serving
+
+FOLDER = "/srv/redis"
+SHARED = {"dir": FOLDER, "dbfilename": "dump.rdb", "appendonly": "yes", "appenddirname": "appendonlydir"}
+
+
+def asked(server: Redis, tmp_path: Path, url: str = "", folder: str = FOLDER) -> Holding:
+    """What the runner makes of it. The app's environment has `url` as REDIS_URL."""
+    env = tmp_path / "env"
+    env.write_text(f"REDIS_URL={url}\n" if url else "")
+    with serving(server.talk) as port:
+        return of_port(port, tmp_path, env, folder)
+
+
+def of_port(port: int, tmp_path: Path, env: Path, folder: str = FOLDER) -> Holding:
+    environment = Environment("native", str(env), str(tmp_path / "no-overrides"))
+    ref = DataRef("redis", "native", port, "infra.redis.port", folder, environment)
+    return holdings(Machine(tmp_path), [ref])["native/redis"]
+
+
+def test_keys_are_counted_and_those_that_expire_need_not_stay(tmp_path: Path) -> None:
+    found = asked(Redis({0: (500, 20), 3: (7, 0)}, SHARED), tmp_path)
+    assert found == Holding({"db0": Count(500, 480), "db3": Count(7, 7)}, SHARED)
+
+
+def test_an_empty_one_holds_nothing(tmp_path: Path) -> None:
+    assert asked(Redis(settings=SHARED), tmp_path) == Holding({}, SHARED)
+
+
+@pytest.mark.parametrize(
+    ("url", "login"), [("redis://:se%20cret@redis", ("se cret",)), ("redis://app:pw@r", ("app", "pw"))]
+)
+def test_it_logs_in_with_the_apps_own_url(url: str, login: tuple[str, ...], tmp_path: Path) -> None:
+    assert asked(Redis({0: (1, 0)}, SHARED, login), tmp_path, url).counts == {"db0": Count(1, 1)}
+
+
+def test_a_wrong_login_is_named_with_its_file_and_never_shown(tmp_path: Path) -> None:
+    problem = asked(Redis(login=("right",)), tmp_path, "redis://:wr0ng@redis").problem
+    assert "native's redis refuses the login of REDIS_URL" in problem and str(tmp_path / "env") in problem
+    assert "wr0ng" not in problem
+
+
+def test_a_login_that_is_nowhere_is_said_to_be_wanted(tmp_path: Path) -> None:
+    problem = asked(Redis(login=("right",)), tmp_path).problem
+    assert "native's redis wants a login, and there is none" in problem and "REDIS_URL is not set" in problem
+
+
+def test_a_login_that_is_not_wanted_is_not_sent(tmp_path: Path) -> None:
+    server = Redis(settings=SHARED)
+    asked(server, tmp_path, "redis://:secret@redis")
+    assert not [words for words in server.asked if words[0] == "AUTH"]
+
+
+def test_where_config_is_forbidden_keys_are_counted_all_the_same(tmp_path: Path) -> None:
+    found = asked(Redis({0: (5, 0)}, SHARED, forbidden=("CONFIG",)), tmp_path)
+    assert found == Holding({"db0": Count(5, 5)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"appendonly": "no"}, "keeps no append-only file"),
+        ({"appenddirname": "aof"}, "its appenddirname is 'aof'"),
+        ({"appendfilename": "log.aof"}, "its appendfilename is 'log.aof'"),
+        ({"dir": "/elsewhere"}, "keeps its data in /elsewhere, and not in /srv/redis"),
+    ],
+)
+def test_what_the_other_runtime_would_not_read_is_named(changed: dict[str, str], reason: str, tmp_path: Path) -> None:
+    found = asked(Redis({0: (5, 0)}, {**SHARED, **changed}), tmp_path)
+    assert len(found.elsewhere) == 1 and reason in found.elsewhere[0]
+
+
+def test_redis_6_has_no_folder_for_its_append_only_file() -> None:
+    assert not_shared({"dir": FOLDER, "appendonly": "yes", "appendfilename": "appendonly.aof"}, FOLDER, FOLDER) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"HTTP/1.1 400 Bad\r\n\r\n",
+        b"$-1\r\n",
+        b"$9\r\nshort\r\n",
+        b"*2\r\n+a\r\n+b\r\n",
+        b"$x\r\n",
+        b"\r\n",
+    ],
+    ids=["closes", "HTTP", "nothing", "cut off", "a list", "no size", "an empty line"],
+)
+def test_what_is_no_redis_is_a_problem_in_words(words: bytes, tmp_path: Path) -> None:
+    with serving(says(words)) as port:
+        found = of_port(port, tmp_path, tmp_path / "env")
+    assert found.problem.startswith("native's redis") and not found.down
+
+
+def test_nobody_there_is_down(tmp_path: Path) -> None:
+    with serving(says(b"")) as port:
+        pass
+    found = of_port(port, tmp_path, tmp_path / "env")
+    assert found.down and "infra.redis.port" in found.problem
+
+
+@given(st.binary(max_size=200))
+def test_no_answer_of_any_kind_is_more_than_an_error(words: bytes) -> None:
+    with serving(says(words)) as port, protocol.Redis("127.0.0.1", port) as server:
+        with contextlib.suppress(RedisError, OSError):
+            server.keys()

@@ -1,0 +1,95 @@
+"""Data lost on purpose: what a server would not find is refused beforehand, or found before anybody is let through."""
+
+from __future__ import annotations
+
+from tests.system.conftest import Vps, until
+
+COMPOSE = "/home/delta/islandflow/deployment/docker"
+DATA = "/var/lib/islandflow"
+KEYS = 500
+
+
+def compose(vps: Vps, old: str, new: str, service: str) -> None:
+    """Change the app's own Compose file and make the service's container anew, as its operator would."""
+    vps.lab.run(["sed", "-i", f"s|{old}|{new}|", f"{COMPOSE}/docker-compose.yml"])
+    vps.lab.run(f"grep -q '{new}' {COMPOSE}/docker-compose.yml && cd {COMPOSE} && docker compose up -d {service}")
+
+
+def redis(vps: Vps, *words: str) -> str:
+    """What Docker's Redis answers."""
+    return vps.lab.run(["docker", "exec", "islandflow-vps-redis-1", "redis-cli", *words]).stdout.strip()
+
+
+def keys(vps: Vps) -> int:
+    """How many keys Docker's Redis has, once it answers."""
+    return int(
+        until("Redis answers", lambda: redis(vps, "DBSIZE").rpartition(" ")[2].isdigit() and redis(vps, "DBSIZE"))
+    )
+
+
+def without_append_only_file(vps: Vps) -> int:
+    """Docker's Redis as its image has it, with its keys in dump.rdb alone; how many there are."""
+    compose(vps, 'redis-server, --appendonly, "yes"', "redis-server", "redis")
+    until("Redis is made anew", lambda: redis(vps, "CONFIG", "GET", "appendonly").endswith("no"))
+    redis(vps, "EVAL", f"for i = 1, {KEYS} do redis.call('SET', 'kept:' .. i, i) end", "0")
+    assert keys(vps) >= KEYS
+    return keys(vps)
+
+
+def test_a_redis_without_the_file_that_native_reads_is_refused_beforehand(vps: Vps) -> None:
+    without_append_only_file(vps)
+    done = vps.tool("cutover")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "docker's redis would lose data: it keeps no append-only file" in done.stderr
+    assert vps.served_by() == ("docker", "docker", "docker")
+
+    assert redis(vps, "CONFIG", "SET", "appendonly", "yes") == "OK"
+    vps.good("cutover", "--dry")
+
+
+def test_keys_that_native_does_not_find_put_docker_back_with_all_of_them(vps: Vps) -> None:
+    before = without_append_only_file(vps)
+    redis(vps, "ACL", "SETUSER", "default", "-config")  # so that nobody can know beforehand
+
+    done = vps.tool("cutover")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "data is missing after the hand-over: redis: db0" in done.stderr
+    assert vps.served_by() == ("docker", "docker", "docker")
+    assert keys(vps) >= before >= KEYS
+    status = vps.status()
+    assert status["owner"] == "docker" and all(
+        ok == name.startswith("docker/") for name, ok in status["health"].items()
+    )
+    assert vps.lab.run(f"ls -A {DATA} | grep islandflow-", check=False).stdout == "", "nothing is left beside the data"
+
+
+def test_streams_that_docker_does_not_find_put_native_back_with_all_of_them(vps: Vps) -> None:
+    vps.good("cutover")
+    file = f"{COMPOSE}/docker-compose.yml"
+    vps.lab.run(f"sed -i 's|-sd, /data|-sd, /tmp/elsewhere|' {file} && grep -q elsewhere {file}")
+
+    done = vps.tool("rollback", "--full")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "data is missing after the hand-over: nats: stream" in done.stderr
+    assert vps.served_by() == ("native", "native", "native")
+    status = vps.status()
+    assert status["owner"] == "native" and all(
+        ok == name.startswith("native/") for name, ok in status["health"].items()
+    )
+
+
+def test_tables_that_docker_does_not_find_put_native_back_with_all_of_them(vps: Vps) -> None:
+    vps.good("cutover")
+    before = vps.counts()
+    file, path = f"{COMPOSE}/clickhouse/listen.xml", "<path>/tmp/elsewhere/</path>"
+    vps.lab.run(f"sed -i 's|</clickhouse>|{path}</clickhouse>|' {file} && grep -q elsewhere {file}")
+
+    done = vps.tool("rollback", "--full")
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "data is missing after the hand-over: clickhouse: " in done.stderr
+    assert vps.served_by() == ("native", "native", "native")
+    after = vps.counts()
+    assert all(after[table]["rows"] >= found["rows"] for table, found in before.items())
