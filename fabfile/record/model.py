@@ -75,6 +75,16 @@ class Diff:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """How much a server held of something, before a hand-over and after it."""
+
+    server: str
+    name: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
 class Document:
     """Everything that a record tells. Times are UTC, as in ISO 8601."""
 
@@ -101,6 +111,7 @@ class Document:
     limitations: tuple[str, ...]
     decisions: tuple[Decision, ...] = ()
     version: int = FORMAT
+    handed_over: tuple[Amount, ...] = ()  # what the servers held, as the comparison counted it
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
 
     @property
@@ -173,6 +184,7 @@ def document(
             *limitations,
         ),
         decisions=tuple(decisions),
+        handed_over=tuple(_amounts(events)),
         lost=tuple(ending.get("lost", ())),
     )
 
@@ -205,6 +217,12 @@ def _outage(event: Event, began: float) -> Outage:
     told, seconds = event.evidence, event.evidence["lasted_ms"] / 1000
     errors = ", ".join(f"{count} × {error}" for error, count in told["errors"].items())
     return Outage(told["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
+
+
+def _amounts(events: Sequence[Event]) -> list[Amount]:
+    """Of the comparison that passed, if one did."""
+    tables = [event.evidence["handed_over"] for event in events if event.evidence.get("handed_over")]
+    return [Amount(*row) for row in tables[-1]] if tables else []
 
 
 def _diffs(events: Sequence[Event]) -> Iterable[Diff]:

@@ -13,7 +13,7 @@ from fabfile.runner.wire.events import Event
 _FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its start tells two apart
 
 # Of a step's evidence: what is told elsewhere, or only a program can use.
-_APART = ("diffs", "verified", "what", "before", "error", "logs", "hold")
+_APART = ("diffs", "verified", "what", "before", "error", "logs", "hold", "held", "handed_over")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.record.model import Outage, document
+from fabfile.record.model import Amount, Outage, document
 from tests.record import journals
 
 
@@ -38,6 +38,15 @@ def test_a_plan_that_was_taken_back_has_changed_nothing() -> None:
     assert made.diffs == () and made.why == "exit 1"
     assert made.courses[0].hold == (1, 6), "parked requests flow to the runtime that is back"
     assert made.outages == (Outage("flow.test", 4.1, 0.4, "7 × answered 502"),)
+
+
+def test_what_was_handed_over_is_the_table_of_the_comparison_that_passed() -> None:
+    rows = [["redis", "db0", 500, 490], ["nats", "stream PRINTS", 7, 7]]
+    counted = journals.at(2, "done", "data: counted", held={"redis": {"db0": 500}})
+    compared = journals.at(3, "done", "data: all there", handed_over=rows)
+    doc = document([*journals.DONE[:2], counted, compared])
+    assert doc.handed_over == (Amount("redis", "db0", 500, 490), Amount("nats", "stream PRINTS", 7, 7))
+    assert document(journals.DONE).handed_over == ()
 
 
 def test_what_was_cut_off_is_told_as_such() -> None:

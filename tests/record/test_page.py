@@ -40,6 +40,14 @@ def test_the_page_needs_nothing_but_itself_and_runs_nothing() -> None:
     assert "<code>inv soak --hours 24</code>" in text
 
 
+def test_both_forms_have_what_was_handed_over() -> None:
+    rows = [["redis", "db0", 500, 490], ["nats", "stream A|B", 7, 7]]
+    doc = document([*journals.DONE[:2], journals.at(3, "done", "data: all there", handed_over=rows)])
+    assert "| redis | db0 | 500 | 490 |" in page.markdown(doc) and r"stream A\|B" in page.markdown(doc)
+    assert "<td>db0</td>" in page.html(doc) and "500, 490" not in page.html(doc), "the timeline has it not once more"
+    assert "What was handed over" not in page.html(made("done")) + page.markdown(made("done"))
+
+
 def test_markdown_stands_what_evidence_holds() -> None:
     doc = document([*journals.DONE[:3], journals.at(1, "failed", "app: units", error="a | b\nc")])
     (line,) = [line for line in page.markdown(doc).splitlines() if "app: units" in line]
