@@ -20,7 +20,7 @@ demo: root setup
 	$(BIN)/python -m fabfile.lab.demo
 
 test: root check browser
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 40
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 40 --cov
 
 # One fault, step or direction alone: make faults ONLY='--fault reboot --direction rollback'
 faults: root setup
