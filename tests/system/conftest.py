@@ -64,9 +64,16 @@ class Vps:
 
     def good(self, *words: str, **env: str) -> str:
         """Run the tool and have it succeed; its output."""
+        return self._good(*words, **env).stdout
+
+    def warned(self, *words: str, **env: str) -> str:
+        """Run the tool and have it succeed; what it prints beside its output: progress and warnings."""
+        return self._good(*words, **env).stderr
+
+    def _good(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
         done = self.tool(*words, **env)
         assert done.returncode == 0, f"{' '.join(words)} → {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return done
 
     def get(self, name: str, path: str) -> tuple[int, dict[str, str], str]:
         """Status, headers and body of a request as the public sends it."""

@@ -82,7 +82,7 @@ def test_it_goes_on_without_anybody_and_through_a_reboot_and_ends_when_told_to(v
             break
         assert time.monotonic() < deadline, shown.stdout + shown.stderr
         time.sleep(1)
-    assert len({sample["boot"] for sample in samples}) == 2
+    assert len({sample["evidence"]["sample"]["boot"] for sample in samples}) == 2
 
     stopped = vps.tool("soak", "--stop", "--json")
     (said,) = told(stopped.stdout, "recommendation")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -114,7 +115,12 @@ def heard(words: bytes, into: list[bytes]) -> Talk:
     """Answers with `words`, and keeps the request."""
 
     def talk(line: socket.socket) -> None:
-        into.append(line.recv(4096))
+        whole = line.recv(4096)
+        head, _, body = whole.partition(b"\r\n\r\n")
+        length = re.search(rb"Content-Length: (\d+)", head)
+        while length and len(body) < int(length[1]):  # the client sends head and body one after the other
+            body += line.recv(4096)
+        into.append(head + b"\r\n\r\n" + body)
         line.sendall(words)
 
     return talk

@@ -44,7 +44,7 @@ def account(events: list[Event], direction: str, code: int | None, told: str) ->
         yield f"the plan ended {ended}, but the tool with {code}: {told[-600:]}"
     evidence = events[-1]["evidence"]
     if ended == "stuck":
-        yield from (f"the tool does not say {word}" for word in ("up:", "down:", "inv revert") if word not in told)
+        yield from (f"the tool does not say {word}" for word in ("up:", "down:", "revert --plan") if word not in told)
         return
     owner = owner_after(direction, ended)
     up = {key.split("/")[0] for key, text in evidence["health"].items() if text == "healthy"}
