@@ -89,9 +89,9 @@ def _tool(tree: Path, scratch: Path) -> tuple[float, float, float]:
     began = _cpu()
     before = action.look(machine).before
     looked = _cpu()
-    action.do(machine, before)
+    action.apply(machine, before)
     given = _cpu()
-    action.restore(machine, before)
+    action.undo(machine, before)
     return looked - began, given - looked, _cpu() - given
 
 

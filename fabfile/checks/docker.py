@@ -20,8 +20,8 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
     side = site.runtimes.docker
     yield f"{side.file} is valid", not facts.compose_error, facts.compose_error or "docker compose takes it"
     (step,) = docker.rendered(site, facts)
-    settled = step.action.settled(facts)
-    yield "overlay is as rendered", bool(settled), settled or "it differs: inv docker.render --dry shows how"
+    noop_reason = step.action.noop_reason(facts)
+    yield "overlay is as rendered", bool(noop_reason), noop_reason or "it differs: inv docker.render --dry shows how"
     if not facts.compose_error:
         yield from _view(site, facts)
         yield from _images(site, facts)

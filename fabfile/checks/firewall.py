@@ -46,11 +46,11 @@ def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     state = f"active, {len(facts.firewall.rules)} rules" if facts.firewall.active else "not active: nothing filters"
     yield "UFW", True, state if facts.firewall.installed else "not installed: nothing of it filters"
     for step in admitting(facts, doors(site)):
-        settled = step.action.settled(facts)
+        noop_reason = step.action.noop_reason(facts)
         yield (
             step.name,
-            bool(settled),
-            settled or f"dropped; `inv firewall.allow` runs: {step.action.describe()}",
+            bool(noop_reason),
+            noop_reason or f"dropped; `inv firewall.allow` runs: {step.action.describe()}",
         )
 
 

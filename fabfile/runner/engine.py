@@ -82,16 +82,16 @@ class Engine:
 
     def _take(self, step: Step, taken: list[StartedStep]) -> None:
         look = step.action.look(self.machine)
-        if look.settled:
+        if look.noop_reason:
             self._verify(step.verify, step.deadline)
-            self.journal.write("noop", step.name, why=look.settled)
+            self.journal.write("noop", step.name, why=look.noop_reason)
             return
         hold = {"hold": step.hold} if step.hold else {}
         self.journal.write("start", step.name, what=step.action.describe(), before=look.before, **hold)
         taken.append((step, look.before))
         if step.hold == "begins":
             self.machine.hold = Deadline(self.plan.hold_limit)
-        evidence = step.action.do(self.machine, look.before)
+        evidence = step.action.apply(self.machine, look.before)
         if step.hold == "ends":
             self._end_hold()
         evidence["verified"] = self._verify(step.verify, step.deadline)
@@ -181,7 +181,7 @@ class Engine:
         failures: list[str] = []
         while True:
             try:
-                evidence = step.action.restore(self.machine, before)
+                evidence = step.action.undo(self.machine, before)
             except (StepFailed, OSError) as failure:
                 if deadline.passed:
                     raise

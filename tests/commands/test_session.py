@@ -90,13 +90,13 @@ def test_a_plan_whose_results_are_there_ships_nothing(host: FakeHost, capsys: py
 def test_each_step_is_judged_once(host: FakeHost, facts: Facts, dry: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     host.facts = facts
     judged: list[Files] = []
-    settled = Files.settled
+    noop_reason = Files.noop_reason
 
     def counted(action: Files, facts: Facts) -> str:
         judged.append(action)
-        return settled(action, facts)
+        return noop_reason(action, facts)
 
-    monkeypatch.setattr(Files, "settled", counted)
+    monkeypatch.setattr(Files, "noop_reason", counted)
     operation(dry=dry).apply(build)
     assert len(judged) == 1
 

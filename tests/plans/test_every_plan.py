@@ -36,7 +36,7 @@ def test_every_step_that_changes_something_has_a_way_back_or_says_why_not(name: 
         if isinstance(step.undo, NothingToUndo):
             assert len(step.undo.why.split()) >= 4, f"{step.name}: {step.undo.why!r} is no reason"
         else:
-            assert type(step.action).restore is not Action.restore
+            assert type(step.action).undo is not Action.undo
 
 
 @EVERY
@@ -83,7 +83,7 @@ def test_a_step_never_fails_to_judge_a_survey(name: str, site: Site, facts: Fact
     assert all(reasons.values())
     for step in plan.steps:
         if step.name not in reasons:
-            json.dumps(step.action.before(facts))
+            json.dumps(step.action.snapshot(facts))
 
 
 def test_every_action_is_in_some_plan(site: Site, fresh: Facts, native_serves: Facts) -> None:

@@ -70,7 +70,7 @@ def test_every_file_is_found_wherever_it_is() -> None:
 def test_what_is_different_about_a_file(fact: FileFact | None, difference: str) -> None:
     assert A.differs(fact) == difference
     facts = Facts(files={A.path: fact} if fact else {})
-    assert bool(Files((A,)).settled(facts)) == (difference == "")
+    assert bool(Files((A,)).noop_reason(facts)) == (difference == "")
 
 
 def test_two_requests_become_one() -> None:

@@ -39,7 +39,7 @@ def again(plan: Plan) -> Plan:
 @given(data=st.data())
 def test_any_fault_at_any_step_ends_done_or_as_before_or_stuck_where_it_says(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5), "steps")
-    settled = data.draw(st.sets(st.integers(0, count - 1)), "settled already")
+    noop_reason = data.draw(st.sets(st.integers(0, count - 1)), "settled already")
     broken = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "breaks")
     place = data.draw(st.sampled_from(PLACES[:4]), "where")
     kind = data.draw(st.sampled_from(KINDS), "how")
@@ -47,7 +47,7 @@ def test_any_fault_at_any_step_ends_done_or_as_before_or_stuck_where_it_says(dat
     jam = data.draw(st.sampled_from(PLACES[4:]), "where in the undo")
     with new_world() as world:
         for number in range(count):
-            former = "new" if number in settled else "old" if number % 2 else None
+            former = "new" if number in noop_reason else "old" if number % 2 else None
             if former:
                 Path(world.path(f"s{number}")).write_text(former)
         before = world.state()
@@ -57,8 +57,8 @@ def test_any_fault_at_any_step_ends_done_or_as_before_or_stuck_where_it_says(dat
         outcome, story = world.execute(plan)
         assert story.outcome == outcome
 
-        fails = broken is not None and (broken not in settled or place in ("look", "verify"))
-        begun = [n for n in range(count) if n not in settled]
+        fails = broken is not None and (broken not in noop_reason or place in ("look", "verify"))
+        begun = [n for n in range(count) if n not in noop_reason]
         if fails:
             assert broken is not None
             begun = [n for n in begun if n < broken or (n == broken and place != "look")]
@@ -129,7 +129,7 @@ def test_how_long_was_waited_is_what_was_waited_not_what_might_have_been(world: 
 
 def test_commands_and_their_undoing_commands(world: World) -> None:
     mark = world.path("mark")
-    made = Step("make", Run(("touch", mark), undo=("rm", mark)), Undo(verify=(Holds(mark, None),)))
+    made = Step("make", Run(("touch", mark), back=("rm", mark)), Undo(verify=(Holds(mark, None),)))
     seen = Step("seen", Await(Holds(mark, ""), 1.0), NothingToUndo("waiting changes nothing"))
     assert world.execute(plan_of(world, made, seen))[0] == "done"
     Path(mark).unlink()
@@ -143,7 +143,7 @@ def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: 
     """What made the plan fail may pass by itself: a daemon that restarts, a database that is locked."""
     tries = world.path("tries")
     third = ("sh", "-c", f"echo >>{tries}; [ $(wc -l <{tries}) = 3 ] || {{ echo not yet >&2; exit 1; }}")
-    steps = Step("a", Run(("true",), undo=third), Undo()), Step("no", Run(("false",)), NothingToUndo("nothing"))
+    steps = Step("a", Run(("true",), back=third), Undo()), Step("no", Run(("false",)), NothingToUndo("nothing"))
     plan = plan_of(world, *steps)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["no", "a"])
@@ -298,7 +298,7 @@ def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: W
 
 
 def test_the_way_back_is_not_hurried_by_the_hold(world: World) -> None:
-    slow = Step("slow", Run(("true",), undo=("sleep", "3")), Undo())
+    slow = Step("slow", Run(("true",), back=("sleep", "3")), Undo())
     endless = Step("endless", Run(("sleep", "60")), NothingToUndo("sleeping changes nothing"))
     outcome, story = world.execute(held_plan(world, slow, endless, limit=2))
     assert (outcome, story.undone) == ("reverted", ["endless", "slow", "begins"])

@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_and_taken_back_with_the_space_set_aside(small_disk:
     def steps() -> Iterator[Step]:
         yield world.step("a")
         fill = f"dd if=/dev/zero of={filler} bs=4096 2>/dev/null; true"
-        yield Step("fill", Run(("sh", "-c", fill), undo=("true",)), Undo())
+        yield Step("fill", Run(("sh", "-c", fill), back=("true",)), Undo())
         for number in range(200):  # each start and done is some 400 bytes of journal
             yield Step(f"wait {number}", Run(("true",)), NothingToUndo("nothing changes"))
 

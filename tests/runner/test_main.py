@@ -89,7 +89,7 @@ def plan_of(world: World, confirm: float = 0.0) -> Plan:
     mark = world.path("mark")
     steps = (
         Step("files", Files((file(world, "old", b"new"), file(world, "deep/er/new", b"other"))), Undo()),
-        Step("mark", Run(("touch", mark), undo=("rm", "-f", mark)), Undo()),
+        Step("mark", Run(("touch", mark), back=("rm", "-f", mark)), Undo()),
         Step("wait", Await(PortsFree((1,)), 5), NothingToUndo("waiting changes nothing")),
         Step("again", Files((file(world, "old", b"newer"),)), Undo()),
     )

@@ -65,8 +65,8 @@ def edge_to(site: Site, runtime: Runtime, folder: Path) -> EdgeFacts:
             if host.routes:
                 fake.serve(upstream=Upstream(host.route_host, host.route_port), header=runtime)
         look = action.look(fake)
-        if not look.settled:
-            action.do(fake, look.before)
+        if not look.noop_reason:
+            action.apply(fake, look.before)
         return edge_facts(fake, fake.ref)
 
 

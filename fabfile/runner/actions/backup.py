@@ -23,7 +23,7 @@ class Backup(Action):
     to: Runtime
     timeout: float
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         environment = {
             "ISLANDFLOW_DATA_ROOT": self.data_root,
             "ISLANDFLOW_FROM": self.former,
@@ -37,7 +37,7 @@ class Backup(Action):
             ) from None
         return {"said": result.said}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": "whatever it has backed up"}
 
     def describe(self) -> str:

@@ -11,50 +11,50 @@ from .before import Before
 
 
 @dataclass(frozen=True)
-class Look:
+class Inspection:
     """What an action finds before it acts."""
 
-    settled: str  # why there is nothing to do; empty when there is
-    before: Before  # what `restore` needs to put everything back; plain JSON, journaled before `do`
+    noop_reason: str  # why there is nothing to do; empty when there is
+    before: Before  # what `undo` needs to put everything back; plain JSON, journaled before `apply`
 
 
 class Action:
     """Something that changes the VPS, as data.
 
-    `settled` judges facts alone, so it gives the same answer on the operator's machine (from the survey)
-    and on the VPS (from a fresh look). `restore` must work after a `do` that was cut off anywhere, and twice.
+    `noop_reason` judges facts alone, so it gives the same answer on the operator's machine (from the survey)
+    and on the VPS (from a fresh look). `undo` must work after an `apply` that was cut off anywhere, and twice.
     """
 
     def required_facts(self) -> FactsRequest:
-        """The facts that `settled` and `before` judge by."""
+        """The facts that `noop_reason` and `snapshot` judge by."""
         return FactsRequest()
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         """Why the facts do not tell the present state, so that nothing may be concluded from them; else empty."""
         return ""
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         """Why there is nothing to do, or an empty text."""
         return ""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         """What restoring needs to know, as plain JSON."""
         return {}
 
-    def look(self, machine: Machine) -> Look:
+    def look(self, machine: Machine) -> Inspection:
         """The present state, read from the VPS. Raises StepFailed when it cannot be read."""
         facts = gather(machine, self.required_facts())
-        problem = self.unknown(facts)
+        problem = self.unreadable_reason(facts)
         if problem:
             raise StepFailed(problem)
-        return Look(self.settled(facts), self.before(facts))
+        return Inspection(self.noop_reason(facts), self.snapshot(facts))
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         """Act. Raises StepFailed."""
         raise NotImplementedError
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
-        """Put back what `before` recorded, and only that. Raises StepFailed."""
+    def undo(self, machine: Machine, before: Before) -> Evidence:
+        """Put back what `snapshot` recorded, and only that. Raises StepFailed."""
         raise NotImplementedError
 
     def about(self) -> tuple[Workload, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..system.machine import StepFailed
 
-Before = Mapping[str, object]  # by the names that the action's own `before` gave
+Before = Mapping[str, object]  # by the names that the action's own `snapshot` gave
 
 
 def text(before: Before, key: str) -> str:

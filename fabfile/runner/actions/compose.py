@@ -27,7 +27,7 @@ class _OnServices(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(project=self.project.project)
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         return facts.docker_error
 
     def _running(self, facts: Facts) -> list[str]:
@@ -87,15 +87,15 @@ class Make(_OnServices):
     Running containers are left as they are. To apply a changed file, stop the services first.
     """
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return "all run" if len(self._running(facts)) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         running = self._running(facts)
         beside = sorted(service for service, box in facts.containers.items() if _alive(box))
         return {"down": [name for name in self.services if name not in running], "beside": beside}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         if texts(before, "beside"):
             self._make_beside(machine, texts(before, "down"))
         else:
@@ -112,7 +112,7 @@ class Make(_OnServices):
             machine.run(["docker", "rm", *names], timeout=self.timeout)
         self._make(machine, down, "--no-recreate")
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": texts(before, "down")}
 
     def describe(self) -> str:
@@ -129,19 +129,19 @@ class Up(_OnServices):
 
     unproven: bool = False
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         running = [item for item in map(facts.containers.get, self.services) if item and item.running]
         return "all run" if len(running) == len(self.services) else ""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         running = self._running(facts)
         return {"down": [name for name in self.services if name not in running]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._start(machine, texts(before, "down"))
         return {"up": texts(before, "down")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if self.unproven and not proven(machine):
             self._kill(machine, texts(before, "down"))
             return {"killed": texts(before, "down")}
@@ -157,17 +157,17 @@ class Up(_OnServices):
 class Down(_OnServices):
     """Stops services by hand, so that Docker does not bring them back at a reboot."""
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return "" if self._running(facts) else "none runs"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"up": self._running(facts)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._stop(machine, texts(before, "up"))
         return {"stopped": texts(before, "up")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         self._start(machine, texts(before, "up"))
         return {"up": texts(before, "up")}
 

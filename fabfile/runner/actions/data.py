@@ -35,20 +35,20 @@ class SetOwner(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(owner_file=self.path)
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return f"the owner is {self.runtime}" if facts.owner == self.runtime else ""
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         return facts.owner_error
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"owner": facts.owner}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._write(machine, self.runtime)
         return {"owner": self.runtime}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         clear(Path(self.path))
         self._write(machine, runtime_named(text(before, "owner")))
         return {"owner": text(before, "owner")}
@@ -83,18 +83,18 @@ class ChangeOwnership(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(trees=self.trees, accounts=tuple(o for o in self.owners if ":" not in o))
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         unknown = [owner for owner in self.owners if not _pair(facts, owner)]
         return "" if unknown or self._foreign(facts) else "the data belongs to its servers already"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         foreign = self._foreign(facts)
         return {
             "owners": {path: facts.trees[path].owner for path in foreign},
             "mixed": [path for path in foreign if facts.trees[path].others],
         }
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         pairs, owners = dict(zip(self.trees, map(_numbers, self.owners))), table(before, "owners")
         for path in texts(before, "mixed"):
             self._record(machine, path, str(owners[path]))
@@ -102,7 +102,7 @@ class ChangeOwnership(Action):
             _give(machine, path, pairs[path])
         return {"given": {path: pairs[path] for path in owners}}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         restored = {}
         for path, pair in table(before, "owners").items():
             others = self._recorded(machine, path) if path in texts(before, "mixed") else {}

@@ -12,7 +12,7 @@ from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry, failures
 from ..wire.codec import wire
 from ..wire.edge import EdgeRef
-from .base import Action, Look, Probe
+from .base import Action, Inspection, Probe
 from .before import Before
 from .edge_switch import tell
 
@@ -28,13 +28,13 @@ class RefreshDnsOnRevert(Action):
     edge: EdgeRef
     seconds: float
 
-    def look(self, machine: Machine) -> Look:
-        return Look("", {})
+    def look(self, machine: Machine) -> Inspection:
+        return Inspection("", {})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "nothing has to be done before the way back"}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return tell(machine, self.edge, self.seconds)
 
     def describe(self) -> str:

@@ -89,19 +89,19 @@ class BackUpEdge(Action):
     def describe(self) -> str:
         return f"back up NPM's database and the files of {', '.join(self.edge.domains)}"
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         hosts: dict[str, HostFact] = facts.edge.hosts
         problems = [f"{domain}: {fact.problem}" for domain, fact in hosts.items() if fact.row is None]
         return "; ".join(problems) if hosts else facts.edge.problem
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"hosts": list(facts.edge.hosts)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         facts = gather(machine, self.required_facts())
         folder = backup.new_folder(machine.backups, time.time())
         backup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
         return {"backup": backup.number_of(folder), "folder": str(folder)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"why": "a backup is kept"}

@@ -23,7 +23,7 @@ from ..system.files import remove
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, SavedHost
 from ..wire.facts import Facts, FactsRequest
-from .base import Action, Look
+from .base import Action, Inspection
 from .before import Before, table, text
 
 FILES, API = "files", "api"
@@ -48,7 +48,7 @@ class EdgeAction(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(edge=self.edge)
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         if self.problems(facts):
             return ""
         changes = self.changes(facts)
@@ -92,18 +92,18 @@ class EdgeAction(Action):
         """What the change would make of each host. Raises StepFailed where it cannot be told."""
         return [self.change(host, facts.edge.hosts[host.domain], facts) for host in self.targets(facts)]
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
-    def look(self, machine: Machine) -> Look:
+    def look(self, machine: Machine) -> Inspection:
         facts = gather(machine, self.required_facts())
         problems = self.problems(facts)
         if problems:
             raise StepFailed("; ".join(problems), findings=list(problems))
         folder = backup.new_folder(machine.backups, time.time())
-        return Look(self.settled(facts), {"backup": str(folder), **self.before(facts)})
+        return Inspection(self.noop_reason(facts), {"backup": str(folder), **self.snapshot(facts)})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
         box = self._box(machine)
         changes = self._as_seen(machine, box, before)
@@ -126,7 +126,7 @@ class EdgeAction(Action):
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
         return {"hosts": table(before, "hosts"), **found}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
         if not backup.marked(folder, BEGAN):
             return {"why": "nothing had been changed"}
@@ -150,7 +150,7 @@ class EdgeAction(Action):
         return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
 
     def _as_seen(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
-        """The changes, which must still be what `before` recorded."""
+        """The changes, which must still be what `snapshot` recorded."""
         changes = self._fresh(machine, box)
         for change in changes:
             if change.summary() != table(before, "hosts")[change.host.domain]:

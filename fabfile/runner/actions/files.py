@@ -14,7 +14,7 @@ from ..system.files import clear, put, remove
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, FileFact
-from .base import Action, Look
+from .base import Action, Inspection
 from .before import Before, rows, texts
 
 
@@ -48,7 +48,7 @@ class File:
 class Files(Action):
     """Writes files, and has systemd read its units again when they are such.
 
-    What stood there before is kept in the plan's backups and comes back with `restore`.
+    What stood there before is kept in the plan's backups and comes back with `undo`.
     """
 
     files: tuple[File, ...]
@@ -58,22 +58,22 @@ class Files(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(files=tuple(file.path for file in self.files))
 
-    def look(self, machine: Machine) -> Look:
+    def look(self, machine: Machine) -> Inspection:
         look = super().look(machine)
         parents = {str(parent) for former in _formers(look.before) for parent in Path(former["path"]).parents}
         made = sorted(path for path in parents if not os.path.lexists(path))
-        return Look(look.settled, {**look.before, "folders": made})
+        return Inspection(look.noop_reason, {**look.before, "folders": made})
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         if any(file.differs(facts.files.get(file.path)) for file in self.files):
             return ""
         return f"{len(self.files)} files are as wanted"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         changed = [file for file in self.files if file.differs(facts.files.get(file.path))]
         return {"files": [_former(facts.files[file.path]) for file in changed]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         by_path = {file.path: file for file in self.files}
         for former in _formers(before):
             _keep(machine, former)
@@ -90,7 +90,7 @@ class Files(Action):
         written = [former["path"] for former in _formers(before)]
         return {"written": written, "folders": texts(before, "folders"), "diffs": changes}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         for former in _formers(before):
             _put_back(machine, former)
         for path in reversed(texts(before, "folders")):
@@ -109,7 +109,7 @@ class Files(Action):
 @wire
 @dataclass(frozen=True)
 class Gone(Action):
-    """Removes files of ours that nothing reads any more; `restore` brings them back as they were."""
+    """Removes files of ours that nothing reads any more; `undo` brings them back as they were."""
 
     paths: tuple[str, ...]
     why: str  # what is so without them
@@ -117,20 +117,20 @@ class Gone(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(files=self.paths)
 
-    def settled(self, facts: Facts) -> str:
-        return "" if _formers(self.before(facts)) else self.why
+    def noop_reason(self, facts: Facts) -> str:
+        return "" if _formers(self.snapshot(facts)) else self.why
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         found = [facts.files[path] for path in self.paths]
         return {"files": [_former(fact) for fact in found if fact.kind != "missing"]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         for former in _formers(before):
             _keep(machine, former)
             remove(Path(former["path"]))
         return {"removed": [former["path"] for former in _formers(before)]}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         for former in _formers(before):
             _put_back(machine, former)
         return {"restored": [former["path"] for former in _formers(before)]}
@@ -160,14 +160,14 @@ class Folders(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(files=tuple(folder.path for folder in self.folders))
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         missing = [f for f in self.folders if facts.files[f.path].kind != "directory"]
         return "" if missing else f"{len(self.folders)} folders are there"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"missing": [f.path for f in self.folders if facts.files[f.path].kind == "missing"]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         for folder in self.folders:
             if folder.path in texts(before, "missing"):
                 os.makedirs(folder.path, mode=0o755, exist_ok=True)
@@ -177,7 +177,7 @@ class Folders(Action):
                 raise StepFailed(f"{folder.path} is in the way: it is not a folder")
         return {"made": texts(before, "missing")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         removed = [path for path in reversed(texts(before, "missing")) if _remove_empty(path)]
         return {"removed": removed}
 
@@ -196,14 +196,14 @@ class Accounts(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(accounts=self.names)
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         missing = [name for name in self.names if not facts.accounts.get(name)]
         return "" if missing else "system users " + ", ".join(self.names) + " exist"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"missing": [name for name in self.names if not facts.accounts.get(name)]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         for name, home in zip(self.names, self.homes):
             if name in texts(before, "missing"):
                 machine.run(
@@ -212,7 +212,7 @@ class Accounts(Action):
                 )
         return {"made": texts(before, "missing")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": texts(before, "missing")}
 
     def describe(self) -> str:
@@ -220,7 +220,7 @@ class Accounts(Action):
 
 
 class _Former(TypedDict):
-    """What `restore` needs of a file; its backup is named by the hash of what it held."""
+    """What `undo` needs of a file; its backup is named by the hash of what it held."""
 
     path: str
     kind: str
@@ -236,7 +236,7 @@ def _formers(before: Before) -> list[_Former]:
 
 
 def _former(fact: FileFact) -> _Former:
-    """What `restore` needs of a file; its backup is named by the hash of what it held."""
+    """What `undo` needs of a file; its backup is named by the hash of what it held."""
     return {
         "path": fact.path,
         "kind": fact.kind,

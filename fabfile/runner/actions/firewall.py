@@ -28,10 +28,10 @@ class AllowRule(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(firewall=True)
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         return facts.firewall.problem
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         if not facts.firewall.installed:
             return "UFW is not installed: nothing of it filters"
         if not facts.firewall.active:
@@ -40,17 +40,17 @@ class AllowRule(Action):
         rule = ufw.allows(staying, self.source, self.port)
         return f"allowed by `{rule}`" if rule else ""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         same = [rule for rule in facts.firewall.rules if self._is(rule)]
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
             raise StepFailed(f"a rule above it keeps {self.source} from port {self.port}: `ufw status numbered`")
         return {"added": " ".join(self._rule)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if before["there"]:
             return {"kept": " ".join(self._rule)}
         # Deleting what is not there says so and exits 0 or 1; either way it is gone.
@@ -82,22 +82,22 @@ class DeleteRule(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(firewall=True)
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         if not facts.firewall.active:
             return _INACTIVE
         return "" if self._place([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         lines = [rule.text for rule in facts.firewall.rules]
         return {"followed_by": lines[self._place(lines) :]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
         if self._place(ufw.added(machine)):
             raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         lines = ufw.added(machine)
         if self._place(lines):
             return {"kept": " ".join(self.rule)}

@@ -15,7 +15,7 @@ from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.codec import wire
 from ..wire.edge import EdgeContainer
-from .base import Action, Look
+from .base import Action, Inspection
 from .before import Before, text
 
 _HEARD = 5.0  # seconds; the process behind a lot looks every 50 ms, and one that is gone lets nobody through
@@ -67,10 +67,10 @@ class OpenLot(_AtLot):
 
     leaving: Upstreams
 
-    def look(self, machine: Machine) -> Look:
-        return Look("", {"unit": _unit()})
+    def look(self, machine: Machine) -> Inspection:
+        return Inspection("", {"unit": _unit()})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         (address,) = self.lot.addresses
         parking.begin(machine, text(before, "unit"), address, self.lot.ports)
         box = self._box(machine)
@@ -82,7 +82,7 @@ class OpenLot(_AtLot):
         put(machine.backups / _STANDING, json.dumps(sorted(standing)).encode(), 0o600, "root", "root")
         return {"unit": text(before, "unit"), "websockets": len(standing)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         lot = parking.current()
         passed = self._close(machine, text(before, "unit"))
         if lot is not None and lot.unit != text(before, "unit"):
@@ -101,16 +101,16 @@ class Drain(_AtLot):
     leaving: Upstreams
     exits: tuple[Exit, ...]
 
-    def look(self, machine: Machine) -> Look:
-        return Look("", {})
+    def look(self, machine: Machine) -> Inspection:
+        return Inspection("", {})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
         places = self.leaving.places(machine)
         answered, left = ended(machine, box.pid, places, self.seconds, _standing(machine))
         return {"answered": answered, "websockets": len(left)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return _release(self.exits) if parking.current() else {"why": "no parking lot is open"}
 
     def describe(self) -> str:
@@ -125,15 +125,15 @@ class ReleaseLot(_AtLot):
     exits: tuple[Exit, ...]
     arriving: Upstreams
 
-    def look(self, machine: Machine) -> Look:
-        return Look("", {})
+    def look(self, machine: Machine) -> Inspection:
+        return Inspection("", {})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
         parked = len(crossings(box.pid, self.lot.places(machine))) if box.running else 0
         return {"parked": parked, **_release(self.exits)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         lot = parking.current()
         if lot is None:
             return {"why": "no parking lot is open"}
@@ -153,16 +153,16 @@ class ReleaseLot(_AtLot):
 class CloseLot(_AtLot):
     """Closes the parking lot once nobody is sent there any more; undone, it is opened again and all wait."""
 
-    def look(self, machine: Machine) -> Look:
+    def look(self, machine: Machine) -> Inspection:
         lot = parking.current()
         if lot is None:
-            return Look("no parking lot is open", {})
-        return Look("", {"unit": lot.unit, "again": _unit()})
+            return Inspection("no parking lot is open", {})
+        return Inspection("", {"unit": lot.unit, "again": _unit()})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         return {"passed": self._close(machine, text(before, "unit"))}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if not parking.is_open(machine, text(before, "again")):
             (address,) = self.lot.addresses
             for unit in (text(before, "unit"), text(before, "again")):

@@ -38,7 +38,7 @@ class CountData(Action):
     refs: tuple[DataRef, ...]
     must: bool
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         found = {key.partition("/")[2]: holding for key, holding in holdings(machine, self.refs).items()}
         unknown = {name: holding.problem for name, holding in found.items() if holding.problem and not holding.down}
         if unknown and self.must:
@@ -60,7 +60,7 @@ class CompareData(Action):
     refs: tuple[DataRef, ...]
     timeout: float = 10.0  # seconds; a server that has just started may still be reading
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         former = _counted(machine)
         found: dict[str, Holding] = {}
 
@@ -99,7 +99,7 @@ class KeepAside(Action):
 
     kept: tuple[Kept, ...]
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         found: Evidence = {}
         for item in self.kept:
             try:
@@ -109,7 +109,7 @@ class KeepAside(Action):
                 found[item.folder] = f"not kept: {words(error)}"
         return {"kept": found}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if proven(machine):
             self.discard()
             return {"restored": []}
@@ -131,7 +131,7 @@ class DiscardKept(Action):
 
     aside: KeepAside
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self.aside.discard()
         return {"deleted": [str(_aside(item.folder)) for item in self.aside.kept]}
 

@@ -62,14 +62,14 @@ class Release(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(checkout=self.checkout, user=self.user)
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         return "" if facts.checkout else f"{self.checkout}: {facts.checkout_error}"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         assert facts.checkout is not None
         return {"back": facts.checkout.branch or facts.checkout.head, "head": facts.checkout.head}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
         wanted = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
@@ -83,7 +83,7 @@ class Release(Action):
             "to": git.run(machine, self.checkout, self.user, "rev-parse", "HEAD").strip(),
         }
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if not _moved(machine).exists():
             return {"why": "the code was not moved, and nothing was restarted"}
         # --force: what differs now was made by the build; changes of somebody's were refused by preflight.

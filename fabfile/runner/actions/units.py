@@ -27,7 +27,7 @@ class _OnUnits(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(user=self.user, user_units=self.units) if self.user else FactsRequest(units=self.units)
 
-    def unknown(self, facts: Facts) -> str:
+    def unreadable_reason(self, facts: Facts) -> str:
         return facts.user_manager if self.user else ""
 
     def _each(self) -> tuple[Workload, ...]:
@@ -64,21 +64,21 @@ class Start(_OnUnits):
 
     unproven: bool = False
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         running = [unit for unit in self._found(facts) if unit.running]
         return "all run" if len(running) == len(self.units) else ""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"down": [unit.name for unit in self._found(facts) if not unit.running]}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.
         argv = [*systemd.systemctl(self.user), "reset-failed", "--", *texts(before, "down")]
         machine.run(argv, user=self.user or None, timeout=self.timeout, ok=None)
         self._ctl(machine, "start", texts(before, "down"))
         return {"started": texts(before, "down")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         if self.unproven and not proven(machine):
             systemd.kill(machine, texts(before, "down"), self.timeout)
             return {"killed": texts(before, "down")}
@@ -96,16 +96,16 @@ class Start(_OnUnits):
 class Stop(_OnUnits):
     """Stops units side by side; systemd kills what does not end in its own time."""
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return "" if self._chosen(facts, active=True) else "none runs"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"up": self._chosen(facts, active=True)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         return self._put_down(machine, texts(before, "up"))
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "start", texts(before, "up"))
         return {"started": texts(before, "up")}
 
@@ -118,14 +118,14 @@ class Stop(_OnUnits):
 class Restart(_OnUnits):
     """Restarts units, running or not. Taking it back stops those that were down before."""
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"down": self._chosen(facts, active=False)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "restart", self.units)
         return {"restarted": list(self.units)}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return self._put_down(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:
@@ -140,17 +140,17 @@ class Restart(_OnUnits):
 class Enable(_OnUnits):
     """Makes units start at boot."""
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return "" if self._off(facts) else "all start at boot"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"off": self._off(facts)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "enable", texts(before, "off"))
         return {"enabled": texts(before, "off")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "disable", texts(before, "off"))
         return {"disabled": texts(before, "off")}
 
@@ -166,17 +166,17 @@ class Enable(_OnUnits):
 class Disable(_OnUnits):
     """Keeps units from starting at boot; units that are not installed are disabled already."""
 
-    def settled(self, facts: Facts) -> str:
+    def noop_reason(self, facts: Facts) -> str:
         return "" if self._on(facts) else "none starts at boot"
 
-    def before(self, facts: Facts) -> Before:
+    def snapshot(self, facts: Facts) -> Before:
         return {"on": self._on(facts)}
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "disable", texts(before, "on"))
         return {"disabled": texts(before, "on")}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         self._ctl(machine, "enable", texts(before, "on"))
         return {"enabled": texts(before, "on")}
 

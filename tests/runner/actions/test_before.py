@@ -44,5 +44,5 @@ def test_what_was_not_recorded_is_said(read: Callable[[Before, str], object], ke
 def test_an_undo_without_its_record_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "owner").write_text("native\n")
     with pytest.raises(StepFailed, match="does not say what was there before: owner is missing"):
-        SetOwner(str(tmp_path / "owner"), "docker").restore(Recorder(tmp_path), {})
+        SetOwner(str(tmp_path / "owner"), "docker").undo(Recorder(tmp_path), {})
     assert (tmp_path / "owner").read_text() == "native\n"

@@ -46,7 +46,7 @@ def owners(folder: Path) -> dict[bytes, str]:
 
 def begin(machine: Machine, action: Any) -> dict[str, Any]:
     look = decode(json.loads(json.dumps(encode(action)))).look(machine)
-    assert not look.settled
+    assert not look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
     return before
 
@@ -110,12 +110,12 @@ def test_everything_changes_hands_and_comes_back_exactly(
     action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
     assert bool(before["mixed"]) == (len(pairs) > 1)
-    assert action.do(machine, before) == {"given": {str(data): NEW}}
+    assert action.apply(machine, before) == {"given": {str(data): NEW}}
     assert set(owners(data).values()) == {NEW}
     assert owners(tmp_path / "outside") == outside, "links are not followed"
-    assert action.look(machine).settled
+    assert action.look(machine).noop_reason
     for _ in range(2):
-        action.restore(machine, before)
+        action.undo(machine, before)
         assert owners(data) == before_all
     assert owners(tmp_path / "outside") == outside
 
@@ -145,8 +145,8 @@ def test_any_names_and_owners_come_back(entries: dict[bytes, tuple[int, int]], c
         action = ChangeOwnership((str(data),), (NEW,))
         before = begin(machine, action)
         with pytest.raises(StepFailed, match="cut off"):
-            action.do(CutOff(machine, cut), before)
-        action.restore(machine, before)
+            action.apply(CutOff(machine, cut), before)
+        action.undo(machine, before)
         assert owners(data) == before_all
 
 
@@ -159,11 +159,11 @@ def test_what_the_new_owner_made_goes_to_the_former_one(machine: Machine, tmp_pa
         os.chown(path, uid, 5)
     action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     (data / "old").unlink()
     (data / "new").mkdir()
     (data / "new/er").touch()
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert set(owners(data).values()) == {"5:5"}
 
 
@@ -173,7 +173,7 @@ def test_killed_before_the_owners_were_noted_nothing_was_handed_over(machine: Ma
     before_all = owners(data)
     action = ChangeOwnership((str(data),), (NEW,))
     before = begin(machine, action)
-    assert action.restore(machine, before) == {"restored": {}}
+    assert action.undo(machine, before) == {"restored": {}}
     assert owners(data) == before_all
 
 
@@ -182,10 +182,10 @@ def test_a_missing_directory_and_a_user_by_name(machine: Machine, tmp_path: Path
     data.mkdir()
     action = ChangeOwnership((str(data), str(tmp_path / "none")), ("nobody", "nobody"))
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     assert paths.tree(machine, str(data)).owners == (paths.account("nobody"),)
-    assert action.look(machine).settled
-    action.restore(machine, before)
+    assert action.look(machine).noop_reason
+    action.undo(machine, before)
     assert paths.tree(machine, str(data)).owners == ("0:0",)
 
 
@@ -193,7 +193,7 @@ def test_an_unknown_user_fails_before_anything_changes(machine: Machine, tmp_pat
     action = ChangeOwnership((str(tmp_path),), ("islandflow-nobody",))
     before_all = owners(tmp_path)
     with pytest.raises(StepFailed, match="no user islandflow-nobody"):
-        action.do(machine, begin(machine, action))
+        action.apply(machine, begin(machine, action))
     assert {path: who for path, who in owners(tmp_path).items() if path in before_all} == before_all
 
 
@@ -205,8 +205,8 @@ def test_a_tree_that_needs_nothing_is_left_alone(machine: Machine, tmp_path: Pat
     before = begin(machine, action)
     assert list(before["owners"]) == [str(tmp_path / "data")]
     changed = os.stat(tmp_path / "done").st_ctime_ns
-    action.do(machine, before)
-    action.restore(machine, before)
+    action.apply(machine, before)
+    action.undo(machine, before)
     assert os.stat(tmp_path / "done").st_ctime_ns == changed
 
 
@@ -218,21 +218,21 @@ def test_what_is_gone_on_the_way_back_does_not_stop_it(machine: Machine, tmp_pat
         os.chown(tmp_path / name / "file", 9, 9)
     action = ChangeOwnership((str(tmp_path / "a"), str(tmp_path / "b")), (NEW, NEW))
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     (tmp_path / "a/file").unlink()
     (tmp_path / "a").rmdir()
     (tmp_path / "b/file").unlink()
-    assert action.restore(machine, before) == {"restored": {str(tmp_path / "b"): "6:5"}}
+    assert action.undo(machine, before) == {"restored": {str(tmp_path / "b"): "6:5"}}
 
 
 def test_one_foreign_entry_is_enough_to_hand_over(tmp_path: Path) -> None:
     action = ChangeOwnership(("/d",), (NEW,))
-    assert action.settled(Facts(trees={"/d": Tree("/d", NEW)}))
-    assert not action.settled(Facts(trees={"/d": Tree("/d", NEW, ("0:0",))}))
+    assert action.noop_reason(Facts(trees={"/d": Tree("/d", NEW)}))
+    assert not action.noop_reason(Facts(trees={"/d": Tree("/d", NEW, ("0:0",))}))
     by_name = ChangeOwnership(("/d",), ("nats",))
     facts = Facts(trees={"/d": Tree("/d", "101:101")}, accounts={"nats": "101:101"})
-    assert by_name.settled(facts)
-    assert not by_name.settled(Facts(trees=facts.trees, accounts={"nats": ""})), "no such user yet"
+    assert by_name.noop_reason(facts)
+    assert not by_name.noop_reason(Facts(trees=facts.trees, accounts={"nats": ""})), "no such user yet"
 
 
 # ── The owner file ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -245,12 +245,12 @@ def test_the_owner_is_set_and_set_back(machine: Machine, tmp_path: Path, former:
         path.write_text(f"{former}\n")
     action = SetOwner(str(path), "docker" if former == "native" else "native")
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     assert path.read_text() == f"{action.runtime}\n"
     assert path.stat().st_mode & 0o777 == 0o644, "the app's user must be able to read it"
-    assert action.look(machine).settled
+    assert action.look(machine).noop_reason
     for _ in range(2):
-        action.restore(machine, before)
+        action.undo(machine, before)
         assert (path.read_text().strip() if path.exists() else "") == former
 
 
@@ -259,7 +259,7 @@ def test_an_owner_that_a_killed_runner_had_half_written_is_cleared(machine: Mach
     (tmp_path / "var").mkdir()
     before = begin(machine, action)
     killed_writing(tmp_path / "var/owner")
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert list((tmp_path / "var").iterdir()) == []
 
 
@@ -268,18 +268,18 @@ def test_native_units_are_stopped_before_the_owner_says_anything_but_native(tmp_
     path = tmp_path / "owner"
     machine = Recorder(tmp_path)
     action = SetOwner(str(path), "native", ("nats.service",), "delta", ("api.service", "web.service"))
-    action.do(machine, {"owner": "docker"})
+    action.apply(machine, {"owner": "docker"})
     assert machine.calls == [], "natives may run under a native owner"
     stopped: list[tuple[str, ...]] = [("systemctl", "stop", "--", "nats.service")]
     stopped.append(("systemctl", "--user", "stop", "--", "api.service", "web.service"))
     for former in ("docker", ""):
         machine.calls.clear()
-        action.restore(machine, {"owner": former})
+        action.undo(machine, {"owner": former})
         assert [call for call in machine.calls if "show" not in call] == stopped and machine.users[-1] == "delta"
     machine.answers = {"systemctl --user stop": (1, "", "no bus")}
     path.write_text("native\n")
     with pytest.raises(StepFailed):
-        action.restore(machine, {"owner": "docker"})
+        action.undo(machine, {"owner": "docker"})
     assert path.read_text() == "native\n", "it is said only once they are down"
 
 
@@ -292,5 +292,5 @@ def test_an_owner_file_that_says_nothing_known_stops_everything(
     with pytest.raises(StepFailed, match="neither native nor docker"):
         action.look(machine)
     facts = gather(machine, action.required_facts())
-    assert action.unknown(facts)
+    assert action.unreadable_reason(facts)
     assert (tmp_path / "owner").read_bytes() == content

@@ -44,7 +44,7 @@ def shipped(machine: Machine, path: Path, content: bytes = b"new", mode: int = 0
 def begin(machine: Machine, action: Action) -> dict[str, Any]:
     """Look as the engine does; returns what is journaled, through its JSON."""
     look = decode_action(action).look(machine)
-    assert not look.settled
+    assert not look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
     return before
 
@@ -71,12 +71,12 @@ def test_files_are_written_with_owner_and_mode_and_once_only(machine: Recorder, 
     etc = tmp_path / "etc"
     etc.mkdir()
     action = Files((shipped(machine, etc / "a"), shipped(machine, etc / "b", b"", 0o600, "root")))
-    action.do(machine, begin(machine, action))
+    action.apply(machine, begin(machine, action))
     assert snapshot(etc) == {
         "a": (0o100640, pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(GROUP).gr_gid, b"new"),
         "b": (0o100600, 0, 0, b""),
     }
-    assert action.look(machine).settled == "2 files are as wanted"
+    assert action.look(machine).noop_reason == "2 files are as wanted"
 
 
 def test_whatever_stood_there_comes_back_exactly(machine: Recorder, tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_whatever_stood_there_comes_back_exactly(machine: Recorder, tmp_path: Pa
     action = Files(tuple(shipped(machine, etc / name) for name in names), reload=True, user="nobody")
     before = begin(machine, action)
     assert [former["path"] for former in before["files"]] == [str(etc / name) for name in names if name != "same"]
-    done = action.do(machine, before)
+    done = action.apply(machine, before)
     assert str(etc / "same") not in str(done["written"])
     assert (etc / "deep/er").stat().st_uid == pwd.getpwnam(OWNER).pw_uid, "a user's folders are the user's"
     for _ in range(2):
-        action.restore(machine, before)
+        action.undo(machine, before)
         assert snapshot(etc) == before_all, "and no folder is left behind"
     assert machine.said("systemctl", "--user", "daemon-reload") == [("systemctl", "--user", "daemon-reload")] * 3
     assert set(machine.users) == {"nobody"}
@@ -107,9 +107,9 @@ def test_whatever_stood_there_comes_back_exactly(machine: Recorder, tmp_path: Pa
 def test_folders_that_others_use_meanwhile_stay(machine: Recorder, tmp_path: Path) -> None:
     action = Files((shipped(machine, tmp_path / "etc/app/file"),))
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     (tmp_path / "etc/other").write_text("somebody else's")
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert list(snapshot(tmp_path / "etc")) == ["other"]
 
 
@@ -133,8 +133,8 @@ def test_cut_off_anywhere_it_is_put_back(machine: Recorder, tmp_path: Path, cut:
 
         monkeypatch.setattr("fabfile.runner.actions.files.put", some)
         with pytest.raises(KeyboardInterrupt):  # 2 backups, 3 files
-            action.do(machine, before)
-    action.restore(machine, before)
+            action.apply(machine, before)
+    action.undo(machine, before)
     assert snapshot(etc) == before_all
 
 
@@ -148,7 +148,7 @@ def test_what_a_killed_runner_had_half_written_is_cleared_too(machine: Recorder,
     before = begin(machine, action)
     (etc / "sub").mkdir()
     killed_writing(etc / name)
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert snapshot(etc) == before_all
 
 
@@ -165,9 +165,9 @@ def test_what_is_no_plain_file_is_never_replaced(machine: Recorder, tmp_path: Pa
     action = Files((shipped(machine, other), shipped(machine, target)))
     before = begin(machine, action)
     with pytest.raises(StepFailed, match="in the way"):
-        action.do(machine, before)
+        action.apply(machine, before)
     assert other.read_text() == "old", "nothing is written before all is kept"
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert other.read_text() == "old"
     assert file_fact(str(target)).kind == ("directory" if kind == "directory" else "other")
 
@@ -178,10 +178,10 @@ def test_damaged_or_missing_contents_are_never_written(machine: Recorder, tmp_pa
     content = machine.ops / "files" / action.files[0].sha256
     content.write_bytes(b"ne")
     with pytest.raises(StepFailed, match="damaged"):
-        action.do(machine, before)
+        action.apply(machine, before)
     content.unlink()
     with pytest.raises(StepFailed, match="is not on the VPS"):
-        action.do(machine, before)
+        action.apply(machine, before)
     assert not (tmp_path / "a").exists()
 
 
@@ -190,9 +190,9 @@ def test_a_failed_reload_is_a_failure_and_can_be_taken_back(machine: Recorder, t
     before = begin(machine, action)
     machine.answers["systemctl daemon-reload"] = (1, "", "no")
     with pytest.raises(CommandFailed):
-        action.do(machine, before)
+        action.apply(machine, before)
     machine.answers.clear()
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert not (tmp_path / "a").exists()
 
 
@@ -218,22 +218,22 @@ def test_folders_are_made_as_wanted_and_existing_ones_left_alone(machine: Record
         )
     )
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     assert there.stat().st_mode & 0o777 == 0o700 and there.stat().st_uid == 0
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750
     assert (tmp_path / "new").stat().st_uid == pwd.getpwnam(OWNER).pw_uid
-    assert action.look(machine).settled
+    assert action.look(machine).noop_reason
     for _ in range(2):
-        action.restore(machine, before)
+        action.undo(machine, before)
         assert [path.name for path in tmp_path.iterdir() if path.name != "ops"] == ["there"]
 
 
 def test_a_folder_that_has_something_in_it_is_not_removed(machine: Recorder, tmp_path: Path) -> None:
     action = Folders((Folder(str(tmp_path / "data"), 0o755, "root", "root"),))
     before = begin(machine, action)
-    action.do(machine, before)
+    action.apply(machine, before)
     (tmp_path / "data/rows").write_text("precious")
-    assert action.restore(machine, before) == {"removed": []}
+    assert action.undo(machine, before) == {"removed": []}
     assert (tmp_path / "data/rows").exists()
 
 
@@ -241,7 +241,7 @@ def test_a_file_where_a_folder_should_be(machine: Recorder, tmp_path: Path) -> N
     (tmp_path / "data").write_text("a file")
     action = Folders((Folder(str(tmp_path / "data"), 0o755, "root", "root"),))
     with pytest.raises(StepFailed, match="in the way"):
-        action.do(machine, begin(machine, action))
+        action.apply(machine, begin(machine, action))
     assert (tmp_path / "data").read_text() == "a file"
 
 
@@ -252,12 +252,12 @@ def test_only_missing_accounts_are_made_without_a_login(machine: Recorder) -> No
     action = Accounts(("nobody", "islandflow-nats"), ("/nonexistent", "/var/lib/islandflow/nats"))
     before = begin(machine, action)
     assert before == {"missing": ["islandflow-nats"]}
-    action.do(machine, before)
+    action.apply(machine, before)
     (argv,) = machine.said("useradd")
     assert {"--system", "--user-group", "--no-create-home", "/usr/sbin/nologin"} <= set(argv)
     assert argv[-1] == "islandflow-nats"
-    assert action.settled(Facts(accounts={"nobody": "1:1", "islandflow-nats": "9:9"}))
-    assert action.restore(machine, before) == {"kept": ["islandflow-nats"]}
+    assert action.noop_reason(Facts(accounts={"nobody": "1:1", "islandflow-nats": "9:9"}))
+    assert action.undo(machine, before) == {"kept": ["islandflow-nats"]}
 
 
 # ── Facts of files ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -71,40 +71,40 @@ def test_a_rule_goes_and_comes_back_at_its_place(tmp_path: Path, lines: list[str
     machine = Ufw(tmp_path, *lines, *[V6][:v6])
     before, action = list(machine.lines), remove(gone)
     look = action.look(machine)
-    assert not look.settled
-    action.do(machine, look.before)
+    assert not look.noop_reason
+    action.apply(machine, look.before)
     assert machine.lines == [line for line in before if line != gone]
-    assert action.look(machine).settled == "there is no such rule"
+    assert action.look(machine).noop_reason == "there is no such rule"
     for _ in range(2):
-        action.restore(machine, look.before)
+        action.undo(machine, look.before)
         assert _chain(machine.lines) == _chain(before)
 
 
 def test_what_was_cut_off_before_anything_happened_keeps_the_rule(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, WEB)
     look = remove(SSH).look(machine)
-    assert remove(SSH).restore(machine, look.before) == {"kept": "allow 22/tcp"}
+    assert remove(SSH).undo(machine, look.before) == {"kept": "allow 22/tcp"}
     assert machine.lines == [SSH, WEB]
 
 
 def test_others_rules_that_came_or_went_meanwhile_are_left_as_they_are(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, WEB, API, OURS)
     look = remove(WEB).look(machine)
-    remove(WEB).do(machine, look.before)
+    remove(WEB).apply(machine, look.before)
     machine.lines = ["ufw deny 25", OURS]
-    remove(WEB).restore(machine, look.before)
+    remove(WEB).undo(machine, look.before)
     assert machine.lines == ["ufw deny 25", WEB, OURS]
 
 
 def test_a_rule_that_stays_or_does_not_come_back_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="keeps the rule allow 3000/tcp"):
-        remove(WEB).do(Ufw(tmp_path, WEB, stubborn=True), {"followed_by": []})
+        remove(WEB).apply(Ufw(tmp_path, WEB, stubborn=True), {"followed_by": []})
     with pytest.raises(StepFailed, match="does not take the rule allow 3000/tcp back"):
-        remove(WEB).restore(Ufw(tmp_path, SSH, stubborn=True), {"followed_by": []})
+        remove(WEB).undo(Ufw(tmp_path, SSH, stubborn=True), {"followed_by": []})
 
 
 def test_nothing_is_removed_while_nothing_filters() -> None:
-    assert "not active" in remove(WEB).settled(Facts())
+    assert "not active" in remove(WEB).noop_reason(Facts())
 
 
 def test_the_comment_is_not_part_of_what_is_deleted() -> None:
@@ -114,10 +114,10 @@ def test_the_comment_is_not_part_of_what_is_deleted() -> None:
 
 def test_a_rule_that_is_about_to_go_is_not_relied_upon(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, API)
-    assert AllowRule(BRIDGE, 4000, "x").look(machine).settled == f"allowed by `{API}`"
+    assert AllowRule(BRIDGE, 4000, "x").look(machine).noop_reason == f"allowed by `{API}`"
     action = AllowRule(BRIDGE, 4000, "x", (API,))
     look = action.look(machine)
-    assert not look.settled
-    action.do(machine, look.before)
+    assert not look.noop_reason
+    action.apply(machine, look.before)
     assert machine.lines[-1] == f"ufw allow proto tcp from {BRIDGE} to any port 4000 comment 'x'"
-    assert action.look(machine).settled
+    assert action.look(machine).noop_reason

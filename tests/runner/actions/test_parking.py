@@ -41,12 +41,12 @@ def machine(tmp_path: Path, folder: Path) -> Recorder:
 def test_a_lot_that_was_opened_again_on_the_way_back_is_closed_as_well(folder: Path, machine: Recorder) -> None:
     close = CloseLot(*LOT)
     before = close.look(machine).before
-    close.do(machine, before)
-    close.restore(machine, before)
+    close.apply(machine, before)
+    close.undo(machine, before)
     again = parking.current()
     assert again and again.unit == before["again"]
 
-    OpenLot(*LOT, LEAVING).restore(machine, {"unit": OPEN})
+    OpenLot(*LOT, LEAVING).undo(machine, {"unit": OPEN})
 
     assert parking.current() is None and list(folder.iterdir()) == []
     assert machine.calls[-1] == ("systemctl", "stop", f"{again.unit}.socket")
@@ -55,10 +55,10 @@ def test_a_lot_that_was_opened_again_on_the_way_back_is_closed_as_well(folder: P
 def test_a_closed_lot_is_opened_again_once_however_often_it_is_taken_back(machine: Recorder) -> None:
     close = CloseLot(*LOT)
     before = close.look(machine).before
-    close.do(machine, before)
-    close.restore(machine, before)
+    close.apply(machine, before)
+    close.undo(machine, before)
     machine.answers["systemctl is-active"] = ""
-    close.restore(machine, before)
+    close.undo(machine, before)
     assert [call[3] for call in machine.said("systemd-run")] == [f"--unit={OPEN}", f"--unit={before['again']}"]
 
 
@@ -67,7 +67,7 @@ def test_a_lot_that_was_opened_again_only_half_gives_way_to_a_whole_one(machine:
     before = close.look(machine).before
     parking.begin(machine, str(before["again"]), "172.18.0.1", (13000,))
     machine.calls.clear()
-    close.restore(machine, before)
+    close.undo(machine, before)
     verbs = [call[:3] if call[0] == "systemctl" else call[3:4] for call in machine.calls]
     stopped = ("systemctl", "stop", f"{before['again']}.socket")
     assert verbs.index(stopped) < verbs.index((f"--unit={before['again']}",))
@@ -88,13 +88,13 @@ def test_letting_through_is_undone_once_those_who_were_are_answered(folder: Path
         (folder / "parking").unlink()
         (folder / "parking").symlink_to(lot.state.name)
         free = ReleaseLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.3, (Exit(port, "127.0.0.1", place),), LEAVING)
-        free.do(machine, {})
+        free.apply(machine, {})
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.settimeout(60)
             line.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert eventually(lambda: bool(sockets.connections(os.getpid()) and _under_way(place)))
             threading.Timer(1.2, ready.set).start()  # longer than a request may take that was answered in part
-            free.restore(machine, {})
+            free.undo(machine, {})
             assert answered
             assert line.recv(4096).endswith(b"fine")
         with socket.create_connection(("127.0.0.1", port)) as line, pytest.raises(TimeoutError):
@@ -115,12 +115,12 @@ def test_a_websocket_is_not_waited_for_when_letting_through_is_undone(folder: Pa
         (folder / "parking").unlink()
         (folder / "parking").symlink_to(lot.state.name)
         free = ReleaseLot("edge", Upstreams((port,), ("127.0.0.1",)), 0.1, (Exit(port, "127.0.0.1", place),), LEAVING)
-        free.do(machine, {})
+        free.apply(machine, {})
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.settimeout(60)
             line.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert b"101" in line.recv(4096)
-            free.restore(machine, {})
+            free.undo(machine, {})
             assert not over.is_set()
             over.set()
 

@@ -44,9 +44,9 @@ def ref(port: int) -> DataRef:
 def handed_over(machine: Machine, before: Redis, after: Redis, timeout: float = 0.0) -> dict[str, object]:
     """Count one server, then compare with another; the comparison's evidence."""
     with serving(before.talk) as port:
-        CountData((ref(port),), must=True).do(machine, {})
+        CountData((ref(port),), must=True).apply(machine, {})
     with serving(after.talk) as port:
-        return CompareData((ref(port),), timeout).do(machine, {})
+        return CompareData((ref(port),), timeout).apply(machine, {})
 
 
 # ── What counts as less ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,22 +111,22 @@ def test_a_server_that_is_still_reading_is_given_time(machine: Machine) -> None:
 def test_a_server_that_cannot_be_counted_stops_the_plan_only_where_it_must(machine: Machine) -> None:
     with serving(Redis(login=("x",)).talk) as port:
         with pytest.raises(StepFailed, match="wants a login"):
-            CountData((ref(port),), must=True).do(machine, {})
-        evidence = plain(CountData((ref(port),), must=False).do(machine, {}))
+            CountData((ref(port),), must=True).apply(machine, {})
+        evidence = plain(CountData((ref(port),), must=False).apply(machine, {}))
     assert evidence["held"] == {} and "wants a login" in evidence["not_counted"]["redis"]
-    CompareData((ref(1),), 0.0).do(machine, {})
+    CompareData((ref(1),), 0.0).apply(machine, {})
     assert proof.proven(machine), "what was never counted can't be compared"
 
 
 def test_a_server_that_does_not_run_is_not_counted(machine: Machine) -> None:
     with serving(Redis().talk) as port:
         pass
-    assert "not_counted" in CountData((ref(port),), must=True).do(machine, {})
+    assert "not_counted" in CountData((ref(port),), must=True).apply(machine, {})
 
 
 def test_without_the_figures_of_before_nothing_is_proven(machine: Machine) -> None:
     with pytest.raises(StepFailed, match="what the servers held before can't be read"):
-        CompareData((ref(1),)).do(machine, {})
+        CompareData((ref(1),)).apply(machine, {})
 
 
 # ── What an undo does to servers that have not proven themselves ────────────────────────────────────────────────────
@@ -142,7 +142,7 @@ def test_an_undo_kills_units_only_until_they_have_proven_themselves(
     if shown:
         (machine.backups / "data-proven").parent.mkdir(parents=True, exist_ok=True)
         (machine.backups / "data-proven").touch()
-    Start(("a.service",), unproven=True).restore(machine, {"down": ["a.service"]})
+    Start(("a.service",), unproven=True).undo(machine, {"down": ["a.service"]})
     killed = any(argv[:2] == ("systemctl", "kill") for argv in machine.calls)
     assert killed is not shown
     assert not (tmp_path / "run" / "a.service.d").exists(), "what keeps systemd from starting it again is gone"
@@ -157,7 +157,7 @@ def test_an_undo_kills_containers_only_until_they_have_proven_themselves(
     if shown:
         (machine.backups / "data-proven").touch()
     up = Up(Compose("p", "/c.yml", "/", ""), ("redis", "nats"), unproven=True)
-    up.restore(machine, {"down": ["redis", "nats"]})
+    up.undo(machine, {"down": ["redis", "nats"]})
     assert [argv[:2] for argv in machine.calls if argv[1] in ("kill", "stop")] == [("docker", verb)]
 
 
@@ -197,11 +197,11 @@ def test_what_a_server_did_to_its_data_is_put_back(machine: Machine, data: Path)
     before, mode = contents(data), (data / "deep").stat().st_mode
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
     link = 8  # bytes: where it leads
-    assert plain(aside.do(machine, {}))["kept"][str(data)] == {"linked": 1, "copied_bytes": 7 + link}
+    assert plain(aside.apply(machine, {}))["kept"][str(data)] == {"linked": 1, "copied_bytes": 7 + link}
     spoil(data)
-    assert aside.restore(machine, {}) == {"restored": [str(data)]}
+    assert aside.undo(machine, {}) == {"restored": [str(data)]}
     assert contents(data) == before and (data / "deep").stat().st_mode == mode
-    aside.restore(machine, {})
+    aside.undo(machine, {})
     assert contents(data) == before, "twice is the same"
 
     assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
@@ -209,11 +209,11 @@ def test_what_a_server_did_to_its_data_is_put_back(machine: Machine, data: Path)
 
 def test_once_it_is_proven_the_data_stays_as_the_new_server_has_it(machine: Machine, data: Path) -> None:
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
-    aside.do(machine, {})
+    aside.apply(machine, {})
     spoil(data)
     after = contents(data)
     (machine.backups / "data-proven").touch()
-    aside.restore(machine, {})
+    aside.undo(machine, {})
     assert contents(data) == after
     assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
 
@@ -222,14 +222,14 @@ def test_once_it_is_proven_the_data_stays_as_the_new_server_has_it(machine: Mach
 def test_a_restore_that_was_cut_off_goes_on(cut: str, machine: Machine, data: Path) -> None:
     before = contents(data)
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
-    aside.do(machine, {})
+    aside.apply(machine, {})
     spoil(data)
     kept, lost = data.with_name(".redis.islandflow-kept"), data.with_name(".redis.islandflow-lost")
     if cut != "kept":
         data.rename(lost)
     if cut == "put back":
         kept.rename(data)
-    aside.restore(machine, {})
+    aside.undo(machine, {})
     assert contents(data) == before and not lost.exists() and not kept.exists()
 
 
@@ -238,14 +238,14 @@ def test_keeping_that_was_cut_off_puts_nothing_back(machine: Machine, data: Path
     part = data.with_name(".redis.islandflow-kept.part")
     part.mkdir()
     (part / "half").write_bytes(b"x")
-    assert KeepAside((Kept(str(data), ()),)).restore(machine, {}) == {"restored": []}
+    assert KeepAside((Kept(str(data), ()),)).undo(machine, {}) == {"restored": []}
     assert contents(data) == before and not part.exists()
 
 
 def test_a_folder_that_is_not_there_is_nothing_to_keep(machine: Machine, tmp_path: Path) -> None:
     aside = KeepAside((Kept(str(tmp_path / "none"), ()),))
-    assert plain(aside.do(machine, {}))["kept"] == {str(tmp_path / "none"): {"linked": 0, "copied_bytes": 0}}
-    assert aside.restore(machine, {}) == {"restored": []}
+    assert plain(aside.apply(machine, {}))["kept"] == {str(tmp_path / "none"): {"linked": 0, "copied_bytes": 0}}
+    assert aside.undo(machine, {}) == {"restored": []}
 
 
 def test_a_folder_that_cannot_be_kept_is_said_and_stops_nobody(
@@ -255,7 +255,7 @@ def test_a_folder_that_cannot_be_kept_is_said_and_stops_nobody(
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)
-    evidence = plain(KeepAside((Kept(str(data), ("*.rdb",)),)).do(machine, {}))
+    evidence = plain(KeepAside((Kept(str(data), ("*.rdb",)),)).apply(machine, {}))
     assert evidence["kept"][str(data)] == "not kept: invalid cross-device link"
     assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
 
@@ -264,11 +264,11 @@ def test_large_logs_are_linked_instead_of_keeping_requests_waiting(
     machine: Machine, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proof, "_COPIED", 3)
-    assert plain(KeepAside((Kept(str(data), ()),)).do(machine, {}))["kept"][str(data)]["copied_bytes"] <= 3
+    assert plain(KeepAside((Kept(str(data), ()),)).apply(machine, {}))["kept"][str(data)]["copied_bytes"] <= 3
 
 
 def test_the_kept_copy_is_deleted_at_the_end(machine: Machine, data: Path) -> None:
     aside = KeepAside((Kept(str(data), ()),))
-    aside.do(machine, {})
-    DiscardKept(aside).do(machine, {})
+    aside.apply(machine, {})
+    DiscardKept(aside).apply(machine, {})
     assert not data.with_name(".redis.islandflow-kept").exists() and data.exists()

@@ -89,7 +89,7 @@ def test_a_build_gets_the_variables_of_the_env_file_that_it_names_and_no_others(
     flow: Repository, machine: WithoutSystemd
 ) -> None:
     action = flow.release()
-    action.do(machine, action.before(flow.facts))
+    action.apply(machine, action.snapshot(flow.facts))
     assert (flow.web / "build.out").read_text() == "https://flow.example.org|none|none\n"
 
 
@@ -98,7 +98,7 @@ def test_the_variables_are_read_when_the_build_starts_and_travel_in_no_plan(
 ) -> None:
     action = flow.release(env=("NEXT_PUBLIC_URL", "SECRET"))
     flow.env.write_text("NEXT_PUBLIC_URL=later\nNEXT_PUBLIC_OLD=unnamed\nSECRET=hidden\n")
-    evidence = action.do(machine, action.before(flow.facts))
+    evidence = action.apply(machine, action.snapshot(flow.facts))
     assert (flow.web / "build.out").read_text() == "later|none|hidden\n"
     assert "hidden" not in repr(action) + repr(evidence) + repr([argv for argv, _, _ in machine.started])
 
@@ -107,19 +107,19 @@ def test_a_build_without_its_env_file_fails_and_says_so(flow: Repository, machin
     action = flow.release()
     flow.env.unlink()
     with pytest.raises(StepFailed, match=r"flow\.env, which the build's variables come from: .*No such file"):
-        action.do(machine, action.before(flow.facts))
+        action.apply(machine, action.snapshot(flow.facts))
 
 
 def test_each_command_has_its_own_deadline(flow: Repository, machine: WithoutSystemd) -> None:
     action = flow.release(build="sleep 60", timeout=0.2)
     with pytest.raises(CommandFailed, match=r"took longer than 0\.2 s"):
-        action.do(machine, action.before(flow.facts))
+        action.apply(machine, action.snapshot(flow.facts))
     assert not any("systemctl" in argv[0] for argv, _, _ in machine.started), "nothing was restarted"
 
 
 def test_restarting_may_take_as_long_as_the_units_may_take_to_stop(flow: Repository, machine: WithoutSystemd) -> None:
     action = flow.release()
-    action.do(machine, action.before(flow.facts))
+    action.apply(machine, action.snapshot(flow.facts))
     ((_, timeout, _),) = [start for start in machine.started if "systemctl" in start[0][0]]
     assert timeout == 50.0
 
@@ -129,10 +129,10 @@ def test_what_a_build_writes_into_tracked_files_is_no_change_before_or_after(
 ) -> None:
     (flow.path / TYPES).write_text("built by hand, where git would not move over it")
     action = flow.release()
-    before = action.before(flow.facts)
-    action.do(machine, before)
+    before = action.snapshot(flow.facts)
+    action.apply(machine, before)
     assert (flow.path / "code").read_text() == "one" and flow.state.changed == ()
-    action.restore(machine, before)
+    action.undo(machine, before)
     assert (flow.path / "code").read_text() == "two" and (flow.state.branch, flow.state.changed) == ("main", ())
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_an_older_commit_does_not_have_is_left_out(flow: Repository,
     flow.git("commit", "--quiet", "--message", "without")
     flow.web.mkdir(parents=True)
     action = flow.release()
-    action.do(machine, action.before(flow.facts))
+    action.apply(machine, action.snapshot(flow.facts))
     assert (flow.path / "code").read_text() == "one"
 
 
@@ -149,8 +149,8 @@ def test_a_commit_that_is_not_there_moves_and_restarts_nothing_on_the_way_back_e
     flow: Repository, machine: WithoutSystemd
 ) -> None:
     action = replace(flow.release(), ref="no-such-commit")
-    before = action.before(flow.facts)
+    before = action.snapshot(flow.facts)
     with pytest.raises(CommandFailed, match="rev-parse"):
-        action.do(machine, before)
-    assert "nothing was restarted" in str(action.restore(machine, before)["why"])
+        action.apply(machine, before)
+    assert "nothing was restarted" in str(action.undo(machine, before)["why"])
     assert not any("systemctl" in argv[0] or argv[0] == "/bin/sh" for argv, _, _ in machine.started)

@@ -40,8 +40,8 @@ UP, DOWN = unit(A), unit(B, "inactive", "dead", "disabled")
 @pytest.mark.parametrize("kind", [Start, Stop, Enable, Disable, Restart])
 def test_nothing_is_concluded_while_the_user_manager_cannot_be_asked(kind: Callable[..., Any]) -> None:
     facts = Facts(user_manager="lingering is off for delta")
-    assert kind((A,), "delta").unknown(facts) == "lingering is off for delta"
-    assert not kind((A,)).unknown(facts), "the system's units can be asked"
+    assert kind((A,), "delta").unreadable_reason(facts) == "lingering is off for delta"
+    assert not kind((A,)).unreadable_reason(facts), "the system's units can be asked"
 
 
 def test_a_look_at_units_that_cannot_be_asked_fails(tmp_path: Path) -> None:
@@ -51,14 +51,14 @@ def test_a_look_at_units_that_cannot_be_asked_fails(tmp_path: Path) -> None:
 
 def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
     action = Start((A, B))
-    assert action.settled(units(UP, unit(B)))
-    assert not action.settled(units(UP, DOWN))
-    assert not action.settled(units(UP, unit(B, "activating", "auto-restart"))), "a crash loop is no running"
-    before = action.before(units(UP, DOWN))
+    assert action.noop_reason(units(UP, unit(B)))
+    assert not action.noop_reason(units(UP, DOWN))
+    assert not action.noop_reason(units(UP, unit(B, "activating", "auto-restart"))), "a crash loop is no running"
+    before = action.snapshot(units(UP, DOWN))
     assert before == {"down": [B]}
     machine = Recorder(tmp_path, {"systemctl reset-failed": (1, "", "not loaded")})
-    action.do(machine, before)
-    action.restore(machine, before)
+    action.apply(machine, before)
+    action.undo(machine, before)
     assert changing(machine) == [
         ("systemctl", "reset-failed", "--", B),
         ("systemctl", "start", "--", B),
@@ -70,12 +70,12 @@ def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
 def test_stop_acts_on_whatever_may_run(tmp_path: Path, active: str) -> None:
     action = Stop((A, B), "delta")
     facts = users(unit(A, active, "auto-restart"), DOWN)
-    assert not action.settled(facts)
-    assert action.settled(users(unit(A, "failed", "failed"), DOWN))
-    before = action.before(facts)
+    assert not action.noop_reason(facts)
+    assert action.noop_reason(users(unit(A, "failed", "failed"), DOWN))
+    before = action.snapshot(facts)
     machine = Recorder(tmp_path)
-    action.do(machine, before)
-    action.restore(machine, before)
+    action.apply(machine, before)
+    action.undo(machine, before)
     assert changing(machine) == [("systemctl", "--user", "stop", "--", A), ("systemctl", "--user", "start", "--", A)]
     assert set(machine.users) == {"delta"}
 
@@ -96,9 +96,9 @@ class Failing(Recorder):
 @pytest.mark.parametrize(
     "put_down",
     [
-        lambda machine: Stop((A,)).do(machine, {"up": [A]}),
-        lambda machine: Start((A,)).restore(machine, {"down": [A]}),
-        lambda machine: Restart((A,)).restore(machine, {"down": [A]}),
+        lambda machine: Stop((A,)).apply(machine, {"up": [A]}),
+        lambda machine: Start((A,)).undo(machine, {"down": [A]}),
+        lambda machine: Restart((A,)).undo(machine, {"down": [A]}),
     ],
     ids=["stop", "undo of a start", "undo of a restart"],
 )
@@ -114,7 +114,7 @@ def test_a_unit_that_ends_badly_on_its_stop_signal_is_not_left_failed(
 def test_a_unit_that_stays_failed_is_told(tmp_path: Path) -> None:
     machine = Failing(tmp_path)
     machine.mends = False
-    ended = Stop((A,)).do(machine, {"up": [A]})["ended_badly"]
+    ended = Stop((A,)).apply(machine, {"up": [A]})["ended_badly"]
     assert ended == {A: "exit-code, and systemd goes on calling it failed"}
 
 
@@ -126,34 +126,34 @@ def changing(machine: Recorder) -> list[tuple[str, ...]]:
 def test_enable_and_disable_change_only_what_differs(tmp_path: Path) -> None:
     facts, machine = units(UP, DOWN), Recorder(tmp_path)
     enable, disable = Enable((A, B)), Disable((A, B))
-    assert (enable.before(facts), disable.before(facts)) == ({"off": [B]}, {"on": [A]})
+    assert (enable.snapshot(facts), disable.snapshot(facts)) == ({"off": [B]}, {"on": [A]})
     for action in (enable, disable):
-        assert not action.settled(facts)
-        action.do(machine, action.before(facts))
-        action.restore(machine, action.before(facts))
+        assert not action.noop_reason(facts)
+        action.apply(machine, action.snapshot(facts))
+        action.undo(machine, action.snapshot(facts))
     assert [call[1:] for call in machine.calls] == [
         ("enable", "--", B),
         ("disable", "--", B),
         ("disable", "--", A),
         ("enable", "--", A),
     ]
-    assert enable.settled(units(UP, unit(B)))
-    assert disable.settled(units(DOWN, unit(A, enabled="")))
-    assert disable.settled(units(DOWN, unit(A, enabled="masked")))
+    assert enable.noop_reason(units(UP, unit(B)))
+    assert disable.noop_reason(units(DOWN, unit(A, enabled="")))
+    assert disable.noop_reason(units(DOWN, unit(A, enabled="masked")))
 
 
 def test_restart_always_acts_and_stops_again_what_was_down(tmp_path: Path) -> None:
     action, facts, machine = Restart((A, B)), units(UP, DOWN), Recorder(tmp_path)
-    assert not action.settled(facts)
-    action.do(machine, action.before(facts))
-    action.restore(machine, action.before(facts))
+    assert not action.noop_reason(facts)
+    action.apply(machine, action.snapshot(facts))
+    action.undo(machine, action.snapshot(facts))
     assert [call[1:] for call in changing(machine)] == [("restart", "--", A, B), ("stop", "--", B)]
 
 
 @pytest.mark.parametrize("key", ["down", "up", "off", "on"])
 def test_nothing_to_put_back_runs_nothing(tmp_path: Path, key: str) -> None:
     machine, kinds = Recorder(tmp_path), {"down": Start, "up": Stop, "off": Enable, "on": Disable}
-    kinds[key]((A,)).restore(machine, {key: []})
+    kinds[key]((A,)).undo(machine, {key: []})
     assert machine.calls == []
 
 
@@ -204,49 +204,49 @@ def changes(machine: Recorder) -> list[tuple[str, ...]]:
 
 def test_up_starts_exactly_these_that_are_down(tmp_path: Path) -> None:
     action = Up(PROJECT, ("web", "api"))
-    assert action.settled(docker(container("web"), container("api")))
-    assert not action.settled(docker(container("web")))
+    assert action.noop_reason(docker(container("web"), container("api")))
+    assert not action.noop_reason(docker(container("web")))
     facts = docker(container("web"), container("api", "exited"))
-    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
-    action.do(machine, before)
-    action.restore(machine, before)
+    machine, before = Recorder(tmp_path, made("web", "api")), action.snapshot(facts)
+    action.apply(machine, before)
+    action.undo(machine, before)
     assert changes(machine) == [("docker", "start", "x-api-1"), ("docker", "stop", "x-api-1")]
 
 
 def test_a_container_that_somebody_removed_is_made_again_and_where_that_fails_it_is_named(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, made("web"))
     with pytest.raises(StepFailed, match="no container for api"):
-        Up(PROJECT, ("web", "api")).do(machine, {"down": ["web", "api"]})
+        Up(PROJECT, ("web", "api")).apply(machine, {"down": ["web", "api"]})
     assert changes(machine) == [(*COMPOSE, *CREATE, "--no-recreate", "api")]
 
 
 def test_containers_are_made_as_the_file_says_and_those_that_run_are_left_alone(tmp_path: Path) -> None:
     action = Make(PROJECT, ("web", "api"))
-    assert action.settled(docker(container("web"), container("api")))
+    assert action.noop_reason(docker(container("web"), container("api")))
     facts = docker(container("web"), container("api", "exited"))
-    assert not action.settled(facts)
-    machine, before = Recorder(tmp_path, made("web", "api")), action.before(facts)
-    action.do(machine, before)
-    action.restore(machine, before)
+    assert not action.noop_reason(facts)
+    machine, before = Recorder(tmp_path, made("web", "api")), action.snapshot(facts)
+    action.apply(machine, before)
+    action.undo(machine, before)
     # `up` would stop and remake what runs, where it is out of date and `api` depends on it.
     assert changes(machine) == [("docker", "rm", "x-api-1"), (*COMPOSE, *CREATE, "--no-recreate", "api")]
     down = docker(container("web", "exited"), container("api", "exited"))
-    machine, before = Recorder(tmp_path, made("web", "api")), action.before(down)
-    action.do(machine, before)
+    machine, before = Recorder(tmp_path, made("web", "api")), action.snapshot(down)
+    action.apply(machine, before)
     assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api")]
 
 
 def test_what_runs_besides_the_chosen_services_is_left_alone_too(tmp_path: Path) -> None:
     facts = docker(container("web", "exited"), container("nats"))
     machine, action = Recorder(tmp_path, made("web")), Make(PROJECT, ("web",))
-    action.do(machine, action.before(facts))
+    action.apply(machine, action.snapshot(facts))
     assert changes(machine) == [("docker", "rm", "x-web-1"), (*COMPOSE, *CREATE, "--no-recreate", "web")]
 
 
 def test_all_containers_of_a_service_are_the_service(tmp_path: Path) -> None:
     scaled = {"docker ps": "web\tx-web-1\trunning\nweb\tx-web-2\trunning\n"}
     machine = Recorder(tmp_path, scaled)
-    Down(PROJECT, ("web",)).do(machine, {"up": ["web"]})
+    Down(PROJECT, ("web",)).apply(machine, {"up": ["web"]})
     assert changes(machine) == [("docker", "stop", "x-web-1", "x-web-2")]
 
 
@@ -257,7 +257,7 @@ def test_the_overlay_lies_over_the_own_file_once_it_is_written(tmp_path: Path, o
         path.write_text("services: {}\n")
     project = Compose("islandflow-vps", "/c/docker-compose.yml", "/c", str(path))
     machine = Recorder(tmp_path, made("web"))
-    Make(project, ("web",)).do(machine, {"down": ["web"], "beside": []})
+    Make(project, ("web",)).apply(machine, {"down": ["web"], "beside": []})
     laid = ("--file", str(path)) if overlay else ()
     assert changes(machine) == [(*COMPOSE, *laid, *CREATE, "web")]
 
@@ -266,11 +266,11 @@ def test_the_overlay_lies_over_the_own_file_once_it_is_written(tmp_path: Path, o
 def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, state: str) -> None:
     action = Down(PROJECT, ("web", "api", "new"))
     facts = docker(container("web", state), container("api", "exited"))
-    assert not action.settled(facts)
-    assert action.settled(docker(container("web", "exited"), container("api", "created")))
-    machine, before = Recorder(tmp_path, made("web")), action.before(facts)
-    action.do(machine, before)
-    action.restore(machine, before)
+    assert not action.noop_reason(facts)
+    assert action.noop_reason(docker(container("web", "exited"), container("api", "created")))
+    machine, before = Recorder(tmp_path, made("web")), action.snapshot(facts)
+    action.apply(machine, before)
+    action.undo(machine, before)
     assert changes(machine) == [("docker", "stop", "x-web-1"), ("docker", "start", "x-web-1")]
 
 
@@ -312,7 +312,7 @@ def inspected(**state: Any) -> str:
 def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
     inspect = (1, inspected(Status="exited"), "Error response from daemon: No such container: def")
     machine = Recorder(tmp_path, {"docker ps": "abc\ndef\n", "docker inspect": inspect})
-    assert Down(PROJECT, ("web",)).look(machine).settled
+    assert Down(PROJECT, ("web",)).look(machine).noop_reason
 
 
 # ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,19 +331,19 @@ def filtering(tmp_path: Path, *rules: str) -> Recorder:
 def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:
     machine = filtering(tmp_path, "ufw allow 22/tcp")
     look = ALLOW.look(machine)
-    assert not look.settled
+    assert not look.noop_reason
     machine.answers["ufw show added"] = RULE
-    ALLOW.do(machine, look.before)
-    ALLOW.restore(machine, look.before)
+    ALLOW.apply(machine, look.before)
+    ALLOW.undo(machine, look.before)
     acts = [call for call in machine.calls if call[1] not in ("status", "show")]
     assert acts == [("ufw", *WORDS, "comment", "npm bridge to native api"), ("ufw", "--force", "delete", *WORDS)]
 
 
 def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
-    assert RULE in ALLOW.look(filtering(tmp_path, RULE)).settled
+    assert RULE in ALLOW.look(filtering(tmp_path, RULE)).noop_reason
     off = Recorder(tmp_path, {"ufw status": "Status: inactive\n"})
-    assert "not active" in ALLOW.look(off).settled
-    assert "not installed" in ALLOW.settled(Facts())
+    assert "not active" in ALLOW.look(off).noop_reason
+    assert "not installed" in ALLOW.noop_reason(Facts())
     with pytest.raises(StepFailed, match="problem running iptables"):
         ALLOW.look(Recorder(tmp_path, {"ufw": (1, "", "ERROR: problem running iptables")}))
 
@@ -351,10 +351,10 @@ def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
 def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(tmp_path: Path) -> None:
     machine = filtering(tmp_path, "ufw deny 4000", RULE)
     look = ALLOW.look(machine)
-    assert not look.settled
+    assert not look.noop_reason
     with pytest.raises(StepFailed, match="a rule above it"):
-        ALLOW.do(machine, look.before)
-    ALLOW.restore(machine, look.before)
+        ALLOW.apply(machine, look.before)
+    ALLOW.undo(machine, look.before)
     assert machine.said("ufw", "--force") == [], "somebody else made it"
 
 

@@ -51,8 +51,8 @@ def failed(edge: FakeEdge, action: PointEdge) -> StepFailed:
     rows, files = edge.rows(), contents(edge)
     look = action.look(edge)
     with pytest.raises(StepFailed) as caught:
-        action.do(edge, look.before)
-    action.restore(edge, look.before)
+        action.apply(edge, look.before)
+    action.undo(edge, look.before)
     assert (edge.rows(), contents(edge)) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
     return caught.value
@@ -95,7 +95,7 @@ def test_only_what_differs_is_sent(edge: FakeEdge, npm: Recording) -> None:
 
 def test_the_second_time_nothing_is_asked_of_npm(edge: FakeEdge, npm: Recording) -> None:
     carry_out(edge, by_api(edge))
-    assert by_api(edge).look(edge).settled
+    assert by_api(edge).look(edge).noop_reason
 
 
 def test_what_was_done_by_the_api_is_taken_back_without_it(edge: FakeEdge, npm: Recording) -> None:
@@ -103,7 +103,7 @@ def test_what_was_done_by_the_api_is_taken_back_without_it(edge: FakeEdge, npm: 
     before = carry_out(edge, by_api(edge))
     npm.calls.clear()
     edge.secrets = {}
-    by_api(edge).restore(edge, before)
+    by_api(edge).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
     assert npm.calls == [] and edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
@@ -115,13 +115,13 @@ def test_a_file_that_npm_now_writes_differently_is_taken_back_to_what_it_was(edg
     npm.render = lambda row: former(row).replace("  http2 on;", "  http2 on;\n  # new in this version")
     before = carry_out(edge, by_api(edge))
     assert "new in this version" in (edge.conf / "1.conf").read_text()
-    by_api(edge).restore(edge, before)
+    by_api(edge).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
 
 
 def test_neither_the_record_nor_the_backup_has_the_token(edge: FakeEdge, npm: Recording) -> None:
     look = by_api(edge).look(edge)
-    evidence = by_api(edge).do(edge, look.before)
+    evidence = by_api(edge).apply(edge, look.before)
     token = edge.secrets[SECRET]
     assert token not in json.dumps([look.before, evidence]) and token not in repr(by_api(edge))
     for path in edge.ops.rglob("*"):
@@ -150,9 +150,9 @@ def test_an_error_that_has_changed_the_database_is_taken_back_unnoticed(
     look, rows, workers = action.look(edge), edge.rows(), dict(edge.workers)
     edge.refuses = lambda text: OTHER in text  # somebody else's file broke in this very moment
     with pytest.raises(ApiError, match="PUT /api/nginx/proxy-hosts/1 answers 500: Internal Error"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     assert edge.rows() == rows and edge.workers == workers
-    assert action.restore(edge, look.before) == {"why": "nothing had been changed"}
+    assert action.undo(edge, look.before) == {"why": "nothing had been changed"}
 
 
 def test_an_expired_token_is_told(edge: FakeEdge, npm: Recording) -> None:
@@ -237,7 +237,7 @@ def test_the_file_of_a_host_that_is_disabled_in_the_database_alone_goes(edge: Fa
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, by_api(edge, CLOSED))
     assert "2.conf" not in edge.files()
-    by_api(edge, CLOSED).restore(edge, before)
+    by_api(edge, CLOSED).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
 
 

@@ -56,9 +56,9 @@ def carry_out(edge: FakeEdge, action: PointEdge) -> dict[str, Any]:
     """Look and do as the engine does, through the plan's JSON; returns what was found before."""
     action = decode(json.loads(json.dumps(encode(action))))
     look = action.look(edge)
-    assert not look.settled, look.settled
+    assert not look.noop_reason, look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
-    action.do(edge, before)
+    action.apply(edge, before)
     return before
 
 
@@ -83,8 +83,8 @@ def test_pages_and_routes_move_together_in_database_files_and_the_running_nginx(
 
 def test_the_second_time_there_is_nothing_to_do_on_either_machine(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
-    assert "172.18.0.1:3000" in point(edge).look(edge).settled
-    assert point(edge).settled(facts_of(edge, point(edge))) == point(edge).look(edge).settled
+    assert "172.18.0.1:3000" in point(edge).look(edge).noop_reason
+    assert point(edge).noop_reason(facts_of(edge, point(edge))) == point(edge).look(edge).noop_reason
 
 
 def test_what_would_change_is_told_beforehand_and_changes_nothing(edge: FakeEdge) -> None:
@@ -139,8 +139,8 @@ def test_a_file_newer_than_the_running_nginx_is_not_settled(edge: FakeEdge) -> N
     edge.workers = {min(edge.workers): 1.0}
     rows = edge.rows()
     look = point(edge).look(edge)
-    assert not look.settled
-    point(edge).do(edge, look.before)
+    assert not look.noop_reason
+    point(edge).apply(edge, look.before)
     assert edge.rows() == rows, "there was only nginx to be told"
     assert before["backup"] != look.before["backup"]
 
@@ -149,13 +149,13 @@ def test_restoring_brings_back_every_byte(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, point(edge))
     assert edge.files() != files
-    evidence = point(edge).restore(edge, before)
+    evidence = point(edge).undo(edge, before)
     put_back = evidence["put_back"]
     assert isinstance(put_back, list) and len(put_back) == 4
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
     reloads = edge.calls.count("docker exec nginx-proxy-manager nginx -s reload")
-    assert point(edge).restore(edge, before) == {"why": "nothing had been changed"}
+    assert point(edge).undo(edge, before) == {"why": "nothing had been changed"}
     assert edge.calls.count("docker exec nginx-proxy-manager nginx -s reload") == reloads
 
 
@@ -166,7 +166,7 @@ def test_restoring_keeps_what_others_changed_meanwhile(edge: FakeEdge) -> None:
         connection.execute("UPDATE proxy_host SET forward_host = 'moved' WHERE id = 3")
     path = edge.conf / "1.conf"
     path.write_text(path.read_text().replace("http2 on;", "http2 off;"))
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     text = path.read_text()
     assert "http2 off;" in text
     assert text == (edge.loaded["1.conf"])
@@ -263,7 +263,7 @@ def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(e
     advanced = f"a b;\n{managed_block(ROUTES, API)}"
     assert (edge.conf / "1.conf").read_text() == HostShape(WEB, advanced, (DOMAIN,)).render()
     assert facts_of(edge, point(edge)).edge.hosts[DOMAIN].drift == ()
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert edge.files() == files
     assert edge.rows()[1:] == rows[1:]
 
@@ -314,7 +314,7 @@ def test_drift_of_the_own_upstream_alone_is_named_and_mended(edge: FakeEdge) -> 
     assert "http://web:3001, the file to web:3000" in facts.edge.hosts[DOMAIN].drift[0]
     before = carry_out(edge, point(edge))
     assert facts_of(edge, point(edge)).edge.hosts[DOMAIN].drift == ()
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert facts_of(edge, point(edge)).edge.hosts[DOMAIN].drift == facts.edge.hosts[DOMAIN].drift
 
 
@@ -369,9 +369,9 @@ def test_what_nginx_refuses_is_put_back_and_never_loaded(edge: FakeEdge) -> None
     action = point(edge)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="nginx refuses the new files"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
-    assert action.restore(edge, look.before) == {"why": "nothing had been changed"}
+    assert action.undo(edge, look.before) == {"why": "nothing had been changed"}
     assert not any(call.endswith("reload") for call in edge.calls), "the running nginx never noticed"
 
 
@@ -388,10 +388,10 @@ def test_an_edge_that_restarts_amid_the_test_has_read_the_new_files_and_is_told_
 
     edge.refuses = lost
     with pytest.raises(StepFailed, match="restarted meanwhile"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     assert edge.rows() == rows and edge.leads(DOMAIN) != before
     edge.refuses = lambda text: False
-    action.restore(edge, look.before)
+    action.undo(edge, look.before)
     assert edge.leads(DOMAIN) == before
 
 
@@ -403,8 +403,8 @@ def test_a_locked_database_ends_the_switch_in_bounded_time(edge: FakeEdge, monke
     writer = edge.database()
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(StepFailed, match="database is locked"):
-        action.do(edge, look.before)
-    assert action.restore(edge, look.before) == {"why": "nothing had been changed"}, "no need to write"
+        action.apply(edge, look.before)
+    assert action.undo(edge, look.before) == {"why": "nothing had been changed"}, "no need to write"
     writer.rollback()
     assert (edge.rows(), edge.files()) == (rows, files)
 
@@ -426,7 +426,7 @@ def test_a_row_changed_since_it_was_looked_at_is_left_alone(edge: FakeEdge) -> N
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'moved' WHERE id = 1")
     with pytest.raises(StepFailed, match=f"{DOMAIN} was changed by somebody else"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     assert edge.rows()[0][6] == "moved"
 
 
@@ -446,9 +446,9 @@ def test_a_reload_that_nginx_does_not_take_fails_and_can_be_taken_back(edge: Fak
     action = point(edge)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="did not take the reload"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     edge.takes_reloads = True
-    action.restore(edge, look.before)
+    action.undo(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
@@ -468,8 +468,8 @@ def test_an_edge_that_serves_from_the_wrong_side_fails_and_can_be_taken_back(
 
     monkeypatch.setattr(server, "reload", reload_then_change)
     with pytest.raises(StepFailed, match=r"/ws x-islandflow-runtime is 'docker'"):
-        action.do(edge, look.before)
-    action.restore(edge, look.before)
+        action.apply(edge, look.before)
+    action.undo(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
 
 
@@ -503,11 +503,11 @@ def test_a_switch_cut_off_anywhere_is_taken_back_whole(
     with monkeypatch.context() as patched:
         patched.setattr(module, name, cut)
         with pytest.raises(Killed):
-            action.do(edge, look.before)
-    action.restore(edge, look.before)
+            action.apply(edge, look.before)
+    action.undo(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
-    assert point(edge).restore(edge, look.before) == {"why": "nothing had been changed"}
+    assert point(edge).undo(edge, look.before) == {"why": "nothing had been changed"}
 
 
 def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
@@ -523,8 +523,8 @@ def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
     with monkeypatch.context() as patched:
         patched.setattr(backup, "write_file", cut)
         with pytest.raises(Killed):
-            action.do(edge, look.before)
-    action.restore(edge, look.before)
+            action.apply(edge, look.before)
+    action.undo(edge, look.before)
     assert not list(edge.root.rglob(".*.islandflow-*"))
 
 
@@ -549,8 +549,8 @@ def test_a_restore_cut_off_anywhere_can_be_finished(
     with monkeypatch.context() as patched:
         patched.setattr(module, name, cut)
         with pytest.raises(Killed):
-            point(edge).restore(edge, before)
-    point(edge).restore(edge, before)
+            point(edge).undo(edge, before)
+    point(edge).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
@@ -559,7 +559,7 @@ def test_with_the_container_gone_rows_and_files_are_restored_all_the_same(edge: 
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, point(edge))
     edge.running = False
-    evidence = point(edge).restore(edge, before)
+    evidence = point(edge).undo(edge, before)
     assert "reads the restored files when it starts" in str(evidence["reload"])
     assert (edge.rows(), edge.files()) == (rows, files)
 
@@ -569,10 +569,10 @@ def test_with_docker_away_restoring_says_that_nginx_could_not_be_told(edge: Fake
     before = carry_out(edge, point(edge))
     edge.docker = False
     with pytest.raises(StepFailed, match=r"nginx cannot be told: .* Cannot connect to the Docker daemon"):
-        point(edge).restore(edge, before)
+        point(edge).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
     edge.docker = True
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
 
@@ -581,7 +581,7 @@ def test_a_host_deleted_meanwhile_is_not_brought_back(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET is_deleted = 1 WHERE id = 2")
     (edge.conf / "2.conf").unlink()
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert not (edge.conf / "2.conf").exists()
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
@@ -591,7 +591,7 @@ def test_a_file_that_npm_deleted_is_brought_back(edge: FakeEdge) -> None:
     files = edge.files()
     before = carry_out(edge, point(edge))
     (edge.conf / "2.conf").unlink()
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
 
 

@@ -36,9 +36,9 @@ def test_closing_disables_the_row_and_deletes_the_file_and_the_app_stays(edge: F
 
 def test_closing_twice_changes_nothing_more(edge: FakeEdge) -> None:
     carry_out(edge, exposed(edge, CLOSED))
-    assert exposed(edge, CLOSED).look(edge).settled
-    assert exposed(edge, KEEP).look(edge).settled
-    assert not exposed(edge, OPEN).look(edge).settled
+    assert exposed(edge, CLOSED).look(edge).noop_reason
+    assert exposed(edge, KEEP).look(edge).noop_reason
+    assert not exposed(edge, OPEN).look(edge).noop_reason
 
 
 def test_opening_brings_back_every_byte(edge: FakeEdge) -> None:
@@ -69,7 +69,7 @@ def test_either_is_taken_back_whole(edge: FakeEdge, wanted: str) -> None:
         carry_out(edge, exposed(edge, CLOSED))
     rows, files, loaded = edge.rows(), edge.files(), dict(edge.loaded)
     before = carry_out(edge, exposed(edge, wanted))
-    exposed(edge, wanted).restore(edge, before)
+    exposed(edge, wanted).undo(edge, before)
     assert (edge.rows(), edge.files(), edge.loaded) == (rows, files, loaded)
 
 
@@ -79,14 +79,14 @@ def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: py
     action = exposed(edge, CLOSED)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="still answers 200"):
-        action.do(edge, look.before)
-    action.restore(edge, look.before)
+        action.apply(edge, look.before)
+    action.undo(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
 
 
 def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
     carry_out(edge, exposed(edge, CLOSED))
-    before = carry_out(edge, exposed(edge, KEEP)) if not exposed(edge, KEEP).look(edge).settled else None
+    before = carry_out(edge, exposed(edge, KEEP)) if not exposed(edge, KEEP).look(edge).noop_reason else None
     assert before is None
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'old' WHERE id = 2")
@@ -94,7 +94,7 @@ def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET enabled = 1 WHERE id = 2")
     (edge.conf / "2.conf").write_text(HostShape(API, "", (API_DOMAIN,)).render())
-    exposed(edge, KEEP).restore(edge, before)
+    exposed(edge, KEEP).undo(edge, before)
     assert enabled(edge)[1] and (edge.conf / "2.conf").exists()
 
 
@@ -134,7 +134,7 @@ def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) ->
     sealed = edge.rows()[1]
     carry_out(edge, exposed(edge, KEEP))
     assert edge.leads(DOMAIN) == (str(WEB), str(API))
-    assert exposed(edge, CLOSED).look(edge).settled
+    assert exposed(edge, CLOSED).look(edge).noop_reason
     assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
 
 
@@ -147,7 +147,7 @@ def test_it_is_opened_to_the_right_place_with_websockets_from_what_was_kept(edge
     assert edge.leads(API_DOMAIN) == (str(API), "")
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
     assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
-    exposed(edge, OPEN).restore(edge, before)
+    exposed(edge, OPEN).undo(edge, before)
     assert (edge.rows(), edge.loaded) == (sealed, loaded)
 
 
@@ -166,5 +166,5 @@ def test_whether_websockets_pass_stays_somebody_elses_where_we_do_not_change_it(
     before = carry_out(edge, point(edge))
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET allow_websocket_upgrade = 0 WHERE id = 1")
-    point(edge).restore(edge, before)
+    point(edge).undo(edge, before)
     assert database.live_rows(edge.ref.database)[0].websocket is False

@@ -44,8 +44,8 @@ def kept(edge: FakeEdge) -> str:
     """The identifier of a backup made now."""
     action = BackUpEdge(edge.ref)
     look = action.look(edge)
-    assert not look.settled
-    return str(action.do(edge, look.before)["backup"])
+    assert not look.noop_reason
+    return str(action.apply(edge, look.before)["backup"])
 
 
 def bringing_back(edge: FakeEdge, number: str) -> RestoreEdge:
@@ -55,9 +55,9 @@ def bringing_back(edge: FakeEdge, number: str) -> RestoreEdge:
 def bring_back(edge: FakeEdge, number: str) -> dict[str, object]:
     action = decode(json.loads(json.dumps(encode(bringing_back(edge, number)))))
     look = action.look(edge)
-    assert not look.settled, look.settled
+    assert not look.noop_reason, look.noop_reason
     before: dict[str, object] = json.loads(json.dumps(look.before))
-    action.do(edge, before)
+    action.apply(edge, before)
     return before
 
 
@@ -109,14 +109,14 @@ def test_bringing_back_can_itself_be_taken_back(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     rows, files = edge.rows(), edge.files()
     before = bring_back(edge, number)
-    bringing_back(edge, number).restore(edge, before)
+    bringing_back(edge, number).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
     assert edge.leads(DOMAIN) == (str(WEB), str(API))
 
 
 def test_what_is_so_already_changes_nothing(edge: FakeEdge) -> None:
     number = kept(edge)
-    assert bringing_back(edge, number).look(edge).settled
+    assert bringing_back(edge, number).look(edge).noop_reason
 
 
 def test_a_closed_name_comes_back_closed_and_an_open_one_open(edge: FakeEdge) -> None:
@@ -137,7 +137,7 @@ def test_an_upstream_that_does_not_answer_any_more_is_refused(edge: FakeEdge) ->
     action = bringing_back(edge, number)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="the edge cannot use the new upstream: api:4000"):
-        action.do(edge, look.before)
+        action.apply(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fabfile.runner.actions.base import Action, Look, Probe
+from fabfile.runner.actions.base import Action, Inspection, Probe
 from fabfile.runner.actions.before import Before
 from fabfile.runner.system.machine import Evidence, Machine, Observation, StepFailed
 from fabfile.runner.wire.codec import wire
@@ -24,18 +24,18 @@ class Brick(Action):
     fault: tuple[str, ...] = ()
     kind: str = "StepFailed"
 
-    def look(self, machine: Machine) -> Look:
+    def look(self, machine: Machine) -> Inspection:
         self._break("look")
         found = _read(self.path)
-        return Look("written already" if found == self.text else "", {"text": found})
+        return Inspection("written already" if found == self.text else "", {"text": found})
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         self._break("before do")
         Path(self.path).write_text(self.text)
         self._break("after do")
         return {"wrote": self.text}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         self._break("undo")
         if before["text"] is None:
             Path(self.path).unlink(missing_ok=True)

@@ -16,18 +16,18 @@ from fabfile.runner.wire.codec import wire
 @wire
 @dataclass(frozen=True)
 class Run(Action):
-    """Runs a command; `undo` is the command that undoes it."""
+    """Runs a command; `back` is the command that undoes it."""
 
     argv: tuple[str, ...]
-    undo: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         return {"said": machine.run(self.argv, timeout=60).said}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
-        if not self.undo:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
+        if not self.back:
             raise StepFailed(f"`{' '.join(self.argv)}` has no command that undoes it")
-        return {"said": machine.run(self.undo, timeout=60).said}
+        return {"said": machine.run(self.back, timeout=60).said}
 
     def describe(self) -> str:
         return f"run `{' '.join(self.argv)}`"
@@ -41,11 +41,11 @@ class Await(Action):
     probe: Probe
     seconds: float
 
-    def do(self, machine: Machine, before: Before) -> Evidence:
+    def apply(self, machine: Machine, before: Before) -> Evidence:
         seen = machine.until(lambda: self.probe.look(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
-    def restore(self, machine: Machine, before: Before) -> Evidence:
+    def undo(self, machine: Machine, before: Before) -> Evidence:
         return {}
 
     def describe(self) -> str:
