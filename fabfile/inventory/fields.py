@@ -9,15 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
-from pydantic_core.core_schema import no_info_after_validator_function
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from fabfile.inventory.rules import Matching, Within, one_line, text
 
 BRIDGE = "bridge"
 """The word for "the gateway of the edge's Docker network", which only the survey knows."""
@@ -34,67 +32,9 @@ _TTL = "is not a TTL: 1 (automatic), or 30 to 86400 seconds"
 _UNSAFE_IN_PATH = re.compile(r"""[*?\[\]{}"'\\$`]""")
 
 
-def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("must not be empty")
-    return _one_line(value)
-
-
-def _one_line(value: str) -> str:
-    if any(not char.isprintable() for char in value):
-        raise ValueError("must not hold a line break or another invisible character")
-    return value
-
-
-def _titled(rule: str) -> JsonSchemaValue:
-    """What an editor shows of a value: the noun in what is said where it is wrong."""
-    return {"title": re.sub(r"^is not (an? |the )?", "", rule).replace(", nor ", ", or ")}
-
-
-@dataclass(frozen=True)
-class _Matching:
-    """The whole text matches `pattern`; `rule` says in words what it may hold."""
-
-    pattern: str
-    rule: str
-
-    def _check(self, value: str) -> str:
-        if not re.fullmatch(self.pattern, _text(value), re.ASCII):
-            raise ValueError(self.rule)
-        return value
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), **_titled(self.rule), "pattern": f"^(?:{self.pattern})$"}
-
-
-@dataclass(frozen=True)
-class _Within:
-    """A number from `least` to `most`; `rule` says so in words. With `above` it must be more than `least`."""
-
-    least: int
-    most: int
-    rule: str
-    above: bool = False
-
-    def _check(self, value: float) -> float:
-        if not self.least <= value <= self.most or (self.above and value == self.least):
-            raise ValueError(self.rule)
-        return value
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        least = "exclusiveMinimum" if self.above else "minimum"
-        return {**handler(schema), **_titled(self.rule), least: self.least, "maximum": self.most}
-
-
 def remote_path(value: str) -> str:
     """An absolute path on the VPS, without a slash at its end; ValueError says what is wrong with it."""
-    path = _text(value)
+    path = text(value)
     if not path.startswith("/"):
         raise ValueError("is not an absolute path: it must begin with /")
     parts = path.rstrip("/").split("/")[1:]
@@ -110,7 +50,7 @@ def remote_path(value: str) -> str:
 def _local_path(value: object) -> object:
     if not isinstance(value, str):
         return value
-    path = _text(value)
+    path = text(value)
     if not path.startswith(("/", "~/")):
         raise ValueError("is not an absolute path: it must begin with / or ~/")
     try:
@@ -120,7 +60,7 @@ def _local_path(value: object) -> object:
 
 
 def _domain(value: str) -> str:
-    name = _text(value)
+    name = text(value)
     if len(name) > 253 or not _DOMAIN.fullmatch(name) or name.rpartition(".")[2].isdigit():
         raise ValueError("is not a domain name (as in flow.example.org)")
     return name.lower()
@@ -128,7 +68,7 @@ def _domain(value: str) -> str:
 
 def _address(value: str) -> str:
     """A host name or an IP address: what one gives to ssh."""
-    name = _text(value)
+    name = text(value)
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -146,7 +86,7 @@ def _ipv4(value: str) -> ipaddress.IPv4Address:
 
 
 def _bind(value: str) -> str:
-    if value != BRIDGE and _ipv4(_text(value)).is_loopback:
+    if value != BRIDGE and _ipv4(text(value)).is_loopback:
         raise ValueError("is a loopback address: the edge's container could not reach it")
     return value
 
@@ -154,7 +94,7 @@ def _bind(value: str) -> str:
 def _upstream(value: str) -> str:
     if value == BRIDGE:
         return value
-    address = _ipv4(_text(value))
+    address = _ipv4(text(value))
     if address.is_loopback or address.is_unspecified:
         raise ValueError("is no address that the edge's container could connect to")
     return value
@@ -162,7 +102,7 @@ def _upstream(value: str) -> str:
 
 def _url(value: str) -> str:
     try:
-        parts = urlsplit(_text(value))
+        parts = urlsplit(text(value))
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
@@ -195,7 +135,7 @@ def listed(value: object) -> object:
 def _header_value(value: str) -> str:
     if len(re.findall(rf"\{{{_VARIABLE}(?:\|{_VARIABLE})*\}}", value, re.ASCII)) != 1:
         raise ValueError('must name one environment variable in braces, or alternatives, as in "Bearer {KEY|OLD_KEY}"')
-    return _text(value)
+    return text(value)
 
 
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -211,19 +151,19 @@ def _environment(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
-Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"title": "text", "pattern": r"\S"})]
-OneLine = Annotated[str, AfterValidator(_one_line)]
-Version = Annotated[str, _Matching(VERSION, 'is not a version, as in "0.2.0"')]
-Port = Annotated[int, _Within(1, 65_535, "is not a port (1 to 65535)")]
+Text = Annotated[str, AfterValidator(text), Field(json_schema_extra={"title": "text", "pattern": r"\S"})]
+OneLine = Annotated[str, AfterValidator(one_line)]
+Version = Annotated[str, Matching(VERSION, 'is not a version, as in "0.2.0"')]
+Port = Annotated[int, Within(1, 65_535, "is not a port (1 to 65535)")]
 Seconds = Annotated[
-    float, _Within(0, 86_400, "is not a time limit: seconds above 0 and up to 86400 (a day)", above=True)
+    float, Within(0, 86_400, "is not a time limit: seconds above 0 and up to 86400 (a day)", above=True)
 ]
 # nginx gives up on an upstream after 90 s, and the undo of a plan needs time as well.
 HoldLimit = Annotated[
-    Seconds, _Within(5, 60, "is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
+    Seconds, Within(5, 60, "is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
 ]
-Days = Annotated[int, _Within(0, 3650, "is not a number of days (0 to 3650)")]
-ByteCount = Annotated[int, _Within(1, 2**63 - 1, "is not a size in bytes (1 or more)")]
+Days = Annotated[int, Within(0, 3650, "is not a number of days (0 to 3650)")]
+ByteCount = Annotated[int, Within(1, 2**63 - 1, "is not a size in bytes (1 or more)")]
 RemotePath = Annotated[
     str, AfterValidator(remote_path), Field(json_schema_extra={"title": "absolute path on the VPS", "pattern": "^/"})
 ]
@@ -246,7 +186,7 @@ Url = Annotated[
 ApiUrl = Annotated[
     str, AfterValidator(_api_url), Field(json_schema_extra={"title": "https:// address", "pattern": "^https?://"})
 ]
-Ttl = Annotated[int, _Within(1, 86_400, _TTL), AfterValidator(_ttl)]
+Ttl = Annotated[int, Within(1, 86_400, _TTL), AfterValidator(_ttl)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(listed)]
 SomeWords = Annotated[Words, AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 HeaderValue = Annotated[
@@ -262,60 +202,60 @@ Environment = Annotated[
 
 Name = Annotated[
     str,
-    _Matching(
+    Matching(
         r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "is not a plain name (small letters, digits and dashes, at most 63)"
     ),
 ]
-User = Annotated[str, _Matching(r"[a-z_][a-z0-9_-]{0,31}", "is not the name of a Linux user or group")]
-NumericUser = Annotated[str, _Matching(r"[0-9]{1,9}:[0-9]{1,9}", 'is not a numeric user and group, as in "999:1000"')]
+User = Annotated[str, Matching(r"[a-z_][a-z0-9_-]{0,31}", "is not the name of a Linux user or group")]
+NumericUser = Annotated[str, Matching(r"[0-9]{1,9}:[0-9]{1,9}", 'is not a numeric user and group, as in "999:1000"')]
 Unit = Annotated[
     str,
-    _Matching(
+    Matching(
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,240}\.service",
         "is not a unit name: letters, digits, dashes, dots, ending in .service",
     ),
 ]
-DockerName = Annotated[str, _Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "is not the name of a Docker object")]
+DockerName = Annotated[str, Matching(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", "is not the name of a Docker object")]
 Image = Annotated[
     str,
-    _Matching(
+    Matching(
         r"[a-z0-9][a-z0-9._/:-]*(?:@sha256:[0-9a-f]{64})?|[a-z0-9][a-z0-9._/:-]*:[A-Za-z0-9_.-]+",
         "is not the name of a Docker image",
     ),
 ]
 Durable = Annotated[
-    str, _Matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
+    str, Matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
 ]
-EnvName = Annotated[str, _Matching(_VARIABLE, "is not a name of an environment variable")]
+EnvName = Annotated[str, Matching(_VARIABLE, "is not a name of an environment variable")]
 EnvNames = Annotated[tuple[EnvName, ...], BeforeValidator(listed)]
 EnvPattern = Annotated[
-    str, _Matching(rf"{_VARIABLE}\*?", "is not a name of an environment variable, nor the beginning of one and a *")
+    str, Matching(rf"{_VARIABLE}\*?", "is not a name of an environment variable, nor the beginning of one and a *")
 ]
 EnvPatterns = Annotated[tuple[EnvPattern, ...], BeforeValidator(listed)]
 StreamName = Annotated[
-    str, _Matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")
+    str, Matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")
 ]
 CheckoutPath = Annotated[
     str,
-    _Matching(
+    Matching(
         r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*",
         "is not the path of a file below the checkout, as in scripts/build.sh",
     ),
 ]
 CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
-    str, _Matching(r"[a-z0-9][a-z0-9-]*", "is not a path prefix (small letters, digits and dashes, no slash)")
+    str, Matching(r"[a-z0-9][a-z0-9-]*", "is not a path prefix (small letters, digits and dashes, no slash)")
 ]
-Header = Annotated[str, _Matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")]
-UrlPath = Annotated[str, _Matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")]
+Header = Annotated[str, Matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")]
+UrlPath = Annotated[str, Matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")]
 Route = Annotated[
     str,
-    _Matching(
+    Matching(
         r"/[A-Za-z0-9._~/-]*(?:\?[A-Za-z0-9._~/&=,%:+-]*)?",
         "is not the path of an address, beginning with /, with or without a ?query",
     ),
 ]
-FileName = Annotated[str, _Matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "is not a plain file name")]
+FileName = Annotated[str, Matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "is not a plain file name")]
 Comment = Annotated[
-    str, _Matching(r"[A-Za-z0-9 ._:-]{1,100}", "is not a comment of letters, digits, spaces and . _ : -")
+    str, Matching(r"[A-Za-z0-9 ._:-]{1,100}", "is not a comment of letters, digits, spaces and . _ : -")
 ]
