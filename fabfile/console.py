@@ -186,10 +186,9 @@ def _as_before(health: Mapping[str, str], unknown: str, up: Sequence[str], lost:
     state = f"Up: {', '.join(up) or 'nothing'}."
     if not lost:
         return f"Everything is as before. {state}"
-    told = "; ".join(f"{key} ({health[key]})" for key in lost)
-    return (
-        f"Every step of it is undone, but not everything runs as before.\n{state}\nHealthy before, and not now: {told}"
-    )
+    details = "; ".join(f"{key} ({health[key]})" for key in lost)
+    changed = f"Healthy before, and not now: {details}"
+    return f"Every step of it is undone, but not everything runs as before.\n{state}\n{changed}"
 
 
 def felt(event: Event) -> list[tuple[str, ...]]:

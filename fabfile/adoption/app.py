@@ -36,8 +36,8 @@ def _units(draft: Draft, scene: Scene) -> None:
     """Native units that somebody installed before."""
     names = {str(server.get("unit")) for server in scene.shipped.get("infra", {}).values()}
     there = [*(unit for name, unit in scene.facts.units.items() if name in names), *scene.project.work.units]
-    told = ", ".join(f"{unit.name} ({unit.active}, {unit.enabled})" for unit in there)
-    draft.note("runtimes.native", f"Units of ours that are there already: {told or 'none'}.")
+    evidence = ", ".join(f"{unit.name} ({unit.active}, {unit.enabled})" for unit in there)
+    draft.note("runtimes.native", f"Units of ours that are there already: {evidence or 'none'}.")
 
 
 def below(base: str, path: str) -> str:
@@ -98,8 +98,8 @@ def _data_root(draft: Draft, scene: Scene) -> None:
         said = f"it says {scene.facts.owner}" if scene.facts.owner else "none yet; the first hand-over writes it"
         draft.propose("app.owner_file", owner, f"below the data root; {said}")
     else:
-        told = ", ".join(f"{name}: {source or 'no bind mount'}" for name, source in sources.items())
-        draft.ask("app.data_root", f"the folder with the servers' data; their mounts don't share one ({told})")
+        evidence = ", ".join(f"{name}: {source or 'no bind mount'}" for name, source in sources.items())
+        draft.ask("app.data_root", f"the folder with the servers' data; their mounts don't share one ({evidence})")
 
 
 def source_of(scene: Scene, name: str) -> str:
@@ -157,8 +157,8 @@ def _docker(draft: Draft, scene: Scene) -> None:
         file, said = files[0], f"; Compose says: {project.problem}" if project.problem else ""
         draft.found("runtimes.docker.file", below(project.directory, file), f"the containers' labels{said}")
     else:
-        told = ", ".join(files) or "none"
-        draft.ask("runtimes.docker.file", f"the one Compose file; the containers were made from: {told}")
+        evidence = ", ".join(files) or "none"
+        draft.ask("runtimes.docker.file", f"the one Compose file; the containers were made from: {evidence}")
     env = docker_env(scene)
     if env:
         names = len(env.names)

@@ -73,7 +73,7 @@ class Draft:
         for path in self.below(table):
             del self.entries[path]
         place = _path(table)
-        self.notes = {path: told for path, told in self.notes.items() if path[: len(place)] != place}
+        self.notes = {path: entry for path, entry in self.notes.items() if path[: len(place)] != place}
 
     def raw(self) -> dict[str, Any]:
         """The tables of the file."""

@@ -71,8 +71,10 @@ def _network(draft: Draft, scene: Scene, npm: NpmFound) -> None:
         gateway = scene.facts.gateways.get(shared[0], "unknown")
         draft.found("edge.network", shared[0], f"{npm.box.name}, web and API are on it; its gateway is {gateway}")
     else:
-        told = f"several: {', '.join(shared)}" if shared else f"none of {', '.join(npm.box.networks) or 'no network'}"
-        draft.ask("edge.network", f"the Docker network that {npm.box.name} shares with web and API; found {told}")
+        candidates = (
+            f"several: {', '.join(shared)}" if shared else f"none of {', '.join(npm.box.networks) or 'no network'}"
+        )
+        draft.ask("edge.network", f"the Docker network that {npm.box.name} shares with web and API; found {candidates}")
 
 
 def _published(draft: Draft, npm: NpmFound) -> None:

@@ -75,10 +75,10 @@ def _start(draft: Draft, scene: Scene, name: str, box: Box, kind: str, known: Ma
     """How it starts natively: as its container does, unless that is made for a container only."""
     start = box.start or StartFound(problem="it has no container")
     shipped = (known.get("directory", "."), list(known.get("argv", ())))
-    told = f"`bun {' '.join(start.argv)}`"
+    evidence = f"`bun {' '.join(start.argv)}`"
     at = ("services", name)
     if known and (start.problem or _only_inside(start, box)):
-        why = start.problem or f"its container's {told} is made for the container"
+        why = start.problem or f"its container's {evidence} is made for the container"
         draft.ship((*at, "directory"), shipped[0], why)
         draft.ship((*at, "argv"), shipped[1], why)
         _as_shipped(draft, scene, name, known)
@@ -173,8 +173,8 @@ def _health(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None
             path, shipped, "its container answers nothing" if box.state == "running" else "its container is down"
         )
     else:
-        told = ", ".join(f"{asked} {said}" for asked, said in box.answers.items()) or "nothing answered"
-        draft.ask(path, f"the path that answers 200 while it is well; asked: {told}")
+        evidence = ", ".join(f"{asked} {said}" for asked, said in box.answers.items()) or "nothing answered"
+        draft.ask(path, f"the path that answers 200 while it is well; asked: {evidence}")
 
 
 def _durables(draft: Draft, scene: Scene, name: str, found: Iterable[str], known: Mapping[str, Any]) -> None:

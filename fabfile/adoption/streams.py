@@ -99,8 +99,8 @@ def _provider(draft: Draft, scene: Scene) -> None:
         return
     variable = str(scene.shipped.get("provider", {}).get("adapter_env", ""))
     has = {box.shown[variable] for box in scene.services.values() if variable in box.shown}
-    told = f"in Docker's containers it is {', '.join(sorted(has))}" if has else "no container has it"
-    draft.ship("provider.adapter_env", variable, told)
+    reason = f"in Docker's containers it is {', '.join(sorted(has))}" if has else "no container has it"
+    draft.ship("provider.adapter_env", variable, reason)
 
 
 def _public(draft: Draft, scene: Scene) -> None:

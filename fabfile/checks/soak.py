@@ -113,29 +113,29 @@ def story(events: Sequence[Event], running: bool) -> Story:
     )
 
 
-def figures(told: Story) -> tuple[Figures, ...]:
+def figures(report: Story) -> tuple[Figures, ...]:
     """Everything in numbers: workloads, durables, then the edge."""
     # Another owner's workloads in the last sample are another runtime's.
-    samples = [sample for sample in told.samples if sample.owner in (told.owner, "")]
-    return (*_workloads(samples), *_durables(samples), *_edge(samples, told.outages))
+    samples = [sample for sample in report.samples if sample.owner in (report.owner, "")]
+    return (*_workloads(samples), *_durables(samples), *_edge(samples, report.outages))
 
 
-def recommend(told: Story) -> Recommendation:
+def recommend(report: Story) -> Recommendation:
     """What the figures of a soak that has ended say to do.
 
     A fault is evidence however short the soak was; that there was none is evidence only after enough samples.
     """
-    found = figures(told)
+    found = figures(report)
     faults = [f"{figure.what} {fault}" for figure in found for fault in figure.faults]
-    thin = _thin(told)
-    if told.ended == "owner":
-        last = told.samples[-1].owner
-        return _said("look first", [f"the owner changed from {told.owner} to {last}", *faults], found)
-    if faults and told.owner == "native":
+    thin = _thin(report)
+    if report.ended == "owner":
+        last = report.samples[-1].owner
+        return _said("look first", [f"the owner changed from {report.owner} to {last}", *faults], found)
+    if faults and report.owner == "native":
         return _said("go back", faults, found, "inv rollback --full")
     if faults or thin:
         return _said("look first", [*faults, *thin], found)
-    return _said(f"keep {told.owner}", _well(told), found)
+    return _said(f"keep {report.owner}", _well(report), found)
 
 
 def trend(series: Sequence[tuple[float, float]]) -> Trend | None:
@@ -225,28 +225,28 @@ def _edge(samples: Sequence[Sample], outages: Sequence[dict[str, Any]]) -> Itera
         yield Figures("address", name, (str(requests), str(failures), log), numbers, tuple(faults))
 
 
-def _thin(told: Story) -> list[str]:
+def _thin(report: Story) -> list[str]:
     """Why the samples are not enough to say that all is well."""
-    hours = told.soak.seconds / 3600
-    blind = [sample for sample in told.samples if sample.problems]
-    count = len(told.samples) - len(blind)  # those that saw everything
+    hours = report.soak.seconds / 3600
+    blind = [sample for sample in report.samples if sample.problems]
+    count = len(report.samples) - len(blind)  # those that saw everything
     lack = f" ({len(blind)} more lack something: {blind[0].problems[0]})" if blind else ""
     found = [
-        (told.ended == "stopped", f"it was stopped early, after {told.hours:.2g} of {hours:.2g} h"),
-        (told.ended == "cut off", f"it was cut off, after {told.hours:.2g} of {hours:.2g} h"),
+        (report.ended == "stopped", f"it was stopped early, after {report.hours:.2g} of {hours:.2g} h"),
+        (report.ended == "cut off", f"it was cut off, after {report.hours:.2g} of {hours:.2g} h"),
         (count < FEWEST, f"there are only {count} samples, and {FEWEST} are the fewest{lack}"),
-        (FEWEST <= count < told.due * DUE, f"there are only {count} of {told.due} samples{lack}"),
-        (not any(sample.edge for sample in told.samples), "nobody asked at the edge"),
+        (FEWEST <= count < report.due * DUE, f"there are only {count} of {report.due} samples{lack}"),
+        (not any(sample.edge for sample in report.samples), "nobody asked at the edge"),
     ]
     return [text for holds, text in found if holds]
 
 
-def _well(told: Story) -> list[str]:
-    boots = len({sample.boot for sample in told.samples}) - 1
-    short = told.hours * 3600 < AWHILE
-    requests = sum(asked.requests for sample in told.samples for asked in sample.edge.values())
+def _well(report: Story) -> list[str]:
+    boots = len({sample.boot for sample in report.samples}) - 1
+    short = report.hours * 3600 < AWHILE
+    requests = sum(asked.requests for sample in report.samples for asked in sample.edge.values())
     return [
-        f"all was healthy in {len(told.samples)} samples of {told.hours:.2g} h",
+        f"all was healthy in {len(report.samples)} samples of {report.hours:.2g} h",
         "nothing was restarted" + (f", but the VPS {_times(boots)}" if boots else ""),
         "too short to judge memory by; no lag grew" if short else "neither memory nor lag grew steadily",
         f"none of {requests} requests at the edge failed",

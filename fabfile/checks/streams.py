@@ -159,14 +159,14 @@ class Positions:
 
     def take(self, at: float, look: JetStream) -> list[str]:
         """Note one look, `at` seconds after the first. Returns what the operator should be told of it."""
-        told = self._told(at, look)
+        lines = self._changes(at, look)
         self._last = look
         for name, stream in look.streams.items():
             trail = self._streams.setdefault(name, _Trail(stream.last, stream.last))
-            told += [f"✗ {name}: {fault}" for fault in trail.move(stream.last, "last message")]
+            lines += [f"✗ {name}: {fault}" for fault in trail.move(stream.last, "last message")]
             for durable, consumer in stream.consumers.items():
-                told += [f"✗ {durable}: {fault}" for fault in self._follow(durable, consumer)]
-        return told
+                lines += [f"✗ {durable}: {fault}" for fault in self._follow(durable, consumer)]
+        return lines
 
     def rows(self) -> Iterator[tuple[str, bool, str]]:
         """Rows (what, good or not, evidence) of all that was seen."""
@@ -183,7 +183,7 @@ class Positions:
         away = f"; away for {self._longest:.1f} s at most" if self._longest else ""
         return f"{self._last.runtime}'s answers{away}"
 
-    def _told(self, at: float, look: JetStream) -> list[str]:
+    def _changes(self, at: float, look: JetStream) -> list[str]:
         """A line when JetStream went, came, or is another runtime's."""
         if look.problem:
             fresh = self._away is None

@@ -139,10 +139,12 @@ def _reached(context: Any, login: drafting.Login, named: bool) -> Host:
             | ({"key": login.key} if login.key else {})
         )
     except ValidationError as error:
-        told = "; ".join(
+        reasons = "; ".join(
             f"{'.'.join(map(str, e['loc']))} {e.get('ctx', {}).get('error', e['msg'])}" for e in error.errors()
         )
-        raise UsageError(f"the VPS can't be reached so: {told}", next_step="Say --host USER@ADDRESS[:PORT].") from None
+        raise UsageError(
+            f"the VPS can't be reached so: {reasons}", next_step="Say --host USER@ADDRESS[:PORT]."
+        ) from None
     return reached(None if named else context, entry, CONNECT)
 
 

@@ -103,14 +103,14 @@ def _show(session: Session) -> None:
         console.say("No soak has run on this host yet: inv soak --hours 24")
         console.data("nothing", name="soak", settled={})
         return
-    told = judging.story(events, running=running == events[0].plan)
+    report = judging.story(events, running=running == events[0].plan)
     for event in events:
         console.event_data(event)
-    if told.ended:
-        _end(console, told)
+    if report.ended:
+        _end(console, report)
         return
-    _figures(console, told, judging.figures(told))
-    console.say(f"It goes on, for {told.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
+    _figures(console, report, judging.figures(report))
+    console.say(f"It goes on, for {report.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
 
 
 def _show_event(console: Console, event: Event) -> None:
@@ -147,17 +147,19 @@ def _summed(sample: Sample) -> str:
     return " · ".join(parts)
 
 
-def _end(console: Console, told: Story) -> None:
-    said = judging.recommend(told)
-    _figures(console, told, said.figures)
-    console.data("recommendation", soak=told.soak.id, ended=told.ended, hours=round(told.hours, 4), **_plain(said))
+def _end(console: Console, report: Story) -> None:
+    said = judging.recommend(report)
+    _figures(console, report, said.figures)
+    console.data(
+        "recommendation", soak=report.soak.id, ended=report.ended, hours=round(report.hours, 4), **_plain(said)
+    )
     if said.verdict.startswith("keep"):
         console.say(said.sentence)
         return
     raise Failed(
         f"the soak says {said.sentence}",
         state=_LOOKED,
-        next_step=said.command or _NEXT.get(told.ended, _AGAIN),
+        next_step=said.command or _NEXT.get(report.ended, _AGAIN),
     )
 
 
@@ -165,8 +167,10 @@ def _plain(said: Recommendation) -> dict[str, Any]:
     return {"verdict": said.verdict, "reasons": said.reasons, "command": said.command}
 
 
-def _figures(console: Console, told: Story, figures: Sequence[judging.Figures]) -> None:
-    console.say(f"{told.soak.id} by {told.soak.who}, since {told.since[:19]} UTC: {told.hours:.2g} h of {told.owner}")
+def _figures(console: Console, report: Story, figures: Sequence[judging.Figures]) -> None:
+    console.say(
+        f"{report.soak.id} by {report.soak.who}, since {report.since[:19]} UTC: {report.hours:.2g} h of {report.owner}"
+    )
     for kind, columns in judging.COLUMNS.items():
         rows = [("✗" if f.faults else "✓", f.what, *f.cells) for f in figures if f.kind == kind]
         console.table("", ("", kind, *columns), rows)

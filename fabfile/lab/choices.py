@@ -78,7 +78,7 @@ class Choices:
 
     def __str__(self) -> str:
         """As they were typed; empty when nothing was asked for."""
-        told = {
+        options = {
             "cpus": f"{self.cpus:g}" if self.cpus else "",
             "web-warmup": f"{self.web_warmup:g}" if self.web_warmup else "",
             "web-cost": f"{self.web_cost:g}" if self.web_cost else "",
@@ -88,7 +88,7 @@ class Choices:
             "inventory": self.inventory,
             "image": ",".join(f"{name}={image}" for name, image in self.images.items()),
         }
-        words = [f"--{name} {value}" for name, value in told.items() if value]
+        words = [f"--{name} {value}" for name, value in options.items() if value]
         return " ".join(words if self.nats_monitoring else [*words, "--no-nats-monitoring"])
 
 

@@ -137,8 +137,8 @@ class _Pinned(HTTPAdapter):
 def _json(response: requests.Response) -> requests.Response:
     if "json" in response.headers.get("content-type", ""):
         return response
-    told = kind(response.status_code, response.headers)
-    raise Refused(told if "HTML" in told else f"{told} instead of JSON")
+    what = kind(response.status_code, response.headers)
+    raise Refused(what if "HTML" in what else f"{what} instead of JSON")
 
 
 def _served(site: Site, response: requests.Response, runtime: Owner) -> str:

@@ -65,8 +65,8 @@ async def _upgraded(path: str, door: Door, judge: ssl.SSLContext) -> AsyncIterat
         opened = await opening
     except InvalidStatus as error:
         code, headers = error.response.status_code, error.response.headers
-        told = https.status(code) if code >= 500 else https.kind(code, headers)
-        raise Refused(f"does not upgrade: {told}") from None
+        answer = https.status(code) if code >= 500 else https.kind(code, headers)
+        raise Refused(f"does not upgrade: {answer}") from None
     async with opened:
         yield opened
 

@@ -153,7 +153,7 @@ def document(
     first, last = events[0], events[-1]
     heading, ending = first.evidence, last.evidence if last.kind == "finished" else {}
     measured: Mapping[str, Any] = next((e.evidence for e in reversed(events) if e.evidence.get("felt")), {})
-    told = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
+    checked = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
     return Document(
         id=first.plan,
         name=heading.get("name", ""),
@@ -175,12 +175,12 @@ def document(
         slice_seconds=_slice(measured),
         moments=tuple(_moments(measured)),
         outages=tuple(_outage(e, epoch(first)) for e in events if e.kind == "outage"),
-        checks=tuple(told),
+        checks=tuple(checked),
         health=dict(ending.get("health", {})),
         diffs=tuple(_diffs(events)),
         limitations=(
             *heading.get("warnings", ()),
-            *(f"{check.name}: {check.text}" for check in told if check.mark == "!"),
+            *(f"{check.name}: {check.text}" for check in checked if check.mark == "!"),
             *limitations,
         ),
         decisions=tuple(decisions),
@@ -214,9 +214,9 @@ def _moments(measured: Mapping[str, Any]) -> Iterable[TimeSlice]:
 
 def _outage(event: Event, began: float) -> Outage:
     """An outage is journaled as it ends."""
-    told, seconds = event.evidence, event.evidence["lasted_ms"] / 1000
-    errors = ", ".join(f"{count} × {error}" for error, count in told["errors"].items())
-    return Outage(told["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
+    evidence, seconds = event.evidence, event.evidence["lasted_ms"] / 1000
+    errors = ", ".join(f"{count} × {error}" for error, count in evidence["errors"].items())
+    return Outage(evidence["watch"], round(epoch(event) - began - seconds, 3), seconds, errors)
 
 
 def _amounts(events: Sequence[Event]) -> list[Amount]:

@@ -93,17 +93,17 @@ class _Clock:
 
 
 def _stage(name: str, events: Sequence[Event], clock: _Clock) -> Stage:
-    told: dict[str, Any] = {}
+    details: dict[str, Any] = {}
     for event in events:
-        told.update(event.evidence)
+        details.update(event.evidence)
     wrong = [e.evidence for e in events if e.kind in ("failed", "stuck")]
     return Stage(
         name=name,
-        what=told.get("what", ""),
+        what=details.get("what", ""),
         spans=tuple(_spans(events, clock)),
         error="; ".join(str(one.get("error", "")) for one in wrong),
         verified=tuple(text for e in events for text in e.evidence.get("verified", ())),
-        evidence=tuple((key, _plain(value)) for key, value in told.items() if key not in _APART and value),
+        evidence=tuple((key, _plain(value)) for key, value in details.items() if key not in _APART and value),
     )
 
 

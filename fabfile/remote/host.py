@@ -110,14 +110,14 @@ class Host:
         """
         yield from self._persistent(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
 
-    def follow(self, plan_id: str, told: int = 0) -> Iterator[Event]:
+    def follow(self, plan_id: str, count: int = 0) -> Iterator[Event]:
         """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
-        yield from self._persistent(plan_id, self._call("follow", [plan_id, str(told)]), told)
+        yield from self._persistent(plan_id, self._call("follow", [plan_id, str(count)]), count)
 
     def revert(self, plan_id: str) -> Iterator[Event]:
         """Revert an interrupted plan and yield the events of that. Raises as `ship` does."""
-        told = len(self.journal(plan_id))
-        yield from self._persistent(plan_id, self._call("revert", [plan_id]), told)
+        count = len(self.journal(plan_id))
+        yield from self._persistent(plan_id, self._call("revert", [plan_id]), count)
 
     def history(self) -> list[PastPlan]:
         """Every past plan, oldest first. Raises Unreachable."""
@@ -169,18 +169,18 @@ class Host:
         """Close the connection; what was shipped goes on."""
         self._link.close()
 
-    def _persistent(self, plan_id: str, lines: Iterator[Line], told: int = 0) -> Iterator[Event]:
+    def _persistent(self, plan_id: str, lines: Iterator[Line], count: int = 0) -> Iterator[Event]:
         state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
         lasting = _Lasting("follow", plan_id, state, f"inv attach --plan {plan_id}")
         try:
-            for event in self._reconnecting(lasting, lines, told):
-                told += 1
+            for event in self._reconnecting(lasting, lines, count):
+                count += 1
                 yield event
         except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
-            raise _abandoned(plan_id, refused) if told else refused from None
+            raise _abandoned(plan_id, refused) if count else refused from None
 
     def _reconnecting(
-        self, what: _Lasting, lines: Iterator[Line], told: int, patience: float = PATIENCE
+        self, what: _Lasting, lines: Iterator[Line], count: int, patience: float = PATIENCE
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
         give_up: Deadline | None = None
@@ -188,7 +188,7 @@ class Host:
         while True:
             try:
                 for event in map(refusals.event, lines):
-                    told, give_up, last = told + 1, None, event.kind
+                    count, give_up, last = count + 1, None, event.kind
                     yield event
                 return
             except Refused:
@@ -208,7 +208,7 @@ class Host:
             time.sleep(PAUSE)
             self.close()
             self._link = self._link.again()
-            lines = self._call(what.verb, [what.id, str(told)], patience=patience)
+            lines = self._call(what.verb, [what.id, str(count)], patience=patience)
 
     def _ask(
         self,

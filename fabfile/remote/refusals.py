@@ -29,16 +29,16 @@ def answer(line: bytes) -> dict[str, Any]:
     wrote.
     """
     try:
-        told: dict[str, Any] = json.loads(line)
+        reply: dict[str, Any] = json.loads(line)
     except ValueError:
         raise _refusal(
             f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
         ) from None
-    if "error" in told:
-        if "unknown" in told:
-            raise UsageError(told["error"], next_step="inv history lists those on the VPS.")
-        raise _refusal(told["error"])
-    return told
+    if "error" in reply:
+        if "unknown" in reply:
+            raise UsageError(reply["error"], next_step="inv history lists those on the VPS.")
+        raise _refusal(reply["error"])
+    return reply
 
 
 def event(line: dict[str, Any]) -> Event:

@@ -32,10 +32,10 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 def options(host: Host, timeout: float) -> dict[str, Any]:
     """What Paramiko is told: the inventory's key, or whatever it finds, and the SSH agent; `timeout` in seconds."""
-    told: dict[str, Any] = {"banner_timeout": timeout, "auth_timeout": timeout}
+    settings: dict[str, Any] = {"banner_timeout": timeout, "auth_timeout": timeout}
     if host.key:
-        told.update(key_filename=str(host.key), look_for_keys=False)
-    return told
+        settings.update(key_filename=str(host.key), look_for_keys=False)
+    return settings
 
 
 def refuse_example(host: Host) -> None:

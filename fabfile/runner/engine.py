@@ -154,9 +154,9 @@ class Engine:
             self.journal.note(event, step.name, **failure.evidence)
             raise
         except Exception as error:  # a fault of ours must revert the plan as well, whatever it is
-            told = StepFailed(f"{type(error).__name__}: {error}")
-            self.journal.note(event, step.name, **told.evidence)
-            raise told from error
+            fault = StepFailed(f"{type(error).__name__}: {error}")
+            self.journal.note(event, step.name, **fault.evidence)
+            raise fault from error
 
     def _quote(self, failure: StepFailed, step: Step, probes: tuple[Probe, ...]) -> None:
         """Let a failure have the last log lines of what failed, and of nothing else."""

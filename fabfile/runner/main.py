@@ -158,8 +158,8 @@ def say(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def history(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Every plan in one line each, or with an identifier every event of that one."""
-    told = store.read_journal(store.known_plan(root, words[0])) if words else store.history(root)
-    for line in told:
+    entries = store.read_journal(store.known_plan(root, words[0])) if words else store.history(root)
+    for line in entries:
         tell(line)
     return 0
 
@@ -222,21 +222,21 @@ def _require_unfinished(plan_id: str, events: Events) -> None:
         )
 
 
-def _follow(root: Path, plan_id: str, told: int, reverting: bool = False) -> int:
+def _follow(root: Path, plan_id: str, known: int, reverting: bool = False) -> int:
     """Print events from number `told` on until the last one ends the plan; one that is reverted has ended before."""
     reader = store.Reader(store.plan_folder(root, plan_id))
     seen, ended, quiet_since = 0, False, time.monotonic()
     while True:
         events = reader.more()
-        for event in _with_decisions(events)[max(0, told - seen) :]:
+        for event in _with_decisions(events)[max(0, known - seen) :]:
             tell(event)
         seen += len(events)
         ended = events[-1]["kind"] == "finished" if events else ended
-        if ended and (seen > told or not reverting):
+        if ended and (seen > known or not reverting):
             return 0
         if events or store.lock_holder(root):
             quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > (_QUIET if seen > (told if reverting else 0) else _STARTING):
+        elif time.monotonic() - quiet_since > (_QUIET if seen > (known if reverting else 0) else _STARTING):
             if recovery.under_way(Machine(root)):
                 quiet_since = time.monotonic()
                 continue

@@ -85,8 +85,8 @@ class Warden:
         if text == self._told:
             return True
         self._told = text
-        told = json.loads(text)
-        self._exits = {int(port): (place[0], int(place[1])) for port, place in told["exits"].items()}
+        lots = json.loads(text)
+        self._exits = {int(port): (place[0], int(place[1])) for port, place in lots["exits"].items()}
         loop = asyncio.get_running_loop()
         for port, gate in self._gates.items():
             loop.remove_reader(gate.sock)
@@ -98,7 +98,7 @@ class Warden:
             # Where the disk is full nobody hears of it, and who passes here passes all the same.
             with contextlib.suppress(OSError):
                 self._heard.seek(0)
-                self._heard.write(told.get("turn", "").encode())
+                self._heard.write(lots.get("turn", "").encode())
         return True
 
     def _accept(self, port: int) -> None:

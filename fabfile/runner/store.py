@@ -168,13 +168,13 @@ def outcome(events: list[dict[str, Any]]) -> str:
 
 def history(root: Path) -> list[dict[str, Any]]:
     """Every plan, oldest first: id, name, who, time, how it ended, seconds, what the users felt."""
-    told = []
+    plans = []
     for folder in sorted((root / "plans").glob("*/")):
         events = read_journal(folder)
         if not events:
             continue
         first, last = events[0], events[-1]
-        told.append(
+        plans.append(
             {
                 "id": folder.name,
                 "plan": first["evidence"].get("name", ""),
@@ -185,7 +185,7 @@ def history(root: Path) -> list[dict[str, Any]]:
                 "felt": last["evidence"].get("felt", {}),
             }
         )
-    return told
+    return plans
 
 
 def interrupted(root: Path) -> list[str]:

@@ -61,7 +61,9 @@ def test_keys_that_native_does_not_find_put_docker_back_with_all_of_them(vps: Vp
     assert status["owner"] == "docker" and all(
         ok == name.startswith("docker/") for name, ok in status["health"].items()
     )
-    assert vps.lab.run(f"ls -A {DATA} | grep islandflow-", check=False).stdout == "", "nothing is left beside the data"
+    assert vps.lab.run(f"ls -A {DATA} | grep by-islandflow", check=False).stdout == "", (
+        "nothing is left beside the data"
+    )
 
 
 def test_streams_that_docker_does_not_find_put_native_back_with_all_of_them(vps: Vps) -> None:

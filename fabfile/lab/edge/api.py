@@ -77,8 +77,8 @@ class Npm:
         raise Refusal(404, "Not Found")
 
     def log_in(self, body: Any) -> Any:
-        told = body if isinstance(body, dict) else {}
-        if (told.get("identity"), told.get("secret")) != self.user:
+        login = body if isinstance(body, dict) else {}
+        if (login.get("identity"), login.get("secret")) != self.user:
             raise Refusal(400, "Invalid email or password")
         if self.code():
             return {"requires_2fa": True, "challenge_token": self.token("challenge", 300)}
@@ -114,14 +114,14 @@ class Npm:
         text, _, signature = token.partition(".")
         try:
             raw = base64.urlsafe_b64decode(text)
-            told = json.loads(raw)
+            claims = json.loads(raw)
         except (binascii.Error, ValueError):
             raise Refusal(500, "jwt malformed") from None
         if not hmac.compare_digest(hmac.new(self.key, raw, hashlib.sha256).hexdigest(), signature):
             raise Refusal(500, "invalid signature")
-        if told["exp"] < self.now():
+        if claims["exp"] < self.now():
             raise Refusal(400, "Token has expired")
-        if told["scope"] != scope:
+        if claims["scope"] != scope:
             raise Refusal(403, "Permission Denied")
 
     def update(self, number: int, body: Any) -> Any:
@@ -201,9 +201,9 @@ class Npm:
 
 def shown(row: dict[str, Any]) -> dict[str, Any]:
     """A row as the API shows it: lists, objects and truth values instead of text and numbers."""
-    told = {key: json.loads(row[key] or "[]") for key in ("domain_names", "meta", "locations")}
+    lists = {key: json.loads(row[key] or "[]") for key in ("domain_names", "meta", "locations")}
     flags = {key: bool(row[key]) for key, kind in FIELDS.items() if kind is bool}
-    return {key: value for key, value in {**row, **told, **flags}.items() if key != "is_deleted"}
+    return {key: value for key, value in {**row, **lists, **flags}.items() if key != "is_deleted"}
 
 
 class Handler(BaseHTTPRequestHandler):

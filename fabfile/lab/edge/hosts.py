@@ -32,5 +32,5 @@ def plant(guest: Guest, root: str, names: Sequence[str]) -> bytes:
 def names(guest: Guest, root: str) -> list[str]:
     """The app's name and the API's, as the edge has them."""
     query = "SELECT domain_names FROM proxy_host WHERE id < 3 ORDER BY id"
-    told = guest.run(["sqlite3", "-readonly", f"{root}/data/database.sqlite", query]).stdout
-    return [json.loads(line)[0] for line in told.splitlines()]
+    output = guest.run(["sqlite3", "-readonly", f"{root}/data/database.sqlite", query]).stdout
+    return [json.loads(line)[0] for line in output.splitlines()]

@@ -113,17 +113,17 @@ class EdgeAction(Action):
         backup.mark(folder, BEGAN)
         differing = [change for change in changes if not change.same]
         # Without the lines around: those are an operator's own, who may have put secrets there.
-        shown = [diffs.told(*texts, context=0) for change in differing for texts in change.diffs()]
+        shown = [diffs.diff(*texts, context=0) for change in differing for texts in change.diffs()]
         if differing and self.way == API:
-            told = self._ask_npm(machine, box, folder, differing)
+            evidence = self._ask_npm(machine, box, folder, differing)
             changes = self._as_npm_wrote(machine, box)
         else:
             if differing:
                 self._write(machine, box, folder, differing)
             backup.mark(folder, RELOADED)
-            told = server.reload(machine, box, self.seconds)
+            evidence = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
-        found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **told}
+        found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **evidence}
         return {"hosts": table(before, "hosts"), **found}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
@@ -132,9 +132,9 @@ class EdgeAction(Action):
             return {"why": "nothing had been changed"}
         changed = backup.put_back(folder)
         loaded = changed or backup.marked(folder, RELOADED)
-        told = tell(machine, self.edge, self.seconds) if loaded else {}
+        evidence = tell(machine, self.edge, self.seconds) if loaded else {}
         backup.unmark(folder)
-        return {"put_back": changed, **told}
+        return {"put_back": changed, **evidence}
 
     def _box(self, machine: Machine) -> EdgeContainer:
         box = server.container(machine, self.edge.container)

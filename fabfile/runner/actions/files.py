@@ -84,7 +84,7 @@ class Files(Action):
             if hashlib.sha256(content).hexdigest() != file.sha256:
                 raise StepFailed(f"the shipped contents of {file.path} are damaged", sha256=file.sha256)
             _make_parents(file)
-            changes.append(diffs.told(file.path, _text_before(machine, former), content.decode(errors="replace")))
+            changes.append(diffs.diff(file.path, _text_before(machine, former), content.decode(errors="replace")))
             put(Path(file.path), content, file.mode, file.owner, file.group)
         self._reload(machine)
         written = [former["path"] for former in _formers(before)]

@@ -154,7 +154,7 @@ def _figures(found: dict[str, Holding]) -> dict[str, dict[str, int]]:
 def _aside(folder: str) -> Path:
     """Beside the folder, since only on one file system a file has two names."""
     path = Path(folder)
-    return path.with_name(f".{path.name}.islandflow-kept")
+    return path.with_name(f".{path.name}.kept-by-islandflow")
 
 
 def _part(folder: str) -> Path:
@@ -204,7 +204,7 @@ def _same_access(source: str, target: Path) -> None:
 
 def _put_back(folder: Path) -> bool:
     """Put the kept tree in the place of what stands there; in steps of which each may be the last of a cut-off run."""
-    aside, lost = _aside(str(folder)), folder.with_name(f".{folder.name}.islandflow-lost")
+    aside, lost = _aside(str(folder)), folder.with_name(f".{folder.name}.lost-by-islandflow")
     if aside.exists():
         if folder.exists():
             _discard(lost)

@@ -130,11 +130,11 @@ def _online(answer: object, change: HostChange) -> None:
 
 
 def _token(answer: object) -> dict[str, str]:
-    told = answer if isinstance(answer, dict) else {}
-    if told.get("requires_2fa") and told.get("challenge_token"):
-        return {"challenge": str(told["challenge_token"])}
-    if told.get("token"):
-        return {"token": str(told["token"])}
+    reply = answer if isinstance(answer, dict) else {}
+    if reply.get("requires_2fa") and reply.get("challenge_token"):
+        return {"challenge": str(reply["challenge_token"])}
+    if reply.get("token"):
+        return {"token": str(reply["token"])}
     raise ApiError("NPM's API answers without a token", 200)
 
 

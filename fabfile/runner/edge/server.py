@@ -61,8 +61,8 @@ def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Evidence:
         raise StepFailed(f"no nginx worker runs in container {box.name}")
     began = time.monotonic()
     machine.run(["docker", "exec", box.name, "nginx", "-s", "reload"], timeout=30)
-    told = await_workers(machine, box, old, seconds)
-    return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": told}
+    reloaded = await_workers(machine, box, old, seconds)
+    return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": reloaded}
 
 
 def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: float) -> str:

@@ -76,9 +76,9 @@ def _served(address: str, tls: bool, host: EdgeHost, path: str, below: int, limi
 def _upstream(box: EdgeContainer, question: Question, header: str, below: int, limit: float) -> Observation:
     """One try at all addresses of an upstream."""
     answers = server.probe(box, question, limit)
-    told = [(answer, _problem(answer, header, below)) for answer in answers]
-    bad = {answer["kind"] for answer, problem in told if problem}
-    text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in told)
+    judged = [(answer, _problem(answer, header, below)) for answer in answers]
+    bad = {answer["kind"] for answer, problem in judged if problem}
+    text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in judged)
     silent = [question.port] if "silent" in bad else []
     data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
     return Observation(not bad, text, data, final="refused" in bad)

@@ -32,16 +32,16 @@ def provided(ref: ProviderRef) -> Provided:
     if not chosen or not chosen.value:  # the app takes an empty variable for one that is not set
         return Provided()
     adapter = next((adapter for adapter in ref.adapters if adapter.name == chosen.value), None)
-    told = Provided(chosen.value, chosen.origin)
+    result = Provided(chosen.value, chosen.origin)
     if adapter is None:
         known = ", ".join(adapter.name for adapter in ref.adapters)
-        return replace(told, problem=f"the inventory knows no such adapter, only: {known}")
+        return replace(result, problem=f"the inventory knows no such adapter, only: {known}")
     if adapter.unchecked:
-        return replace(told, unchecked=adapter.unchecked)
-    return _asked(told, adapter, found) if adapter.url_env else told
+        return replace(result, unchecked=adapter.unchecked)
+    return _asked(result, adapter, found) if adapter.url_env else result
 
 
-def _asked(told: Provided, adapter: AdapterRef, found: Found) -> Provided:
+def _asked(result: Provided, adapter: AdapterRef, found: Found) -> Provided:
     choices = [names.split("|") for template in adapter.headers.values() for names in _VARIABLES.findall(template)]
     chosen = [_first(names, found) for names in choices]
     keys = {name: found[name].origin for name in chosen if name}
@@ -50,13 +50,13 @@ def _asked(told: Provided, adapter: AdapterRef, found: Found) -> Provided:
         url = _address(adapter, found)
         place = f"{url.hostname}:{url.port or _port(url)}"
         headers = {header: _filled(template, found) for header, template in adapter.headers.items()}
-        return replace(told, asked=place, keys=keys, status=_status(url, headers))
+        return replace(result, asked=place, keys=keys, status=_status(url, headers))
     except _Unasked as why:
-        return replace(told, asked=place, keys=keys, problem=str(why))
+        return replace(result, asked=place, keys=keys, problem=str(why))
 
 
 def _address(adapter: AdapterRef, found: Found) -> SplitResult:
-    """What is asked; the provider's address may hold a key as well, so that it is never told as a whole."""
+    """What is asked; the provider's address may hold a key as well, so that it is never shown as a whole."""
     names = [adapter.url_env]
     given = adapter.url if adapter.url and not _first(names, found) else _value(names, found)
     try:

@@ -27,12 +27,12 @@ def ask_all(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, st
 
     with ThreadPoolExecutor(max_workers=6) as pool:
         answers = list(pool.map(ask, programs))
-    told = zip(programs, answers)
+    answered = zip(programs, answers)
     image_versions.keep(
         machine.ops,
         {
             image_versions.key(program, identifiers[program.image]): version
-            for program, (version, _) in told
+            for program, (version, _) in answered
             if version and program.image in identifiers
         },
     )

@@ -15,7 +15,7 @@ SECRET_NAMES = r"secret|token|passw|credential|authorization|(?:api|private|acce
 _SECRET = re.compile(rf"^(?P<name>[-+ ].*?(?:{SECRET_NAMES})[\w-]*[\"']?\s*[=: ]\s*)\S.*$", re.IGNORECASE)
 
 
-def told(path: str, before: str, after: str, context: int = 2) -> Diff:
+def diff(path: str, before: str, after: str, context: int = 2) -> Diff:
     """The difference by its path and lines: secrets masked, and no longer than people read."""
     pair = before.splitlines(), after.splitlines()
     lines = [masked(line) for line in difflib.unified_diff(*pair, n=context, lineterm="")][2:]

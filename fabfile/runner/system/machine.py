@@ -84,8 +84,8 @@ class Served:
 
 def said(error: Exception) -> str:
     """A failed command's own words where it left some, else the error's."""
-    told = error.evidence.get("said") if isinstance(error, StepFailed) else ""
-    return str(told or error)
+    output = error.evidence.get("said") if isinstance(error, StepFailed) else ""
+    return str(output or error)
 
 
 def words(error: Exception) -> str:

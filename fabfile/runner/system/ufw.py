@@ -20,9 +20,9 @@ def status(machine: Machine) -> tuple[bool, str]:
 
     Raises CommandFailed when ufw is not there.
     """
-    told = machine.run(["ufw", "status", "verbose"], timeout=15).out
-    default = re.search(r"^Default: (\w+) \(incoming\)", told, re.MULTILINE)
-    return "Status: active" in told, default.group(1) if default else ""
+    output = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    default = re.search(r"^Default: (\w+) \(incoming\)", output, re.MULTILINE)
+    return "Status: active" in output, default.group(1) if default else ""
 
 
 def added(machine: Machine) -> list[str]:

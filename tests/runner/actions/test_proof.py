@@ -204,7 +204,7 @@ def test_what_a_server_did_to_its_data_is_put_back(machine: Machine, data: Path)
     aside.undo(machine, {})
     assert contents(data) == before, "twice is the same"
 
-    assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
+    assert not [path for path in data.parent.iterdir() if "by-islandflow" in path.name]
 
 
 def test_once_it_is_proven_the_data_stays_as_the_new_server_has_it(machine: Machine, data: Path) -> None:
@@ -215,7 +215,7 @@ def test_once_it_is_proven_the_data_stays_as_the_new_server_has_it(machine: Mach
     (machine.backups / "data-proven").touch()
     aside.undo(machine, {})
     assert contents(data) == after
-    assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
+    assert not [path for path in data.parent.iterdir() if "by-islandflow" in path.name]
 
 
 @pytest.mark.parametrize("cut", ["kept", "moved away", "put back"])
@@ -224,7 +224,7 @@ def test_a_restore_that_was_cut_off_goes_on(cut: str, machine: Machine, data: Pa
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
     aside.apply(machine, {})
     spoil(data)
-    kept, lost = data.with_name(".redis.islandflow-kept"), data.with_name(".redis.islandflow-lost")
+    kept, lost = data.with_name(".redis.kept-by-islandflow"), data.with_name(".redis.lost-by-islandflow")
     if cut != "kept":
         data.rename(lost)
     if cut == "put back":
@@ -235,7 +235,7 @@ def test_a_restore_that_was_cut_off_goes_on(cut: str, machine: Machine, data: Pa
 
 def test_keeping_that_was_cut_off_puts_nothing_back(machine: Machine, data: Path) -> None:
     before = contents(data)
-    part = data.with_name(".redis.islandflow-kept.part")
+    part = data.with_name(".redis.kept-by-islandflow.part")
     part.mkdir()
     (part / "half").write_bytes(b"x")
     assert KeepAside((Kept(str(data), ()),)).undo(machine, {}) == {"restored": []}
@@ -257,7 +257,7 @@ def test_a_folder_that_cannot_be_kept_is_said_and_stops_nobody(
     monkeypatch.setattr(os, "link", refuse)
     evidence = plain(KeepAside((Kept(str(data), ("*.rdb",)),)).apply(machine, {}))
     assert evidence["kept"][str(data)] == "not kept: invalid cross-device link"
-    assert not [path for path in data.parent.iterdir() if "islandflow" in path.name]
+    assert not [path for path in data.parent.iterdir() if "by-islandflow" in path.name]
 
 
 def test_large_logs_are_linked_instead_of_keeping_requests_waiting(
@@ -271,4 +271,4 @@ def test_the_kept_copy_is_deleted_at_the_end(machine: Machine, data: Path) -> No
     aside = KeepAside((Kept(str(data), ()),))
     aside.apply(machine, {})
     DiscardKept(aside).apply(machine, {})
-    assert not data.with_name(".redis.islandflow-kept").exists() and data.exists()
+    assert not data.with_name(".redis.kept-by-islandflow").exists() and data.exists()

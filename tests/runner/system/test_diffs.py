@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.system.diffs import LIMIT, masked, told
+from fabfile.runner.system.diffs import LIMIT, diff, masked
 
 
-def test_a_change_is_told_with_a_few_lines_around_it() -> None:
+def test_a_change_is_diff_with_a_few_lines_around_it() -> None:
     lines = [str(number) for number in range(9)]
-    found = told("/etc/x", "\n".join(lines), "\n".join([*lines[:4], "new", *lines[5:]]))
+    found = diff("/etc/x", "\n".join(lines), "\n".join([*lines[:4], "new", *lines[5:]]))
     assert found == {"path": "/etc/x", "lines": ["@@ -3,5 +3,5 @@", " 2", " 3", "-4", "+new", " 5", " 6"]}
-    assert told("/etc/x", "\n".join(lines), "\n".join(lines))["lines"] == []
+    assert diff("/etc/x", "\n".join(lines), "\n".join(lines))["lines"] == []
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_everything_else_is_shown(line: str) -> None:
 
 @given(st.lists(st.text(max_size=5), max_size=3 * LIMIT))
 def test_it_is_no_longer_than_people_read(lines: list[str]) -> None:
-    assert len(told("/etc/x", "", "\n".join(lines))["lines"]) <= LIMIT + 1
+    assert len(diff("/etc/x", "", "\n".join(lines))["lines"]) <= LIMIT + 1

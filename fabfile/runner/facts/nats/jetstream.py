@@ -29,7 +29,7 @@ _LOCAL = "127.0.0.1"
 _API = "$JS.API"
 _GONE = 404  # what was listed a moment ago
 
-_Told = dict[str, Any]  # what JetStream says, from json.loads
+_Info = dict[str, Any]  # what JetStream says, from json.loads
 
 
 def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
@@ -109,9 +109,9 @@ def monitored(address: str, port: int) -> dict[str, Stream]:
 
 def of_monitoring(body: bytes) -> dict[str, Stream]:
     """The streams in what /jsz says with streams, consumers and their configuration. Raises ValueError."""
-    told = json.loads(body)
+    info = json.loads(body)
     try:
-        accounts = told.get("account_details") or []
+        accounts = info.get("account_details") or []
         found = [stream for account in accounts for stream in account.get("stream_detail") or []]
         return {stream["name"]: _stream(stream, stream.get("consumer_detail") or []) for stream in found}
     except (LookupError, TypeError, AttributeError) as error:
@@ -133,7 +133,7 @@ def _client(address: str, ref: NatsRef) -> Client:
 class _Page:
     """One page of a list of JetStream's API."""
 
-    items: Sequence[_Told] = ()
+    items: Sequence[_Info] = ()
     total: int = 0
 
 
@@ -147,21 +147,21 @@ class _Look:
     def streams(self, awaited: Collection[str]) -> dict[str, Stream]:
         """All streams with their durables. Raises Unanswered."""
         try:
-            told = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
-            names = [str(stream["config"]["name"]) for stream in told]
+            info = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
+            names = [str(stream["config"]["name"]) for stream in info]
             consumers = self._consumers(names)
-            found = {name: _stream(stream, consumers[name]) for name, stream in zip(names, told)}
+            found = {name: _stream(stream, consumers[name]) for name, stream in zip(names, info)}
             return self._fetched(found, awaited)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             what = f"what {self.client.name} says is no JetStream's answer"
             raise Unanswered(f"{what} ({type(error).__name__} {error}): look what listens there") from error
 
-    def _consumers(self, streams: Sequence[str]) -> dict[str, list[_Told]]:
+    def _consumers(self, streams: Sequence[str]) -> dict[str, list[_Info]]:
         return dict(zip(streams, self._lists([f"{_API}.CONSUMER.LIST.{name}" for name in streams], "consumers")))
 
-    def _lists(self, subjects: Sequence[str], key: str) -> list[list[_Told]]:
+    def _lists(self, subjects: Sequence[str], key: str) -> list[list[_Info]]:
         """Every list as a whole, page by page; the pages of all are asked for side by side."""
-        found: dict[str, list[_Told]] = {subject: [] for subject in subjects}
+        found: dict[str, list[_Info]] = {subject: [] for subject in subjects}
         unfinished = list(found)
         while unfinished:
             wanted = [(subject, json.dumps({"offset": len(found[subject])}).encode()) for subject in unfinished]
@@ -174,13 +174,13 @@ class _Look:
     def _page(self, message: Message, key: str) -> _Page:
         if message.status:  # 503: nobody is subscribed to JetStream's API
             raise Unanswered(_disabled(self.client.name, f"status {message.status}"))
-        told = json.loads(message.payload)
-        error = told.get("error") or {}
+        info = json.loads(message.payload)
+        error = info.get("error") or {}
         if error.get("code") == _GONE:
             return _Page()
         if error:
             raise Unanswered(_disabled(self.client.name, f"{error.get('code')} {error.get('description')}"))
-        return _Page(told.get(key) or [], int(told["total"]))
+        return _Page(info.get(key) or [], int(info["total"]))
 
     def _fetched(self, found: dict[str, Stream], awaited: Collection[str]) -> dict[str, Stream]:
         """With the durables from which somebody fetches a moment later."""
@@ -193,8 +193,8 @@ class _Look:
             return found
         busy = {idle[subject] for subject in self._heard(idle)}
         streams = {stream for stream, name in set(idle.values()) - busy}
-        for stream, told in self._consumers(sorted(streams)).items():
-            later = _durables(told)
+        for stream, info in self._consumers(sorted(streams)).items():
+            later = _durables(info)
             busy |= {(stream, name) for name, now in later.items() if _moved(found[stream].consumers.get(name), now)}
         return {name: replace(stream, consumers=_bound(name, stream.consumers, busy)) for name, stream in found.items()}
 
@@ -213,8 +213,8 @@ def _disabled(name: str, why: str) -> str:
     )
 
 
-def _stream(told: _Told, consumers: Iterable[_Told]) -> Stream:
-    config, state = told["config"], told["state"]
+def _stream(info: _Info, consumers: Iterable[_Info]) -> Stream:
+    config, state = info["config"], info["state"]
     return Stream(
         max_age=int(config.get("max_age", 0)),
         max_bytes=int(config.get("max_bytes", -1)),
@@ -224,22 +224,22 @@ def _stream(told: _Told, consumers: Iterable[_Told]) -> Stream:
     )
 
 
-def _durables(told: Iterable[_Told]) -> dict[str, Consumer]:
-    return {consumer["name"]: _consumer(consumer) for consumer in told if consumer["config"].get("durable_name")}
+def _durables(info: Iterable[_Info]) -> dict[str, Consumer]:
+    return {consumer["name"]: _consumer(consumer) for consumer in info if consumer["config"].get("durable_name")}
 
 
-def _consumer(told: _Told) -> Consumer:
-    pull = not told["config"].get("deliver_subject")
+def _consumer(info: _Info) -> Consumer:
+    pull = not info["config"].get("deliver_subject")
     return Consumer(
         # `push_bound` is missing where nobody is subscribed; who fetches waits until there is something.
-        bound=int(told["num_waiting"]) > 0 if pull else bool(told.get("push_bound")),
-        pending=int(told["num_pending"]),
-        unacknowledged=int(told["num_ack_pending"]),
-        redelivered=int(told["num_redelivered"]),
-        delivered=int(told["delivered"]["stream_seq"]),
-        deliveries=int(told["delivered"]["consumer_seq"]),
-        floor=int(told["ack_floor"]["stream_seq"]),
-        created=str(told["created"]),
+        bound=int(info["num_waiting"]) > 0 if pull else bool(info.get("push_bound")),
+        pending=int(info["num_pending"]),
+        unacknowledged=int(info["num_ack_pending"]),
+        redelivered=int(info["num_redelivered"]),
+        delivered=int(info["delivered"]["stream_seq"]),
+        deliveries=int(info["delivered"]["consumer_seq"]),
+        floor=int(info["ack_floor"]["stream_seq"]),
+        created=str(info["created"]),
         pull=pull,
     )
 
