@@ -122,7 +122,7 @@ class Client:
             if not self._reusable(question.domain):
                 await self._connect(question.domain)
             assert self._stream and self._transport
-            with _told(self._stream):
+            with _as_failure(self._stream):
                 self._transport.write(self._request(question))
                 status, headers = await _head(self._stream)
                 await _body(self._stream, headers)
@@ -157,8 +157,8 @@ class Client:
 
 
 @contextlib.contextmanager
-def _told(stream: _Stream) -> Iterator[None]:
-    """Whatever ends a try becomes a Failure of its kind."""
+def _as_failure(stream: _Stream) -> Iterator[None]:
+    """Raise what ends a request as a Failure of its kind."""
     before = stream.received
     try:
         yield

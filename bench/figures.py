@@ -127,8 +127,8 @@ def hold(events: Sequence[Event]) -> Hold | None:
     return Hold(_at(events[end]) - _at(events[begin]), tuple(stages(events[begin : end + 1])))
 
 
-def felt(events: Iterable[Event]) -> dict[str, dict[str, int]]:
-    """The runner's own record of what the public felt: domain → figures, as its `finished` event tells."""
+def public_impact(events: Iterable[Event]) -> dict[str, dict[str, int]]:
+    """The runner's own record of public impact: domain → figures, from its `finished` event."""
     return {name: figures for e in events for name, figures in e["evidence"].get("felt", {}).items()}
 
 

@@ -146,7 +146,7 @@ def _agreement(report: Console, found: Findings, site: Site) -> None:
     rows = []
     for plan in found.plans:
         (part,) = (part for part in found.parts if part.name == plan.name)
-        record = figures.felt(plan.events)
+        record = figures.public_impact(plan.events)
         for domain in (site.edge.app_domain, site.edge.api_domain):
             own, theirs = found.tally(part, domain), record[domain]
             rows.append((

@@ -43,7 +43,7 @@ def differences(site: Site, facts: Adoption, shipped: Mapping[str, Any]) -> tupl
     known = _as_known(site, shipped)
     draft, scene = drafted(facts, known, Login(host.address, host.user, host.port), choice)
     found = [*_values(site, draft), *_entries(site, scene)]
-    unseen = [f"{paths.spell(path)}: {entry.value[2:].strip()}" for path, entry in _asked(draft)]
+    unseen = [f"{paths.spell(path)}: {entry.value[2:].strip()}" for path, entry in _questions(draft)]
     if scene.project.jetstream.problem:
         unseen.append(f"streams and durables: {scene.project.jetstream.problem}")
     loose = [
@@ -117,5 +117,5 @@ def _shown(value: Any) -> str:
     return "nothing" if value is None else paths.quote(value)
 
 
-def _asked(draft: Draft) -> Iterator[tuple[paths.Path, Any]]:
+def _questions(draft: Draft) -> Iterator[tuple[paths.Path, Any]]:
     return ((path, entry) for path, entry in draft.entries.items() if entry.origin == ASKED)

@@ -11,14 +11,14 @@ from fabfile.cloudflare.schema import Record, Zone, posture, seconds
 from fabfile.errors import DnsFailed
 from fabfile.inventory import Dns, DnsRecord
 
-_ZONES_A_PAGE: Final = 50  # the most that Cloudflare gives
-_RECORDS_A_PAGE: Final = 100
-_ADDRESSES: Final = ("A", "AAAA", "CNAME")  # the types that say where a domain leads
+_ZONES_PER_PAGE: Final = 50  # Cloudflare's maximum
+_RECORDS_PER_PAGE: Final = 100
+_ADDRESSES: Final = ("A", "AAAA", "CNAME")  # the types that route a domain
 
 
 @dataclass(frozen=True)
 class Found:
-    """An expected record and the one that is there; `problems` says why it can't be told to be ours."""
+    """An expected record and the one that is there; `problems` says why it may not be changed."""
 
     expected: DnsRecord
     record: Record | None
@@ -26,14 +26,14 @@ class Found:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What the inventory says otherwise of posture and TTL."""
+        """Where posture and TTL differ from the inventory."""
         if self.record is None:
             return ()
-        wanted, found = self.expected, self.record
-        ttl = 1 if wanted.proxied else wanted.ttl
+        expected, actual = self.expected, self.record
+        ttl = 1 if expected.proxied else expected.ttl
         return (
-            *((f"the inventory says {posture(wanted.proxied)}",) if found.proxied != wanted.proxied else ()),
-            *((f"the inventory says TTL {seconds(ttl)}",) if found.ttl != ttl else ()),
+            *((f"the inventory says {posture(expected.proxied)}",) if actual.proxied != expected.proxied else ()),
+            *((f"the inventory says TTL {seconds(ttl)}",) if actual.ttl != ttl else ()),
         )
 
 
@@ -46,7 +46,7 @@ class Look:
 
     @property
     def problems(self) -> list[str]:
-        """Everything that forbids a change."""
+        """Every reason to refuse a change."""
         idle = (
             []
             if self.zone.status == "active"
@@ -61,19 +61,19 @@ def path_of(zone: Zone, record: Record | None = None) -> str:
 
 
 def look(api: Api, dns: Dns) -> Look:
-    """Ask for the zone and for every record of the inventory. Raises DnsFailed, DnsUnreachable."""
+    """Fetch the zone and every record of the inventory. Raises DnsFailed, DnsUnreachable."""
     zone = _zone(api, dns.zone)
-    there: dict[str, list[Record]] = {}
-    for wanted in dns.records.values():
-        if wanted.domain not in there:
-            named = api.all(Record, path_of(zone), _RECORDS_A_PAGE, name=wanted.domain)
-            there[wanted.domain] = [record for record in named if record.name == wanted.domain]
-    types: set[tuple[str, str]] = {(wanted.domain, wanted.type) for wanted in dns.records.values()}
-    return Look(zone, tuple(_found(wanted, there[wanted.domain], types) for wanted in dns.records.values()))
+    existing: dict[str, list[Record]] = {}
+    for expected in dns.records.values():
+        if expected.domain not in existing:
+            named = api.all(Record, path_of(zone), _RECORDS_PER_PAGE, name=expected.domain)
+            existing[expected.domain] = [record for record in named if record.name == expected.domain]
+    types: set[tuple[str, str]] = {(expected.domain, expected.type) for expected in dns.records.values()}
+    return Look(zone, tuple(_match(expected, existing[expected.domain], types) for expected in dns.records.values()))
 
 
 def _zone(api: Api, name: str) -> Zone:
-    zones = [zone for zone in api.all(Zone, "/zones", _ZONES_A_PAGE, name=name) if zone.name == name]
+    zones = [zone for zone in api.all(Zone, "/zones", _ZONES_PER_PAGE, name=name) if zone.name == name]
     if len(zones) == 1:
         return zones[0]
     if not zones:
@@ -88,25 +88,25 @@ def _zone(api: Api, name: str) -> Zone:
     )
 
 
-def _found(wanted: DnsRecord, there: list[Record], types: set[tuple[str, str]]) -> Found:
-    ours = [record for record in there if record.type == wanted.type]
+def _match(expected: DnsRecord, existing: list[Record], types: set[tuple[str, str]]) -> Found:
+    ours = [record for record in existing if record.type == expected.type]
     record = ours[0] if len(ours) == 1 else None
-    return Found(wanted, record, tuple(_problems(wanted, ours, _strangers(there, types))))
+    return Found(expected, record, tuple(_problems(expected, ours, _strangers(existing, types))))
 
 
-def _strangers(there: list[Record], types: set[tuple[str, str]]) -> list[Record]:
-    """Records that lead the same domain somewhere, which the inventory does not know."""
-    return [record for record in there if record.type in _ADDRESSES and (record.name, record.type) not in types]
+def _strangers(existing: list[Record], types: set[tuple[str, str]]) -> list[Record]:
+    """The address records of the same domain that are not in the inventory."""
+    return [record for record in existing if record.type in _ADDRESSES and (record.name, record.type) not in types]
 
 
-def _problems(wanted: DnsRecord, ours: list[Record], strangers: list[Record]) -> Iterator[str]:
-    name = f"{wanted.domain} {wanted.type}"
+def _problems(expected: DnsRecord, ours: list[Record], strangers: list[Record]) -> Iterator[str]:
+    name = f"{expected.domain} {expected.type}"
     if not ours:
         yield f"{name}: there is no such record"
     elif len(ours) > 1:
         contents = ", ".join(record.content for record in ours)
         yield f"{name}: there are {len(ours)} such records ({contents}), and which one is ours can't be told"
-    elif ours[0].content.lower() != wanted.content.lower():
-        yield f"{name}: leads to {ours[0].content}, and the inventory says {wanted.content}"
+    elif ours[0].content.lower() != expected.content.lower():
+        yield f"{name}: leads to {ours[0].content}, and the inventory says {expected.content}"
     for record in strangers:
         yield f"{name}: there is a record {record.type} {record.content}, too, which the inventory does not know"

@@ -42,7 +42,7 @@ class Secret(AuthBase):
 
 def obtain() -> Secret:
     """The token of CLOUDFLARE_API_TOKEN, else the one that is typed in, unseen. Raises UsageError."""
-    value = os.environ.get(VARIABLE, "").strip() or _asked().strip()
+    value = os.environ.get(VARIABLE, "").strip() or _prompt().strip()
     if not _PRINTABLE.fullmatch(value):
         raise UsageError(
             "the API token is empty" if not value else "the API token holds a blank or a character that none has",
@@ -52,7 +52,7 @@ def obtain() -> Secret:
     return Secret(value)
 
 
-def _asked() -> str:
+def _prompt() -> str:
     if not sys.stdin.isatty():
         raise UsageError(
             f"{VARIABLE} is not set, and there is no terminal to ask for the API token on",
@@ -66,7 +66,7 @@ def _asked() -> str:
 
 
 class Token(Answer):
-    """What Cloudflare says of a token; a token without `expires_on` lives until somebody deletes it."""
+    """The state of a token at Cloudflare; a token without `expires_on` lives until somebody deletes it."""
 
     status: str
     expires_on: datetime | None = None

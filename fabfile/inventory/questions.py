@@ -13,39 +13,39 @@ from fabfile.inventory import paths
 from fabfile.inventory.messages import Problem
 
 _MARK = "?"
-_SAID = "not answered yet"
+_UNANSWERED = "not answered yet"
 
 
 def question(why: str) -> str:
-    """The value that asks; `why` says what is needed, and why it could not be found."""
+    """The placeholder of an unknown value; `why` says what is needed, and why it could not be found."""
     return f"{_MARK}: {' '.join(why.split())}"
 
 
 def is_question(value: object) -> bool:
-    """Whether a value still asks."""
+    """Whether a value is a question."""
     return isinstance(value, str) and (value.strip() == _MARK or value.startswith(f"{_MARK}:"))
 
 
 def take(raw: dict[str, Any]) -> list[Problem]:
-    """Take every question out of the tables and return them as problems, in the file's order."""
-    found = list(_found(raw, ()))
-    for problem in reversed(found):
+    """Remove every question from the tables and return them as problems, in the file's order."""
+    questions = list(_questions(raw, ()))
+    for problem in reversed(questions):
         del paths.get(raw, problem.path[:-1])[problem.path[-1]]
-    return found
+    return questions
 
 
 def asks(problem: Problem) -> bool:
     """Whether a problem is a question."""
-    return problem.text.startswith(_SAID)
+    return problem.text.startswith(_UNANSWERED)
 
 
-def unexplained(problems: Iterable[Problem], asked: Iterable[Problem]) -> list[Problem]:
+def unexplained(problems: Iterable[Problem], questions: Iterable[Problem]) -> list[Problem]:
     """The problems that no question explains: those that lie neither at one, nor above nor below it."""
-    places = [question.path for question in asked]
+    places = [question.path for question in questions]
     return [problem for problem in problems if not any(_related(problem.path, path) for path in places)]
 
 
-def _found(value: Any, at: paths.Path) -> Iterable[Problem]:
+def _questions(value: Any, at: paths.Path) -> Iterable[Problem]:
     if isinstance(value, dict):
         entries: Iterable[tuple[str | int, Any]] = value.items()
     else:
@@ -53,9 +53,9 @@ def _found(value: Any, at: paths.Path) -> Iterable[Problem]:
     for key, item in entries:
         if is_question(item):
             why = item.strip()[len(_MARK) :].lstrip(":").strip()
-            yield Problem((*at, key), f"{_SAID}: {why}" if why else _SAID)
+            yield Problem((*at, key), f"{_UNANSWERED}: {why}" if why else _UNANSWERED)
         elif isinstance(item, (dict, list)):
-            yield from _found(item, (*at, key))
+            yield from _questions(item, (*at, key))
 
 
 def _related(one: paths.Path, other: paths.Path) -> bool:

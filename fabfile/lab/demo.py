@@ -20,7 +20,7 @@ from fabfile.runner.wire.plan import Watch
 
 @dataclass(frozen=True)
 class Half:
-    """One way of the job: what was asked for, how long it took, what the public felt meanwhile."""
+    """One way of the job: the request, how long it took, failed requests and longest wait meanwhile."""
 
     name: str
     seconds: float

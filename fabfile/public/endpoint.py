@@ -23,7 +23,7 @@ Resolver = Callable[[str], Sequence[str]]
 
 
 class Way(NamedTuple):
-    """How a public name is found."""
+    """How a public name is resolved."""
 
     label: str
     resolve: Resolver
@@ -58,7 +58,7 @@ class Door:
     stage: str = ""
     problem: str = ""
     certificate: Certificate | None = None
-    timeout: float | None = None  # TIMEOUT, where nobody says
+    timeout: float | None = None  # TIMEOUT by default
 
     @property
     def patience(self) -> float:
@@ -73,8 +73,8 @@ class Door:
 
 def by_dns(name: str) -> Sequence[str]:
     """The addresses of a name as this machine finds them, in its order. Raises OSError."""
-    found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def ways(site: Site, resolve: Resolver) -> list[Way]:
@@ -83,8 +83,8 @@ def ways(site: Site, resolve: Resolver) -> list[Way]:
     return [Way(DNS, resolve), pinned] if site.public.resolve else [pinned]
 
 
-def found(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = None) -> Door:
-    """The door at the end of a way. Never raises: what stands in the way is the door's problem."""
+def connect(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = None) -> Door:
+    """Resolve and connect to an endpoint; return its door. Never raises: a failure is the door's `problem`."""
     try:
         addresses = tuple(way.resolve(endpoint.name))
     except OSError as error:
@@ -98,11 +98,11 @@ def found(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = 
         except OSError as error:
             problem = f"{address} {plain(error)}"
         else:
-            return _greeted(public, Door(endpoint, way.label, addresses, address, timeout=limit))
+            return _with_certificate(public, Door(endpoint, way.label, addresses, address, timeout=limit))
     return Door(endpoint, way.label, addresses, stage="connection", problem=problem)
 
 
-def _greeted(public: Public, door: Door) -> Door:
+def _with_certificate(public: Public, door: Door) -> Door:
     endpoint = door.endpoint
     if endpoint.scheme != "https":
         return door

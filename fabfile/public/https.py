@@ -87,10 +87,10 @@ def status(code: int) -> str:
 
 def kind(code: int, headers: Mapping[str, str]) -> str:
     """What came in place of what was wanted, by its content type."""
-    found = headers.get("content-type", "")
-    if "html" in found:
+    content_type = headers.get("content-type", "")
+    if "html" in content_type:
         return f"answers {code} with HTML: the edge sent it to the web app"
-    return f"answers {code} with {found or 'no type'}"
+    return f"answers {code} with {content_type or 'no type'}"
 
 
 def by(site: Site, headers: Mapping[str, str], runtime: Owner) -> str:
@@ -137,8 +137,8 @@ class _Pinned(HTTPAdapter):
 def _json(response: requests.Response) -> requests.Response:
     if "json" in response.headers.get("content-type", ""):
         return response
-    what = kind(response.status_code, response.headers)
-    raise Refused(what if "HTML" in what else f"{what} instead of JSON")
+    problem = kind(response.status_code, response.headers)
+    raise Refused(problem if "HTML" in problem else f"{problem} instead of JSON")
 
 
 def _served(site: Site, response: requests.Response, runtime: Owner) -> str:

@@ -38,7 +38,7 @@ def checks(site: Site, runtime: Owner = "", resolve: Resolver = by_dns) -> list[
     """
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
         closed = _closed_ports(site, resolve, beside)
-        return [*_asked(site, runtime, resolve), *closed]
+        return [*_run(site, runtime, resolve), *closed]
 
 
 def until_good(
@@ -56,7 +56,7 @@ def until_good(
         good: Answers = {}
         limit = endpoint.TIMEOUT
         while True:
-            checks = _asked(site, runtime, resolve, good, max(min(limit, deadline.left), _SHORTEST))
+            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _SHORTEST))
             found = [_with_dns(check) if through_dns else check for check in checks]
             if all(check.ok or not check.vital for check in found) or deadline.passed:
                 return [_lenient(check) for check in (*found, *closed)]
@@ -94,7 +94,7 @@ def _open(site: Site, runtime: Owner) -> Iterator[Question]:
         yield Question(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
 
 
-def _asked(
+def _run(
     site: Site, runtime: Owner, resolve: Resolver, good: Answers | None = None, limit: float | None = None
 ) -> list[Check]:
     """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there.
@@ -105,15 +105,15 @@ def _asked(
     asked, ways = questions(site, runtime), endpoint.ways(site, resolve)
     endpoints = list(dict.fromkeys(question.endpoint for question in asked))
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        led = {
-            (at, way.label): pool.submit(endpoint.found, site.public, way, at, limit)
+        connecting = {
+            (at, way.label): pool.submit(endpoint.connect, site.public, way, at, limit)
             for at in endpoints
             for way in ways
         }
-        found = {place: door.result() for place, door in led.items()}
+        doors = {place: door.result() for place, door in connecting.items()}
         pending = {
             (question.name, way.label): pool.submit(
-                timed, way.label, functools.partial(question.ask, found[question.endpoint, way.label])
+                timed, way.label, functools.partial(question.ask, doors[question.endpoint, way.label])
             )
             for question in asked
             for way in ways
@@ -125,7 +125,7 @@ def _asked(
         attribution.judged(
             question.name,
             {way.label: answers[question.name, way.label] for way in ways},
-            {way.label: found[question.endpoint, way.label] for way in ways},
+            {way.label: doors[question.endpoint, way.label] for way in ways},
             site.origin,
             question.vital,
         )

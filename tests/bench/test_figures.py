@@ -123,7 +123,7 @@ def test_a_plan_that_parks_nothing_has_no_hold(missing: str) -> None:
 
 
 def test_the_runners_record_is_in_the_last_event() -> None:
-    assert figures.felt(PARKING) == {"app.test": {"failures": 0}}
+    assert figures.public_impact(PARKING) == {"app.test": {"failures": 0}}
 
 
 @pytest.mark.parametrize(
