@@ -17,7 +17,7 @@ Window = tuple[float, float]  # from, to, in seconds
 
 @dataclass(frozen=True)
 class Tally:
-    """A part of the run as the public felt it. Waits and windows in seconds."""
+    """What the public got during a part of the run. Waits and windows in seconds."""
 
     requests: int
     failures: Mapping[str, int]  # kind → how many

@@ -102,7 +102,7 @@ def _public(report: Console, found: Findings) -> None:
             _s(tally.longest), _ms(tally.p50), _ms(tally.p99), f"{_s(tally.away)} in {len(tally.outages)}",
         ))  # fmt: skip
     columns = ("", "took", "requests", "failed", "repeats", "longest wait", "p50", "p99", "outages")
-    report.table("What the public felt", columns, rows)
+    report.table("Requests through the edge", columns, rows)
     for part in found.parts:
         tally = found.tally(part)
         for kind, count in sorted(tally.failures.items()):

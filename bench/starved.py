@@ -21,7 +21,7 @@ SETTLE = 5.0  # seconds after each plan
 
 @dataclass(frozen=True)
 class Attempt:
-    """One plan as the public felt it: until it ended and what it had begun was answered."""
+    """What the public got during one plan: until it ended and what it had begun was answered."""
 
     way: str  # cutover or rollback
     problem: str  # why it was reverted, as the tool said it; empty when it was done

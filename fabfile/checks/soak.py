@@ -248,7 +248,7 @@ def _well(report: Story) -> list[str]:
     return [
         f"all was healthy in {len(report.samples)} samples of {report.hours:.2g} h",
         "nothing was restarted" + (f", but the VPS {_times(boots)}" if boots else ""),
-        "too short to judge memory by; no lag grew" if short else "neither memory nor lag grew steadily",
+        "too short to assess memory; no consumer lag grew" if short else "neither memory nor lag grew steadily",
         f"none of {requests} requests at the edge failed",
     ]
 

@@ -151,7 +151,7 @@ class Operation:
         name, steps = judgement.plan.name, len(judgement.plan.steps)
         for step, why in judgement.no_ops.items():
             self._console.say(f"· {step}: {why}")
-        self._console.say(f"{name}: nothing to do, all {steps} steps' results are there already.")
+        self._console.say(f"{name}: nothing to do: all {steps} steps are already in place.")
         self._console.data("nothing", name=name, settled=judgement.no_ops)
 
     def _show_back(self, plan_id: str) -> None:

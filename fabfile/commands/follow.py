@@ -138,7 +138,7 @@ def _asked_to_revert(plan_id: str, ask: Callable[[str], str] = input) -> bool:
     if not sys.stdin.isatty():
         return False
     try:
-        answer = ask(f"\n{plan_id} goes on on the VPS. Leave it running (Enter), or revert it (r)? ")
+        answer = ask(f"\n{plan_id} is still running on the VPS. [Enter] leave it running, [r] revert it: ")
     except (EOFError, KeyboardInterrupt):
         return False
     return answer.strip().lower() in ("r", "revert")

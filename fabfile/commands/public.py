@@ -28,7 +28,7 @@ def show(console: Console, site: Site, found: Sequence[Check]) -> None:
     if bad:
         faults = dict.fromkeys(check.fault for check in bad)
         raise Failed(
-            f"from outside: {len(bad)} of {len(found)} not good: {', '.join(check.name for check in bad)}",
+            f"from outside: {len(bad)} of {len(found)} checks failed: {', '.join(check.name for check in bad)}",
             state="This command only looked; it changed nothing.",
             next_step="\n".join(_NEXT[fault] for fault in faults),
         )

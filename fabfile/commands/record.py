@@ -95,7 +95,7 @@ def open_one(session: Session, plan: str, environ: Mapping[str, str]) -> None:
     session.console.say(f"{made.name}, {made.outcome}: {page}")
     _data(session.console, made, page)
     if not webbrowser.open(page.as_uri()):
-        session.console.say("There is no browser to open it with here.")
+        session.console.say("No browser is available here: open the file above.")
 
 
 def follow_up(console: Console, plan: str, dry: bool, environ: Mapping[str, str]) -> None:

@@ -60,7 +60,7 @@ class Session:
         bad = [what for what, ok, _ in listed if ok is False]
         if bad:
             raise Failed(
-                f"{title}: {len(bad)} of {len(listed)} not good: {', '.join(bad)}",
+                f"{title}: {len(bad)} of {len(listed)} checks failed: {', '.join(bad)}",
                 state="This command only looked; it changed nothing.",
                 next_step=next_step,
             )

@@ -93,7 +93,9 @@ def _table(halves: list[Half]) -> None:
         for name, felt in half.felt.items()
     ]
     print()
-    Console().table("What the public felt", ("", "took", "asked for", "requests", "failed", "longest outage"), rows)
+    Console().table(
+        "Requests through the edge", ("", "took", "asked for", "requests", "failed", "longest outage"), rows
+    )
 
 
 if __name__ == "__main__":

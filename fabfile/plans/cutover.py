@@ -17,15 +17,15 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
     servers = workloads.of_servers(site, "native")
     if scope == "full":
         steps = (
-            infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # felt by nobody
+            infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # no user impact
             + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
-            + lot.open + docker.stop_workers(site, facts)                                        # nobody asks them
+            + lot.open + docker.stop_workers(site, facts)                                        # no public traffic
             + lot.park                                                                           # the hold begins
             + docker.stop_served(site, facts) + data.count(site, facts, to="native")
             + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
             + data.keep(site, facts, to="native")
             + infra.start(site, facts, settle=0.0, unproven=True) + data.compare(site, facts, to="native")
-            + app.start(site, facts, "full", servers)                                            # settle together
+            + app.start(site, facts, "full", servers)                                            # one settle period
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close + data.discard(site, facts, to="native")
             + infra.at_boot(site, facts) + app.at_boot(site, facts, "full")  # before, a reboot would start half of it

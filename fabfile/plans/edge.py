@@ -32,7 +32,9 @@ def point(site: Site, facts: Facts, to: Runtime, *, way: str = FILES, raw_api: s
 
 def keep(site: Site, facts: Facts) -> Steps:
     """Back up what the edge is now."""
-    return (Step("edge: back up", BackUpEdge(survey.edge_ref(site)), NothingToUndo("a backup harms nobody")),)
+    return (
+        Step("edge: back up", BackUpEdge(survey.edge_ref(site)), NothingToUndo("a backup changes nothing at the edge")),
+    )
 
 
 def restore(site: Site, facts: Facts, backup: str) -> Steps:

@@ -17,7 +17,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
     """Hand the whole app back to Docker."""
     lot = parking.lot(site, facts, leaving="native", to="docker")
     steps = (
-        docker.rendered(site, facts) + docker.made(site, facts, "full")                          # felt by nobody
+        docker.rendered(site, facts) + docker.made(site, facts, "full")                          # no user impact
         + data.backup(site, facts, to="docker")
         + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + data.count(site, facts, to="docker") + infra.stop(site, facts, to="docker")

@@ -43,7 +43,7 @@ class ConnectionLost(Exception):
 
 @dataclass(frozen=True)
 class _Lasting:
-    """What goes on on the VPS without us: the verb that follows it, its identifier, and words for when it is lost."""
+    """What continues on the VPS without us: the verb that follows it, its identifier, and words for when it is lost."""
 
     verb: str
     id: str
@@ -201,7 +201,7 @@ class Host:
                 give_up = give_up or Deadline(PATIENCE)
                 if give_up.passed:
                     raise Unreachable(
-                        f"the connection to {self._host.address} was lost and could not be made again",
+                        f"the connection to {self._host.address} was lost and could not be re-established",
                         state=what.goes_on,
                         next_step=f"Once the VPS can be reached: {what.again}",
                     ) from None

@@ -131,7 +131,7 @@ def test_what_has_just_started_is_not_judged_by_its_memory() -> None:
     short = day(lambda n, s: replace(pulse(memory=Memory((200 + 9 * n) * MB))(s), at=s.at / 60), count=21)
     short = replace(short, soak=replace(DAY, seconds=20.0, every=1.0))
     found = recommend(short)
-    assert found.verdict == "keep native" and "too short to judge memory by" in found.sentence
+    assert found.verdict == "keep native" and "too short to assess memory" in found.sentence
     assert found.figures[0].cells[-1] == "200 → 380 MB", "no rate from seconds"
 
 

@@ -146,7 +146,7 @@ def test_without_a_browser_the_path_is_told(
     attach(host)
     monkeypatch.setattr(webbrowser, "open", lambda address: False)
     record.open_one(session.begin(object()), "", os.environ)
-    assert "There is no browser to open it with here." in capsys.readouterr().out
+    assert "No browser is available here: open the file above." in capsys.readouterr().out
 
 
 def test_there_may_be_no_record_yet(host: FakeHost) -> None:

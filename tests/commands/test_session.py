@@ -514,7 +514,7 @@ def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.Captur
     host.facts = Facts(health={"native/api": Health("api", "native", False, "not bound")})
     with pytest.raises(Failed) as caught:
         session.begin(object(), json=True).check_health("app", wanted("api", "web"))
-    assert "2 of 2 not good: native/api, native/web" in caught.value.message
+    assert "2 of 2 checks failed: native/api, native/web" in caught.value.message
     lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["what"], line["ok"]) for line in lines] == [("native/api", False), ("native/web", False)]
     assert lines[0]["text"] == "not bound" and "could not be asked" in lines[1]["text"]

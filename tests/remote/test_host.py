@@ -454,7 +454,7 @@ def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch
         server.stop()
         with pytest.raises(Unreachable) as caught:
             list(events)
-    assert "could not be made again" in caught.value.message
+    assert "could not be re-established" in caught.value.message
     assert "goes on there" in caught.value.state and f"inv attach --plan {ops.plan}" in caught.value.next_step
 
 

@@ -94,7 +94,7 @@ class DeleteRule(Action):
     def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
         if self._place(ufw.added(machine)):
-            raise StepFailed(f"UFW keeps the rule {' '.join(self.rule)}")
+            raise StepFailed(f"UFW did not delete the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

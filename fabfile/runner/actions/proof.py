@@ -116,7 +116,7 @@ class KeepAside(Action):
         return {"restored": [item.folder for item in self.kept if _put_back(Path(item.folder))]}
 
     def discard(self) -> None:
-        """Delete what is kept aside. What can't be deleted stays, and harms nobody."""
+        """Delete what is kept aside. What can't be deleted stays beside the data; nothing reads it."""
         for item in self.kept:
             _discard(_aside(item.folder))
 

@@ -163,7 +163,7 @@ def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
     if not row.enabled and host.exposure == REQUIRED:
         raise Drift(f"proxy host {row.id} ({host.domain}) is disabled: enable it in Nginx Proxy Manager")
     if not row.enabled and fact.text:
-        raise Drift(f"{fact.drift[0]}: say with `npm.switch --raw-api open` or `closed` which it shall be")
+        raise Drift(f"{fact.drift[0]}: decide with `npm.switch --raw-api open` or `--raw-api closed`")
     return row.enabled
 
 

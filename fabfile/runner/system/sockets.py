@@ -1,4 +1,4 @@
-"""TCP sockets: who listens on which port, from /proc, the only witness that says which process answers; connections."""
+"""TCP sockets, from /proc: which process listens on which port, and the connections to it."""
 
 from __future__ import annotations
 

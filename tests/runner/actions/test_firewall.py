@@ -97,7 +97,7 @@ def test_others_rules_that_came_or_went_meanwhile_are_left_as_they_are(tmp_path:
 
 
 def test_a_rule_that_stays_or_does_not_come_back_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(StepFailed, match="keeps the rule allow 3000/tcp"):
+    with pytest.raises(StepFailed, match="did not delete the rule allow 3000/tcp"):
         remove(WEB).apply(Ufw(tmp_path, WEB, stubborn=True), {"followed_by": []})
     with pytest.raises(StepFailed, match="does not take the rule allow 3000/tcp back"):
         remove(WEB).undo(Ufw(tmp_path, SSH, stubborn=True), {"followed_by": []})
