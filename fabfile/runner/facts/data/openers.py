@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener,
     Who ends meanwhile is left out, and this process itself. Needs root, who alone may look at everybody.
     """
     places = _places(folders, proc)
-    own = os.readlink(proc / "self" / "ns" / "mnt")
+    inherited = frozenset(_mounts(proc / "self" / "mountinfo"))
     seen: dict[str, list[_Place]] = {}
     found = []
     for entry in os.listdir(proc):
@@ -52,8 +52,8 @@ def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener,
         try:
             namespace = os.readlink(proc / entry / "ns" / "mnt")
             if namespace not in seen:
-                seen[namespace] = _seen_at(_mounts(proc / entry / "mountinfo"), places)
-            used = _used(proc / entry, seen[namespace], everybodys=namespace == own)
+                seen[namespace] = _seen_at(_mounts(proc / entry / "mountinfo"), places, inherited)
+            used = _used(proc / entry, seen[namespace])
         except OSError:
             continue
         if used:
@@ -75,27 +75,29 @@ def _places(folders: Iterable[str], proc: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _seen_at(mounts: Iterable[_Mount], places: dict[str, tuple[str, str]]) -> list[_Place]:
-    """Where a namespace has the folders, or something within them."""
+def _seen_at(
+    mounts: Iterable[_Mount], places: dict[str, tuple[str, str]], inherited: Collection[_Mount]
+) -> list[_Place]:
+    """Where a namespace has the folders, or something within them.
+
+    What it only `inherited` from this one was not given to it: a volume that is mounted just there is everybody's.
+    """
     found = []
     for mount in mounts:
         for folder, (device, inside) in places.items():
             if mount.device != device:
                 continue
             if _below(inside, mount.root):
-                rest = inside[len(mount.root.rstrip("/")) :]
-                found.append(_Place(folder, _joined(mount.point, rest), given=not rest))
+                path = _joined(mount.point, inside[len(mount.root.rstrip("/")) :])
+                found.append(_Place(folder, path, given=inside == mount.root and mount not in inherited))
             elif _below(mount.root, inside):
-                found.append(_Place(folder, mount.point, given=True))
+                found.append(_Place(folder, mount.point, given=mount not in inherited))
     return found
 
 
-def _used(process: Path, places: Sequence[_Place], *, everybodys: bool) -> str:
-    """The folder that a process has in use; empty when none. Raises OSError when the process is gone.
-
-    In `everybodys` namespace a folder that is mounted for itself was given to nobody.
-    """
-    given = [] if everybodys else [place.folder for place in places if place.given]
+def _used(process: Path, places: Sequence[_Place]) -> str:
+    """The folder that a process has in use; empty when none. Raises OSError when the process is gone."""
+    given = [place.folder for place in places if place.given]
     if given or not places:
         return given[0] if given else ""
     for link in os.listdir(process / "fd"):

@@ -96,6 +96,26 @@ def test_a_container_that_only_has_what_is_above_it_is_left_alone(folder: Path, 
         assert openers([str(folder)]) == ()
 
 
+def test_a_volume_of_its_own_is_given_to_nobody(tmp_path: Path) -> None:
+    """Each service with a mount namespace of its own has the volume there too, without any business with it."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "islandflow-test", folder], check=True)
+    try:
+        with holding("unshare", "--mount", "sh", "-c", "echo open && exec cat"):
+            assert openers([str(folder)]) == ()
+        place = tmp_path / "inside"
+        place.mkdir()
+        script = f'mount --bind "{folder}" "{place}" && echo open && exec cat'
+        with holding("unshare", "--mount", "sh", "-c", script) as pid:
+            assert [opener.pid for opener in openers([str(folder)])] == [pid], "but a container was given it"
+        (folder / "file").write_text("x")
+        with holding("unshare", "--mount", sys.executable, "-c", HOLD, str(folder / "file")) as pid:
+            assert [opener.pid for opener in openers([str(folder)])] == [pid]
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_a_link_to_it_is_followed(folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)
