@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..facts.data.holding import holdings
+from ..facts.data.openers import is_mount_point
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed, words
 from ..wire.codec import decode, encode, wire
@@ -152,8 +153,8 @@ def _figures(found: dict[str, Holding]) -> dict[str, dict[str, int]]:
 
 
 def _aside(folder: str) -> Path:
-    """Beside the folder, since only on one file system a file has two names."""
-    path = Path(folder)
+    """Beside the folder itself, wherever a link leads: only on one file system has a file two names."""
+    path = Path(os.path.realpath(folder))
     return path.with_name(f".{path.name}.kept-by-islandflow")
 
 
@@ -167,11 +168,14 @@ def _keep(item: Kept) -> dict[str, int]:
     aside, part = _aside(item.folder), _part(item.folder)
     _discard(part)
     _discard(aside)
-    if not os.path.isdir(item.folder):
+    source_folder = os.path.realpath(item.folder)
+    if not os.path.isdir(source_folder):
         return {"linked": 0, "copied_bytes": 0}
+    if is_mount_point(source_folder):
+        raise OSError("it is a mount point, in whose place nothing can be put")
     linked = copied = 0
-    for root, folders, files in os.walk(item.folder):
-        target = Path(part, os.path.relpath(root, item.folder))
+    for root, folders, files in os.walk(source_folder, onerror=_raise):
+        target = Path(part, os.path.relpath(root, source_folder))
         target.mkdir(mode=0o700)
         for name in files:
             source = os.path.join(root, name)
@@ -189,6 +193,10 @@ def _keep(item: Kept) -> dict[str, int]:
     return {"linked": linked, "copied_bytes": copied}
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _copy(source: str, target: Path) -> None:
     if os.path.islink(source) or os.path.isfile(source):
         shutil.copy2(source, target, follow_symlinks=False)
@@ -204,7 +212,8 @@ def _same_access(source: str, target: Path) -> None:
 
 def _put_back(folder: Path) -> bool:
     """Put the kept tree in the place of what stands there; in steps of which each may be the last of a cut-off run."""
-    aside, lost = _aside(str(folder)), folder.with_name(f".{folder.name}.lost-by-islandflow")
+    aside, folder = _aside(str(folder)), Path(os.path.realpath(folder))
+    lost = folder.with_name(f".{folder.name}.lost-by-islandflow")
     if aside.exists():
         if folder.exists():
             _discard(lost)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,28 @@ def test_a_folder_that_cannot_be_kept_is_said_and_stops_nobody(
     evidence = plain(KeepAside((Kept(str(data), ("*.rdb",)),)).apply(machine, {}))
     assert evidence["kept"][str(data)] == "not kept: invalid cross-device link"
     assert not [path for path in data.parent.iterdir() if "by-islandflow" in path.name]
+
+
+def test_a_volume_of_its_own_cannot_be_kept(machine: Machine, data: Path) -> None:
+    """Nothing can be renamed to its place, so that putting back would fail where it is needed most."""
+    subprocess.run(["mount", "--bind", data, data], check=True)
+    try:
+        aside = KeepAside((Kept(str(data), ()),))
+        assert "mount point" in plain(aside.apply(machine, {}))["kept"][str(data)]
+        assert aside.undo(machine, {}) == {"restored": []}
+    finally:
+        subprocess.run(["umount", data], check=True)
+
+
+def test_where_the_folder_is_a_link_it_stays_one(machine: Machine, data: Path) -> None:
+    before, real = contents(data), data.with_name("elsewhere")
+    data.rename(real)
+    data.symlink_to(real)
+    aside = KeepAside((Kept(str(data), ("*.rdb",)),))
+    aside.apply(machine, {})
+    spoil(real)
+    assert aside.undo(machine, {}) == {"restored": [str(data)]}
+    assert data.is_symlink() and contents(real) == before
 
 
 def test_large_logs_are_linked_instead_of_keeping_requests_waiting(

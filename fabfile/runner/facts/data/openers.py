@@ -61,6 +61,11 @@ def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener,
     return tuple(found)
 
 
+def is_mount_point(path: str, proc: Path = Path("/proc")) -> bool:
+    """Whether something is mounted just there, bind mounts of the same file system included. Raises OSError."""
+    return any(mount.point == path for mount in _mounts(proc / "self" / "mountinfo"))
+
+
 def _places(folders: Iterable[str], proc: Path) -> dict[str, tuple[str, str]]:
     """Folder → its device and its path within that file system."""
     mounts = _mounts(proc / "self" / "mountinfo")
