@@ -151,9 +151,9 @@ def _of(server: Server, holding: Holding, leaving: Runtime) -> Iterator[Finding]
     rescue = leaving == "native"
     if holding.down:
         yield Finding(
-            f"{holding.problem}, so that nothing proves that the hand-over keeps its data", _PROVE, warning=True
+            f"{holding.problem}, so that nothing proves that the hand-over keeps its data", _PROVE, warning=rescue
         )
     elif holding.problem:
         yield Finding(f"what it holds can't be counted: {holding.problem}", _PROVE, warning=rescue)
     for reason in holding.elsewhere:
-        yield Finding(f"{leaving}'s {server.name} would lose data: {reason}", _ELSEWHERE[server.name])
+        yield Finding(f"{leaving}'s {server.name} would lose data: {reason}", _ELSEWHERE[server.name], warning=rescue)

@@ -24,7 +24,7 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
             + docker.stop_served(site, facts) + data.count(site, facts, to="native")
             + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
             + data.keep(site, facts, to="native")
-            + infra.start(site, facts, settle=0.0, unproven=True) + data.compare(site, facts, to="native")
+            + infra.start(site, facts, 0.0, data.unproven(facts, "native")) + data.compare(site, facts, to="native")
             + app.start(site, facts, "full", servers)                                            # one settle period
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close + data.discard(site, facts, to="native")
@@ -54,7 +54,7 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
         + docker.stop_app(site, facts, "full") + data.count(site, facts, to="native")
         + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
         + data.keep(site, facts, to="native")
-        + infra.start(site, facts, unproven=True) + data.compare(site, facts, to="native")
+        + infra.start(site, facts, unproven=data.unproven(facts, "native")) + data.compare(site, facts, to="native")
         + data.discard(site, facts, to="native") + infra.at_boot(site, facts)
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")

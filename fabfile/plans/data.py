@@ -28,6 +28,11 @@ def backup(site: Site, facts: Facts, to: Runtime) -> Steps:
 _REPLACED = {"redis": ("*.rdb",), "nats": ("*.blk",)}
 
 
+def unproven(facts: Facts, to: Runtime) -> bool:
+    """Whether `to`'s servers have yet to show that they have all the data; where `to` owns it, they have it already."""
+    return facts.owner != to
+
+
 def count(site: Site, facts: Facts, to: Runtime) -> Steps:
     """Count what the servers hold, before they stop; nobody may write any more.
 

@@ -47,7 +47,7 @@ def at_boot(site: Site, facts: Facts) -> Steps:
     return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
 
-def start(site: Site, facts: Facts, settle: float = SETTLE, *, unproven: bool = False) -> Steps:
+def start(site: Site, facts: Facts, settle: float = SETTLE, unproven: bool = False) -> Steps:
     """Start the servers and wait until they are healthy, and still are after `settle` seconds.
 
     With `unproven` it is still to be shown that they have all their data: an undo kills them before they save.

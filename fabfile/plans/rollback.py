@@ -22,7 +22,8 @@ def rollback(site: Site, facts: Facts) -> Plan:
         + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + data.count(site, facts, to="docker") + infra.stop(site, facts, to="docker")
         + data.transfer_ownership(site, facts, to="docker") + data.keep(site, facts, to="docker")
-        + docker.up_servers(site, facts, unproven=True) + data.compare(site, facts, to="docker")
+        + docker.up_servers(site, facts, unproven=data.unproven(facts, "docker"))
+        + data.compare(site, facts, to="docker")
         + docker.up_app(site, facts, "full")
         + lot.release                                                                            # the hold ends
         + edge.point(site, facts, to="docker") + lot.close + data.discard(site, facts, to="docker")

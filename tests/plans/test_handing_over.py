@@ -392,3 +392,13 @@ def test_no_step_that_stops_services_gives_up_before_systemd_does(tmp_path: Path
     limits = {"stop": stop.action.timeout, "stopped": stop.deadline, "started": start.undo.deadline}  # type: ignore[attr-defined]
     assert {**limits, "release": release.action.timeout} == dict.fromkeys((*limits, "release"), 50)  # type: ignore[attr-defined]
     assert restart.action.timeout == 40 and servers.action.timeout == servers.deadline == 40  # type: ignore[attr-defined]
+
+
+def test_servers_that_own_their_data_already_are_never_killed(site: Site, native_serves: Facts) -> None:
+    """A cutover that is run once more: nothing is counted, so that nothing could ever be shown."""
+    start = step_of(cutover.cutover(site, native_serves, "full"), "infra: start").action
+    assert isinstance(start, Start) and not start.unproven
+    again = step_of(rollback.rollback(site, dataclasses.replace(native_serves, owner="docker")), "docker: servers up")
+    assert isinstance(again.action, Up) and not again.action.unproven
+    first = step_of(rollback.rollback(site, native_serves), "docker: servers up").action
+    assert isinstance(first, Up) and first.unproven

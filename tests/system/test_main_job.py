@@ -20,7 +20,7 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
     assert (status["owner"], status["edge"]) == ("native", "native")
     assert all(ok == key.startswith("native/") for key, ok in status["health"].items()), status
 
-    assert "nothing to do, all" in vps.good("cutover")
+    assert "nothing to do: all" in vps.good("cutover")
 
     _hand_over(vps, "rollback", "--full")
     assert vps.served_by() == ("docker", "docker", "docker")
@@ -28,7 +28,7 @@ def test_there_and_back_with_nothing_lost(vps: Vps) -> None:
     assert (status["owner"], status["edge"]) == ("docker", "docker")
     assert all(ok == key.startswith("docker/") for key, ok in status["health"].items()), status
 
-    assert "nothing to do, all" in vps.good("rollback", "--full")
+    assert "nothing to do: all" in vps.good("rollback", "--full")
 
     after = vps.edge_files()
     assert {key: after[key] for key in ("3", "row 3")} == {key: edge[key] for key in ("3", "row 3")}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..facts.data.holding import holdings
 from ..facts.data.openers import is_mount_point
-from ..system.files import put
+from ..system.files import put, sync_folder
 from ..system.machine import Evidence, Machine, Observation, StepFailed, words
 from ..wire.codec import decode, encode, wire
 from ..wire.data import DataRef, Holding, losses, totals
@@ -41,7 +41,7 @@ class CountData(Action):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         found = {key.partition("/")[2]: holding for key, holding in holdings(machine, self.refs).items()}
-        unknown = {name: holding.problem for name, holding in found.items() if holding.problem and not holding.down}
+        unknown = {name: holding.problem for name, holding in found.items() if holding.problem}
         if unknown and self.must:
             raise StepFailed("; ".join(unknown.values()))
         text = json.dumps({name: encode(holding) for name, holding in found.items() if not holding.problem})
@@ -104,8 +104,8 @@ class KeepAside(Action):
         found: Evidence = {}
         for item in self.kept:
             try:
-                found[item.folder] = _keep(item)
-            except OSError as error:
+                found[item.folder] = _keep(machine, item)
+            except (OSError, StepFailed) as error:
                 _discard(_part(item.folder))
                 found[item.folder] = f"not kept: {words(error)}"
         return {"kept": found}
@@ -163,8 +163,8 @@ def _part(folder: str) -> Path:
     return aside.with_name(f"{aside.name}.part")
 
 
-def _keep(item: Kept) -> dict[str, int]:
-    """Make the second tree: whole, or not at all."""
+def _keep(machine: Machine, item: Kept) -> dict[str, int]:
+    """Make the second tree: whole and on the disk, or not at all. A power cut must not leave empty copies."""
     aside, part = _aside(item.folder), _part(item.folder)
     _discard(part)
     _discard(aside)
@@ -189,7 +189,9 @@ def _keep(item: Kept) -> dict[str, int]:
         for name in [name for name in folders if os.path.islink(os.path.join(root, name))]:
             _copy(os.path.join(root, name), target / name)
         _same_access(root, target)
+    machine.run(["sync", "--file-system", str(part)], timeout=30)
     os.rename(part, aside)
+    sync_folder(aside.parent)
     return {"linked": linked, "copied_bytes": copied}
 
 

@@ -18,9 +18,9 @@ def answers(protocol: str, address: str, port: int, path: str = "/", timeout: fl
         if protocol == "clickhouse":
             return _clickhouse(address, port, timeout)
         if protocol == "redis":
-            return _line(address, port, b"PING\r\n", b"+PONG", timeout)
+            return _line(address, port, b"PING\r\n", (b"+PONG", b"-NOAUTH", b"-NOPERM"), timeout)
         if protocol == "nats":
-            return _line(address, port, b"", b"INFO {", timeout)
+            return _line(address, port, b"", (b"INFO {",), timeout)
     except OSError as error:
         data = {"slow": True} if isinstance(error, socket.timeout) else {}
         return Observation(False, f"no answer on {address}:{port}: {error or type(error).__name__}", data)
@@ -39,7 +39,7 @@ def _clickhouse(address: str, port: int, timeout: float) -> Observation:
     return Observation(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
 
 
-def _line(address: str, port: int, ask: bytes, expected: bytes, timeout: float) -> Observation:
+def _line(address: str, port: int, ask: bytes, expected: tuple[bytes, ...], timeout: float) -> Observation:
     with socket.create_connection((address, port), timeout) as connection:
         connection.sendall(ask)
         said = connection.recv(512)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def kill(machine: Machine, units: Sequence[str], timeout: float = 60.0) -> None:
     """
     if not units:
         return
-    drop_ins = [Path(RUNTIME, f"{unit}.d", "islandflow-kill.conf") for unit in units]
+    drop_ins = [Path(RUNTIME, f"{unit}.d", "zzz-islandflow-kill.conf") for unit in units]
     try:
         for drop_in in drop_ins:
             drop_in.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,9 @@ def kill(machine: Machine, units: Sequence[str], timeout: float = 60.0) -> None:
         raise StepFailed(f"{', '.join(units)} can't be killed: {words(error)}") from error
     finally:
         for drop_in in drop_ins:
-            shutil.rmtree(drop_in.parent, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the folder may hold what an operator put there
+                drop_in.unlink()
+                drop_in.parent.rmdir()
         machine.run(["systemctl", "daemon-reload"], timeout=timeout, ok=None)
 
 

@@ -122,7 +122,9 @@ def test_a_server_that_cannot_be_counted_stops_the_plan_only_where_it_must(machi
 def test_a_server_that_does_not_run_is_not_counted(machine: Machine) -> None:
     with serving(Redis().talk) as port:
         pass
-    assert "not_counted" in CountData((ref(port),), must=True).apply(machine, {})
+    with pytest.raises(StepFailed, match="nothing listens"):
+        CountData((ref(port),), must=True).apply(machine, {})
+    assert "not_counted" in CountData((ref(port),), must=False).apply(machine, {})
 
 
 def test_without_the_figures_of_before_nothing_is_proven(machine: Machine) -> None:

@@ -265,6 +265,7 @@ def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> Non
     ("protocol", "words", "ok"),
     [
         ("redis", b"+PONG\r\n", True),
+        ("redis", b"-NOAUTH Authentication required.\r\n", True),
         ("redis", b"-LOADING Redis is loading the dataset in memory\r\n", False),
         ("redis", b"", False),
         ("nats", b'INFO {"server_id":"x"}\r\n', True),

@@ -49,6 +49,8 @@ def path(address: str, port: int, login: Credentials) -> str:
 
 def _rows(address: str, port: int, login: Credentials, query: str) -> list[Any]:
     headers = {}
+    if not (login.user + login.password).isprintable():  # the error of a header would quote it
+        raise ClickHouseError("can't be asked: its login has characters that no HTTP header may hold")
     if login:
         headers = {"X-ClickHouse-User": login.user or "default", "X-ClickHouse-Key": login.password}
     answer = http.request(address, port, f"/?query={quote(query)}", seconds=ANSWER, headers=headers)

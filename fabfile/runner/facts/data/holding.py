@@ -62,9 +62,8 @@ def _holding(ref: DataRef, container: Container | None) -> Holding:
         return Holding(problem=str(error))
     except ConnectionRefusedError:
         where = f"{address}:{ref.port}"
-        return Holding(
-            problem=f"nothing listens at {where}: it does not run, or {ref.port_key} is not its port", down=True
-        )
+        text = f"nothing listens at {where}: it does not run, or {ref.port_key} is not its port"
+        return Holding(problem=text, down=not ref.project)  # a container that runs is not down
     except (OSError, ValueError, CommandFailed) as error:
         return Holding(problem=f"{_name(ref)} at {address}:{ref.port} does not answer: {error or type(error).__name__}")
 
@@ -81,7 +80,7 @@ def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Hold
         except redis_protocol.RedisError:  # CONFIG may be renamed or forbidden: the keys are compared all the same
             return Holding(counts)
     held = _on_vps(settings.get("dir", ""), mounts)
-    return Holding(counts, settings, tuple(redis_protocol.not_shared(settings, ref.folder, held)))
+    return Holding(counts, settings, tuple(redis_protocol.not_shared(settings, _real(ref.folder), _real(held))))
 
 
 def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
@@ -94,7 +93,7 @@ def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) ->
     path = clickhouse.path(address, ref.port, login)
     held = _on_vps(path, mounts)
     where = held or "a directory of its container"
-    other = () if held == ref.folder else (f"it keeps its data in {where}, and not in {ref.folder}",)
+    other = () if _real(held) == _real(ref.folder) else (f"it keeps its data in {where}, and not in {ref.folder}",)
     return Holding(counts, {"path": path}, other if path else ())
 
 
@@ -108,9 +107,10 @@ def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holdi
 
 def _stream(name: str, stream: Stream) -> dict[str, Count]:
     """A stream by its last sequence, which no message that ages out lowers, and each durable by what it has done."""
-    found = {f"stream {name}": Count(stream.last, stream.last)}
+    stays = 0 if stream.max_age else stream.messages  # nobody publishes meanwhile, so that only age takes some
+    found = {f"stream {name}": Count(stream.last, stream.last), f"messages of {name}": Count(stream.messages, stays)}
     for durable, consumer in stream.consumers.items():
-        found[f"durable {durable}"] = Count(consumer.floor, consumer.floor)
+        found[f"durable {name}/{durable}"] = Count(consumer.floor, consumer.floor)
     return found
 
 
@@ -134,6 +134,11 @@ def _on_vps(path: str, mounts: Mapping[str, str] | None) -> str:
         if clean == target or clean.startswith(target.rstrip("/") + "/"):
             return os.path.normpath(mounts[target] + clean[len(target.rstrip("/")) :])
     return ""
+
+
+def _real(path: str) -> str:
+    """Where a link leads; a server may know its directory by that name."""
+    return os.path.realpath(path) if path else ""
 
 
 def _name(ref: DataRef) -> str:

@@ -40,7 +40,8 @@ class _Mount:
 def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener, ...]:
     """The processes that have one of the folders in use.
 
-    Who ends meanwhile is left out, and this process itself. Needs root, who alone may look at everybody.
+    Who ends meanwhile is left out, and so is this process with what it runs, a find(1) for one. Needs root, who alone
+    may look at everybody.
     """
     places = _places(folders, proc)
     inherited = frozenset(_mounts(proc / "self" / "mountinfo"))
@@ -56,9 +57,21 @@ def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener,
             used = _used(proc / entry, seen[namespace])
         except OSError:
             continue
-        if used:
+        if used and not _of_ours(proc, int(entry)):
             found.append(Opener(used, int(entry), _command(proc / entry), cgroup_of(int(entry))))
     return tuple(found)
+
+
+def _of_ours(proc: Path, pid: int) -> bool:
+    """Whether this process started that one, or whoever did; proc_pid_stat(5). One that is gone is nobody's."""
+    while pid > 1:
+        if pid == os.getpid():
+            return True
+        try:
+            pid = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            return True
+    return False
 
 
 def is_mount_point(path: str, proc: Path = Path("/proc")) -> bool:

@@ -41,6 +41,20 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests start counts as somebody else's."""
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+
+
+def test_what_the_looker_runs_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A find(1) of the same survey walks through it."""
+    monkeypatch.undo()
+    script = f'"{sys.executable}" -c "$0" "{folder}/deep/file"; true'
+    with holding("sh", "-c", script, HOLD):
+        assert openers([str(folder)]) == ()
+
+
 def test_nobody_has_it_open(folder: Path) -> None:
     assert openers([str(folder)]) == ()
     assert DataUnused((str(folder),)).look(Machine(folder)).ok
@@ -123,7 +137,8 @@ def test_a_link_to_it_is_followed(folder: Path, tmp_path: Path) -> None:
         assert [opener.pid for opener in openers([str(link)])] == [pid]
 
 
-def test_the_looker_itself_is_left_out(folder: Path) -> None:
+def test_the_looker_itself_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     with (folder / "deep" / "file").open():
         assert os.getpid() not in [opener.pid for opener in openers([str(folder)])]
 
