@@ -177,8 +177,7 @@ class Lab:
         base, root = baseline()
         self.folder.mkdir(parents=True, exist_ok=True)
         choices.keep(self.folder)
-        if not (self.folder / "ports.json").exists():
-            (self.folder / "ports.json").write_text(json.dumps(_free_ports()) + "\n")
+        _reserve_ports(self.folder / "ports.json")
         disk.keys(self.folder, self.ports["ssh"])
         disk.lay_out(self.folder, base.path)
         write_inventory(self.folder, self.ports, choices)
@@ -226,6 +225,15 @@ def labs() -> list[Lab]:
     """Every lab of this machine, running or not, by name."""
     folder = home() / "labs"
     return [Lab(path.parent.name) for path in sorted(folder.glob("*/ports.json"))]
+
+
+def _reserve_ports(file: Path) -> None:
+    """Choose a lab's ports, once; two labs that begin at the same time must not choose the same."""
+    if file.exists():
+        return
+    with (home() / "labs" / ".ports.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        file.write_text(json.dumps(_free_ports()) + "\n")
 
 
 def _free_ports() -> dict[str, int]:
