@@ -75,7 +75,8 @@ class Operation:
         judges = (plan, edge, preflight, workloads, *([preview] if self._dry else []))
         facts = self.session.survey(wanted, judges)
         self._refuse_held(facts)
-        warnings = self._refuse(preflight.runner(facts) + (judge(site, facts) if judge else []))
+        findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
+        warnings = self._refuse(list(dict.fromkeys(findings)))  # a whole hand-over's judge begins with the runner's
         intended = edge.without_closed_api(site, facts, build(site, facts))
         built = _accounted(site, plan.identified(intended, facts.versions, warnings), facts)
         if not confirm and built.confirm_within:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fabfile import output, public
+from fabfile.checks import preflight
 from fabfile.checks.result import Finding
 from fabfile.commands import follow, session, status, streams
 from fabfile.commands.apply import Operation
@@ -163,6 +164,13 @@ def test_no_plan_runs_on_a_vps_that_is_in_no_state_for_one(host: FakeHost, facts
     with pytest.raises(PreflightRefused):
         operation().apply(build)
     assert host.verbs == []
+
+
+def test_a_reason_that_the_hand_overs_own_judge_finds_too_stands_once(host: FakeHost) -> None:
+    host.facts = Facts(host=GOOD_HOST, owner_error="the owner file holds 'both'")
+    with pytest.raises(PreflightRefused) as caught:
+        operation().apply(build, judge=lambda site, facts: preflight.runner(facts))
+    assert str(caught.value).count("the owner file holds 'both'") == 1
 
 
 def test_a_reverted_plan_ends_with_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:

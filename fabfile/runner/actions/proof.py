@@ -105,6 +105,7 @@ class KeepAside(Action):
         for item in self.kept:
             try:
                 found[item.folder] = _keep(machine, item)
+                put(_kept(machine, item.folder), b"", 0o600, "root", "root")
             except (OSError, StepFailed) as error:
                 _discard(_part(item.folder))
                 found[item.folder] = f"not kept: {words(error)}"
@@ -114,7 +115,9 @@ class KeepAside(Action):
         if proven(machine):
             self.discard()
             return {"restored": []}
-        return {"restored": [item.folder for item in self.kept if _put_back(Path(item.folder))]}
+        # What another plan left beside the data is older than the data.
+        own = [item.folder for item in self.kept if _kept(machine, item.folder).exists()]
+        return {"restored": [folder for folder in own if _put_back(Path(folder))]}
 
     def discard(self) -> None:
         """Delete what is kept aside. What can't be deleted stays beside the data; nothing reads it."""
@@ -150,6 +153,11 @@ def _counted(machine: Machine) -> dict[str, Holding]:
 
 def _figures(found: dict[str, Holding]) -> dict[str, dict[str, int]]:
     return {name: dict(totals(holding)) for name, holding in found.items() if not holding.problem}
+
+
+def _kept(machine: Machine, folder: str) -> Path:
+    """Stands in the plan's backups once its copy of the folder is whole."""
+    return machine.backups / ("kept" + folder.replace("/", "-"))
 
 
 def _aside(folder: str) -> Path:

@@ -236,13 +236,19 @@ def test_a_restore_that_was_cut_off_goes_on(cut: str, machine: Machine, data: Pa
     assert contents(data) == before and not lost.exists() and not kept.exists()
 
 
-def test_keeping_that_was_cut_off_puts_nothing_back(machine: Machine, data: Path) -> None:
+@pytest.mark.parametrize("left", ["half a copy", "an earlier plan's copy"])
+def test_what_is_not_a_whole_copy_of_this_plan_is_never_put_back(left: str, machine: Machine, data: Path) -> None:
     before = contents(data)
-    part = data.with_name(".redis.kept-by-islandflow.part")
-    part.mkdir()
-    (part / "half").write_bytes(b"x")
-    assert KeepAside((Kept(str(data), ()),)).undo(machine, {}) == {"restored": []}
-    assert contents(data) == before and not part.exists()
+    name = ".redis.kept-by-islandflow" + (".part" if left == "half a copy" else "")
+    data.with_name(name).mkdir()
+    (data.with_name(name) / "dump.rdb").write_bytes(b"last month's")
+    aside = KeepAside((Kept(str(data), ()),))
+    assert aside.undo(machine, {}) == {"restored": []}
+    assert contents(data) == before
+    aside.apply(machine, {})
+    spoil(data)
+    aside.undo(machine, {})
+    assert contents(data) == before, "the next copy takes its place"
 
 
 def test_a_folder_that_is_not_there_is_nothing_to_keep(machine: Machine, tmp_path: Path) -> None:
