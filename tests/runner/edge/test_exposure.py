@@ -108,7 +108,7 @@ def test_row_and_file_that_disagree_on_it_want_a_word(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = 2")
     words = refusal(edge, exposed(edge, KEEP))
-    assert "disabled in the database, and its file is still there: say with `npm.switch --raw-api open`" in words
+    assert "disabled in the database, and its file is still there: decide with `npm.switch --raw-api open`" in words
     carry_out(edge, exposed(edge, CLOSED))
     assert "2.conf" not in edge.files()
 

@@ -99,7 +99,8 @@ class Bench:
             verdict.problems += [f"both run: {names}" for names in both]
             verdict.problems += judge.account(verdict.events, direction, code, verdict.told)
             if verdict.outcome not in fault.ends:
-                verdict.problems.append(f"it ended {verdict.outcome or 'not at all'}, not {' or '.join(fault.ends)}")
+                ended = f"it ended {verdict.outcome or 'not at all'}, not {' or '.join(fault.ends)}"
+                verdict.problems.append(f"{ended}: {judge.cause(verdict.events)}")
             if verdict.outcome == "stuck":
                 verdict.problems += self._reverted(scene, verdict)
         verdict.problems += self._state(direction, verdict, traces, counts)

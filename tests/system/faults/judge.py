@@ -25,6 +25,13 @@ def outcome(events: list[Event]) -> str:
     return str(events[-1]["evidence"]["outcome"])
 
 
+def cause(events: list[Event]) -> str:
+    """What the plan gives as the reason why it ended so, and each failure with its step."""
+    why = [str(event["evidence"].get("why", "")) for event in events if event["kind"] == "finished"]
+    failures = [f"{event['step']}: {event['evidence']['error']}" for event in events if event["kind"] == "failed"]
+    return "; ".join(filter(None, [*why, *failures])) or "no reason is told"
+
+
 def owner_after(direction: str, ended: str) -> str:
     """Who must own after a plan that ended so."""
     return NEW[direction] if ended == "done" else FORMER[direction]
