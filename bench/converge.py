@@ -156,7 +156,7 @@ def _facts(lab: Lab, report: Console) -> None:
     lab.guest.write(f"{SCRATCH}/runner.pyz", bootstrap.zipapp())
     found = []
     for versions in (False, True):
-        request = bootstrap.request(survey.wanted(site, versions=versions)).decode()
+        request = bootstrap.payload(survey.request(site, versions=versions)).decode()
         looks = [json.loads(lab.run(["python3", "-I", "-c", LOOK], stdin=request).stdout) for _ in range(4)][1:]
         found.append({name: statistics.median(look[name] for look in looks) for name in looks[0]})
     names = sorted(found[1], key=lambda name: -found[1][name])

@@ -41,7 +41,7 @@ door(prog_name="islandflow")
 """
 LOAD = ("-c", "import fabfile.cli, invoke.main, tasks")
 INV = ("-m", "invoke")
-DOOR = ("-c", "import fabfile.cli; fabfile.cli.door(prog_name='islandflow')")
+DOOR = ("-c", "import fabfile.cli; fabfile.cli.cli(prog_name='islandflow')")
 BARE = ("-c", COMMANDS)
 SCRIPT = {"_ISLANDFLOW_COMPLETE": "bash_source"}
 WORD = {"_ISLANDFLOW_COMPLETE": "bash_complete", "COMP_WORDS": "islandflow cut", "COMP_CWORD": "1"}

@@ -43,7 +43,7 @@ def main(file: str, *words: str) -> int:
     marked(Host, "survey", after="answered")
     code = 0
     try:
-        fabfile.cli.door(list(words), prog_name="islandflow")
+        fabfile.cli.cli(list(words), prog_name="islandflow")
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     seen["ended"] = time.monotonic()

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import Task
 
 from fabfile import namespace, output, resources
-from fabfile.commands import chosen
+from fabfile.commands import locate
 from fabfile.commands.options import choices_of, help_of, short_flag
 from fabfile.errors import CutoverError
 from fabfile.lazy import lazily
@@ -30,42 +30,42 @@ with lazily():
 PROGRAM: Final = "islandflow"
 
 
-class Dotted(click.Group):
+class DottedGroup(click.Group):
     """A group that takes `npm.switch` for `npm switch`: it is how `inv` spells it."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, dotted or not; None when there is none."""
         first, _, rest = cmd_name.partition(".")
-        found = super().get_command(ctx, first)
+        command = super().get_command(ctx, first)
         if not rest:
-            return found
-        return found.get_command(ctx, rest) if isinstance(found, click.Group) else None
+            return command
+        return command.get_command(ctx, rest) if isinstance(command, click.Group) else None
 
 
 def main() -> None:
     """Run the command line and leave with the exit code that errors.py lists."""
     output.print_in_any_encoding()
-    door()
+    cli()
 
 
-def _choose(context: click.Context, parameter: click.Parameter, file: str | None) -> None:
+def _set_inventory(context: click.Context, parameter: click.Parameter, file: str | None) -> None:
     # Set while parsing, so that completing --host reads the chosen inventory too.
     if file is not None:
-        os.environ[chosen.VARIABLE] = file
+        os.environ[locate.VARIABLE] = file
 
 
-@click.group(cls=Dotted, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=DottedGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-i",
     "--inventory",
     type=click.Path(),
     expose_value=False,
     is_eager=True,
-    callback=_choose,
+    callback=_set_inventory,
     help="the inventory, instead of ISLANDFLOW_INVENTORY or the nearest inventory.toml here or above",
 )
 @click.version_option(package_name=resources.DISTRIBUTION, prog_name="islandflow")
-def door() -> None:
+def cli() -> None:
     """Hands the Islandflow app from Docker Compose to native systemd and back, safely."""
 
 
@@ -96,24 +96,24 @@ def _parameters(task: Task[Any]) -> list[inspect.Parameter]:
 
 def _option(task: Task[Any], parameter: inspect.Parameter) -> click.Option:
     default, choices = parameter.default, choices_of(task.body).get(parameter.name)
-    needed = bool(choices) and not default  # the empty default of a choice is none of the choices
+    required = bool(choices) and not default  # the empty default of a choice is none of the choices
     return click.Option(
         [f"--{parameter.name.replace('_', '-')}", *(f"-{letter}" for letter in short_flag(parameter.name))],
         type=click.Choice(choices) if choices else type(default),
         is_flag=isinstance(default, bool) or None,  # False would mean that the value may be left out
-        required=needed,
+        required=required,
         show_default=bool(default),
         help=_named(help_of(task.body, parameter.name)),
         shell_complete=_hosts if parameter.name == "host" else None,
-        **({} if needed else {"default": default}),
+        **({} if required else {"default": default}),
     )
 
 
 def _callback(task: Task[Any]) -> Callable[..., None]:
-    def run(**given: Any) -> None:
+    def run(**arguments: Any) -> None:
         try:
             with output.using(program=PROGRAM):
-                task(Context(), **given)
+                task(Context(), **arguments)
         except Exit as leaving:
             click.get_current_context().exit(leaving.code)
 
@@ -122,7 +122,7 @@ def _callback(task: Task[Any]) -> Callable[..., None]:
 
 def _named(text: str) -> str:
     with output.using(program=PROGRAM):
-        return output.named(text)
+        return output.with_program(text)
 
 
 def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -133,4 +133,4 @@ def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) 
     return [CompletionItem(host.name, help=host.address) for host in hosts if host.name.startswith(incomplete)]
 
 
-_add(door, namespace)
+_add(cli, namespace)

@@ -36,7 +36,7 @@ _MARKS: Final = {
     "outage": "[red]![/]",
 }
 _LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are shown in spite of -q
-_SHOWN: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
+_IN_LINE: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
 
 
 def screen(stream: IO[str]) -> rich.Console:
@@ -98,7 +98,7 @@ class Console:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(_coloured(output.named(cell), encoding) for cell in row))
+            table.add_row(*(_coloured(output.with_program(cell), encoding) for cell in row))
         self._out.print(table)
 
     def warn(self, text: str) -> None:
@@ -122,7 +122,7 @@ class Console:
         if self._json:
             output.emit(event.line())
         elif event.kind in ("start", "undo") and event.step and self._status:
-            self._status.update(output.named(_line(event)))
+            self._status.update(output.with_program(_line(event)))
         elif not self._quiet or event.kind in _LOUD:
             self._lines(self._err, event)
 
@@ -148,7 +148,7 @@ class Console:
 
 
 def _print(screen: rich.Console, markup: str) -> None:
-    screen.print(output.named(markup))
+    screen.print(output.with_program(markup))
 
 
 def ending(event: Event) -> CutoverError | None:
@@ -191,7 +191,7 @@ def _as_before(health: Mapping[str, str], unknown: str, up: Sequence[str], lost:
     return f"Every step of it is undone, but not everything runs as before.\n{state}\n{changed}"
 
 
-def felt(event: Event) -> list[tuple[str, ...]]:
+def impact(event: Event) -> list[tuple[str, ...]]:
     """Rows for a table of what the users felt, from a `finished` event."""
     return [
         (
@@ -205,7 +205,7 @@ def felt(event: Event) -> list[tuple[str, ...]]:
     ]
 
 
-FELT_COLUMNS = ("asked on the VPS", "requests", "failed", "longest wait", "outage")
+IMPACT_COLUMNS = ("asked on the VPS", "requests", "failed", "longest wait", "outage")
 
 
 def outage(event: Event) -> str:
@@ -248,11 +248,11 @@ def _plan_line(event: Event, mark: str) -> str:
 def _details(event: Event) -> Iterator[str]:
     """The evidence of an event that its own line leaves out."""
     for key, value in event.evidence.items():
-        if key not in _SHOWN and value not in ("", None, [], {}):
+        if key not in _IN_LINE and value not in ("", None, [], {}):
             yield f"    {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 def _coloured(cell: str, encoding: str) -> str:
     colour = {"✗": "red", "!": "yellow", "✓": "green"}.get(cell[:1])
-    shown = escape(output.plain(cell, encoding))  # before columns are measured
-    return f"[{colour}]{shown}[/]" if colour else shown
+    text = escape(output.plain(cell, encoding))  # before columns are measured
+    return f"[{colour}]{text}[/]" if colour else text

@@ -67,10 +67,10 @@ class UsageError(CutoverError):
         super().__init__(message, state=state, next_step=next_step)
 
     @classmethod
-    def unknown(cls, what: str, given: str, choices: Iterable[str]) -> UsageError:
-        """`given` is none of the `choices` for `what` (as in "scope", "host", "runtime")."""
+    def unknown(cls, what: str, value: str, choices: Iterable[str]) -> UsageError:
+        """`value` is none of the `choices` for `what` (as in "scope", "host", "runtime")."""
         names = ", ".join(choices)
-        return cls(f'unknown {what} "{given}"', next_step=f"Choose the {what} from: {names}.")
+        return cls(f'unknown {what} "{value}"', next_step=f"Choose the {what} from: {names}.")
 
 
 class InventoryError(CutoverError):
@@ -262,9 +262,9 @@ class Unreachable(CutoverError):
         )
 
     @classmethod
-    def no_python(cls, address: str, found: str | None) -> Unreachable:
-        """There is no usable python3; `found` is the version of one that is too old."""
-        what = f"python3 is {found}, and 3.9 or newer is needed" if found else "there is no python3"
+    def no_python(cls, address: str, version: str | None) -> Unreachable:
+        """There is no usable python3; `version` is the version of one that is too old."""
+        what = f"python3 is {version}, and 3.9 or newer is needed" if version else "there is no python3"
         return cls(f"{what} on {address}", next_step="On the VPS: sudo apt-get install python3")
 
 

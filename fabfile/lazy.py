@@ -23,7 +23,7 @@ class _Whole(SourceFileLoader):
     """Loads a module with everything that it imports: an `__init__` may import modules for what they register."""
 
     def exec_module(self, module: ModuleType) -> None:
-        with _turned(on=False):
+        with _switched(on=False):
             super().exec_module(module)
 
 
@@ -50,7 +50,7 @@ sys.meta_path.insert(0, _FINDER)
 
 def lazily() -> contextlib.AbstractContextManager[None]:
     """What is imported within the block is loaded when it is first used."""
-    return _turned(on=True)
+    return _switched(on=True)
 
 
 def load(*modules: ModuleType) -> None:
@@ -60,7 +60,7 @@ def load(*modules: ModuleType) -> None:
 
 
 @contextlib.contextmanager
-def _turned(*, on: bool) -> Iterator[None]:
+def _switched(*, on: bool) -> Iterator[None]:
     before, _FINDER.on = _FINDER.on, on
     try:
         yield

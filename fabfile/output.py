@@ -96,7 +96,7 @@ def using(**changes: Any) -> Iterator[None]:
         _settings.reset(before)
 
 
-def named(text: str) -> str:
+def with_program(text: str) -> str:
     """Text whose commands are spelled as the operator types them: an installed `islandflow` comes without `inv`."""
     return _INV.sub(f"{settings().program} ", text)
 
@@ -115,7 +115,7 @@ def print_in_any_encoding() -> None:
 
 def line(kind: LineKind, **values: Any) -> None:
     """Print one line of --json on standard output. Texts name the operator's own command."""
-    texts = {key: named(value) if isinstance(value, str) else value for key, value in values.items()}
+    texts = {key: with_program(value) if isinstance(value, str) else value for key, value in values.items()}
     emit({"version": formats.JOURNAL, "kind": kind, **texts})
 
 
@@ -130,14 +130,14 @@ def error(failure: CutoverError, *, as_json: bool) -> None:
         texts = {"message": failure.message, "state": failure.state, "next_step": failure.next_step}
         line("error", exit_code=failure.exit_code, **texts)
     sys.stdout.flush()
-    print(named(failure.render()), file=sys.stderr, flush=True)
+    print(with_program(failure.render()), file=sys.stderr, flush=True)
 
 
 def _replacing(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lost = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(character, "?") for character in lost), error.end
+    characters = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(character, "?") for character in characters), error.end
 
 
 codecs.register_error(_REPLACING, _replacing)

@@ -20,10 +20,10 @@ from fabfile.terms import Runtime
 
 _SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
-_APART = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
+_APART_SECONDS = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
 
 
-def wanted(site: Site, *, versions: bool = False) -> FactsRequest:
+def request(site: Site, *, versions: bool = False) -> FactsRequest:
     """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
     Those are the servers' versions on both sides, what they hold, the provider's answer to each side's key, and the
@@ -69,17 +69,17 @@ def wanted(site: Site, *, versions: bool = False) -> FactsRequest:
 def needs(site: Site) -> tuple[Need, ...]:
     """What native units cannot start without, besides the app's env file, which has facts of its own."""
     user, app = site.app.user, site.app
-    found = [Need(app.bun, RUN, user), Need(site.runtimes.native.overrides_file, READ, user)]
+    result = [Need(app.bun, RUN, user), Need(site.runtimes.native.overrides_file, READ, user)]
     if app.installed:
-        found.append(Need(app.installed, ENTER, user))
+        result.append(Need(app.installed, ENTER, user))
     for service in site.scope("full"):
-        found.append(Need(service.directory, ENTER, user))
+        result.append(Need(service.directory, ENTER, user))
         if service.built:
-            found.append(Need(service.built, READ, user))
-        found += [Need(path, READ, user) for path in sources(service)]
-    found += [Need(server.binary, RUN) for server in site.servers]
-    found += [Need(path, READ) for path in (site.infra.redis.config, site.infra.clickhouse.config)]
-    return tuple(dict.fromkeys(found))
+            result.append(Need(service.built, READ, user))
+        result += [Need(path, READ, user) for path in sources(service)]
+    result += [Need(server.binary, RUN) for server in site.servers]
+    result += [Need(path, READ) for path in (site.infra.redis.config, site.infra.clickhouse.config)]
+    return tuple(dict.fromkeys(result))
 
 
 def sources(service: Service) -> tuple[str, ...]:
@@ -88,9 +88,9 @@ def sources(service: Service) -> tuple[str, ...]:
     return tuple(str(PurePosixPath(service.directory, word)) for word in words)
 
 
-def health_of(chosen: tuple[Workload, ...], patience: float) -> FactsRequest:
+def health_of(group: tuple[Workload, ...], patience: float) -> FactsRequest:
     """Just the health of some workloads, waited for at most `patience` seconds."""
-    return FactsRequest(workloads=chosen, patience=patience)
+    return FactsRequest(workloads=group, patience=patience)
 
 
 def streams(site: Site) -> FactsRequest:
@@ -100,7 +100,7 @@ def streams(site: Site) -> FactsRequest:
     """
     services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
     return FactsRequest(
-        streams=dataclasses.replace(streams_ref(site), apart=_APART),
+        streams=dataclasses.replace(streams_ref(site), apart=_APART_SECONDS),
         environments=tuple(workloads.environment(site, runtime) for runtime in RUNTIMES),
         env_keys=tuple(
             dict.fromkeys(name for s in site.streams.values() for name in (s.max_age_env, s.max_bytes_env) if name)
@@ -176,9 +176,9 @@ def edge_runtime(site: Site, facts: Facts) -> str:
     to_api = [app.route_upstream] if app and set(app.routes).intersection(edge.api_prefixes) else []
     to_api += [raw.upstream if raw else None] if not (raw and raw.closed) else []
     for runtime, (web, api) in {"docker": (docker.web_host, docker.api_host), "native": (native, native)}.items():
-        wanted = [(app.upstream if app else None, web, site.web.port)]
-        wanted += [(place, api, site.api.port) for place in to_api]
-        if all(place and (place.host, place.port) == (host, port) for place, host, port in wanted):
+        pairs = [(app.upstream if app else None, web, site.web.port)]
+        pairs += [(place, api, site.api.port) for place in to_api]
+        if all(place and (place.host, place.port) == (host, port) for place, host, port in pairs):
             return runtime
     return ""
 

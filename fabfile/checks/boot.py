@@ -15,7 +15,7 @@ Coming = Mapping[Runtime, tuple[str, ...]]  # runtime → names
 
 _ALWAYS = "always"
 _UP = ("running", "restarting", "paused")
-_RESPECTING = "in the Compose file: restart: unless-stopped; then docker compose up -d"
+_RESTART_FIX = "in the Compose file: restart: unless-stopped; then docker compose up -d"
 
 
 def after_reboot(site: Site, facts: Facts) -> dict[Runtime, tuple[str, ...]]:
@@ -25,11 +25,11 @@ def after_reboot(site: Site, facts: Facts) -> dict[Runtime, tuple[str, ...]]:
     is installed has no such condition. A container comes up as its restart policy says: `always` in any case,
     `unless-stopped` where nobody stopped it.
     """
-    known = {"native": bool(facts.units or facts.user_units), "docker": not facts.docker_error}
+    readable = {"native": bool(facts.units or facts.user_units), "docker": not facts.docker_error}
     return {
         runtime: tuple(w.name for w in workloads.everything(site, runtime) if _comes_up(site, facts, w))
         for runtime in RUNTIMES
-        if known[runtime]
+        if readable[runtime]
     }
 
 
@@ -38,17 +38,17 @@ def findings(site: Site, facts: Facts) -> list[Finding]:
     owner, coming = survey.owner(facts), after_reboot(site, facts)
     if facts.owner_error or not owner:
         return []
-    missing = _missing_native(site, facts, coming) if owner == "native" else _missing_docker(site, facts, coming)
-    return missing + _beside(site, facts, owner, coming)
+    absent = _missing_native(site, facts, coming) if owner == "native" else _missing_docker(site, facts, coming)
+    return absent + _beside(site, facts, owner, coming)
 
 
-def stubborn(facts: Facts) -> list[Finding]:
+def always_restarting(facts: Facts) -> list[Finding]:
     """Containers that Docker starts at every boot, stopped or not: they would run beside a native owner."""
     names = sorted(name for name, box in facts.containers.items() if box.policy == _ALWAYS)
     if not names:
         return []
     text = f"Docker starts at every boot, stopped or not (restart: always): {', '.join(names)}"
-    return [Finding(text, _RESPECTING)]
+    return [Finding(text, _RESTART_FIX)]
 
 
 def _comes_up(site: Site, facts: Facts, workload: Workload) -> bool:
@@ -86,7 +86,7 @@ def _missing_native(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     services = [] if facts.user_manager else [s.name for s in site.scope("full")]
     absent = [name for name in services if name not in coming.get("native", ())]
     return [
-        _warned(f"native owns, and a reboot would not bring up {', '.join(names)}: not enabled at boot", cure)
+        _warning(f"native owns, and a reboot would not bring up {', '.join(names)}: not enabled at boot", cure)
         for names, cure in ((servers, "inv infra.start"), (absent, "inv app.start"))
         if names and "native" in coming
     ]
@@ -98,13 +98,13 @@ def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
         return []
     if _daemon_off(facts):
         why, cure = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
-        return [_warned(f"docker owns, and a reboot would bring up no container: {why}", cure)]
+        return [_warning(f"docker owns, and a reboot would bring up no container: {why}", cure)]
     loose = [name for name in names if (box := facts.containers.get(name)) and box.state in _UP]
     stopped = [name for name in names if name not in loose]
     return [
-        _warned(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", cure)
+        _warning(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", cure)
         for group, why, cure in (
-            (loose, "their restart policy keeps them down", _RESPECTING),
+            (loose, "their restart policy keeps them down", _RESTART_FIX),
             (stopped, "stopped, or there is no container", "inv docker.up"),
         )
         if group
@@ -119,11 +119,11 @@ def _beside(site: Site, facts: Facts, owner: Owner, coming: Coming) -> list[Find
     rest = [name for name in names if name not in always]
     stop = "inv docker.stop" if other == "docker" else "inv infra.install and inv app.install: units for the owner only"
     return [
-        _warned(f"{owner} owns, and a reboot would bring up {other}'s {', '.join(group)} beside it", cure)
-        for group, cure in ((always, _RESPECTING), (rest, stop))
+        _warning(f"{owner} owns, and a reboot would bring up {other}'s {', '.join(group)} beside it", cure)
+        for group, cure in ((always, _RESTART_FIX), (rest, stop))
         if group
     ]
 
 
-def _warned(text: str, cure: str) -> Finding:
+def _warning(text: str, cure: str) -> Finding:
     return Finding(text, cure, warning=True)

@@ -20,8 +20,8 @@ def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
         return [Finding(facts.docker_error, "mend Docker, then try again")]
     if facts.compose_error:
         return [unreadable(site, facts)]
-    found = [*_missing(site, facts), *_data(site, facts), *_images(site, facts, to)]
-    return found + ([*_containers(site, facts)] if to == "native" else [])
+    result = [*_absent(site, facts), *_data(site, facts), *_images(site, facts, to)]
+    return result + ([*_containers(site, facts)] if to == "native" else [])
 
 
 def unreadable(site: Site, facts: Facts) -> Finding:
@@ -39,11 +39,11 @@ def unreadable(site: Site, facts: Facts) -> Finding:
     )
 
 
-def _missing(site: Site, facts: Facts) -> Iterator[Finding]:
+def _absent(site: Site, facts: Facts) -> Iterator[Finding]:
     """Services that the inventory has and the Compose file has not."""
-    wanted = {name: f"services.{name}" for name in site.services}
-    wanted |= {server.name: f"infra.{server.name}" for server in site.servers}
-    for name, key in wanted.items():
+    keys = {name: f"services.{name}" for name in site.services}
+    keys |= {server.name: f"infra.{server.name}" for server in site.servers}
+    for name, key in keys.items():
         if facts.compose and name not in facts.compose:
             there = ", ".join(sorted(facts.compose))
             yield Finding(
@@ -55,20 +55,20 @@ def _missing(site: Site, facts: Facts) -> Iterator[Finding]:
 def _data(site: Site, facts: Facts) -> Iterator[Finding]:
     """Docker's servers must hold the very folders that are handed over, and be the ones whose versions are compared."""
     for server in site.servers:
-        found = facts.compose.get(server.name)
-        if found is None:
+        service = facts.compose.get(server.name)
+        if service is None:
             continue
-        if server.data not in map(_plain, found.mounts.values()):
-            held = ", ".join(f"{source or 'a volume'} at {place}" for place, source in found.mounts.items())
+        if server.data not in map(_plain, service.mounts.values()):
+            mounts = ", ".join(f"{source or 'a volume'} at {place}" for place, source in service.mounts.items())
             yield Finding(
-                f"{server.name}'s data in Docker is not {server.data}: its service mounts {held or 'nothing'}",
+                f"{server.name}'s data in Docker is not {server.data}: its service mounts {mounts or 'nothing'}",
                 f"correct infra.{server.name}.data or app.data_root, or what the Compose file mounts: a hand-over "
                 f"would leave the data behind",
             )
-        if found.image != server.image:
+        if service.image != server.image:
             yield Finding(
-                f"{server.name} in Docker is the image {found.image}, and the inventory says {server.image}",
-                f'infra.{server.name}.image = "{found.image}"',
+                f"{server.name} in Docker is the image {service.image}, and the inventory says {server.image}",
+                f'infra.{server.name}.image = "{service.image}"',
             )
 
 
@@ -98,9 +98,9 @@ def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
     """What runs there and is not the inventory's, or holds other data than is handed over."""
     yield from unknown_containers(site, facts)
     for server in site.servers:
-        held = facts.containers.get(server.name)
-        if held and held.state in _ALIVE and server.data not in map(_plain, held.mounts.values()):
-            places = ", ".join(held.mounts.values()) or "nothing of the VPS"
+        box = facts.containers.get(server.name)
+        if box and box.state in _ALIVE and server.data not in map(_plain, box.mounts.values()):
+            places = ", ".join(box.mounts.values()) or "nothing of the VPS"
             yield Finding(
                 f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
                 f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
@@ -128,23 +128,23 @@ def _plain(path: str) -> str:
 def _images(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
     """Nothing is fetched or built during a hand-over, so everything must be there before."""
     names = [*site.services, *(server.name for server in site.servers)]
-    found = [facts.compose[name] for name in names if name in facts.compose]
-    for image in dict.fromkeys(service.image for service in found if not service.there):
-        of = [service for service in found if service.image == image]
+    services = [facts.compose[name] for name in names if name in facts.compose]
+    for image in dict.fromkeys(service.image for service in services if not service.there):
+        users = [service for service in services if service.image == image]
         yield Finding(
-            f"image {image} of {', '.join(service.name for service in of)} is not on the VPS"
+            f"image {image} of {', '.join(service.name for service in users)} is not on the VPS"
             + ("" if to == "docker" else ": the way back would be refused"),
-            _got(site, of),
+            _how_to_get(site, users),
             warning=to != "docker",
         )
 
 
-def _got(site: Site, of: list[ComposeService]) -> str:
+def _how_to_get(site: Site, services: list[ComposeService]) -> str:
     """How an image comes onto the VPS."""
     docker = site.runtimes.docker
-    names = " ".join(service.name for service in of)
-    verb = "build" if any(service.built for service in of) else "pull"
-    lacking = list(dict.fromkeys(path for service in of for path in service.lacking))
+    names = " ".join(service.name for service in services)
+    verb = "build" if any(service.built for service in services) else "pull"
+    lacking = list(dict.fromkeys(path for service in services for path in service.lacking))
     need = f"; it also needs what is not there: {', '.join(lacking)}" if lacking else ""
     command = f"docker compose -p {docker.project} -f {docker.file} {verb} {names}"
     return f"on the VPS: cd {docker.directory} && {command}{need}"

@@ -14,19 +14,21 @@ from fabfile.terms import Runtime, other
 
 # RDB format → the first Redis that reads it (RDB_VERSION in its rdb.h). What is newer than this list is judged by
 # the releases alone.
-_READ_FROM = {10: (7, 0), 11: (7, 2), 12: (7, 4)}
-_GIVEN_UP = (
+_FIRST_RELEASE = {10: (7, 0), 11: (7, 2), 12: (7, 4)}
+_DOWNGRADE_RISK = (
     "accepted by --accept-downgrade: it may refuse the data, and then the plan reverts; or it may start, and what it "
     "does not know is lost, which no revert brings back"
 )
 
-_ELSEWHERE = {
+_FIX_ELSEWHERE = {
     "redis": "in the container: redis-cli CONFIG SET appendonly yes, which writes the file at once, and the same in "
     "the Compose file; the directory is infra.redis.data in the inventory",
     "nats": "give NATS the shared directory as its store (-sd, or store_dir), or correct infra.nats.data",
     "clickhouse": "mount the shared directory at its path, or correct infra.clickhouse.data",
 }
-_PROVE = "make it answer and try again: what can't be counted before a hand-over can't be proven to be there after it"
+_FIX_UNCOUNTED = (
+    "make it answer and try again: what can't be counted before a hand-over can't be proven to be there after it"
+)
 
 
 def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = False) -> list[Finding]:
@@ -42,13 +44,13 @@ def readable(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
 
     Nothing does where `to` owns it already. With `accept_downgrade` refusals become warnings that say what is given up.
     """
-    found = _missing_images(site, facts) if to == "docker" else []
+    result = _missing_images(site, facts) if to == "docker" else []
     if survey.owner(facts) == to:
-        return found
+        return result
     refusals = [finding for server in site.servers for finding in _older(server, facts, to)] + _format(site, facts, to)
     if accept_downgrade:
-        refusals = [replace(finding, fix=_GIVEN_UP, warning=True) for finding in refusals]
-    return found + refusals + [finding for server in site.servers for finding in _way_back(server, facts, to)]
+        refusals = [replace(finding, fix=_DOWNGRADE_RISK, warning=True) for finding in refusals]
+    return result + refusals + [finding for server in site.servers for finding in _way_back(server, facts, to)]
 
 
 def _missing_images(site: Site, facts: Facts) -> list[Finding]:
@@ -64,7 +66,7 @@ def _missing_images(site: Site, facts: Facts) -> list[Finding]:
 
 def _older(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
     """Redis refuses what a newer one wrote; the others do not promise to read it."""
-    former, old, new = _both(server, facts, to)
+    former, old, new = _versions(server, facts, to)
     if not (old and new) or _release(new) >= _release(old):
         return []
     return [
@@ -78,23 +80,24 @@ def _older(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
 def _format(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Files may be newer than the server that opened them last: Redis rewrites them when it sees fit."""
     redis = site.infra.redis
-    found, new = facts.redis_formats.get(redis.data, 0), facts.versions.get(f"{to}/{redis.name}", "")
-    first = _READ_FROM.get(found)
+    rdb_format, new = facts.redis_formats.get(redis.data, 0), facts.versions.get(f"{to}/{redis.name}", "")
+    first = _FIRST_RELEASE.get(rdb_format)
     if not new or first is None or _release(new) >= first:
         return []
     reads = max(
-        (known for known, release in _READ_FROM.items() if release <= _release(new)), default=min(_READ_FROM) - 1
+        (version for version, release in _FIRST_RELEASE.items() if release <= _release(new)),
+        default=min(_FIRST_RELEASE) - 1,
     )
     return [
         Finding(
-            f"the files in {redis.data} have RDB format {found}, and {to}'s redis {new} reads up to {reads}",
+            f"the files in {redis.data} have RDB format {rdb_format}, and {to}'s redis {new} reads up to {reads}",
             f"use a redis of at least {first[0]}.{first[1]} in {to}",
         )
     ]
 
 
 def _way_back(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
-    former, old, new = _both(server, facts, to)
+    former, old, new = _versions(server, facts, to)
     if not (old and new) or _release(new) <= _release(old):
         return []
     back = "a rollback" if to == "native" else "the next cutover"
@@ -109,7 +112,7 @@ def _way_back(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
     ]
 
 
-def _both(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]:
+def _versions(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]:
     """Who owned before, its version of the server, and `to`'s; a version is empty when it is unknown."""
     former = other(to)
     return former, facts.versions.get(f"{former}/{server.name}", ""), facts.versions.get(f"{to}/{server.name}", "")
@@ -132,7 +135,7 @@ def provable(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
         finding
         for server in site.servers
         if (holding := facts.data.get(f"{leaving}/{server.name}")) is not None
-        for finding in _of(server, holding, leaving)
+        for finding in _server_findings(server, holding, leaving)
     ]
 
 
@@ -147,13 +150,17 @@ def foreign(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
-def _of(server: Server, holding: Holding, leaving: Runtime) -> Iterator[Finding]:
+def _server_findings(server: Server, holding: Holding, leaving: Runtime) -> Iterator[Finding]:
     rescue = leaving == "native"
     if holding.down:
         yield Finding(
-            f"{holding.problem}, so that nothing proves that the hand-over keeps its data", _PROVE, warning=rescue
+            f"{holding.problem}, so that nothing proves that the hand-over keeps its data",
+            _FIX_UNCOUNTED,
+            warning=rescue,
         )
     elif holding.problem:
-        yield Finding(f"what it holds can't be counted: {holding.problem}", _PROVE, warning=rescue)
+        yield Finding(f"what it holds can't be counted: {holding.problem}", _FIX_UNCOUNTED, warning=rescue)
     for reason in holding.elsewhere:
-        yield Finding(f"{leaving}'s {server.name} would lose data: {reason}", _ELSEWHERE[server.name], warning=rescue)
+        yield Finding(
+            f"{leaving}'s {server.name} would lose data: {reason}", _FIX_ELSEWHERE[server.name], warning=rescue
+        )

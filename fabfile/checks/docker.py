@@ -19,7 +19,7 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
     """Rows: the Compose file, our overlay, what it changes, images, containers, the images' workspace snapshot."""
     side = site.runtimes.docker
     yield f"{side.file} is valid", not facts.compose_error, facts.compose_error or "docker compose takes it"
-    (step,) = docker.rendered(site, facts)
+    (step,) = docker.render(site, facts)
     noop_reason = step.action.noop_reason(facts)
     yield "overlay is as rendered", bool(noop_reason), noop_reason or "it differs: inv docker.render --dry shows how"
     if not facts.compose_error:
@@ -37,29 +37,29 @@ def _view(site: Site, facts: Facts) -> Iterator[Row]:
         return
     if not view.differences:
         yield "what Compose would run", True, "the app's own file, and nothing else"
-    for what, of in _grouped(view.differences).items():
-        yield what, *_judged(site, of)
+    for what, group in _by_change(view.differences).items():
+        yield what, *_verdict(site, group)
     yield "containers", *((False, view.untold) if view.untold else _containers(site, facts, view.renewed))
 
 
-def _grouped(differences: tuple[ComposeDifference, ...]) -> dict[str, list[ComposeDifference]]:
+def _by_change(differences: tuple[ComposeDifference, ...]) -> dict[str, list[ComposeDifference]]:
     """By what is different, whichever services it is different in."""
-    found: dict[str, list[ComposeDifference]] = {}
-    for one in differences:
-        rest = one.path[2:] if one.path[0] == "services" else one.path
-        found.setdefault(f"{'.'.join(rest)} is {one.change}", []).append(one)
-    return found
+    groups: dict[str, list[ComposeDifference]] = {}
+    for difference in differences:
+        rest = difference.path[2:] if difference.path[0] == "services" else difference.path
+        groups.setdefault(f"{'.'.join(rest)} is {difference.change}", []).append(difference)
+    return groups
 
 
-def _judged(site: Site, of: list[ComposeDifference]) -> tuple[bool, str]:
+def _verdict(site: Site, group: list[ComposeDifference]) -> tuple[bool, str]:
     """Whether the inventory means it, and by which key; no value is told."""
-    side, (first, *_) = site.runtimes.docker, of
-    names = ", ".join(one.path[1] for one in of if one.path[0] == "services")
+    side, (first, *_) = site.runtimes.docker, group
+    names = ", ".join(difference.path[1] for difference in group if difference.path[0] == "services")
     where = f" in {names}" if names else ""
     if first.change == "lacking":
         return False, f"runtimes.docker.overrides sets it{where}, and {side.overlay_file} does not: inv docker.render"
     key = first.path[3] if len(first.path) == 4 and first.path[2] == _ENVIRONMENT else ""
-    if key in side.overrides and all(one.planned for one in of):
+    if key in side.overrides and all(difference.planned for difference in group):
         return True, f"intended{where}: runtimes.docker.overrides.{key}"
     return False, f"not intended{where}: {side.overlay_file} does it, and the inventory does not; inv docker.render"
 

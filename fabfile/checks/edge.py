@@ -36,12 +36,12 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
 
 def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     """Rows as `checks` has them, of the container and of nginx's own test."""
-    found = facts.edge
-    if found.problem:
-        yield site.edge.container, False, found.problem
+    edge_facts = facts.edge
+    if edge_facts.problem:
+        yield site.edge.container, False, edge_facts.problem
     else:
         yield site.edge.container, True, "runs"
-        yield "nginx -t", not found.config_problem, found.config_problem or "passes"
+        yield "nginx -t", not edge_facts.config_problem, edge_facts.config_problem or "passes"
 
 
 def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
@@ -76,19 +76,23 @@ def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
     yield "nginx", not fact.stale, nginx
 
 
-def _exposed(row: ProxyHost, wanted: str, to: Runtime) -> tuple[bool, str]:
+def _exposed(row: ProxyHost, intended: str, to: Runtime) -> tuple[bool, str]:
     """Whether the public has the API's own hostname, as was decided."""
     now = OPEN if row.enabled else CLOSED
-    if now == wanted:
+    if now == intended:
         return True, now
-    return False, f"{now}, public.raw_api says {wanted}: inv npm.switch --to {to} --raw-api {wanted}"
+    return False, f"{now}, public.raw_api says {intended}: inv npm.switch --to {to} --raw-api {intended}"
 
 
-def _compared(key: str, database: str, file: str, wanted: str, fact: HostFact) -> Row:
-    said = {"database": database, **({"file": file or "nothing"} if fact.text else {}), "wanted": wanted or "unknown"}
-    if len(set(said.values())) == 1:
+def _compared(key: str, database: str, file: str, intended: str, fact: HostFact) -> Row:
+    values = {
+        "database": database,
+        **({"file": file or "nothing"} if fact.text else {}),
+        "wanted": intended or "unknown",
+    }
+    if len(set(values.values())) == 1:
         return key, True, database
-    return key, False, ", ".join(f"{who} says {what}" for who, what in said.items())
+    return key, False, ", ".join(f"{who} says {what}" for who, what in values.items())
 
 
 def _pasted(fact: HostFact, row: ProxyHost) -> Iterator[str]:
@@ -107,15 +111,15 @@ def _managed(host: EdgeHost, row: ProxyHost) -> Iterator[str]:
     if not host.routes:
         return
     try:
-        wanted = routes.managed_config(row.advanced, host.block)
+        intended = routes.managed_config(row.advanced, host.block)
         blocks = routes.route_blocks(parse(row.advanced))
     except (StepFailed, ValueError) as error:
         yield str(error)
         return
-    if wanted == row.advanced:
+    if intended == row.advanced:
         return
     ours = [block for block in blocks if set(host.routes).intersection(block.prefixes)]
-    said = [f"{len(block.prefixes)} prefixes to {block.upstream}" for block in ours] or ["no block of ours"]
+    routing = [f"{len(block.prefixes)} prefixes to {block.upstream}" for block in ours] or ["no block of ours"]
     marked = "" if routes.BEGIN in row.advanced else ", without our markers"
     routed = f"{len(host.routes)} prefixes to {Upstream(host.route_host, host.route_port)}"
-    yield f"database says {', '.join(said)}{marked}, wanted says {routed}"
+    yield f"database says {', '.join(routing)}{marked}, wanted says {routed}"

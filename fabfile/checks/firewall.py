@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans.firewall import admitting, doors, opens_nothing_else
+from fabfile.plans.firewall import admit, opens_nothing_else, service_ports
 from fabfile.runner.system import ufw
 from fabfile.runner.wire.facts import Facts, Listener
 from fabfile.survey import address
@@ -22,20 +22,22 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
     if not facts.firewall.active:
         cure = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
         return [Finding("UFW is not active: nothing filters", cure)]
-    found: dict[str, list[str]] = {}
+    exposed: dict[str, list[str]] = {}
     for what, port in site.private_ports.items():
         for rule in ufw.openers(facts.firewall.rules, port, facts.firewall.default):
             if not opens_nothing_else(rule):
-                found.setdefault(rule.text, []).append(f"{port} ({what})")
+                exposed.setdefault(rule.text, []).append(f"{port} ({what})")
     broad = [
         Finding(
             f"`{text}` opens more than {', '.join(ports)}, or on one interface or address only, so it stays",
             "if it is not meant, put narrower rules in its place by hand: `ufw status numbered`",
             warning=True,
         )
-        for text, ports in found.items()
+        for text, ports in exposed.items()
     ]
-    return broad + [_published(what, port) for what, port in site.private_ports.items() if _past_ufw(site, facts, port)]
+    return broad + [
+        _published(what, port) for what, port in site.private_ports.items() if _published_addresses(site, facts, port)
+    ]
 
 
 def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
@@ -45,7 +47,7 @@ def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         return
     state = f"active, {len(facts.firewall.rules)} rules" if facts.firewall.active else "not active: nothing filters"
     yield "UFW", True, state if facts.firewall.installed else "not installed: nothing of it filters"
-    for step in admitting(facts, doors(site)):
+    for step in admit(facts, service_ports(site)):
         noop_reason = step.action.noop_reason(facts)
         yield (
             step.name,
@@ -66,21 +68,21 @@ def public_ports(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         default if facts.firewall.active else "not active: nothing filters",
     )
     for what, port in site.private_ports.items():
-        published = _past_ufw(site, facts, port)
+        published = _published_addresses(site, facts, port)
         ways = [f"Docker publishes it on {', '.join(published)}, past UFW"] if published else []
-        ways += [] if ways and not facts.firewall.active else _let_in(site, facts, port)
+        ways += [] if ways and not facts.firewall.active else _exposures(site, facts, port)
         yield f"{what}, port {port}", not ways, "; ".join(ways) or "closed to the world"
 
 
-def _let_in(site: Site, facts: Facts, port: int) -> list[str]:
+def _exposures(site: Site, facts: Facts, port: int) -> list[str]:
     """How the world gets past UFW's own rules to a port; with UFW off, whatever listens is open."""
     if facts.firewall.active:
-        found = ufw.openers(facts.firewall.rules, port, facts.firewall.default)
-        return [f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "") for rule in found]
+        rules = ufw.openers(facts.firewall.rules, port, facts.firewall.default)
+        return [f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "") for rule in rules]
     return [f"{item.command} listens on {item.address}" for item in _public(site, facts, port)]
 
 
-def _past_ufw(site: Site, facts: Facts, port: int) -> list[str]:
+def _published_addresses(site: Site, facts: Facts, port: int) -> list[str]:
     """The addresses on which Docker publishes a port to the world: its rules come before any of UFW's."""
     return [item.address for item in _public(site, facts, port) if item.command in _DOCKER]
 

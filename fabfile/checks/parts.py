@@ -49,10 +49,10 @@ def docker_may_run(site: Site, facts: Facts) -> list[Finding]:
     return [Finding("native owns the app and its data", "inv rollback --full hands it back as a whole")]
 
 
-def unheld(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
+def without_hold(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """Whether native's requests fail while it restarts, since the edge leads elsewhere, or to neither."""
-    asked = [service.name for service in site.scope(scope) if service.port]
-    if not (site.edge.hold and asked) or survey.edge_runtime(site, facts) == "native":
+    names = [service.name for service in site.scope(scope) if service.port]
+    if not (site.edge.hold and names) or survey.edge_runtime(site, facts) == "native":
         return []
-    text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(asked)} meanwhile may fail"
+    text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(names)} meanwhile may fail"
     return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]

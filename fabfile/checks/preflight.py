@@ -14,8 +14,9 @@ from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts, Listener
 from fabfile.terms import Runtime, other
 
-_DISK = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
-_OVERLAPPING = ("127.0.0.1", "0.0.0.0", "::")  # addresses at which a listener keeps Docker from publishing on 127.0.0.1
+_MIN_FREE_BYTES = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
+# Addresses at which a listener keeps Docker from publishing on 127.0.0.1.
+_LOCAL_ADDRESSES = ("127.0.0.1", "0.0.0.0", "::")
 
 
 def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = False) -> list[Finding]:
@@ -23,31 +24,31 @@ def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = 
 
     With `accept_downgrade` older servers on newer data are warned about only.
     """
-    found = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
-    found += data.findings(site, facts, to, accept_downgrade)
-    found += _docker(site, facts, to) + parking_lot(site, facts)
-    found += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
-    found += _jetstream(site, facts, to) + _optional(site, facts, to)
-    return found + (_native(site, facts) if to == "native" else [])
+    result = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
+    result += data.findings(site, facts, to, accept_downgrade)
+    result += _docker(site, facts, to) + parking_lot(site, facts)
+    result += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
+    result += _jetstream(site, facts, to) + _optional(site, facts, to)
+    return result + (_native(site, facts) if to == "native" else [])
 
 
 def runner(facts: Facts) -> list[Finding]:
     """What stands against running any plan at all."""
-    found = [
+    result = [
         Finding(f"plan {plan} was interrupted and is not reverted yet", f"inv revert --plan {plan}")
         for plan in facts.ops.unfinished
         if not facts.ops.lock
     ]
-    found += [
-        Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_DISK >> 20} MiB there")
+    result += [
+        Finding(f"only {free >> 20} MiB are free where {folder} is", f"free at least {_MIN_FREE_BYTES >> 20} MiB there")
         for folder, free in facts.disks.items()
-        if free < _DISK
+        if free < _MIN_FREE_BYTES
     ]
     if facts.owner_error:
-        found.append(
+        result.append(
             Finding(facts.owner_error, "look who runs, write native or docker into it accordingly, and chmod 644 it")
         )
-    return found
+    return result
 
 
 def no_manager(site: Site, facts: Facts) -> list[Finding]:
@@ -82,10 +83,10 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
     """Whether requests can wait where the inventory says, while no runtime is up."""
     if not site.edge.hold:
         return []
-    found = []
+    result = []
     if not survey.address(facts, BRIDGE):
         problem = facts.edge.problem
-        found.append(
+        result.append(
             Finding(
                 f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
                 "check edge.network in the inventory; edge.hold = false does without waiting, and with an outage",
@@ -94,28 +95,28 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
     ports = {service.parking_port: service.name for service in site.scope("full") if service.parking_port}
     for listener in facts.listeners:
         if listener.port in ports:
-            found.append(
+            result.append(
                 Finding(
                     f"port {listener.port}, where requests for {ports[listener.port]} shall wait, is held by "
                     f"{listener.command or 'another process'} (pid {listener.pid}, {listener.address})",
                     f"stop that process, or give services.{ports[listener.port]} another parking_port",
                 )
             )
-    return found
+    return result
 
 
 def _environment(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Variables that mean something else than they say, in the environment that `to` gives the app."""
-    found = facts.settings[to].values if to in facts.settings else {}
+    variables = facts.settings[to].values if to in facts.settings else {}
     return [
         Finding(
             f"{name} is set for {to}, and this version of the app takes any text in it, even false, for true "
             "(app.any_text_is_true)",
-            f"remove the line from {found[name].origin}, unless true is what is meant",
+            f"remove the line from {variables[name].origin}, unless true is what is meant",
             warning=True,
         )
         for name in site.app.any_text_is_true
-        if name in found and found[name].value
+        if name in variables and variables[name].value
     ]
 
 
@@ -132,16 +133,16 @@ def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
 
 
 def _native(site: Site, facts: Facts) -> list[Finding]:
-    found = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
-    found += _firewall(site, facts)
-    return found + units.before_installing(site, facts, site.scope("full"))
+    result = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
+    result += _firewall(site, facts)
+    return result + units.before_installing(site, facts, site.scope("full"))
 
 
 def _ports(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
     units: dict[int, tuple[str, ...]]
     units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
-    held = [listener for listener in facts.listeners if to == "native" or listener.address in _OVERLAPPING]
+    listeners = [listener for listener in facts.listeners if to == "native" or listener.address in _LOCAL_ADDRESSES]
     if to == "native":
         units |= {server.port: (server.unit, server.distribution_unit) for server in site.servers}
         if site.infra.nats.monitor_port:
@@ -152,7 +153,7 @@ def _ports(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
             f"(pid {listener.pid}, {listener.address})",
             "stop that process, or give the service another port in the inventory",
         )
-        for listener in held
+        for listener in listeners
         if listener.port in units and not _ours(listener, units[listener.port], facts)
     ]
 
@@ -193,7 +194,7 @@ def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
 def _docker(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     foreign = [name for name in site.runtimes.docker.foreign_projects if name in facts.projects]
-    found = [
+    result = [
         Finding(
             f"a second Compose project named {name} is on the host ({facts.projects[name]})",
             f"if nobody needs it: docker compose -p {name} down",
@@ -202,22 +203,22 @@ def _docker(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
         for name in foreign
     ]
     if to == "native":
-        found += boot.stubborn(facts)
-    return found + compose.findings(site, facts, to)
+        result += boot.always_restarting(facts)
+    return result + compose.findings(site, facts, to)
 
 
 def _provider(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """The provider's answer to the key that `to` will use, with the overrides that the plan will write."""
-    said = facts.providers.get(to)
-    if said is None:
+    answer = facts.providers.get(to)
+    if answer is None:
         return []
-    found = provider.verdict(site, said)
-    if found.ok is not False:
+    verdict = provider.verdict(site, answer)
+    if verdict.ok is not False:
         return []
     fix = f'correct it on the VPS, or set runtimes.{to}.overrides.{site.provider.adapter_env} = "…" to another adapter'
-    known = f"would not work in {to}" if found.refused else f"may not work in {to}"
-    text = f"the adapter {said.adapter} {known}: {found.text}" if said.adapter else f"provider: {found.text}"
-    return [Finding(text, fix, warning=not found.refused)]
+    effect = f"would not work in {to}" if verdict.refused else f"may not work in {to}"
+    text = f"the adapter {answer.adapter} {effect}: {verdict.text}" if answer.adapter else f"provider: {verdict.text}"
+    return [Finding(text, fix, warning=not verdict.refused)]
 
 
 def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
@@ -225,14 +226,14 @@ def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
     Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
     """
-    found = facts.jetstream
-    if not (found.problem and found.runtime and _nats_runs(site, facts, found.runtime)):
+    jetstream = facts.jetstream
+    if not (jetstream.problem and jetstream.runtime and _nats_runs(site, facts, jetstream.runtime)):
         return []
     return [
         Finding(
-            f"whether {found.runtime}'s durables are bound can't be told: {found.problem}",
+            f"whether {jetstream.runtime}'s durables are bound can't be told: {jetstream.problem}",
             "do so and try again; `inv streams.check` shows whether it helped",
-            warning=not (found.runtime == "docker" and to == "native"),
+            warning=not (jetstream.runtime == "docker" and to == "native"),
         )
     ]
 

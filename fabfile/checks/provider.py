@@ -32,26 +32,26 @@ def checks(site: Site, facts: Facts) -> Iterator[tuple[str, bool | None, str]]:
     if not runtime:
         yield "owner", False, facts.owner_error or facts.docker_error or NOBODY
         return
-    said = facts.providers[runtime]
-    adapter = f"{said.adapter}, by {site.provider.adapter_env} in {said.adapter_origin}"
-    yield f"{runtime}'s adapter", True, adapter if said.adapter else "none is chosen: the app takes its own default"
-    found = verdict(site, said)
-    yield "provider", found.ok, found.text
+    answer = facts.providers[runtime]
+    adapter = f"{answer.adapter}, by {site.provider.adapter_env} in {answer.adapter_origin}"
+    yield f"{runtime}'s adapter", True, adapter if answer.adapter else "none is chosen: the app takes its own default"
+    result = verdict(site, answer)
+    yield "provider", result.ok, result.text
 
 
-def verdict(site: Site, said: Provided) -> Verdict:
+def verdict(site: Site, answer: Provided) -> Verdict:
     """The provider's answer in words, with where the key comes from and never the key itself."""
-    keys = ", ".join(f"{name} in {origin}" for name, origin in said.keys.items()) or "no key"
-    if said.problem:
-        return Verdict(False, f"{said.asked + ': ' if said.asked else ''}{said.problem}")
-    if not said.adapter:
+    keys = ", ".join(f"{name} in {origin}" for name, origin in answer.keys.items()) or "no key"
+    if answer.problem:
+        return Verdict(False, f"{answer.asked + ': ' if answer.asked else ''}{answer.problem}")
+    if not answer.adapter:
         return Verdict(True, f"nobody was asked: {site.provider.adapter_env} is not set")
-    if said.unchecked:
-        return Verdict(None, f"the adapter {said.adapter} can't be checked: {said.unchecked}")
-    if not said.asked:
-        return Verdict(True, f"the adapter {said.adapter} asks nobody")
-    if said.status in _REFUSALS:
-        return Verdict(False, f"{said.asked} answers {said.status}: it refuses the key ({keys})", refused=True)
-    if 200 <= said.status < 300:
-        return Verdict(True, f"{said.asked} answers {said.status}: it accepts the key ({keys})")
-    return Verdict(False, f"{said.asked} answers {said.status}, which tells nothing of the key ({keys})")
+    if answer.unchecked:
+        return Verdict(None, f"the adapter {answer.adapter} can't be checked: {answer.unchecked}")
+    if not answer.asked:
+        return Verdict(True, f"the adapter {answer.adapter} asks nobody")
+    if answer.status in _REFUSALS:
+        return Verdict(False, f"{answer.asked} answers {answer.status}: it refuses the key ({keys})", refused=True)
+    if 200 <= answer.status < 300:
+        return Verdict(True, f"{answer.asked} answers {answer.status}: it accepts the key ({keys})")
+    return Verdict(False, f"{answer.asked} answers {answer.status}, which tells nothing of the key ({keys})")

@@ -12,17 +12,17 @@ from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 
-FEWEST = 12  # samples: three for each quarter, the fewest that have a median worth the name
-DUE = 0.8  # of the samples that were due; with fewer too much went unseen
+MIN_SAMPLES = 12  # samples: three for each quarter, the fewest that have a median worth the name
+MIN_COVERAGE = 0.8  # of the samples that were due; with fewer too much went unseen
 
 # Memory grows steadily when all of this is so:
-AWHILE = 3600.0  # seconds; what has just started fills its heap for some minutes, whatever it does later
-SHARE = 0.1  # of the first quarter's median; a garbage-collected heap swings by that between two collections
-LEAST = 16 * 2**20  # bytes; less, even in a single hour, takes days to fill a small VPS
+MIN_TREND_SECONDS = 3600.0  # seconds; what has just started fills its heap for some minutes, whatever it does later
+MIN_GROWTH_SHARE = 0.1  # of the first quarter's median; a garbage-collected heap swings by that between two collections
+MIN_GROWTH_BYTES = 16 * 2**20  # bytes; less, even in a single hour, takes days to fill a small VPS
 # A lag of so many messages more is work for a moment; it need not be that the durable cannot keep up.
-BEHIND = 100
+MIN_LAG_GROWTH = 100
 # Each quarter adds at least this part of the whole growth: half of an even share. A warm-up adds all of it at first.
-STEP = 1 / 6
+MIN_QUARTER_SHARE = 1 / 6
 
 MB = 1e6
 Subject = Literal["workload", "durable", "address"]
@@ -34,7 +34,7 @@ COLUMNS: Mapping[Subject, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Story:
+class SoakReport:
     """A soak so far. `ended` is empty while it runs, else: time, stopped, owner, or cut off."""
 
     soak: Soak
@@ -49,7 +49,7 @@ class Story:
         return self.samples[-1].at / 3600 if self.samples else 0.0
 
     @property
-    def due(self) -> int:
+    def expected_samples(self) -> int:
         """How many samples there should be by now."""
         return int(self.hours * 3600 / self.soak.every) + 1
 
@@ -67,7 +67,7 @@ class Trend:
     per_hour: float
 
     @property
-    def grew(self) -> float:
+    def growth(self) -> float:
         """From the first quarter to the last."""
         return self.quarters[-1] - self.quarters[0]
 
@@ -75,11 +75,11 @@ class Trend:
     def steady(self) -> bool:
         """Whether every quarter adds its part to the growth."""
         steps = [later - former for former, later in zip(self.quarters, self.quarters[1:], strict=False)]
-        return self.grew > 0 and min(steps) >= self.grew * STEP
+        return self.growth > 0 and min(steps) >= self.growth * MIN_QUARTER_SHARE
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metric:
     """One workload, durable or address, in numbers; `cells` are COLUMNS[kind] for people, `faults` what is wrong."""
 
     kind: Subject
@@ -97,14 +97,14 @@ class Recommendation:
     sentence: str
     reasons: tuple[str, ...]
     command: str = ""
-    figures: tuple[Figures, ...] = field(default=(), repr=False)
+    metrics: tuple[Metric, ...] = field(default=(), repr=False)
 
 
-def story(events: Sequence[Event], running: bool) -> Story:
+def soak_report(events: Sequence[Event], running: bool) -> SoakReport:
     """A soak as its lines tell it; `running` says whether somebody carries it out. Raises ValueError."""
     start, last = events[0].evidence, events[-1]
     ended = last.evidence["why"] if last.kind == "finished" else "" if running else "cut off"
-    return Story(
+    return SoakReport(
         soak=decode(start["soak"]),
         since=events[0].time,
         ended=ended,
@@ -113,34 +113,34 @@ def story(events: Sequence[Event], running: bool) -> Story:
     )
 
 
-def figures(report: Story) -> tuple[Figures, ...]:
+def metrics(report: SoakReport) -> tuple[Metric, ...]:
     """Everything in numbers: workloads, durables, then the edge."""
     # Another owner's workloads in the last sample are another runtime's.
     samples = [sample for sample in report.samples if sample.owner in (report.owner, "")]
     return (*_workloads(samples), *_durables(samples), *_edge(samples, report.outages))
 
 
-def recommend(report: Story) -> Recommendation:
+def recommend(report: SoakReport) -> Recommendation:
     """What the figures of a soak that has ended say to do.
 
     A fault is evidence however short the soak was; that there was none is evidence only after enough samples.
     """
-    found = figures(report)
-    faults = [f"{figure.what} {fault}" for figure in found for fault in figure.faults]
-    thin = _thin(report)
+    evidence = metrics(report)
+    faults = [f"{metric.what} {fault}" for metric in evidence for fault in metric.faults]
+    insufficient = _insufficient_data_reasons(report)
     if report.ended == "owner":
         last = report.samples[-1].owner
-        return _said("look first", [f"the owner changed from {report.owner} to {last}", *faults], found)
+        return _recommendation("look first", [f"the owner changed from {report.owner} to {last}", *faults], evidence)
     if faults and report.owner == "native":
-        return _said("go back", faults, found, "inv rollback --full")
-    if faults or thin:
-        return _said("look first", [*faults, *thin], found)
-    return _said(f"keep {report.owner}", _well(report), found)
+        return _recommendation("go back", faults, evidence, "inv rollback --full")
+    if faults or insufficient:
+        return _recommendation("look first", [*faults, *insufficient], evidence)
+    return _recommendation(f"keep {report.owner}", _healthy_reasons(report), evidence)
 
 
 def trend(series: Sequence[tuple[float, float]]) -> Trend | None:
     """The trend of (seconds, value) pairs in order of time; None when there are too few of them."""
-    if len(series) < FEWEST:
+    if len(series) < MIN_SAMPLES:
         return None
     bounds = [len(series) * quarter // 4 for quarter in range(5)]
     parts = [series[start:end] for start, end in pairwise(bounds)]
@@ -156,95 +156,98 @@ def restarts(pulses: Sequence[tuple[str, WorkloadSample]]) -> int:
     A manual restart changes the process and sets systemd's counter back; one of systemd's own raises the counter,
     which may be seen before the new process is.
     """
-    seen = [pair for index, pair in enumerate(pulses) if pair[1].pid or index == len(pulses) - 1]
+    running = [pair for index, pair in enumerate(pulses) if pair[1].pid or index == len(pulses) - 1]
     count = 0
-    for (former_boot, former), (boot, now) in pairwise(seen):
+    for (former_boot, former), (boot, now) in pairwise(running):
         if boot == former_boot:
             other = now.pid not in (0, former.pid)
             count += max(int(other), now.restarts - former.restarts, 0)
     return count
 
 
-def _workloads(samples: Sequence[Sample]) -> Iterator[Figures]:
+def _workloads(samples: Sequence[Sample]) -> Iterator[Metric]:
     for name in dict.fromkeys(name for sample in samples for name in sample.workloads):
-        seen = [(sample, sample.workloads[name]) for sample in samples if name in sample.workloads]
-        ill = [(sample, pulse) for sample, pulse in seen if not pulse.ok]
-        again = restarts([(sample.boot, pulse) for sample, pulse in seen])
-        faults = [f"was not healthy in {len(ill)} of {len(seen)} samples ({ill[0][1].text})"] if ill else []
-        faults += [f"was restarted {_times(again)}"] if again else []
-        memory, numbers, grows = _memory([(s.at, float(p.memory.held)) for s, p in seen if p.memory])
-        cells = (f"{len(seen) - len(ill)} of {len(seen)}", str(again), memory)
-        numbers |= {"samples": len(seen), "healthy": len(seen) - len(ill), "restarts": again}
-        yield Figures("workload", name, cells, numbers, (*faults, *grows))
+        observations = [(sample, sample.workloads[name]) for sample in samples if name in sample.workloads]
+        ill = [(sample, pulse) for sample, pulse in observations if not pulse.ok]
+        count = restarts([(sample.boot, pulse) for sample, pulse in observations])
+        faults = [f"was not healthy in {len(ill)} of {len(observations)} samples ({ill[0][1].text})"] if ill else []
+        faults += [f"was restarted {_times(count)}"] if count else []
+        memory, numbers, grows = _memory([(s.at, float(p.memory.held)) for s, p in observations if p.memory])
+        cells = (f"{len(observations) - len(ill)} of {len(observations)}", str(count), memory)
+        numbers |= {"samples": len(observations), "healthy": len(observations) - len(ill), "restarts": count}
+        yield Metric("workload", name, cells, numbers, (*faults, *grows))
 
 
 def _memory(series: Sequence[tuple[float, float]]) -> tuple[str, dict[str, float], list[str]]:
     """In words and numbers, and what is wrong with it; a rate only of what ran long enough to have one."""
     if not series:
         return "unknown", {}, []
-    found, long = trend(series), series[-1][0] - series[0][0] >= AWHILE
-    if found is None or not long:
+    slope, long = trend(series), series[-1][0] - series[0][0] >= MIN_TREND_SECONDS
+    if slope is None or not long:
         now = series[-1][1] / MB
         return f"{series[0][1] / MB:.0f} → {now:.0f} MB", {"memory_mb": round(now, 1)}, []
-    text = f"{found.quarters[0] / MB:.0f} → {found.quarters[-1] / MB:.0f} MB ({found.per_hour / MB:+.1f} MB/h)"
-    numbers = {"memory_mb": round(found.quarters[-1] / MB, 1), "memory_mb_per_hour": round(found.per_hour / MB, 2)}
-    grows = found.steady and found.grew > max(LEAST, found.quarters[0] * SHARE)
+    text = f"{slope.quarters[0] / MB:.0f} → {slope.quarters[-1] / MB:.0f} MB ({slope.per_hour / MB:+.1f} MB/h)"
+    numbers = {"memory_mb": round(slope.quarters[-1] / MB, 1), "memory_mb_per_hour": round(slope.per_hour / MB, 2)}
+    grows = slope.steady and slope.growth > max(MIN_GROWTH_BYTES, slope.quarters[0] * MIN_GROWTH_SHARE)
     return text, numbers, [f"grows steadily in memory: {text}"] if grows else []
 
 
-def _durables(samples: Sequence[Sample]) -> Iterator[Figures]:
+def _durables(samples: Sequence[Sample]) -> Iterator[Metric]:
     for name in dict.fromkeys(name for sample in samples for name in sample.durables):
-        seen = [(sample.at, sample.durables[name]) for sample in samples if name in sample.durables]
-        most, twice = max(lag.behind for _, lag in seen), max(lag.redelivered for _, lag in seen)
-        found = trend([(at, float(lag.behind)) for at, lag in seen])
-        now = found.quarters[-1] if found else seen[-1][1].behind
-        text = f"{found.quarters[0] if found else seen[0][1].behind:.0f} → {now:.0f}"
-        grows = found is not None and found.steady and found.grew > BEHIND
-        numbers = {"lag": now, "lag_most": most, "redelivered_most": twice}
+        lags = [(sample.at, sample.durables[name]) for sample in samples if name in sample.durables]
+        max_lag, redelivered = max(lag.behind for _, lag in lags), max(lag.redelivered for _, lag in lags)
+        slope = trend([(at, float(lag.behind)) for at, lag in lags])
+        now = slope.quarters[-1] if slope else lags[-1][1].behind
+        text = f"{slope.quarters[0] if slope else lags[0][1].behind:.0f} → {now:.0f}"
+        grows = slope is not None and slope.steady and slope.growth > MIN_LAG_GROWTH
+        numbers = {"lag": now, "lag_most": max_lag, "redelivered_most": redelivered}
         faults = (f"falls behind: {text} messages",) if grows else ()
-        yield Figures("durable", name, (text, str(most), str(twice)), numbers, faults)
+        yield Metric("durable", name, (text, str(max_lag), str(redelivered)), numbers, faults)
 
 
-def _edge(samples: Sequence[Sample], outages: Sequence[dict[str, Any]]) -> Iterator[Figures]:
+def _edge(samples: Sequence[Sample], outages: Sequence[dict[str, Any]]) -> Iterator[Metric]:
     for name in dict.fromkeys(name for sample in samples for name in sample.edge):
-        asked = [sample.edge[name] for sample in samples if name in sample.edge]
-        requests, failures = sum(one.requests for one in asked), sum(one.failures for one in asked)
+        probes = [sample.edge[name] for sample in samples if name in sample.edge]
+        requests, failures = sum(counts.requests for counts in probes), sum(counts.failures for counts in probes)
         errors: dict[str, int] = {}
         for outage in (outage for outage in outages if outage["watch"] == name):
             errors = {**errors, **{text: errors.get(text, 0) + n for text, n in outage["errors"].items()}}
         # The last second's are in no sample, and those of an outage that a crash cut short are in no outage.
         failures = max(failures, sum(errors.values()))
         why = f" ({', '.join(f'{count} × {text}' for text, count in errors.items())})" if errors else ""
-        served = [sample.served[name] for sample in samples if name in sample.served]
-        bad = sum(one.errors for one in served)
-        answers = sum(one.answers for one in served)
-        log = f"{bad} of {answers}" if served else "cannot be read"
+        logs = [sample.served[name] for sample in samples if name in sample.served]
+        bad = sum(counts.errors for counts in logs)
+        answers = sum(counts.answers for counts in logs)
+        log = f"{bad} of {answers}" if logs else "cannot be read"
         faults = [f"failed {_times(failures)} of {requests}{why}"] if failures else []
         faults += [f"answered 5xx {_times(bad)}, by the edge's own log"] if bad else []
         numbers = {"requests": requests, "failures": failures, "answers": answers, "answers_5xx": bad}
-        yield Figures("address", name, (str(requests), str(failures), log), numbers, tuple(faults))
+        yield Metric("address", name, (str(requests), str(failures), log), numbers, tuple(faults))
 
 
-def _thin(report: Story) -> list[str]:
+def _insufficient_data_reasons(report: SoakReport) -> list[str]:
     """Why the samples are not enough to say that all is well."""
     hours = report.soak.seconds / 3600
     blind = [sample for sample in report.samples if sample.problems]
     count = len(report.samples) - len(blind)  # those that saw everything
     lack = f" ({len(blind)} more lack something: {blind[0].problems[0]})" if blind else ""
-    found = [
+    reasons = [
         (report.ended == "stopped", f"it was stopped early, after {report.hours:.2g} of {hours:.2g} h"),
         (report.ended == "cut off", f"it was cut off, after {report.hours:.2g} of {hours:.2g} h"),
-        (count < FEWEST, f"there are only {count} samples, and {FEWEST} are the fewest{lack}"),
-        (FEWEST <= count < report.due * DUE, f"there are only {count} of {report.due} samples{lack}"),
+        (count < MIN_SAMPLES, f"there are only {count} samples, and {MIN_SAMPLES} are the fewest{lack}"),
+        (
+            MIN_SAMPLES <= count < report.expected_samples * MIN_COVERAGE,
+            f"there are only {count} of {report.expected_samples} samples{lack}",
+        ),
         (not any(sample.edge for sample in report.samples), "nobody asked at the edge"),
     ]
-    return [text for holds, text in found if holds]
+    return [text for holds, text in reasons if holds]
 
 
-def _well(report: Story) -> list[str]:
+def _healthy_reasons(report: SoakReport) -> list[str]:
     boots = len({sample.boot for sample in report.samples}) - 1
-    short = report.hours * 3600 < AWHILE
-    requests = sum(asked.requests for sample in report.samples for asked in sample.edge.values())
+    short = report.hours * 3600 < MIN_TREND_SECONDS
+    requests = sum(counts.requests for sample in report.samples for counts in sample.edge.values())
     return [
         f"all was healthy in {len(report.samples)} samples of {report.hours:.2g} h",
         "nothing was restarted" + (f", but the VPS {_times(boots)}" if boots else ""),
@@ -253,9 +256,11 @@ def _well(report: Story) -> list[str]:
     ]
 
 
-def _said(verdict: str, reasons: list[str], found: tuple[Figures, ...], command: str = "") -> Recommendation:
+def _recommendation(
+    verdict: str, reasons: list[str], evidence: tuple[Metric, ...], command: str = ""
+) -> Recommendation:
     sentence = f"{verdict}: {'; '.join(reasons)}."
-    return Recommendation(verdict, sentence, tuple(reasons), command, found)
+    return Recommendation(verdict, sentence, tuple(reasons), command, evidence)
 
 
 def _times(count: int) -> str:

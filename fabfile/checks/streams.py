@@ -14,7 +14,7 @@ from fabfile.runner.wire.facts import Facts
 
 Row = tuple[str, bool, str]
 
-_NANO: Final = 1_000_000  # nanoseconds in a millisecond
+_NS_PER_MS: Final = 1_000_000  # nanoseconds in a millisecond
 _UNITS: Final = {"d": 86_400e9, "h": 3600e9, "min": 60e9, "s": 1e9, "ms": 1e6, "µs": 1e3, "ns": 1.0}
 
 # What is wrong when max_age is this many times what it should be: either side may have taken the other unit.
@@ -28,41 +28,41 @@ _MISTAKES: Final = {
 
 def checks(site: Site, facts: Facts) -> Iterator[Row]:
     """Rows (what, good or not, evidence): every stream's limits, every durable of every service."""
-    found = facts.jetstream
-    if found.problem:
-        whose = f"{found.runtime}'s JetStream" if found.runtime else "JetStream"
-        yield whose, False, found.problem
+    jetstream = facts.jetstream
+    if jetstream.problem:
+        whose = f"{jetstream.runtime}'s JetStream" if jetstream.runtime else "JetStream"
+        yield whose, False, jetstream.problem
         return
-    yield f"{found.runtime}'s JetStream", True, f"answers, {len(found.streams)} streams"
-    settings = facts.settings[found.runtime]
+    yield f"{jetstream.runtime}'s JetStream", True, f"answers, {len(jetstream.streams)} streams"
+    settings = facts.settings[jetstream.runtime]
     if settings.problem:
         yield "environment", False, settings.problem
-    for wanted in site.streams.values():
-        yield (wanted.name, *_limits(wanted, found.streams.get(wanted.name), facts))
-    durables = {name: consumer for stream in found.streams.values() for name, consumer in stream.consumers.items()}
+    for spec in site.streams.values():
+        yield (spec.name, *_limits(spec, jetstream.streams.get(spec.name), facts))
+    durables = {name: consumer for stream in jetstream.streams.values() for name, consumer in stream.consumers.items()}
     for service in site.scope("full"):
         for name in service.durables:
             yield (name, *_durable(site, facts, service, durables.get(name)))
 
 
-def _limits(wanted: inventory.Stream, stream: Stream | None, facts: Facts) -> tuple[bool, str]:
+def _limits(spec: inventory.Stream, stream: Stream | None, facts: Facts) -> tuple[bool, str]:
     if stream is None:
         return False, "there is no such stream"
-    problems = [text for text in (_age_problem(wanted, stream, facts), _size_problem(wanted, stream, facts)) if text]
+    problems = [text for text in (_age_problem(spec, stream, facts), _size_problem(spec, stream, facts)) if text]
     good = f"max_age {age(stream.max_age)}, max_bytes {_size(stream.max_bytes)}, {stream.messages} messages"
-    if wanted.max_age_env not in facts.settings[facts.jetstream.runtime].values:
-        good += f"; {wanted.max_age_env} is not set, so that there is nothing to compare max_age with"
+    if spec.max_age_env not in facts.settings[facts.jetstream.runtime].values:
+        good += f"; {spec.max_age_env} is not set, so that there is nothing to compare max_age with"
     return not problems, "; ".join(problems) or good
 
 
-def _age_problem(wanted: inventory.Stream, stream: Stream, facts: Facts) -> str:
-    name = wanted.max_age_env
+def _age_problem(spec: inventory.Stream, stream: Stream, facts: Facts) -> str:
+    name = spec.max_age_env
     setting = facts.settings[facts.jetstream.runtime].values.get(name)
     if setting is None:
         return ""
     if not (setting.value.isascii() and setting.value.isdigit() and int(setting.value)):
         return f"{name} is {setting.value[:20]!r} in {setting.origin}: no whole number of milliseconds"
-    expected = int(setting.value) * _NANO
+    expected = int(setting.value) * _NS_PER_MS
     if stream.max_age == expected:
         return ""
     problem = f"max_age is {age(stream.max_age)}, and {name} in {setting.origin} says {age(expected)}"
@@ -73,13 +73,13 @@ def _age_problem(wanted: inventory.Stream, stream: Stream, facts: Facts) -> str:
     return f"{problem}; {times}: {_MISTAKES[factor].format(name)}"
 
 
-def _size_problem(wanted: inventory.Stream, stream: Stream, facts: Facts) -> str:
-    setting = facts.settings[facts.jetstream.runtime].values.get(wanted.max_bytes_env or "")
-    expected, who = wanted.max_bytes, "the inventory"
+def _size_problem(spec: inventory.Stream, stream: Stream, facts: Facts) -> str:
+    setting = facts.settings[facts.jetstream.runtime].values.get(spec.max_bytes_env or "")
+    expected, who = spec.max_bytes, "the inventory"
     if setting and setting.value:
-        who = f"{wanted.max_bytes_env} in {setting.origin}"
+        who = f"{spec.max_bytes_env} in {setting.origin}"
         if not (setting.value.isascii() and setting.value.isdigit()):
-            return f"{wanted.max_bytes_env} is {setting.value[:20]!r} in {setting.origin}: no whole number of bytes"
+            return f"{spec.max_bytes_env} is {setting.value[:20]!r} in {setting.origin}: no whole number of bytes"
         expected = int(setting.value)
     return (
         ""
@@ -131,7 +131,7 @@ def _size(count: int) -> str:
 
 
 @dataclass
-class _Trail:
+class _Track:
     """Where something was first and last, and what was wrong on the way."""
 
     first: int
@@ -150,61 +150,65 @@ class Positions:
     """Takes looks at JetStream as they come. Streams have one subject each, so that durables skip no sequence."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, _Trail] = {}
-        self._durables: dict[str, _Trail] = {}
+        self._streams: dict[str, _Track] = {}
+        self._durables: dict[str, _Track] = {}
         self._consumers: dict[str, Consumer] = {}  # as they were seen last
         self._last = JetStream(problem="nobody looked yet")
-        self._away: float | None = None  # since when nobody answers
-        self._longest = 0.0
+        self._down_since: float | None = None  # since when nobody answers
+        self._longest_outage = 0.0
 
-    def take(self, at: float, look: JetStream) -> list[str]:
+    def observe(self, at: float, observation: JetStream) -> list[str]:
         """Note one look, `at` seconds after the first. Returns what the operator should be told of it."""
-        lines = self._changes(at, look)
-        self._last = look
-        for name, stream in look.streams.items():
-            trail = self._streams.setdefault(name, _Trail(stream.last, stream.last))
-            lines += [f"✗ {name}: {fault}" for fault in trail.move(stream.last, "last message")]
+        lines = self._changes(at, observation)
+        self._last = observation
+        for name, stream in observation.streams.items():
+            track = self._streams.setdefault(name, _Track(stream.last, stream.last))
+            lines += [f"✗ {name}: {fault}" for fault in track.move(stream.last, "last message")]
             for durable, consumer in stream.consumers.items():
-                lines += [f"✗ {durable}: {fault}" for fault in self._follow(durable, consumer)]
+                lines += [f"✗ {durable}: {fault}" for fault in self._advance(durable, consumer)]
         return lines
 
     def rows(self) -> Iterator[tuple[str, bool, str]]:
         """Rows (what, good or not, evidence) of all that was seen."""
         last = self._last
-        yield "JetStream", not last.problem, last.problem or self._answered()
+        yield "JetStream", not last.problem, last.problem or self._last_answer()
         streams = set(last.streams)
         durables = {name for stream in last.streams.values() for name in stream.consumers}
-        for name, trail in self._streams.items():
-            yield name, *_verdict(trail, name in streams or bool(last.problem))
-        for name, trail in self._durables.items():
-            yield name, *_verdict(trail, name in durables or bool(last.problem))
+        for name, track in self._streams.items():
+            yield name, *_verdict(track, name in streams or bool(last.problem))
+        for name, track in self._durables.items():
+            yield name, *_verdict(track, name in durables or bool(last.problem))
 
-    def _answered(self) -> str:
-        away = f"; away for {self._longest:.1f} s at most" if self._longest else ""
-        return f"{self._last.runtime}'s answers{away}"
+    def _last_answer(self) -> str:
+        outage = f"; away for {self._longest_outage:.1f} s at most" if self._longest_outage else ""
+        return f"{self._last.runtime}'s answers{outage}"
 
-    def _changes(self, at: float, look: JetStream) -> list[str]:
+    def _changes(self, at: float, observation: JetStream) -> list[str]:
         """A line when JetStream went, came, or is another runtime's."""
-        if look.problem:
-            fresh = self._away is None
-            self._away = at if self._away is None else self._away
-            return [f"{look.runtime or 'the owner'}'s JetStream does not answer: {look.problem}"] if fresh else []
-        gone = 0.0 if self._away is None else at - self._away
+        if observation.problem:
+            fresh = self._down_since is None
+            self._down_since = at if self._down_since is None else self._down_since
+            return (
+                [f"{observation.runtime or 'the owner'}'s JetStream does not answer: {observation.problem}"]
+                if fresh
+                else []
+            )
+        outage = 0.0 if self._down_since is None else at - self._down_since
         # What failed from the first look on was not seen to go.
-        self._longest, self._away = max(self._longest, gone if self._streams else 0.0), None
-        if look.runtime == self._last.runtime and not gone:
+        self._longest_outage, self._down_since = max(self._longest_outage, outage if self._streams else 0.0), None
+        if observation.runtime == self._last.runtime and not outage:
             return []
-        after = f" after {gone:.1f} s" if gone else ""
-        return [f"{look.runtime}'s JetStream answers{after}: {len(look.streams)} streams"]
+        after = f" after {outage:.1f} s" if outage else ""
+        return [f"{observation.runtime}'s JetStream answers{after}: {len(observation.streams)} streams"]
 
-    def _follow(self, name: str, now: Consumer) -> list[str]:
-        trail = self._durables.setdefault(name, _Trail(now.floor, now.floor))
-        faults = trail.move(now.floor, "acknowledged position")
+    def _advance(self, name: str, now: Consumer) -> list[str]:
+        track = self._durables.setdefault(name, _Track(now.floor, now.floor))
+        faults = track.move(now.floor, "acknowledged position")
         former = self._consumers.get(name)
         skipped = _skipped(former, now) if former else 0
         if skipped:
             faults.append(f"skipped {skipped} messages, somewhere up to {now.delivered}")
-            trail.faults.append(faults[-1])
+            track.faults.append(faults[-1])
         self._consumers[name] = now
         return faults
 
@@ -215,11 +219,11 @@ def _skipped(former: Consumer, now: Consumer) -> int:
     Each delivery takes the durable to the next message or repeats one, so that it may be ahead of its deliveries only
     by what it began with. One that was made anew must begin where the former had acknowledged everything up to.
     """
-    lead = now.delivered - now.deliveries
-    before = former.delivered - former.deliveries if now.created == former.created else former.floor
-    return max(0, lead - before)
+    ahead = now.delivered - now.deliveries
+    was_ahead = former.delivered - former.deliveries if now.created == former.created else former.floor
+    return max(0, ahead - was_ahead)
 
 
-def _verdict(trail: _Trail, there: bool) -> tuple[bool, str]:
-    faults = trail.faults + ([] if there else ["is gone"])
-    return not faults, "; ".join(faults) or f"{trail.first} → {trail.last} (+{trail.last - trail.first})"
+def _verdict(track: _Track, there: bool) -> tuple[bool, str]:
+    faults = track.faults + ([] if there else ["is gone"])
+    return not faults, "; ".join(faults) or f"{track.first} → {track.last} (+{track.last - track.first})"

@@ -23,34 +23,34 @@ def of_services(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What the scope's units, as they are installed, would not start for."""
     services = site.scope(scope)
     overrides = site.runtimes.native.overrides_file
-    found = _installed((facts.unit(s.unit, site.app.user) for s in services), "inv app.install")
+    result = _unusable((facts.unit(s.unit, site.app.user) for s in services), "inv app.install")
     fix = "inv app.install; the app's user must be able to read it"
-    found += _one(facts, overrides, "no service would start", fix)
-    return found + before_installing(site, facts, services)
+    result += _lacking(facts, overrides, "no service would start", fix)
+    return result + before_installing(site, facts, services)
 
 
 def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> list[Finding]:
     """The same, but for what installing the units writes."""
     app = site.app
-    found = [
-        *_one(facts, app.bun, "no service would start", "install it there, or correct app.bun"),
+    result = [
+        *_lacking(facts, app.bun, "no service would start", "install it there, or correct app.bun"),
         *environment(site, facts),
     ]
     if app.installed:
         fix = _as_user(site, app.checkout, app.install_argv)
-        found += _one(facts, app.installed, "the app's dependencies are not installed for native services", fix)
+        result += _lacking(facts, app.installed, "the app's dependencies are not installed for native services", fix)
     for service in services:
         fix, effect = f"correct services.{service.name}, or bring {app.checkout} in order", f"{service.name} would not"
-        missing = _one(facts, service.directory, f"{effect} start", fix)
+        missing = _lacking(facts, service.directory, f"{effect} start", fix)
         if not missing:
             missing = [
-                finding for path in survey.sources(service) for finding in _one(facts, path, f"{effect} start", fix)
+                finding for path in survey.sources(service) for finding in _lacking(facts, path, f"{effect} start", fix)
             ]
-        found += missing
+        result += missing
         if service.built and not missing:
             fix = _as_user(site, service.directory, (f"--env-file={app.env_file}", *service.build_argv))
-            found += _one(facts, service.built, f"{service.name} is not built for native, and {effect} start", fix)
-    return found
+            result += _lacking(facts, service.built, f"{service.name} is not built for native, and {effect} start", fix)
+    return result
 
 
 def _as_user(site: Site, folder: str, argv: Iterable[str]) -> str:
@@ -67,17 +67,17 @@ def environment(site: Site, facts: Facts) -> list[Finding]:
 
 def of_servers(site: Site, facts: Facts) -> list[Finding]:
     """What the servers' units, as they are installed, would not start for."""
-    found = _installed((facts.unit(server.unit) for server in site.servers), "inv infra.install")
+    result = _unusable((facts.unit(server.unit) for server in site.servers), "inv infra.install")
     for server in site.servers:
-        found += _one(facts, server.binary, f"{server.name} would not start", "install its package (apt-get …)")
+        result += _lacking(facts, server.binary, f"{server.name} would not start", "install its package (apt-get …)")
     for server in (site.infra.redis, site.infra.clickhouse):
-        found += _one(facts, server.config, f"{server.name} would not start", "inv infra.install, or its package")
-    return found
+        result += _lacking(facts, server.config, f"{server.name} would not start", "inv infra.install, or its package")
+    return result
 
 
-def _installed(units: Iterable[Unit | None], install: str) -> list[Finding]:
-    known = [unit for unit in units if unit and unit.load in _UNUSABLE]
-    kinds = {load: [unit.name for unit in known if unit.load == load] for load in _UNUSABLE}
+def _unusable(units: Iterable[Unit | None], install: str) -> list[Finding]:
+    unusable = [unit for unit in units if unit and unit.load in _UNUSABLE]
+    kinds = {load: [unit.name for unit in unusable if unit.load == load] for load in _UNUSABLE}
     return [
         Finding(f"{_UNUSABLE[load]}: {', '.join(names)}", "systemctl unmask them" if load == "masked" else install)
         for load, names in kinds.items()
@@ -85,6 +85,6 @@ def _installed(units: Iterable[Unit | None], install: str) -> list[Finding]:
     ]
 
 
-def _one(facts: Facts, path: str, effect: str, fix: str) -> list[Finding]:
+def _lacking(facts: Facts, path: str, effect: str, fix: str) -> list[Finding]:
     """A finding where something that is needed can't be used."""
     return [Finding(f"{facts.lacking[path]}: {effect}", fix)] if path in facts.lacking else []

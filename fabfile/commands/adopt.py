@@ -25,16 +25,16 @@ from fabfile.console import Console
 from fabfile.errors import UNTOUCHED, Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import Site
 from fabfile.remote.host import Host
-from fabfile.remote.target import reached
+from fabfile.remote.target import host_for
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.facts import Facts
 
-CONNECT = 10.0  # seconds until SSH has answered, where no inventory says otherwise
+CONNECT_SECONDS = 10.0  # seconds until SSH has answered, where no inventory says otherwise
 _LOGIN = re.compile(r"(?P<user>[^@\s]+)@(?P<address>\[[0-9A-Fa-f:.]+\]|[^@:\s]+)(?::(?P<port>[0-9]{1,5}))?")
 _MARKS = {True: "✓", False: "✗", None: "!"}
 
 
-def shipped(path: Path) -> dict[str, Any]:
+def shipped_tables(path: Path) -> dict[str, Any]:
     """The tables of the inventory that comes with the tool; empty where somebody made it unreadable."""
     with contextlib.suppress(OSError, ValueError):
         return tomllib.loads(path.read_text())
@@ -42,14 +42,14 @@ def shipped(path: Path) -> dict[str, Any]:
 
 
 def init(
-    context: Any, console: Console, known: Path, *, host: str, key: str, output: str, project: str, force: bool
+    context: Any, console: Console, example: Path, *, host: str, key: str, output: str, project: str, force: bool
 ) -> None:
     """Survey the VPS at `host` and write its inventory to `output`. Raises CutoverError."""
     target = Path(output or "inventory.toml")
     _refuse_overwriting(target, force)
-    login = parsed(context, host, key)
-    tables = shipped(known)
-    facts = _reached(context, login, bool(host)).adopt(wanted(tables))
+    login = parse_login(context, host, key)
+    tables = shipped_tables(example)
+    facts = _host(context, login, bool(host)).adopt(adoption_request(tables))
     if facts.docker_error:
         raise Failed(
             f"the app can't be surveyed: {facts.docker_error}",
@@ -65,51 +65,51 @@ def init(
     _show_written(console, target, draft)
 
 
-def doctor(session: Session, known: Path) -> None:
+def doctor(session: Session, example: Path) -> None:
     """Compare the inventory with the VPS, and judge both directions. Raises PreflightRefused where one would not start.
 
     The direction that leads to the present owner counts as well: it would find most of its work done, and what stands
     against it would stand against the way back after the next hand-over.
     """
     site, console = session.site, session.console
-    facts = session.survey(survey.wanted(site, versions=True))
-    tables = shipped(known)
-    found, unseen = differences(site, session.host.adopt(wanted({**tables, **_names(site)})), tables)
-    judged = directions(site, facts)
-    _shown(console, found, unseen, judged)
+    facts = session.survey(survey.request(site, versions=True))
+    tables = shipped_tables(example)
+    mismatches, uncompared = differences(site, session.host.adopt(adoption_request({**tables, **_names(site)})), tables)
+    directed = directions(site, facts)
+    _show(console, mismatches, uncompared, directed)
     status.reboot(console, site, facts)
     for finding in boot.findings(site, facts):
         console.warn(str(finding))
-    against = [f"inventory: {difference}" for difference in found]
-    against += [f"{name}: {finding}" for name, some in judged.items() for finding in some if not finding.warning]
-    if against:
-        raise PreflightRefused(against)
+    reasons = [f"inventory: {difference}" for difference in mismatches]
+    reasons += [f"{name}: {finding}" for name, some in directed.items() for finding in some if not finding.warning]
+    if reasons:
+        raise PreflightRefused(reasons)
     console.say("The inventory says what is there, and a cutover and a rollback would start.")
 
 
 def directions(site: Site, facts: Facts) -> dict[str, list[Finding]]:
     """What preflight has against handing the app to native, and to Docker, as things stand now."""
-    there = scope_findings(site, facts, "full") + preflight.findings(site, facts, "native")
-    back = preflight.findings(site, facts, "docker")
+    forward = scope_findings(site, facts, "full") + preflight.findings(site, facts, "native")
+    backward = preflight.findings(site, facts, "docker")
     holder = facts.ops.lock
-    held = (
+    locked = (
         [Finding(LockHeld.by(holder.as_json()).message, "wait for its end, or look at it: inv attach")]
         if holder
         else []
     )
-    return {"cutover": held + there, "rollback --full": held + back}
+    return {"cutover": locked + forward, "rollback --full": locked + backward}
 
 
-def wanted(tables: Mapping[str, Any]) -> AdoptionRequest:
+def adoption_request(tables: Mapping[str, Any]) -> AdoptionRequest:
     """What to look for besides what is there: the names that an inventory knows."""
     infra, app, services = (tables.get(name, {}) for name in ("infra", "app", "services"))
     name = str(app.get("name", "islandflow"))
-    shown = {str(tables.get("provider", {}).get("adapter_env", ""))}
-    shown |= {str(stream.get("max_age_env", "")) for stream in tables.get("streams", {}).values()}
+    variables = {str(tables.get("provider", {}).get("adapter_env", ""))}
+    variables |= {str(stream.get("max_age_env", "")) for stream in tables.get("streams", {}).values()}
     paths = [*app.get("shell_scripts", ()), *(path for s in services.values() for path in s.get("build_rewrites", ()))]
     units = {str(server.get("unit", "")) for server in infra.values()}
     return AdoptionRequest(
-        shown=tuple(sorted(shown - {""})),
+        shown=tuple(sorted(variables - {""})),
         servers=SERVERS,
         units=tuple(sorted((units | set(servers.distribution_units())) - {""})),
         owner_file=str(app.get("owner_file", "")),
@@ -118,21 +118,21 @@ def wanted(tables: Mapping[str, Any]) -> AdoptionRequest:
     )
 
 
-def parsed(context: Any, host: str, key: str) -> drafting.Login:
+def parse_login(context: Any, host: str, key: str) -> drafting.Login:
     """The login that `--host` names, or that `fab -H` made. Raises UsageError."""
     if not host and hasattr(context, "original_host"):
         return drafting.Login(context.host, context.user, context.port, key)
-    found = _LOGIN.fullmatch(host)
-    if not found:
+    match = _LOGIN.fullmatch(host)
+    if not match:
         what = f"--host {host} is no login" if host else "--host is missing"
         raise UsageError(
             what, next_step="Say who logs in where: inv init --host USER@ADDRESS, with :PORT unless it is 22."
         )
-    address = found["address"].strip("[]")
-    return drafting.Login(address, found["user"], int(found["port"] or 22), key)
+    address = match["address"].strip("[]")
+    return drafting.Login(address, match["user"], int(match["port"] or 22), key)
 
 
-def _reached(context: Any, login: drafting.Login, named: bool) -> Host:
+def _host(context: Any, login: drafting.Login, explicit: bool) -> Host:
     try:
         entry = inventory.Host.model_validate(
             {"name": drafting.HOST, "address": login.address, "port": login.port, "user": login.user}
@@ -145,7 +145,7 @@ def _reached(context: Any, login: drafting.Login, named: bool) -> Host:
         raise UsageError(
             f"the VPS can't be reached so: {reasons}", next_step="Say --host USER@ADDRESS[:PORT]."
         ) from None
-    return reached(None if named else context, entry, CONNECT)
+    return host_for(None if explicit else context, entry, CONNECT_SECONDS)
 
 
 def _refuse_overwriting(target: Path, force: bool) -> None:
@@ -167,33 +167,35 @@ def _names(site: Site) -> dict[str, Any]:
 
 
 def _show_written(console: Console, target: Path, draft: Draft) -> None:
-    counted = dict.fromkeys((FOUND, PROPOSED, SHIPPED, ASKED), 0)
+    counts = dict.fromkeys((FOUND, PROPOSED, SHIPPED, ASKED), 0)
     for path, entry in draft.entries.items():
-        counted[entry.origin] += 1
+        counts[entry.origin] += 1
         console.data("value", key=inventory.spell(path), value=entry.value, origin=entry.origin, why=entry.why)
-    console.data("written", path=str(target), **counted)
+    console.data("written", path=str(target), **counts)
     console.say(
-        f"{target}: {counted[FOUND]} values found on the VPS, {counted[PROPOSED]} that follow from them, "
-        f"{counted[SHIPPED]} as shipped; each with a comment that says so."
+        f"{target}: {counts[FOUND]} values found on the VPS, {counts[PROPOSED]} that follow from them, "
+        f"{counts[SHIPPED]} as shipped; each with a comment that says so."
     )
-    asked = draft.questions()
-    for question in asked:
+    questions = draft.questions()
+    for question in questions:
         console.say(f"  {question}")
-    if asked:
+    if questions:
         console.say("That could not be found: replace each text that begins with ? by its answer.")
     console.say(f"Next: ISLANDFLOW_INVENTORY={target} inv doctor")
 
 
-def _shown(console: Console, found: list[Difference], unseen: list[str], judged: Mapping[str, list[Finding]]) -> None:
-    rows = [(_MARKS[False], difference.key, f"{difference.text}\n→ {difference.fix}") for difference in found]
-    rows += [(_MARKS[None], "not compared", text) for text in unseen]
+def _show(
+    console: Console, mismatches: list[Difference], uncompared: list[str], directed: Mapping[str, list[Finding]]
+) -> None:
+    rows = [(_MARKS[False], difference.key, f"{difference.text}\n→ {difference.fix}") for difference in mismatches]
+    rows += [(_MARKS[None], "not compared", text) for text in uncompared]
     rows = rows or [(_MARKS[True], "inventory", "says what is there")]
     console.table("inventory and VPS", ("", "key", "difference"), rows)
-    for difference in found:
+    for difference in mismatches:
         console.data("difference", key=difference.key, text=difference.text, fix=difference.fix)
-    for text in unseen:
+    for text in uncompared:
         console.data("unseen", text=text)
-    for name, findings in judged.items():
+    for name, findings in directed.items():
         marks = [(_MARKS[None if finding.warning else False], str(finding)) for finding in findings]
         console.table(name, ("", "preflight"), marks or [(_MARKS[True], "nothing stands against it")])
         console.data("direction", name=name, starts=all(finding.warning for finding in findings))

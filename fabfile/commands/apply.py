@@ -29,7 +29,7 @@ Build = Callable[[Site, Facts], "Plan"]
 Judge = Callable[[Site, Facts], "list[Finding]"]
 Secrets = Callable[[Host], Mapping[str, str]]
 
-_GLANCE = 2.0  # seconds between two looks at a lock that is waited for
+_POLL_SECONDS = 2.0  # seconds between two looks at a lock that is waited for
 
 
 class Operation:
@@ -58,7 +58,7 @@ class Operation:
         `also` is what the plan must know besides what all do. With `confirm` off a plan does not wait for the
         public checks at its end. `secrets` gets what goes beside a plan that is shipped. Raises CutoverError.
         """
-        self._when_free(lambda: self._apply(build, judge, versions, confirm, also or FactsRequest(), secrets))
+        self._run_when_free(lambda: self._apply(build, judge, versions, confirm, also or FactsRequest(), secrets))
 
     def _apply(
         self,
@@ -71,14 +71,14 @@ class Operation:
     ) -> None:
         site = self.session.site
         self.session.host.connect()
-        wanted = merge(survey.wanted(site, versions=versions), also)
+        request = merge(survey.request(site, versions=versions), also)
         judges = (plan, edge, preflight, workloads, *([preview] if self._dry else []))
-        facts = self.session.survey(wanted, judges)
-        self._refuse_held(facts)
+        facts = self.session.survey(request, judges)
+        self._refuse_if_locked(facts)
         findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
         warnings = self._refuse(list(dict.fromkeys(findings)))  # a whole hand-over's judge begins with the runner's
         intended = edge.without_closed_api(site, facts, build(site, facts))
-        built = _accounted(site, plan.identified(intended, facts.versions, warnings), facts)
+        built = _with_workloads(site, plan.identified(intended, facts.versions, warnings), facts)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self._console.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
@@ -86,53 +86,53 @@ class Operation:
         if self._dry:
             self._show(judgement)
         elif not judgement.changes:
-            self._nothing(judgement)
+            self._show_no_op(judgement)
         else:
-            beside = secrets(self.session.host) if secrets else {}
-            follow.follow(self.session, built.id, self.session.host.ship(built, facts, beside))
+            secret_values = secrets(self.session.host) if secrets else {}
+            follow.follow(self.session, built.id, self.session.host.ship(built, facts, secret_values))
 
     def revert(self, plan_id: str) -> None:
         """Revert an unfinished plan, the newest if none is named, or show what that would do. Raises CutoverError."""
-        self._when_free(lambda: self._revert(plan_id))
+        self._run_when_free(lambda: self._revert(plan_id))
 
     def _revert(self, plan_id: str) -> None:
         facts = self.session.survey(FactsRequest(ops=True))
-        self._refuse_held(facts)
+        self._refuse_if_locked(facts)
         unfinished = facts.ops.unfinished
         if not (plan_id or unfinished):
             self._console.say("revert: nothing to do, every plan has come to its end.")
             self._console.data("nothing", name="revert", settled={})
             return
-        wanted = plan_id or unfinished[-1]
+        target = plan_id or unfinished[-1]
         if self._dry:
-            self._show_back(wanted)
+            self._show_revert(target)
             return
-        earlier = self.session.host.journal(wanted)
-        follow.follow(self.session, wanted, self.session.host.revert(wanted), earlier)
+        earlier = self.session.host.journal(target)
+        follow.follow(self.session, target, self.session.host.revert(target), earlier)
 
-    def _when_free(self, act: Callable[[], None]) -> None:
+    def _run_when_free(self, act: Callable[[], None]) -> None:
         """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""
         while True:
             try:
                 act()
                 return
-            except LockHeld as held:
+            except LockHeld as lock:
                 if not self._wait:
                     raise
-                self._console.progress(f"waiting: {held.message}. Ctrl-C leaves; this command has changed nothing yet.")
-                self._console.data("lock", who=held.who, what=held.what, since=held.since)
+                self._console.progress(f"waiting: {lock.message}. Ctrl-C leaves; this command has changed nothing yet.")
+                self._console.data("lock", who=lock.who, what=lock.what, since=lock.since)
             while self.session.survey(FactsRequest(ops=True)).ops.lock is not None:
-                time.sleep(_GLANCE)
+                time.sleep(_POLL_SECONDS)
 
-    def _refuse_held(self, facts: Facts) -> None:
+    def _refuse_if_locked(self, facts: Facts) -> None:
         """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
         holder = facts.ops.lock
         if holder is None:
             return
-        held = LockHeld.by(holder.as_json())
+        lock = LockHeld.by(holder.as_json())
         if not self._dry:
-            raise held
-        self._console.warn(f"{held.message}; what it will leave may differ from what is shown here")
+            raise lock
+        self._console.warn(f"{lock.message}; what it will leave may differ from what is shown here")
 
     def _refuse(self, findings: list[Finding]) -> tuple[str, ...]:
         """Show the warnings and return them. Raises PreflightRefused with everything that is more than one."""
@@ -148,14 +148,14 @@ class Operation:
             self._console.say(line)
         self._console.data("plan", plan=plan.as_json(judgement.plan), settled=judgement.no_ops)
 
-    def _nothing(self, judgement: Judgement) -> None:
+    def _show_no_op(self, judgement: Judgement) -> None:
         name, steps = judgement.plan.name, len(judgement.plan.steps)
         for step, why in judgement.no_ops.items():
             self._console.say(f"· {step}: {why}")
         self._console.say(f"{name}: nothing to do: all {steps} steps are already in place.")
         self._console.data("nothing", name=name, settled=judgement.no_ops)
 
-    def _show_back(self, plan_id: str) -> None:
+    def _show_revert(self, plan_id: str) -> None:
         steps = follow.steps_to_undo(self.session.host.journal(plan_id))
         self._console.say(f"{plan_id}: {len(steps)} steps would be undone")
         for name in steps:
@@ -163,7 +163,7 @@ class Operation:
         self._console.data("revert", plan=plan_id, steps=steps)
 
 
-def _accounted(site: Site, built: Plan, facts: Facts) -> Plan:
+def _with_workloads(site: Site, built: Plan, facts: Facts) -> Plan:
     """The plan, which tells in its end what runs, and whether that was so before."""
     everything = tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
     well = tuple(key for key, verdict in facts.health.items() if verdict.ok)

@@ -22,20 +22,20 @@ class DnsOperation:
 
     def __init__(self, *, json: bool = False) -> None:
         self._site = load_site()
-        self._dns = _needed(self._site.dns)
+        self._dns = _required(self._site.dns)
         self._console = Console(json=json)
         self._api = Api(self._dns.api, token.obtain(), self._waiting)
 
     def status(self) -> None:
         """Show every record against the inventory. Raises DnsFailed when one differs."""
-        look = records.look(self._api, self._dns)
-        title = f"zone {look.zone.name} ({look.zone.status})"
-        self._console.table(title, _COLUMNS, [_row(found) for found in look.found])
-        for found in look.found:
-            self._tell(found)
-        differing = [found.expected.domain for found in look.found if found.problems or found.differences]
-        if look.zone.status != "active":
-            differing.insert(0, f"the zone {look.zone.name}")
+        lookup = records.look(self._api, self._dns)
+        title = f"zone {lookup.zone.name} ({lookup.zone.status})"
+        self._console.table(title, _COLUMNS, [_row(entry) for entry in lookup.found])
+        for entry in lookup.found:
+            self._show_record(entry)
+        differing = [entry.expected.domain for entry in lookup.found if entry.problems or entry.differences]
+        if lookup.zone.status != "active":
+            differing.insert(0, f"the zone {lookup.zone.name}")
         if differing:
             raise DnsFailed(
                 f"not as the inventory says: {', '.join(dict.fromkeys(differing))}",
@@ -49,38 +49,38 @@ class DnsOperation:
 
         Raises PreflightRefused where a record can't be told to be ours, and whatever Switch.carry_out raises.
         """
-        look = records.look(self._api, self._dns)
-        pending = changes(look, to)
+        lookup = records.look(self._api, self._dns)
+        pending = changes(lookup, to)
         if not pending:
-            self._console.say(f"dns.posture: nothing to do, all {len(look.found)} records are {to} already.")
+            self._console.say(f"dns.posture: nothing to do, all {len(lookup.found)} records are {to} already.")
             self._console.data("nothing", name="dns.posture", settled={})
             return
         if dry:
             self._show(pending)
             return
-        worth = self._worth()
-        self._console.progress(f"token: {worth}")
-        self._console.data("token", text=worth)
-        Switch(self._site, self._api, look, self._console).carry_out(pending, to)
+        summary = self._token_summary()
+        self._console.progress(f"token: {summary}")
+        self._console.data("token", text=summary)
+        Switch(self._site, self._api, lookup, self._console).carry_out(pending, to)
         self._console.say(f"dns.posture: {len(pending)} records are {to} now.")
-        for found in look.found:
-            if posture(found.expected.proxied) != to:
-                said = (
-                    f"dns.records.{found.expected.name} in the inventory still says {posture(found.expected.proxied)}"
+        for entry in lookup.found:
+            if posture(entry.expected.proxied) != to:
+                stale = (
+                    f"dns.records.{entry.expected.name} in the inventory still says {posture(entry.expected.proxied)}"
                 )
-                self._console.warn(f"{said}: write down what is to stay")
+                self._console.warn(f"{stale}: write down what is to stay")
         self._console.warn(ADVICE)
 
     def verify_token(self) -> None:
         """Show what the token is worth. Raises DnsFailed when it can't be used now."""
-        found = self._token()
-        self._console.say(f"token: {found.describe()}")
-        expires = found.expires_on.isoformat() if found.expires_on else None
-        self._console.data("token", text=found.describe(), status=found.status, expires_on=expires, ok=found.good)
+        current = self._token()
+        self._console.say(f"token: {current.describe()}")
+        expires = current.expires_on.isoformat() if current.expires_on else None
+        self._console.data("token", text=current.describe(), status=current.status, expires_on=expires, ok=current.good)
         self._console.warn(ADVICE)
-        if not found.good:
+        if not current.good:
             raise DnsFailed(
-                f"the token can't be used: {found.describe()}",
+                f"the token can't be used: {current.describe()}",
                 next_step="Create another at Cloudflare, My Profile, API Tokens, with Zone:Read and DNS:Edit for the "
                 "zone and a date on which it expires.",
             )
@@ -88,7 +88,7 @@ class DnsOperation:
     def _token(self) -> Token:
         return self._api.one(Token, "GET", "/user/tokens/verify")
 
-    def _worth(self) -> str:
+    def _token_summary(self) -> str:
         """An account's own tokens can't be asked about this way, and work all the same."""
         try:
             return self._token().describe()
@@ -102,15 +102,15 @@ class DnsOperation:
         limit = self._site.timeouts.confirm
         self._console.say(f"Then the public checks run from here; unless they pass within {limit:g} s, it is put back.")
 
-    def _tell(self, found: Found) -> None:
-        for text in (*found.problems, *(f"{found.expected.domain}: {text}" for text in found.differences)):
+    def _show_record(self, entry: Found) -> None:
+        for text in (*entry.problems, *(f"{entry.expected.domain}: {text}" for text in entry.differences)):
             self._console.say(f"  ✗ {text}")
         self._console.data(
             "dns_record",
-            name=found.expected.name,
-            expected=found.expected.model_dump(mode="json", exclude={"name"}),
-            found=found.record.model_dump(mode="json", exclude={"id"}) if found.record else None,
-            problems=[*found.problems, *found.differences],
+            name=entry.expected.name,
+            expected=entry.expected.model_dump(mode="json", exclude={"name"}),
+            found=entry.record.model_dump(mode="json", exclude={"id"}) if entry.record else None,
+            problems=[*entry.problems, *entry.differences],
         )
 
     def _waiting(self, text: str) -> None:
@@ -118,14 +118,14 @@ class DnsOperation:
         self._console.data("retry", text=text)
 
 
-def _row(found: Found) -> tuple[str, ...]:
-    wanted, record = found.expected, found.record
-    good = not (found.problems or found.differences)
-    there = (record.content, posture(record.proxied), seconds(record.ttl)) if record else ("?", "?", "?")
-    return ("✓" if good else "✗", wanted.domain, wanted.type, *there)
+def _row(entry: Found) -> tuple[str, ...]:
+    expected, record = entry.expected, entry.record
+    good = not (entry.problems or entry.differences)
+    actual = (record.content, posture(record.proxied), seconds(record.ttl)) if record else ("?", "?", "?")
+    return ("✓" if good else "✗", expected.domain, expected.type, *actual)
 
 
-def _needed(dns: Dns | None) -> Dns:
+def _required(dns: Dns | None) -> Dns:
     if dns is None:
         raise UsageError(
             "the inventory has no [dns]: it does not say which records lead to the edge",

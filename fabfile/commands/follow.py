@@ -19,12 +19,14 @@ from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
-_AGAIN = 1.0  # seconds between two tries to give the word
-_TO_BE_HEARD = 20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
+_RETRY_SECONDS = 1.0  # seconds between two tries to give the word
+_DECISION_MARGIN_SECONDS = (
+    20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
+)
 
 
 @dataclass
-class _Seen:
+class _History:
     """All events of a plan so far, and the checks that were made before its word was given."""
 
     events: list[Event] = field(default_factory=list)
@@ -33,14 +35,14 @@ class _Seen:
 
     @property
     def settings(self) -> dict[str, str]:
-        found: dict[str, str] = self.events[0].evidence.get("settings", {})
-        return found
+        settings: dict[str, str] = self.events[0].evidence.get("settings", {})
+        return settings
 
 
 def attach(session: Session, plan_id: str) -> None:
     """Follow a plan from its first event, the newest if none is named. Raises CutoverError as it ends."""
-    chosen = plan_id or _newest(session.host)
-    follow(session, chosen, session.host.follow(chosen))
+    target = plan_id or _newest(session.host)
+    follow(session, target, session.host.follow(target))
 
 
 def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()) -> None:
@@ -49,68 +51,68 @@ def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Ite
     `earlier` are the plan's events before those, for its record. Ctrl-C asks whether to leave the plan running or to
     revert it. Raises CutoverError as the plan ended.
     """
-    seen = _Seen(list(earlier))
+    history = _History(list(earlier))
     try:
-        _to_the_end(session, events, seen)
+        _follow_events(session, events, history)
     except KeyboardInterrupt:
-        if not _asked_to_revert(plan_id):
-            raise _left(plan_id) from None
-        session.host.say(plan_id, "revert")
-        seen = _Seen()  # it is followed from its first event again
-        _to_the_end(session, session.host.follow(plan_id), seen)
-    _end(session, plan_id, seen)
+        if not _operator_reverts(plan_id):
+            raise _interrupted(plan_id) from None
+        session.host.decide(plan_id, "revert")
+        history = _History()  # it is followed from its first event again
+        _follow_events(session, session.host.follow(plan_id), history)
+    _end(session, plan_id, history)
 
 
-def _to_the_end(session: Session, events: Iterator[Event], seen: _Seen) -> None:
+def _follow_events(session: Session, events: Iterator[Event], history: _History) -> None:
     with session.console.following():
         for event in events:
             decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
-            seen.events.append(event)
+            history.events.append(event)
             session.console.event(event)
-            seen.decided = seen.decided or decided
+            history.decided = history.decided or decided
             if event.kind == "waiting" and not decided:
-                seen.checks = _confirm_or_revert(session, event, seen.settings)
+                history.checks = _confirm_or_revert(session, event, history.settings)
 
 
 def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
-    intended, shown = _intended(session.site, settings), session.console
+    intended, screen = _intended(session.site, settings), session.console
     seconds = waiting.evidence["seconds"]
     deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
-    at_most = seconds - min(seconds / 2, _TO_BE_HEARD)
-    checks = public.until_good(intended, runtime_named(settings.get("to", "")), at_most)
+    check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)
+    checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds)
     bad = [check for check in checks if not check.ok]
-    word = "reverting" if bad else "confirmed"
+    result = "reverting" if bad else "confirmed"
     try:
-        _say(session.host, waiting.plan, "revert" if bad else "confirm", deadline)
+        _send_decision(session.host, waiting.plan, "revert" if bad else "confirm", deadline)
     except Unreachable as error:
-        word = "which did not reach the runner"
-        shown.warn(f"the word did not reach the runner, so it will revert by itself: {error.message}")
+        result = "which did not reach the runner"
+        screen.warn(f"the word did not reach the runner, so it will revert by itself: {error.message}")
     for check in checks:
-        shown.data("public", **asdict(check))
-    shown.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {word}")
+        screen.data("public", **asdict(check))
+    screen.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {result}")
     for check in checks:
         line = f"  {public.mark(check)} {check.name}: {check.text}"
         if not check.ok or check.warning:
-            shown.progress(line)
+            screen.progress(line)
         else:
-            shown.detail(f"{line} ({check.ms} ms)")
+            screen.detail(f"{line} ({check.ms} ms)")
     return checks
 
 
-def _say(host: Host, plan_id: str, word: str, deadline: Deadline) -> None:
+def _send_decision(host: Host, plan_id: str, decision: str, deadline: Deadline) -> None:
     """Give the word, again until the runner waits no longer where it does not get through.
 
     Raises Unreachable.
     """
     while True:
         try:
-            host.say(plan_id, word)
+            host.decide(plan_id, decision)
         except Unreachable:
-            if deadline.left <= _AGAIN:
+            if deadline.left <= _RETRY_SECONDS:
                 raise
-            time.sleep(_AGAIN)
+            time.sleep(_RETRY_SECONDS)
         else:
             return
 
@@ -133,18 +135,18 @@ def steps_to_undo(events: list[Event]) -> list[str]:
     return list(reversed(begun))
 
 
-def _asked_to_revert(plan_id: str, ask: Callable[[str], str] = input) -> bool:
+def _operator_reverts(plan_id: str, prompt: Callable[[str], str] = input) -> bool:
     """Where nobody can answer the plan is left running: it ends well by itself."""
     if not sys.stdin.isatty():
         return False
     try:
-        answer = ask(f"\n{plan_id} is still running on the VPS. [Enter] leave it running, [r] revert it: ")
+        answer = prompt(f"\n{plan_id} is still running on the VPS. [Enter] leave it running, [r] revert it: ")
     except (EOFError, KeyboardInterrupt):
         return False
     return answer.strip().lower() in ("r", "revert")
 
 
-def _left(plan_id: str) -> Interrupted:
+def _interrupted(plan_id: str) -> Interrupted:
     return Interrupted(
         "you stopped watching; the plan goes on",
         state=f"{plan_id} runs on the VPS to its end; where it waits for a confirmation and gets none, it reverts.",
@@ -152,19 +154,21 @@ def _left(plan_id: str) -> Interrupted:
     )
 
 
-def _end(session: Session, plan_id: str, seen: _Seen) -> None:
-    last = seen.events[-1] if seen.events else None
+def _end(session: Session, plan_id: str, history: _History) -> None:
+    last = history.events[-1] if history.events else None
     if last is None or last.kind != "finished":
         raise Unreachable(
             f"the events of {plan_id} ended before the plan did",
             state="The runner on the VPS goes on, or was killed; the journal there knows.",
             next_step=f"inv attach --plan {plan_id}, or inv status",
         )
-    if not (seen.decided and record.kept(plan_id, last.evidence["outcome"], os.environ)):  # that one has the checks
-        record.leave(session.site, session.console, seen.events, seen.checks, os.environ)
-    felt = console.felt(last)
-    if felt:
-        session.console.table("", console.FELT_COLUMNS, felt)
+    if not (
+        history.decided and record.has_record(plan_id, last.evidence["outcome"], os.environ)
+    ):  # that one has the checks
+        record.leave(session.site, session.console, history.events, history.checks, os.environ)
+    impact = console.impact(last)
+    if impact:
+        session.console.table("", console.IMPACT_COLUMNS, impact)
     error = console.ending(last)
     if error:
         raise error

@@ -13,10 +13,10 @@ from fabfile.runner.actions.edge_switch import API, FILES, SECRET
 from fabfile.runner.wire.edge import EdgeLogin, EdgeRef
 
 IDENTITY_VARIABLE, SECRET_VARIABLE = "NPM_IDENTITY", "NPM_SECRET"
-Ask = Callable[[str], str]
+Prompt = Callable[[str], str]
 
 
-class Door(Protocol):
+class NpmLogin(Protocol):
     """Whoever can ask NPM's API on the VPS."""
 
     def log_in(self, login: EdgeLogin) -> dict[str, str]:
@@ -24,42 +24,42 @@ class Door(Protocol):
         ...
 
 
-def way(chosen: str, environ: Mapping[str, str]) -> str:
+def resolve_way(option: str, environ: Mapping[str, str]) -> str:
     """The way that is meant by `auto`: the API where the environment has both credentials."""
-    if chosen != "auto":
-        return chosen
+    if option != "auto":
+        return option
     return API if environ.get(IDENTITY_VARIABLE) and environ.get(SECRET_VARIABLE) else FILES
 
 
-def needed(way: str) -> bool:
+def needs_token(way: str) -> bool:
     """Whether a switch by that way needs a token."""
     return way == API
 
 
-def npm_token(door: Door, edge: EdgeRef, environ: Mapping[str, str], *, shown: Ask = input) -> dict[str, str]:
+def npm_token(host: NpmLogin, edge: EdgeRef, environ: Mapping[str, str], *, prompt: Prompt = input) -> dict[str, str]:
     """A token for NPM's API, by the name under which a plan looks for it; good for 24 hours.
 
     What the environment lacks is asked for, and a two-factor code where NPM wants one. Raises UsageError where
     nobody can be asked, PreflightRefused when NPM refuses, Unreachable.
     """
-    identity = environ.get(IDENTITY_VARIABLE) or _asked("NPM identity (e-mail): ", IDENTITY_VARIABLE, shown)
-    secret = environ.get(SECRET_VARIABLE) or _asked("NPM secret: ", SECRET_VARIABLE, getpass.getpass)
+    identity = environ.get(IDENTITY_VARIABLE) or _answer_to("NPM identity (e-mail): ", IDENTITY_VARIABLE, prompt)
+    secret = environ.get(SECRET_VARIABLE) or _answer_to("NPM secret: ", SECRET_VARIABLE, getpass.getpass)
     login = EdgeLogin(edge, identity=identity, secret=secret)
-    answer = door.log_in(login)
+    answer = host.log_in(login)
     if "challenge" in answer:
-        code = _asked("NPM two-factor code: ", "", shown)
-        answer = door.log_in(replace(login, secret="", challenge=answer["challenge"], code=code.strip()))
+        code = _answer_to("NPM two-factor code: ", "", prompt)
+        answer = host.log_in(replace(login, secret="", challenge=answer["challenge"], code=code.strip()))
     if "token" not in answer:
         raise PreflightRefused([answer.get("refused", "NPM's API wants a two-factor code once more")])
     return {SECRET: answer["token"]}
 
 
-def _asked(question: str, variable: str, ask: Ask) -> str:
+def _answer_to(question: str, variable: str, prompt: Prompt) -> str:
     if not sys.stdin.isatty():
         what = f"{variable} is not set" if variable else "NPM's API wants a two-factor code"
         fix = f"Set {IDENTITY_VARIABLE} and {SECRET_VARIABLE}" if variable else "Run it at a terminal"
         raise UsageError(f"{what}, and there is no terminal to ask at", next_step=f"{fix}, or say --way files.")
     try:
-        return ask(question)
+        return prompt(question)
     except EOFError:
         raise UsageError("no answer was given", next_step="Run it again, or say --way files.") from None

@@ -19,7 +19,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES
 """Parameter name → what it may be, for every task that has such a parameter."""
 
 # What the values are, where a parameter is not called after it.
-_WORDS: Final[Mapping[tuple[str, ...], str]] = {RUNTIMES: "runtime", POSTURES: "posture"}
+_VALUE_NAMES: Final[Mapping[tuple[str, ...], str]] = {RUNTIMES: "runtime", POSTURES: "posture"}
 
 HELP: Final[Mapping[str, str]] = {
     "host": "which host of the inventory; the default one if left out",
@@ -67,8 +67,8 @@ class _Task(invoke.tasks.Task[Any]):
 
     def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
         """What Invoke's parser shall know of a parameter."""
-        found = super().arg_opts(name, default, taken_names)
-        return {**found, "names": (*found["names"], *short_flag(name))}
+        settings = super().arg_opts(name, default, taken_names)
+        return {**settings, "names": (*settings["names"], *short_flag(name))}
 
 
 def task(function: Callable[..., None]) -> Any:
@@ -85,22 +85,22 @@ def task(function: Callable[..., None]) -> Any:
     @functools.wraps(function)
     def guarded(context: Any, *args: Any, quiet: bool = False, verbose: bool = False, **kwargs: Any) -> None:
         output.print_in_any_encoding()
-        given = signature.bind(context, *args, **kwargs)
-        given.apply_defaults()
+        bound = signature.bind(context, *args, **kwargs)
+        bound.apply_defaults()
         with output.using(quiet=quiet, verbose=verbose):
             try:
                 _refuse_core_dry(context, "dry" in parameters)
                 _refuse_both(quiet, verbose)
-                _check(given.arguments, allowed)
-                function(*given.args, **given.kwargs)
+                _check(bound.arguments, allowed)
+                function(*bound.args, **bound.kwargs)
             except CutoverError as error:
-                _leave(error, given.arguments)
+                _exit(error, bound.arguments)
             except KeyboardInterrupt:
-                _leave(Interrupted(), given.arguments)
+                _exit(Interrupted(), bound.arguments)
 
     guarded.__dict__["__signature__"] = _with_output(signature)
     everything = [*parameters, *_OUTPUT]
-    helps = {name: ": ".join([help_of(function, name), *_listed(allowed.get(name))]) for name in everything}
+    helps = {name: ": ".join([help_of(function, name), *_choice_list(allowed.get(name))]) for name in everything}
     return invoke.tasks.task(guarded, klass=_Task, positional=[], help=helps, auto_shortflags=False)
 
 
@@ -123,37 +123,37 @@ def duration(text: str) -> float:
 
 def hours(text: str) -> float:
     """The value of --hours in seconds; 0 when it is left out. Raises UsageError."""
-    given = _positive(text, "hours", "--hours 24") if text else 0.0
-    if math.isinf(given):
+    count = _positive(text, "hours", "--hours 24") if text else 0.0
+    if math.isinf(count):
         raise UsageError(f"--hours {text} has no end", next_step="Give hours, as in --hours 24.")
-    return given * 3600
+    return count * 3600
 
 
 def _positive(text: str, unit: str, example: str) -> float:
     try:
-        given = float(text)
+        value = float(text)
     except ValueError:
-        given = 0.0
-    if not given > 0:
+        value = 0.0
+    if not value > 0:
         raise UsageError(f"--{unit} {text} is no duration", next_step=f"Give {unit} above 0, as in {example}.")
-    return given
+    return value
 
 
-def choices(**named: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def choices(**by_name: tuple[str, ...]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a task's parameters choices of their own; goes below `task`."""
 
     def mark(function: Callable[..., None]) -> Callable[..., None]:
-        function.__dict__["choices"] = named
+        function.__dict__["choices"] = by_name
         return function
 
     return mark
 
 
-def says(**named: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def help_texts(**by_name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a task's parameters texts of their own for --help; goes below `task`."""
 
     def mark(function: Callable[..., None]) -> Callable[..., None]:
-        function.__dict__["says"] = named
+        function.__dict__["help_texts"] = by_name
         return function
 
     return mark
@@ -161,7 +161,7 @@ def says(**named: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def help_of(function: Callable[..., None], name: str) -> str:
     """What --help says of a task's parameter."""
-    text: str = getattr(function, "says", {}).get(name) or HELP[name]
+    text: str = getattr(function, "help_texts", {}).get(name) or HELP[name]
     return text
 
 
@@ -177,13 +177,13 @@ def _check(arguments: Mapping[str, Any], choices: Mapping[str, tuple[str, ...]])
         if allowed and not value:
             missing.append((flag, allowed))
         elif allowed and value not in allowed:
-            raise UsageError.unknown(_WORDS.get(allowed, flag), value, allowed)
+            raise UsageError.unknown(_VALUE_NAMES.get(allowed, flag), value, allowed)
         # Both front doors take the next word for the value, whatever it is: `--ref --dry` must not run for real.
         if isinstance(value, str) and value.startswith("-"):
             raise UsageError(f"--{flag} has no value: {value} stands in its place", next_step=f"Say --{flag} VALUE.")
     for flag, allowed in missing:
-        word = _WORDS.get(allowed, flag)
-        raise UsageError(f"--{flag} is missing", next_step=f"Choose the {word} from: {', '.join(allowed)}.")
+        value_name = _VALUE_NAMES.get(allowed, flag)
+        raise UsageError(f"--{flag} is missing", next_step=f"Choose the {value_name} from: {', '.join(allowed)}.")
 
 
 def _refuse_core_dry(context: Any, has_dry: bool) -> None:
@@ -198,10 +198,10 @@ def _refuse_both(quiet: bool, verbose: bool) -> None:
         raise UsageError("--quiet and --verbose exclude each other", next_step="Leave one of them out.")
 
 
-def _listed(allowed: tuple[str, ...] | None) -> list[str]:
+def _choice_list(allowed: tuple[str, ...] | None) -> list[str]:
     return [", ".join(allowed)] if allowed else []
 
 
-def _leave(error: CutoverError, arguments: Mapping[str, Any]) -> None:
+def _exit(error: CutoverError, arguments: Mapping[str, Any]) -> None:
     output.error(error, as_json=bool(arguments.get("json")))
     raise invoke.exceptions.Exit(code=error.exit_code)

@@ -10,7 +10,7 @@ from fabfile.errors import Failed
 from fabfile.inventory import Site
 from fabfile.public.check import Check, mark
 
-_NEXT = {
+_NEXT_STEPS = {
     "origin": "The origin is at fault, whichever way one comes: `inv status` shows what runs on the VPS.",
     "DNS or CDN": "DNS or the CDN is at fault and the VPS is well: mend the record at your DNS provider.",
     "pinned": "The users are served, but not from where the inventory says: correct public.address.",
@@ -18,19 +18,19 @@ _NEXT = {
 }
 
 
-def show(console: Console, site: Site, found: Sequence[Check]) -> None:
+def show(console: Console, site: Site, checks: Sequence[Check]) -> None:
     """A table, or JSON lines. Raises Failed when a check is not good, saying whose fault that is."""
     console.data("ways", dns=site.public.resolve, pinned=site.origin)
-    console.table(_title(site), ("", "what", "evidence"), [(mark(c), c.name, f"{c.text} ({c.ms} ms)") for c in found])
-    for check in found:
+    console.table(_title(site), ("", "what", "evidence"), [(mark(c), c.name, f"{c.text} ({c.ms} ms)") for c in checks])
+    for check in checks:
         console.data("public", **asdict(check))
-    bad = [check for check in found if not check.ok]
+    bad = [check for check in checks if not check.ok]
     if bad:
         faults = dict.fromkeys(check.fault for check in bad)
         raise Failed(
-            f"from outside: {len(bad)} of {len(found)} checks failed: {', '.join(check.name for check in bad)}",
+            f"from outside: {len(bad)} of {len(checks)} checks failed: {', '.join(check.name for check in bad)}",
             state="This command only looked; it changed nothing.",
-            next_step="\n".join(_NEXT[fault] for fault in faults),
+            next_step="\n".join(_NEXT_STEPS[fault] for fault in faults),
         )
 
 

@@ -19,8 +19,8 @@ from fabfile.record import Decision, Document, RecordStore, limitations, model, 
 from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
-_NONE_YET = "Every plan that you follow to its end leaves one: inv cutover, inv rollback --full, …"
-_NOTHING = "Nothing was changed on the VPS."
+_HOW_TO_GET_ONE = "Every plan that you follow to its end leaves one: inv cutover, inv rollback --full, …"
+UNTOUCHED = "Nothing was changed on the VPS."
 
 
 def leave(
@@ -32,18 +32,18 @@ def leave(
     """
     if events[0].kind != "start":
         return
-    shelf = RecordStore.of(environ)
+    store = RecordStore.of(environ)
     try:
-        made = _made(site, events, checks, environ)
-        page = shelf.put(made)
+        document = _document(site, events, checks, environ)
+        page = store.put(document)
     except Exception as error:  # noqa: BLE001  a fault of ours in the record must not hide how the plan ended
-        console.warn(f"the record could not be kept in {shelf.folder}: {type(error).__name__}: {error}")
+        console.warn(f"the record could not be kept in {store.folder}: {type(error).__name__}: {error}")
     else:
         console.say(f"record: {page}")
-        _data(console, made, page)
+        _data(console, document, page)
 
 
-def kept(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
+def has_record(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
     """Whether this machine has a readable record of the plan as it ended; a stuck one may have been reverted since."""
     try:
         document = RecordStore.of(environ).get(plan_id)
@@ -54,28 +54,38 @@ def kept(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
 
 def list_all(console: Console, environ: Mapping[str, str]) -> None:
     """A line for each record on this machine."""
-    shelf = RecordStore.of(environ)
+    store = RecordStore.of(environ)
     rows = []
-    for made in _readable(console, shelf):
-        failed = f"{made.failures} of {made.requests}" if made.felt else ""
-        rows.append((made.id, made.name, made.who, made.began[:19], f"{made.seconds:.1f} s", made.outcome, failed))
-        _data(console, made, shelf.page_of(made.id))
+    for document in _readable(console, store):
+        failed = f"{document.failures} of {document.requests}" if document.felt else ""
+        rows.append(
+            (
+                document.id,
+                document.name,
+                document.who,
+                document.began[:19],
+                f"{document.seconds:.1f} s",
+                document.outcome,
+                failed,
+            )
+        )
+        _data(console, document, store.page_of(document.id))
     if rows:
         console.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "failed requests"), rows)
     console.say(
-        f"In {shelf.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_NONE_YET}"
+        f"In {store.folder}. `inv record --last` opens the last one." if rows else f"No record yet. {_HOW_TO_GET_ONE}"
     )
 
 
-def _readable(console: Console, shelf: RecordStore) -> Iterator[Document]:
-    for plan in shelf.plans():
+def _readable(console: Console, store: RecordStore) -> Iterator[Document]:
+    for plan in store.plans():
         try:
-            made = shelf.get(plan)
+            document = store.get(plan)
         except ValueError as error:
             console.warn(str(error))
         else:
-            if made:
-                yield made
+            if document:
+                yield document
 
 
 def open_one(session: Session, plan: str, environ: Mapping[str, str]) -> None:
@@ -83,17 +93,17 @@ def open_one(session: Session, plan: str, environ: Mapping[str, str]) -> None:
 
     One that this machine did not follow is made from the journal on the VPS. Raises UsageError, Failed.
     """
-    shelf = RecordStore.of(environ)
-    made = _found(shelf, plan)
-    if made is None:
+    store = RecordStore.of(environ)
+    document = _stored(store, plan)
+    if document is None:
         events = session.host.journal(plan)
         if not events:
             raise UsageError(f"there is no plan {plan}", next_step="inv history lists those on the VPS.")
-        made = _made(session.site, events, (), environ)
-        _put(shelf, made)
-    page = shelf.page_of(made.id)
-    session.console.say(f"{made.name}, {made.outcome}: {page}")
-    _data(session.console, made, page)
+        document = _document(session.site, events, (), environ)
+        _store(store, document)
+    page = store.page_of(document.id)
+    session.console.say(f"{document.name}, {document.outcome}: {page}")
+    _data(session.console, document, page)
     if not webbrowser.open(page.as_uri()):
         session.console.say("No browser is available here: open the file above.")
 
@@ -103,79 +113,81 @@ def follow_up(console: Console, plan: str, dry: bool, environ: Mapping[str, str]
 
     What has its issue already is left alone. Raises UsageError without a record, Failed as `bd` says.
     """
-    shelf = RecordStore.of(environ)
-    made = _found(shelf, plan)
-    if made is None:
+    store = RecordStore.of(environ)
+    document = _stored(store, plan)
+    if document is None:
         raise UsageError(f"there is no record of {plan} here", next_step="inv record lists those that are.")
     beads = shutil.which("bd", path=environ.get("PATH"))
-    for number, decision in enumerate(made.decisions):
+    for number, decision in enumerate(document.decisions):
         if beads and not dry and not decision.issue:
-            decision = dataclasses.replace(decision, issue=_issue(beads, made, decision))
-            decisions = (*made.decisions[:number], decision, *made.decisions[number + 1 :])
-            made = dataclasses.replace(made, decisions=decisions)
-            _put(shelf, made)  # each at once, so that a failure at the next one makes none twice
+            decision = dataclasses.replace(decision, issue=_issue(beads, document, decision))
+            decisions = (*document.decisions[:number], decision, *document.decisions[number + 1 :])
+            document = dataclasses.replace(document, decisions=decisions)
+            _store(store, document)  # each at once, so that a failure at the next one makes none twice
         console.say(f"{decision.issue or '[ ]'} {decision.title}\n    {decision.text}")
         console.data("decision", title=decision.title, text=decision.text, issue=decision.issue)
-    if not made.decisions:
-        console.say(f"{made.id} left nothing open.")
+    if not document.decisions:
+        console.say(f"{document.id} left nothing open.")
     elif not beads:
-        console.say(f"bd is not installed, so this is a checklist; it is in the record too: {shelf.page_of(made.id)}")
+        console.say(
+            f"bd is not installed, so this is a checklist; it is in the record too: {store.page_of(document.id)}"
+        )
 
 
-def _data(console: Console, made: Document, page: Path) -> None:
+def _data(console: Console, document: Document, page: Path) -> None:
     files = {"html": str(page), "markdown": str(page.with_suffix(".md"))}
-    console.data("record", id=made.id, outcome=made.outcome, **files)
+    console.data("record", id=document.id, outcome=document.outcome, **files)
 
 
-def _made(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:
+def _document(site: Site, events: Sequence[Event], checks: Iterable[Check], environ: Mapping[str, str]) -> Document:
     plain = model.document(events, checks)
-    led_to = runtime_named(plain.settings.get("to", "")) if plain.outcome == "done" else ""
+    runtime = runtime_named(plain.settings.get("to", "")) if plain.outcome == "done" else ""
     return dataclasses.replace(
         plain,
         limitations=(*plain.limitations, *limitations(site, plain.up)),
-        decisions=tuple(open_decisions(site, led_to, environ)),
+        decisions=tuple(open_decisions(site, runtime, environ)),
     )
 
 
-def _found(shelf: RecordStore, plan: str) -> Document | None:
+def _stored(store: RecordStore, plan: str) -> Document | None:
     """The record of a plan, or the last one. Raises UsageError when there is none at all, Failed for a broken one."""
-    plans = shelf.plans()
+    plans = store.plans()
     if not (plan or plans):
-        raise UsageError(f"there is no record in {shelf.folder} yet", next_step=_NONE_YET)
+        raise UsageError(f"there is no record in {store.folder} yet", next_step=_HOW_TO_GET_ONE)
     try:
-        return shelf.get(plan or plans[-1])
+        return store.get(plan or plans[-1])
     except ValueError as error:
         raise Failed(
-            str(error), state=_NOTHING, next_step="Move it away; inv record --plan ID makes it anew."
+            str(error), state=UNTOUCHED, next_step="Move it away; inv record --plan ID makes it anew."
         ) from None
 
 
-def _put(shelf: RecordStore, made: Document) -> Path:
+def _store(store: RecordStore, document: Document) -> Path:
     try:
-        return shelf.put(made)
+        return store.put(document)
     except OSError as error:
         raise Failed(
-            f"the record could not be kept in {shelf.folder}: {error}",
-            state=_NOTHING,
+            f"the record could not be kept in {store.folder}: {error}",
+            state=UNTOUCHED,
             next_step="Make room there, or name another folder in ISLANDFLOW_RECORDS.",
         ) from error
 
 
-def _issue(beads: str, made: Document, decision: Decision) -> str:
+def _issue(beads: str, document: Document, decision: Decision) -> str:
     """Have `bd` make an issue; its identifier."""
-    text = f"{decision.text}\n\nLeft open by {made.id} ({made.outcome})."
-    done = subprocess.run(
+    text = f"{decision.text}\n\nLeft open by {document.id} ({document.outcome})."
+    result = subprocess.run(
         [beads, "create", decision.title, "--description", text, "--type", "task", "--json"],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
     )
     try:
-        return str(json.loads(done.stdout)["id"])
+        return str(json.loads(result.stdout)["id"])
     except (ValueError, KeyError, TypeError):
-        said = (done.stderr or done.stdout).strip()
+        output = (result.stderr or result.stdout).strip()
         raise Failed(
-            f"bd made no issue of “{decision.title}” (exit {done.returncode}): {said}",
-            state=f"{_NOTHING} Issues that were made before are noted in the record.",
+            f"bd made no issue of “{decision.title}” (exit {result.returncode}): {output}",
+            state=f"{UNTOUCHED} Issues that were made before are noted in the record.",
             next_step="Run it where Beads has been set up (bd init), then inv followup again.",
         ) from None

@@ -9,13 +9,13 @@ from types import ModuleType
 from typing import Any
 
 from fabfile import inventory
-from fabfile.commands import chosen
+from fabfile.commands import locate
 from fabfile.console import Console
 from fabfile.errors import Failed
 from fabfile.inventory import Site
 from fabfile.lazy import lazily, load
 from fabfile.remote.host import Host
-from fabfile.remote.target import opened
+from fabfile.remote.target import select_host
 from fabfile.runner.wire.facts import Facts, FactsRequest
 
 # Loaded once the connection is being made or the VPS looks, see `survey()`.
@@ -25,13 +25,13 @@ with lazily():
 Row = tuple[str, bool | None, str]  # what, good or not (None: can't be told), evidence
 
 _MARKS = {True: "✓", False: "✗", None: "!"}
-_LOOK = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
-_UNANSWERED = "could not be asked: `inv status` says why"
+_LOGS_HINT = "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs."
+_NO_ANSWER = "could not be asked: `inv status` says why"
 
 
 def load_site() -> Site:
     """The inventory of this command: chosen.py says which. Raises InventoryError, or UsageError where there is none."""
-    return inventory.load(chosen.inventory_file(os.environ), os.environ)
+    return inventory.load(locate.inventory_file(os.environ), os.environ)
 
 
 @dataclass(frozen=True)
@@ -42,35 +42,35 @@ class Session:
     host: Host
     console: Console
 
-    def survey(self, wanted: FactsRequest | None = None, then: Sequence[ModuleType] = ()) -> Facts:
+    def survey(self, request: FactsRequest | None = None, then: Sequence[ModuleType] = ()) -> Facts:
         """Facts about the host; without a request all that plans judge by. Raises Unreachable.
 
         `then` are the modules that will judge them; they are loaded while the VPS looks.
         """
         self.host.connect()
         with self.console.timed("survey"):
-            return self.host.survey(wanted or survey.wanted(self.site), lambda: load(*then))
+            return self.host.survey(request or survey.request(self.site), lambda: load(*then))
 
-    def checked(self, title: str, rows: Iterable[Row], next_step: str = _LOOK) -> None:
+    def show_checks(self, title: str, rows: Iterable[Row], next_step: str = _LOGS_HINT) -> None:
         """Show a check's rows. Raises Failed, with what to do next, when one is not good."""
-        listed = list(rows)
-        self.console.table(title, ("", "what", "evidence"), [(_MARKS[ok], what, text) for what, ok, text in listed])
-        for what, ok, text in listed:
+        entries = list(rows)
+        self.console.table(title, ("", "what", "evidence"), [(_MARKS[ok], what, text) for what, ok, text in entries])
+        for what, ok, text in entries:
             self.console.data("check", what=what, ok=ok, text=text)
-        bad = [what for what, ok, _ in listed if ok is False]
+        bad = [what for what, ok, _ in entries if ok is False]
         if bad:
             raise Failed(
-                f"{title}: {len(bad)} of {len(listed)} checks failed: {', '.join(bad)}",
+                f"{title}: {len(bad)} of {len(entries)} checks failed: {', '.join(bad)}",
                 state="This command only looked; it changed nothing.",
                 next_step=next_step,
             )
 
-    def check_health(self, title: str, wanted: FactsRequest) -> None:
+    def check_health(self, title: str, request: FactsRequest) -> None:
         """Survey the health of workloads and show it. Raises Failed when one is not healthy."""
-        health = self.survey(wanted).health
-        keys = [f"{workload.runtime}/{workload.name}" for workload in wanted.workloads]
-        rows = [(key, health[key].ok, health[key].text) if key in health else (key, False, _UNANSWERED) for key in keys]
-        self.checked(title, rows)
+        health = self.survey(request).health
+        keys = [f"{workload.runtime}/{workload.name}" for workload in request.workloads]
+        rows = [(key, health[key].ok, health[key].text) if key in health else (key, False, _NO_ANSWER) for key in keys]
+        self.show_checks(title, rows)
 
 
 def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
@@ -79,4 +79,4 @@ def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
     Raises InventoryError, or UsageError for a host that the inventory does not have.
     """
     site = load_site()
-    return Session(site, opened(context, site, host or None), Console(json=json))
+    return Session(site, select_host(context, site, host or None), Console(json=json))

@@ -8,7 +8,7 @@ from typing import Any
 
 from fabfile import survey, workloads
 from fabfile.checks import soak as judging
-from fabfile.checks.soak import Recommendation, Story
+from fabfile.checks.soak import Recommendation, SoakReport
 from fabfile.commands.session import Session
 from fabfile.console import Console, outage
 from fabfile.errors import Failed, Interrupted
@@ -19,12 +19,12 @@ from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, FactsRequest, Workload
 from fabfile.runner.wire.soak import Sample, Soak
 
-EVERY = 60.0  # seconds between two samples
-AT_LEAST = 20  # samples of a short soak: then they come closer together
-ANSWER = 10.0  # seconds; nobody waits in a parking lot while a soak looks, so a longer wait is a failure
-_LOOKED = "A soak only looks; it changed nothing."
-_AGAIN = "Mend or wait for what is named, and soak again: inv soak --hours 24"
-_NEXT = {
+SAMPLE_SECONDS = 60.0  # seconds between two samples
+MIN_SAMPLES = 20  # samples of a short soak: then they come closer together
+ANSWER_SECONDS = 10.0  # seconds; nobody waits in a parking lot while a soak looks, so a longer wait is a failure
+_UNCHANGED = "A soak only looks; it changed nothing."
+_RETRY = "Mend or wait for what is named, and soak again: inv soak --hours 24"
+_NEXT_STEPS = {
     "cut off": "Where the VPS has just started it goes on by itself, as inv soak tells. Else anew: inv soak --hours 24",
     "owner": "inv history tells which plan that was; a soak of what runs now: inv soak --hours 24",
 }
@@ -36,14 +36,14 @@ def soak(session: Session, seconds: float, stop: bool) -> None:
     Raises SoakAlreadyRunning, and Failed unless a soak that has ended recommends to keep what runs.
     """
     if seconds:
-        _follow(session, _wanted(session.site, session.survey(_before(session.site)), seconds))
+        _follow(session, _new_soak(session.site, session.survey(_facts_request(session.site)), seconds))
     elif stop:
         _stop(session)
     else:
         _show(session)
 
 
-def _before(site: Site) -> FactsRequest:
+def _facts_request(site: Site) -> FactsRequest:
     """What is looked at before a soak begins: the edge, and who is healthy."""
     return FactsRequest(edge=survey.edge_ref(site), workloads=_everything(site))
 
@@ -52,7 +52,7 @@ def _everything(site: Site) -> tuple[Workload, ...]:
     return tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
 
 
-def _wanted(site: Site, facts: Facts, seconds: float) -> Soak:
+def _new_soak(site: Site, facts: Facts, seconds: float) -> Soak:
     """The soak of a site.
 
     It shall not ask for a hostname that is closed on purpose, nor hold against a runtime that an optional service is
@@ -63,27 +63,27 @@ def _wanted(site: Site, facts: Facts, seconds: float) -> Soak:
         id=plan.identifier("soak"),
         who=plan.operator(),
         seconds=seconds,
-        every=min(EVERY, seconds / AT_LEAST),
+        every=min(SAMPLE_SECONDS, seconds / MIN_SAMPLES),
         workloads=steps.awaited(site, facts, _everything(site)),
         streams=survey.streams_ref(site),
         edge=survey.edge_ref(site),
-        watch=tuple(replace(watch, timeout=ANSWER) for watch in open_only),
+        watch=tuple(replace(watch, timeout=ANSWER_SECONDS) for watch in open_only),
     )
 
 
-def _follow(session: Session, wanted: Soak) -> None:
+def _follow(session: Session, request: Soak) -> None:
     events: list[Event] = []
     try:
-        for event in session.host.soak_start(wanted):
+        for event in session.host.soak_start(request):
             events.append(event)
             _show_event(session.console, event)
     except KeyboardInterrupt:
         raise Interrupted(
             "you stopped watching; the soak goes on",
-            state=f"{wanted.id} runs on the VPS to its end, and only looks.",
+            state=f"{request.id} runs on the VPS to its end, and only looks.",
             next_step="inv soak shows how it stands, and in the end what it recommends; inv soak --stop ends it.",
         ) from None
-    _end(session.console, judging.story(events, running=False))
+    _end(session.console, judging.soak_report(events, running=False))
 
 
 def _stop(session: Session) -> None:
@@ -94,7 +94,7 @@ def _stop(session: Session) -> None:
         return
     for event in events:
         console.event_data(event)
-    _end(console, judging.story(events, running=False))
+    _end(console, judging.soak_report(events, running=False))
 
 
 def _show(session: Session) -> None:
@@ -103,13 +103,13 @@ def _show(session: Session) -> None:
         console.say("No soak has run on this host yet: inv soak --hours 24")
         console.data("nothing", name="soak", settled={})
         return
-    report = judging.story(events, running=running == events[0].plan)
+    report = judging.soak_report(events, running=running == events[0].plan)
     for event in events:
         console.event_data(event)
     if report.ended:
         _end(console, report)
         return
-    _figures(console, report, judging.figures(report))
+    _show_metrics(console, report, judging.metrics(report))
     console.say(f"It goes on, for {report.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
 
 
@@ -118,26 +118,28 @@ def _show_event(console: Console, event: Event) -> None:
     console.event_data(event)
     evidence = event.evidence
     if event.kind == "start":
-        wanted: Soak = decode(evidence["soak"])
-        console.progress(f"▸ soak of {wanted.seconds / 3600:.2g} h, a sample every {wanted.every:.2g} s: {wanted.id}")
+        settings: Soak = decode(evidence["soak"])
+        console.progress(
+            f"▸ soak of {settings.seconds / 3600:.2g} h, a sample every {settings.every:.2g} s: {settings.id}"
+        )
         console.progress("  Ctrl-C only stops watching.")
     elif event.kind == "sample":
-        console.progress(f"{event.time[11:19]}  {_summed(decode(evidence['sample']))}")
+        console.progress(f"{event.time[11:19]}  {_summary(decode(evidence['sample']))}")
     elif event.kind == "outage":
         console.progress(f"! {outage(event)}")
 
 
-def _summed(sample: Sample) -> str:
+def _summary(sample: Sample) -> str:
     """A sample in a line."""
     ill = [f"{name}: {pulse.text}" for name, pulse in sample.workloads.items() if not pulse.ok]
-    held = sum(pulse.memory.held for pulse in sample.workloads.values() if pulse.memory)
+    memory = sum(pulse.memory.held for pulse in sample.workloads.values() if pulse.memory)
     behind = sum(lag.behind for lag in sample.durables.values())
-    requests = sum(asked.requests for asked in sample.edge.values())
-    failures = sum(asked.failures for asked in sample.edge.values())
+    requests = sum(counts.requests for counts in sample.edge.values())
+    failures = sum(counts.failures for counts in sample.edge.values())
     errors = sum(served.errors for served in sample.served.values())
     parts = [
         f"{sample.owner or 'nobody'}: {len(sample.workloads) - len(ill)} of {len(sample.workloads)} healthy",
-        f"{held / judging.MB:.0f} MB",
+        f"{memory / judging.MB:.0f} MB",
         f"lag {behind}",
         f"{failures} of {requests} requests failed",
         *([f"{errors} answers 5xx"] if errors else []),
@@ -147,32 +149,38 @@ def _summed(sample: Sample) -> str:
     return " · ".join(parts)
 
 
-def _end(console: Console, report: Story) -> None:
-    said = judging.recommend(report)
-    _figures(console, report, said.figures)
+def _end(console: Console, report: SoakReport) -> None:
+    recommendation = judging.recommend(report)
+    _show_metrics(console, report, recommendation.metrics)
     console.data(
-        "recommendation", soak=report.soak.id, ended=report.ended, hours=round(report.hours, 4), **_plain(said)
+        "recommendation",
+        soak=report.soak.id,
+        ended=report.ended,
+        hours=round(report.hours, 4),
+        **_plain(recommendation),
     )
-    if said.verdict.startswith("keep"):
-        console.say(said.sentence)
+    if recommendation.verdict.startswith("keep"):
+        console.say(recommendation.sentence)
         return
     raise Failed(
-        f"the soak says {said.sentence}",
-        state=_LOOKED,
-        next_step=said.command or _NEXT.get(report.ended, _AGAIN),
+        f"the soak says {recommendation.sentence}",
+        state=_UNCHANGED,
+        next_step=recommendation.command or _NEXT_STEPS.get(report.ended, _RETRY),
     )
 
 
-def _plain(said: Recommendation) -> dict[str, Any]:
-    return {"verdict": said.verdict, "reasons": said.reasons, "command": said.command}
+def _plain(recommendation: Recommendation) -> dict[str, Any]:
+    return {"verdict": recommendation.verdict, "reasons": recommendation.reasons, "command": recommendation.command}
 
 
-def _figures(console: Console, report: Story, figures: Sequence[judging.Figures]) -> None:
+def _show_metrics(console: Console, report: SoakReport, metrics: Sequence[judging.Metric]) -> None:
     console.say(
         f"{report.soak.id} by {report.soak.who}, since {report.since[:19]} UTC: {report.hours:.2g} h of {report.owner}"
     )
     for kind, columns in judging.COLUMNS.items():
-        rows = [("✗" if f.faults else "✓", f.what, *f.cells) for f in figures if f.kind == kind]
+        rows = [
+            ("✗" if metric.faults else "✓", metric.what, *metric.cells) for metric in metrics if metric.kind == kind
+        ]
         console.table("", ("", kind, *columns), rows)
-    for figure in figures:
-        console.data(figure.kind, what=figure.what, ok=not figure.faults, **figure.numbers)
+    for metric in metrics:
+        console.data(metric.kind, what=metric.what, ok=not metric.faults, **metric.numbers)

@@ -73,11 +73,11 @@ def events(console: Console, journal: Iterable[Event]) -> None:
 def past(console: Console, plans: Sequence[PastPlan]) -> None:
     """A line for each past plan."""
     rows = []
-    for one in plans:
-        outage = f"{max(tally['outage_ms'] for tally in one.felt.values()) / 1000:.2f} s" if one.felt else ""
-        took, ended = f"{one.ms / 1000:.1f} s", one.outcome or "unfinished"
-        rows.append((one.id, one.plan, one.who, one.time[:19], took, ended, outage))
-        console.data("past", **asdict(one))
+    for plan in plans:
+        outage = f"{max(tally['outage_ms'] for tally in plan.felt.values()) / 1000:.2f} s" if plan.felt else ""
+        took, ended = f"{plan.ms / 1000:.1f} s", plan.outcome or "unfinished"
+        rows.append((plan.id, plan.plan, plan.who, plan.time[:19], took, ended, outage))
+        console.data("past", **asdict(plan))
     console.table("", ("id", "plan", "who", "when (UTC)", "took", "ended", "outage"), rows)
 
 
@@ -101,29 +101,29 @@ def _coming(site: Site, runtime: Runtime, names: Sequence[str]) -> str:
 
 
 def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
-    found = []
+    warnings = []
     if not (owner or facts.owner_error):
-        found.append(
+        warnings.append(
             f"nobody owns the app: Docker runs nothing of it, and without {site.app.owner_file} nothing native starts. "
             f"If the file was lost, write into it who owned (native or docker); then infra.start and app.start, or "
             f"docker.up"
         )
     if owner and edge and owner != edge:
-        found.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
+        warnings.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
     hosts: Iterable[HostFact] = facts.edge.hosts.values()
-    found += [
+    warnings += [
         f"edge: {text}; inv npm.diff shows more" for host in hosts for text in (host.problem, *host.drift) if text
     ]
     if facts.owner_error:
-        found.append(facts.owner_error)
+        warnings.append(facts.owner_error)
     if facts.user_manager:
-        found.append(facts.user_manager)
-    found += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
+        warnings.append(facts.user_manager)
+    warnings += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
     strays = (*compose.beside_native(site, facts), *compose.unknown_containers(site, facts))
-    found += [f"{stray.text}; {stray.fix}" for stray in strays]
+    warnings += [f"{stray.text}; {stray.fix}" for stray in strays]
     holder = facts.ops.lock
     if holder:
-        found.append(f"a plan runs: {holder.who}, {holder.what}, since {holder.since}")
+        warnings.append(f"a plan runs: {holder.who}, {holder.what}, since {holder.since}")
     else:
-        found += [f"plan {name} is unfinished: inv revert --plan {name}" for name in facts.ops.unfinished]
-    return found
+        warnings += [f"plan {name} is unfinished: inv revert --plan {name}" for name in facts.ops.unfinished]
+    return warnings

@@ -14,10 +14,10 @@ def watch(session: Session, seconds: float) -> None:
 
     Raises Failed when a position moved back, something was skipped, or nobody answers in the end.
     """
-    seen = Positions()
+    positions = Positions()
     with contextlib.suppress(KeyboardInterrupt):
-        for at, look in session.host.positions(survey.streams_ref(session.site), seconds):
-            for text in seen.take(at, look):
+        for at, observation in session.host.positions(survey.streams_ref(session.site), seconds):
+            for text in positions.observe(at, observation):
                 session.console.say(f"{at:6.1f} s  {text}")
                 session.console.data("moment", at=at, text=text)
-    session.checked("positions", seen.rows())
+    session.show_checks("positions", positions.rows())

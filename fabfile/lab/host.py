@@ -70,4 +70,4 @@ def require() -> None:
 def say(text: str) -> None:
     """Print what is being done, unless -q was given; what a command prints is left alone."""
     if not output.settings().quiet:
-        print(output.named(f"lab: {text}"), file=sys.stderr, flush=True)
+        print(output.with_program(f"lab: {text}"), file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from fabfile import survey, workloads
 from fabfile.inventory import Service, Site
 from fabfile.plans import edge, parking
 from fabfile.plans.plan import Step, Steps, Undo
-from fabfile.plans.steps import as_healthy, awaited, stopping, valid, written
+from fabfile.plans.steps import as_healthy, awaited, stop_seconds, units_valid, write_files
 from fabfile.rendering import files as render
 from fabfile.runner.actions.probes import Healthy, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
@@ -21,12 +21,12 @@ def install(site: Site, facts: Facts, scope: Scope | Literal["none"] = "none") -
     bind = survey.address(facts, site.runtimes.native.bind)
     files = render.app(site, bind=bind)
     user = site.app.user
-    action = written(files, reload=True, user=user)
-    boot = at_boot(site, facts, scope) if scope != "none" else ()
-    return (Step("app: units and environment", action, Undo(), verify=valid(files, user=user)), *boot)
+    action = write_files(files, reload=True, user=user)
+    boot = enable(site, facts, scope) if scope != "none" else ()
+    return (Step("app: units and environment", action, Undo(), verify=units_valid(files, user=user)), *boot)
 
 
-def at_boot(site: Site, facts: Facts, scope: Scope) -> Steps:
+def enable(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Have the scope's services start at boot, where native owns."""
     return (Step("app: on at boot", Enable(_units(site.scope(scope)), site.app.user), Undo()),)
 
@@ -34,7 +34,7 @@ def at_boot(site: Site, facts: Facts, scope: Scope) -> Steps:
 def start(site: Site, facts: Facts, scope: Scope, beside: tuple[Workload, ...] = ()) -> Steps:
     """Start the scope's services and wait until they are healthy, and so is what was started just before."""
     services = site.scope(scope)
-    units, user, limit = _units(services), site.app.user, stopping(site, services)
+    units, user, limit = _units(services), site.app.user, stop_seconds(site, services)
     return (
         Step(
             "app: start",
@@ -49,7 +49,7 @@ def start(site: Site, facts: Facts, scope: Scope, beside: tuple[Workload, ...] =
 def stop(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Stop the scope's services."""
     services = site.scope(scope)
-    units, user, limit = _units(services), site.app.user, stopping(site, services)
+    units, user, limit = _units(services), site.app.user, stop_seconds(site, services)
     return (
         Step(
             "app: stop",
@@ -61,7 +61,7 @@ def stop(site: Site, facts: Facts, scope: Scope) -> Steps:
     )
 
 
-def not_at_boot(site: Site, facts: Facts, scope: Scope) -> Steps:
+def disable(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Keep the scope's services from starting at boot."""
     return (Step("app: off at boot", Disable(_units(site.scope(scope)), site.app.user), Undo()),)
 
@@ -72,7 +72,7 @@ def restart(site: Site, facts: Facts, scope: Scope) -> Steps:
     lot = parking.lot(site, facts, leaving="native", to="native", scope=scope)
     step = Step(
         "app: restart",
-        Restart(_units(services), site.app.user, timeout=stopping(site, services)),
+        Restart(_units(services), site.app.user, timeout=stop_seconds(site, services)),
         Undo(verify=as_healthy(facts, _native(site, services)), deadline=site.timeouts.health),
         verify=(Healthy(awaited(site, facts, _native(site, services))),),
         deadline=site.timeouts.health,

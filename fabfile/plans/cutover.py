@@ -18,7 +18,7 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
     if scope == "full":
         steps = (
             infra.install(site, facts) + app.install(site, facts) + firewall.allow(site, facts)  # no user impact
-            + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
+            + infra.free_ports(site, facts) + data.backup(site, facts, to="native")
             + lot.open + docker.stop_workers(site, facts)                                        # no public traffic
             + lot.park                                                                           # the hold begins
             + docker.stop_served(site, facts) + data.count(site, facts, to="native")
@@ -28,11 +28,11 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
             + app.start(site, facts, "full", servers)                                            # one settle period
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close + data.discard(site, facts, to="native")
-            + infra.at_boot(site, facts) + app.at_boot(site, facts, "full")  # before, a reboot would start half of it
+            + infra.enable(site, facts) + app.enable(site, facts, "full")  # before, a reboot would start half of it
         )  # fmt: skip
     else:
         steps = (
-            app.install(site, facts) + app.at_boot(site, facts, scope) + app.start(site, facts, scope)
+            app.install(site, facts) + app.enable(site, facts, scope) + app.start(site, facts, scope)
             + edge.point(site, facts, to="native")
         )  # fmt: skip
     return Plan(
@@ -49,13 +49,13 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
 def bootstrap(site: Site, facts: Facts) -> Plan:
     """Native servers in place of Docker's, the app left down: the first half of a cutover, for `cutover` to end."""
     steps = (
-        infra.install(site, facts) + infra.ports_freed(site, facts) + data.backup(site, facts, to="native")
-        + parking.without(site, facts)
+        infra.install(site, facts) + infra.free_ports(site, facts) + data.backup(site, facts, to="native")
+        + parking.names_on_revert(site, facts)
         + docker.stop_app(site, facts, "full") + data.count(site, facts, to="native")
         + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
         + data.keep(site, facts, to="native")
         + infra.start(site, facts, unproven=data.unproven(facts, "native")) + data.compare(site, facts, to="native")
-        + data.discard(site, facts, to="native") + infra.at_boot(site, facts)
+        + data.discard(site, facts, to="native") + infra.enable(site, facts)
     )  # fmt: skip
     servers = workloads.of_servers(site, "native") + workloads.of_servers(site, "docker")
     return Plan("infra.bootstrap", steps, workloads=servers)

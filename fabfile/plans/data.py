@@ -76,7 +76,7 @@ def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:
 
     Where `to` owns already the files are its servers' own business: containers may write as several users.
     """
-    units, user_units = (tuple(one.unit for one in some) for some in (site.servers, site.scope("full")))
+    units, user_units = (tuple(workload.unit for workload in group) for group in (site.servers, site.scope("full")))
     action = SetOwner(site.app.owner_file, to, units, site.app.user, user_units, site.timeouts.step)
     owned = Step(f"data: owner {to}", action, Undo())
     if facts.owner == to:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Probe, Step, Steps, Undo
-from fabfile.plans.steps import as_healthy, awaited, unused, written
-from fabfile.rendering import files as render
+from fabfile.plans.steps import as_healthy, awaited, data_unused, write_files
+from fabfile.rendering import files as rendering
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
 from fabfile.runner.actions.probes import ContainersDown, Healthy
@@ -14,14 +14,14 @@ from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.terms import Owner, Scope
 
 
-def rendered(site: Site, facts: Facts) -> Steps:
+def render(site: Site, facts: Facts) -> Steps:
     """The overlay that the inventory's overrides need; without any there is none, and the own file runs as it is."""
-    files = render.overlay(site)
+    files = rendering.overlay(site)
     gone = Gone((site.runtimes.docker.overlay_file,), "there is no overlay: the app's own Compose file runs as it is")
-    return (Step("docker: overlay", written(files) if files else gone, Undo()),)
+    return (Step("docker: overlay", write_files(files) if files else gone, Undo()),)
 
 
-def made(site: Site, facts: Facts, scope: Scope) -> Steps:
+def create_containers(site: Site, facts: Facts, scope: Scope) -> Steps:
     """Make the containers that are missing or out of date, servers' and services'; nothing is started."""
     names = _names(workloads.of_servers(site, "docker") + _app(site, scope))
     action = Make(workloads.project(site), names, timeout=site.timeouts.step)
@@ -65,29 +65,29 @@ def stop_served(site: Site, facts: Facts) -> Steps:
 
 def stop_servers(site: Site, facts: Facts, *, to: Owner = "") -> Steps:
     """Stop the servers. Where their data goes `to` another owner next, nobody else may have it in use either."""
-    return _stop(site, facts, "servers", workloads.of_servers(site, "docker"), unused(site, facts, to))
+    return _stop(site, facts, "servers", workloads.of_servers(site, "docker"), data_unused(site, facts, to))
 
 
-def _up(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...], unproven: bool = False) -> Steps:
-    names = _names(chosen)
+def _up(site: Site, facts: Facts, what: str, group: tuple[Workload, ...], unproven: bool = False) -> Steps:
+    names = _names(group)
     return (
         Step(
             f"docker: {what} up",
             Up(workloads.project(site), names, timeout=site.timeouts.step, unproven=unproven),
             Undo(verify=(ContainersDown(site.runtimes.docker.project, names),), deadline=site.timeouts.step),
-            verify=(Healthy(awaited(site, facts, chosen)),),
+            verify=(Healthy(awaited(site, facts, group)),),
             deadline=site.timeouts.health,
         ),
     )
 
 
-def _stop(site: Site, facts: Facts, what: str, chosen: tuple[Workload, ...], besides: tuple[Probe, ...] = ()) -> Steps:
-    names = _names(chosen)
+def _stop(site: Site, facts: Facts, what: str, group: tuple[Workload, ...], besides: tuple[Probe, ...] = ()) -> Steps:
+    names = _names(group)
     return (
         Step(
             f"docker: {what} stopped",
             Down(workloads.project(site), names, timeout=site.timeouts.step),
-            Undo(verify=as_healthy(facts, chosen), deadline=site.timeouts.health),
+            Undo(verify=as_healthy(facts, group), deadline=site.timeouts.health),
             verify=(ContainersDown(site.runtimes.docker.project, names), *besides),
             deadline=site.timeouts.step,
         ),
@@ -98,5 +98,5 @@ def _app(site: Site, scope: Scope) -> tuple[Workload, ...]:
     return workloads.of_services(site, "docker", site.scope(scope))
 
 
-def _names(chosen: tuple[Workload, ...]) -> tuple[str, ...]:
-    return tuple(workload.name for workload in chosen)
+def _names(group: tuple[Workload, ...]) -> tuple[str, ...]:
+    return tuple(workload.name for workload in group)

@@ -25,8 +25,8 @@ def point(site: Site, facts: Facts, to: Runtime, *, way: str = FILES, raw_api: s
     `raw_api` opens or closes the API's own name; a closed one's row follows as well. `way` is who changes rows
     and files: the runner itself, or NPM by its API.
     """
-    chosen = hosts(site, facts, to, raw_api=raw_api)
-    action = PointEdge(survey.edge_ref(site), chosen, seconds=site.timeouts.edge, way=way)
+    targets = hosts(site, facts, to, raw_api=raw_api)
+    action = PointEdge(survey.edge_ref(site), targets, seconds=site.timeouts.edge, way=way)
     return (Step(f"edge: point to {to}", action, Undo(), _alone(site, facts, to), site.timeouts.edge),)
 
 

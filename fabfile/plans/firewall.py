@@ -14,7 +14,7 @@ from fabfile.runner.wire.firewall import Rule
 
 
 @dataclass(frozen=True)
-class Door:
+class EdgePort:
     """A port of the host that the edge's network has to reach, and the comment that marks our rule for it."""
 
     name: str
@@ -22,19 +22,19 @@ class Door:
     comment: str
 
 
-def doors(site: Site) -> tuple[Door, ...]:
+def service_ports(site: Site) -> tuple[EdgePort, ...]:
     """Where the edge's network finds web and API on the host."""
     comment = site.firewall.comment_for
-    return tuple(Door(s.name, s.port, comment(s)) for s in site.scope("full") if s.port)
+    return tuple(EdgePort(s.name, s.port, comment(s)) for s in site.scope("full") if s.port)
 
 
-def lots(site: Site, services: Iterable[Service] | None = None) -> tuple[Door, ...]:
+def parking_ports(site: Site, services: Iterable[Service] | None = None) -> tuple[EdgePort, ...]:
     """Where it finds the parking lot of these services, of all if None; nowhere when nothing is held."""
     comment = site.firewall.comment_for
-    chosen = site.scope("full") if services is None else services
+    selection = site.scope("full") if services is None else services
     return tuple(
-        Door(f"{s.name}'s parking lot", s.parking_port, f"{comment(s)} parking")
-        for s in chosen
+        EdgePort(f"{s.name}'s parking lot", s.parking_port, f"{comment(s)} parking")
+        for s in selection
         if s.parking_port and site.edge.hold
     )
 
@@ -44,12 +44,12 @@ def allow(site: Site, facts: Facts) -> Steps:
 
     Our rules for a former network of the edge's go: a network that is built anew gets another subnet.
     """
-    return admitting(facts, doors(site)) + _stale(site, facts)
+    return admit(facts, service_ports(site)) + _stale(site, facts)
 
 
 def park(site: Site, facts: Facts, services: Iterable[Service] | None = None) -> Steps:
     """Let the edge's network reach the parking lot of these services, of all if None."""
-    return admitting(facts, lots(site, services))
+    return admit(facts, parking_ports(site, services))
 
 
 def close(site: Site, facts: Facts) -> Steps:
@@ -61,27 +61,27 @@ def close(site: Site, facts: Facts) -> Steps:
     ]
     going = {rule.text: rule for rule in opening if opens_nothing_else(rule)}
     ports = {rule.port for rule in going.values()}
-    needed = [door for door in (*doors(site), *lots(site)) if str(door.port) in ports]
-    return admitting(facts, needed, tuple(going)) + tuple(_removed(rule) for rule in going.values())
+    needed = [entry for entry in (*service_ports(site), *parking_ports(site)) if str(entry.port) in ports]
+    return admit(facts, needed, tuple(going)) + tuple(_delete(rule) for rule in going.values())
 
 
-def admitting(facts: Facts, wanted: Iterable[Door], without: tuple[str, ...] = ()) -> Steps:
+def admit(facts: Facts, ports: Iterable[EdgePort], ignoring: tuple[str, ...] = ()) -> Steps:
     subnet = _subnet(facts)
     return tuple(
-        Step(f"firewall: {subnet} to {door.name}", AllowRule(subnet, door.port, door.comment, without), Undo())
-        for door in wanted
+        Step(f"firewall: {subnet} to {entry.name}", AllowRule(subnet, entry.port, entry.comment, ignoring), Undo())
+        for entry in ports
     )
 
 
 def _stale(site: Site, facts: Facts) -> Steps:
     """Our own rules, known by their comments, that are for another network or port than today's."""
     subnet = _subnet(facts)
-    wanted = {door.comment: (subnet, str(door.port)) for door in (*doors(site), *lots(site))}
-    ours = [rule for rule in facts.firewall.rules if rule.comment in wanted and rule.action == "allow" and rule.source]
-    return tuple(_removed(rule) for rule in ours if subnet and (rule.source, rule.port) != wanted[rule.comment])
+    current = {entry.comment: (subnet, str(entry.port)) for entry in (*service_ports(site), *parking_ports(site))}
+    ours = [rule for rule in facts.firewall.rules if rule.comment in current and rule.action == "allow" and rule.source]
+    return tuple(_delete(rule) for rule in ours if subnet and (rule.source, rule.port) != current[rule.comment])
 
 
-def _removed(rule: Rule) -> Step:
+def _delete(rule: Rule) -> Step:
     action = DeleteRule(ufw.words(rule.text))
     return Step(f"firewall: without {' '.join(action.bare)}", action, Undo())
 

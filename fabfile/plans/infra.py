@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
-from fabfile.plans.steps import KILLED_WITHIN, as_healthy, unused, valid, written
+from fabfile.plans.steps import KILL_SECONDS, as_healthy, data_unused, units_valid, write_files
 from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
@@ -16,7 +16,7 @@ from fabfile.runner.facts.health import SETTLE
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Owner
 
-_ADOPTED = "a system user without a process changes nothing, and files may be its own already"
+_USER_STAYS = "a system user without a process changes nothing, and files may be its own already"
 
 
 def install(site: Site, facts: Facts) -> Steps:
@@ -27,22 +27,22 @@ def install(site: Site, facts: Facts) -> Steps:
     folders += [Folder(server.data, 0o750, server.user, server.group) for server in servers]
     files = render.infra(site)
     return (
-        Step("infra: users", Accounts(tuple(users), tuple(users.values())), NothingToUndo(_ADOPTED)),
+        Step("infra: users", Accounts(tuple(users), tuple(users.values())), NothingToUndo(_USER_STAYS)),
         Step("infra: folders", Folders(tuple(folders)), Undo()),
-        Step("infra: units and configuration", written(files, reload=True), Undo(), verify=valid(files)),
+        Step("infra: units and configuration", write_files(files, reload=True), Undo(), verify=units_valid(files)),
     )
 
 
-def ports_freed(site: Site, facts: Facts) -> Steps:
+def free_ports(site: Site, facts: Facts) -> Steps:
     """Keep the packages' own servers from holding our servers' ports, now and after a reboot."""
     packaged = tuple(server.distribution_unit for server in site.servers)
     return (
         Step("infra: packages' units off at boot", Disable(packaged), Undo()),
-        Step("infra: packages' units stopped", Stop(packaged, timeout=_stopping(site)), Undo()),
+        Step("infra: packages' units stopped", Stop(packaged, timeout=_stop_seconds(site)), Undo()),
     )
 
 
-def at_boot(site: Site, facts: Facts) -> Steps:
+def enable(site: Site, facts: Facts) -> Steps:
     """Have the servers start at boot, where native owns."""
     return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
@@ -56,8 +56,8 @@ def start(site: Site, facts: Facts, settle: float = SETTLE, unproven: bool = Fal
     return (
         Step(
             "infra: start",
-            Start(units, timeout=_stopping(site), unproven=unproven),
-            Undo(verify=(UnitsDown(units),), deadline=_stopping(site)),
+            Start(units, timeout=_stop_seconds(site), unproven=unproven),
+            Undo(verify=(UnitsDown(units),), deadline=_stop_seconds(site)),
             verify=(Healthy(workloads.of_servers(site, "native"), settle),),
             deadline=site.timeouts.health,
         ),
@@ -70,19 +70,19 @@ def stop(site: Site, facts: Facts, *, to: Owner = "") -> Steps:
     return (
         Step(
             "infra: stop",
-            Stop(units, timeout=_stopping(site)),
+            Stop(units, timeout=_stop_seconds(site)),
             Undo(verify=as_healthy(facts, workloads.of_servers(site, "native")), deadline=site.timeouts.health),
             verify=(
                 UnitsDown(units),
                 PortsFree(tuple(server.port for server in site.servers)),
-                *unused(site, facts, to),
+                *data_unused(site, facts, to),
             ),
-            deadline=_stopping(site),
+            deadline=_stop_seconds(site),
         ),
     )
 
 
-def not_at_boot(site: Site, facts: Facts) -> Steps:
+def disable(site: Site, facts: Facts) -> Steps:
     """Keep the servers from starting at boot."""
     return (Step("infra: off at boot", Disable(_units(site)), Undo()),)
 
@@ -94,9 +94,9 @@ def missing_programs(site: Site, facts: Facts) -> tuple[str, ...]:
     )
 
 
-def _stopping(site: Site) -> float:
+def _stop_seconds(site: Site) -> float:
     """Seconds for stopping the servers: never less than systemd gives them before it kills them."""
-    return max(site.timeouts.step, render.SERVER_STOP + KILLED_WITHIN)
+    return max(site.timeouts.step, render.SERVER_STOP + KILL_SECONDS)
 
 
 def _units(site: Site) -> tuple[str, ...]:

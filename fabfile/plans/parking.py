@@ -44,7 +44,7 @@ class Lot:
         """Send the public there, and let what was asked before be answered: then the runtime may stop."""
         site, leaving = self.site, self.leaving
         if not self.services:
-            return without(site, self.facts) if leaving == "docker" else ()
+            return names_on_revert(site, self.facts) if leaving == "docker" else ()
         places = {service.name: (self._address, self._port(service)) for service in self.services}
         hosts = edge.hosts(site, self.facts, leaving, places)
         return (
@@ -104,16 +104,16 @@ class Lot:
 def lot(site: Site, facts: Facts, *, leaving: Runtime, to: Runtime, scope: Scope = "full") -> Lot:
     """The parking lot for a plan in which the scope leaves a runtime; none where that one serves nobody."""
     moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
-    wanted = site.edge.hold and survey.owner(facts) == leaving and moves
-    return Lot(site, facts, leaving, to, parked(site, scope) if wanted else ())
+    can_wait = site.edge.hold and survey.owner(facts) == leaving and moves
+    return Lot(site, facts, leaving, to, parked_services(site, scope) if can_wait else ())
 
 
-def parked(site: Site, scope: Scope) -> tuple[Service, ...]:
+def parked_services(site: Site, scope: Scope) -> tuple[Service, ...]:
     """The services of a scope that requests are sent to."""
     return tuple(service for service in site.scope(scope) if service.port)
 
 
-def without(site: Site, facts: Facts) -> Steps:
+def names_on_revert(site: Site, facts: Facts) -> Steps:
     """For a plan that stops Docker without a lot: its names must be looked up anew if it comes back."""
     if survey.owner(facts) != "docker":
         return ()
@@ -126,7 +126,7 @@ def served(site: Site, facts: Facts, runtime: Runtime) -> tuple[Probe, ...]:
 
     An API of which only the durables were in doubt has served all the same.
     """
-    verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked(site, "full")]
+    verdicts = [facts.health.get(f"{runtime}/{service.name}") for service in parked_services(site, "full")]
     answered = all(verdict and (verdict.ok or verdict.answered) for verdict in verdicts)
     if survey.edge_runtime(site, facts) != runtime or not answered:
         return ()

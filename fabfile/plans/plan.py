@@ -69,8 +69,8 @@ class Judgement:
 
 def judge(plan: Plan, facts: Facts) -> Judgement:
     """The plan, judged by the survey as the VPS judges each step by a look of its own."""
-    known = [step for step in plan.steps if not step.action.unreadable_reason(facts)]
-    reasons = {step.name: step.action.noop_reason(facts) for step in known}
+    readable = [step for step in plan.steps if not step.action.unreadable_reason(facts)]
+    reasons = {step.name: step.action.noop_reason(facts) for step in readable}
     return Judgement(plan, facts, {name: reason for name, reason in reasons.items() if reason})
 
 

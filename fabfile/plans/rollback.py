@@ -6,7 +6,7 @@ from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans import app, data, docker, edge, infra, parking
 from fabfile.plans.plan import Plan, Step, Undo
-from fabfile.plans.steps import as_healthy, awaited, stopping, watches
+from fabfile.plans.steps import as_healthy, awaited, stop_seconds, watches
 from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.release import Command, Release
 from fabfile.runner.wire.facts import Facts
@@ -17,7 +17,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
     """Hand the whole app back to Docker."""
     lot = parking.lot(site, facts, leaving="native", to="docker")
     steps = (
-        docker.rendered(site, facts) + docker.made(site, facts, "full")                          # no user impact
+        docker.render(site, facts) + docker.create_containers(site, facts, "full")               # no user impact
         + data.backup(site, facts, to="docker")
         + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + data.count(site, facts, to="docker") + infra.stop(site, facts, to="docker")
@@ -27,7 +27,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
         + docker.up_app(site, facts, "full")
         + lot.release                                                                            # the hold ends
         + edge.point(site, facts, to="docker") + lot.close + data.discard(site, facts, to="docker")
-        + app.not_at_boot(site, facts, "full") + infra.not_at_boot(site, facts)
+        + app.disable(site, facts, "full") + infra.disable(site, facts)
     )  # fmt: skip
     return Plan(
         "rollback",
@@ -56,7 +56,7 @@ def release(site: Site, facts: Facts, ref: str, scope: Scope) -> Plan:
     units = tuple(service.unit for service in services)
     limit = site.timeouts.health
     action = Release(
-        app.checkout, app.user, ref, (install, *builds), units, stopping(site, services), built_files(site)
+        app.checkout, app.user, ref, (install, *builds), units, stop_seconds(site, services), built_files(site)
     )
     step = Step(
         "app: release",

@@ -14,10 +14,10 @@ from fabfile.runner.actions.probes import DataUnused, Healthy, Runs, UnitsValid
 from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.terms import Owner
 
-KILLED_WITHIN = 10.0  # seconds that systemd may need to kill what did not end in its own time
+KILL_SECONDS = 10.0  # seconds that systemd may need to kill what did not end in its own time
 
 
-def written(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
+def write_files(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
     """The action that writes rendered files; with `reload` the system's systemd, or `user`'s, reads them."""
     files = tuple(
         File(f.path, hashlib.sha256(f.content).hexdigest(), f.mode, f.owner, f.group, f.content) for f in rendered
@@ -25,47 +25,47 @@ def written(rendered: Iterable[render.File], *, reload: bool = False, user: str 
     return Files(files, reload=reload, user=user)
 
 
-def valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ...]:
+def units_valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ...]:
     """What systemd must say of the units among rendered files once they are written: nothing."""
     return (UnitsValid(tuple(file.path for file in rendered if file.path.endswith(".service")), user),)
 
 
-def as_healthy(facts: Facts, chosen: Iterable[Workload]) -> tuple[Probe, ...]:
+def as_healthy(facts: Facts, group: Iterable[Workload]) -> tuple[Probe, ...]:
     """What an undo must reach: all that ran is up again, and as healthy as it was.
 
     What was ill in the survey need not get better by it. But it is waited for as far as it was well: nobody is let
     through to something that is not up because its durables could not be asked about.
     """
-    asked: list[Workload] = []
+    healthy: list[Workload] = []
     up: list[Workload] = []
-    for workload in chosen:
+    for workload in group:
         was = facts.health.get(f"{workload.runtime}/{workload.name}")
         if was is None or was.ok:
-            asked.append(workload)
+            healthy.append(workload)
         elif was.answered or (was.running and not workload.protocol):
-            asked.append(replace(workload, durables=()))
+            healthy.append(replace(workload, durables=()))
         elif was.answered is not None:
             up.append(replace(workload, durables=(), protocol=""))
         elif was.running:
             up.append(replace(workload, durables=(), protocol="", port=0))
-    return (*((Healthy(tuple(asked)),) if asked else ()), *((Runs(tuple(up)),) if up else ()))
+    return (*((Healthy(tuple(healthy)),) if healthy else ()), *((Runs(tuple(up)),) if up else ()))
 
 
-def unused(site: Site, facts: Facts, to: Owner) -> tuple[Probe, ...]:
+def data_unused(site: Site, facts: Facts, to: Owner) -> tuple[Probe, ...]:
     """What must hold before the data goes to `to`: nobody has it in use. Where `to` owns it already, its servers do."""
     return (DataUnused(tuple(server.data for server in site.servers)),) if to and facts.owner != to else ()
 
 
-def awaited(site: Site, facts: Facts, chosen: Iterable[Workload]) -> tuple[Workload, ...]:
+def awaited(site: Site, facts: Facts, group: Iterable[Workload]) -> tuple[Workload, ...]:
     """Whose health a plan waits for: all but the optional services that were healthy in neither runtime before."""
     optional = {service.name for service in site.services.values() if service.optional}
     well = {key.partition("/")[2] for key, health in facts.health.items() if health.ok}
-    return tuple(workload for workload in chosen if workload.name not in optional or workload.name in well)
+    return tuple(workload for workload in group if workload.name not in optional or workload.name in well)
 
 
-def stopping(site: Site, services: Iterable[Service]) -> float:
+def stop_seconds(site: Site, services: Iterable[Service]) -> float:
     """Seconds for stopping services: never less than systemd gives them before it kills them."""
-    return max(site.timeouts.step, *(service.stop_timeout + KILLED_WITHIN for service in services))
+    return max(site.timeouts.step, *(service.stop_timeout + KILL_SECONDS for service in services))
 
 
 def watches(site: Site) -> tuple[Watch, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from fabfile.output import named
+from fabfile.output import with_program
 from fabfile.record import charts
 from fabfile.record.model import Document
 from fabfile.resources import TEMPLATES
@@ -26,12 +26,12 @@ ENDED: Final = {
 
 def html(made: Document) -> str:
     """The page, self-contained."""
-    return named(_jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=_ended(made)))
+    return with_program(_jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=_ended(made)))
 
 
 def markdown(made: Document) -> str:
     """The same as Markdown."""
-    return named(_jinja(False).get_template("record.md.j2").render(doc=made, ended=_ended(made)))
+    return with_program(_jinja(False).get_template("record.md.j2").render(doc=made, ended=_ended(made)))
 
 
 def _ended(made: Document) -> str:

@@ -88,15 +88,15 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def request(asked: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> bytes:
+def payload(request: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) -> bytes:
     """What a verb that only answers is sent."""
-    return _line(encode(asked))
+    return _line(encode(request))
 
 
 def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
     """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
-    known = set(facts.ops.files)
-    lacking = {name: content for name, content in plans.contents(plan).items() if name not in known}
+    present = set(facts.ops.files)
+    lacking = {name: content for name, content in plans.contents(plan).items() if name not in present}
     header = {
         "plan": plans.as_json(plan),
         "runner": runner_name(),
@@ -106,9 +106,9 @@ def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None)
     return _line(header) + b"".join(lacking.values())
 
 
-def soak(wanted: Soak) -> bytes:
+def soak(soak: Soak) -> bytes:
     """A soak, to be carried out by the runner that comes with it."""
-    return _line({"soak": encode(wanted), "runner": runner_name()})
+    return _line({"soak": encode(soak), "runner": runner_name()})
 
 
 def framed(payload: bytes) -> bytes:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 Line = dict[str, Any]  # what the runner prints, before it is known what it is
 
-PATIENCE = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
-PAUSE = 0.5  # seconds between two attempts
+ANSWER_SECONDS = 60.0  # seconds to wait for an answer, and to go on trying to reconnect
+RETRY_SECONDS = 0.5  # seconds between two attempts
 
 
 class ConnectionLost(Exception):
@@ -42,7 +42,7 @@ class ConnectionLost(Exception):
 
 
 @dataclass(frozen=True)
-class _Lasting:
+class _DetachedJob:
     """What continues on the VPS without us: the verb that follows it, its identifier, and words for when it is lost."""
 
     verb: str
@@ -65,24 +65,24 @@ class Host:
         """Begin to connect, beside what the caller does next. What goes wrong with it is raised by the next call."""
         self._link.begin()
 
-    def survey(self, wanted: FactsRequest, meanwhile: Callable[[], None] = lambda: None) -> Facts:
+    def survey(self, request: FactsRequest, meanwhile: Callable[[], None] = lambda: None) -> Facts:
         """Facts about the VPS, in one round trip; changes nothing. Raises Unreachable.
 
         `meanwhile` is called while the VPS looks.
         """
-        answers = self._ask("survey", [], bootstrap.request(wanted), PATIENCE + wanted.patience, meanwhile)
+        answers = self._answers("survey", [], bootstrap.payload(request), ANSWER_SECONDS + request.patience, meanwhile)
         if not answers:
-            raise self._stopped("the survey ended without an answer")
+            raise self._no_answer("the survey ended without an answer")
         facts: Facts = decode(answers[0]["facts"])
         return facts
 
-    def adopt(self, wanted: AdoptionRequest) -> Adoption:
+    def adopt(self, request: AdoptionRequest) -> Adoption:
         """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
-        answers = self._ask("adopt", [], bootstrap.request(wanted), PATIENCE)
+        answers = self._answers("adopt", [], bootstrap.payload(request), ANSWER_SECONDS)
         if not answers:
-            raise self._stopped("the look at the VPS ended without an answer")
-        found: Adoption = decode(answers[0]["adoption"])
-        return found
+            raise self._no_answer("the look at the VPS ended without an answer")
+        adoption: Adoption = decode(answers[0]["adoption"])
+        return adoption
 
     def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
         """Looks at the owner's JetStream, each with the seconds since the first, over one connection.
@@ -90,16 +90,16 @@ class Host:
         They end after `seconds`, or never when that is 0. Raises Unreachable.
         """
         try:
-            for line in self._call("positions", [f"{seconds:g}"], bootstrap.request(ref)):
+            for line in self._call("positions", [f"{seconds:g}"], bootstrap.payload(ref)):
                 yield line["at"], decode(line["look"])
-        except ConnectionLost as lost:
-            raise self._stopped(str(lost)) from lost
+        except ConnectionLost as error:
+            raise self._no_answer(str(error)) from error
 
     def log_in(self, login: EdgeLogin) -> dict[str, str]:
         """What NPM's API, asked on the VPS, says to a log-in: `token`, `challenge` or `refused`. Raises Unreachable."""
-        answers = self._ask("log_in", [], bootstrap.request(login))
+        answers = self._answers("log_in", [], bootstrap.payload(login))
         if not answers:
-            raise self._stopped("the log-in to NPM's API ended without an answer")
+            raise self._no_answer("the log-in to NPM's API ended without an answer")
         return answers[0]
 
     def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> Iterator[Event]:
@@ -108,24 +108,24 @@ class Host:
         A lost connection changes nothing on the VPS: this connects again and goes on where it was.
         Raises Unreachable, or ManualInterventionRequired when the runner went away before the end.
         """
-        yield from self._persistent(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
+        yield from self._follow_plan(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
 
     def follow(self, plan_id: str, count: int = 0) -> Iterator[Event]:
         """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
-        yield from self._persistent(plan_id, self._call("follow", [plan_id, str(count)]), count)
+        yield from self._follow_plan(plan_id, self._call("follow", [plan_id, str(count)]), count)
 
     def revert(self, plan_id: str) -> Iterator[Event]:
         """Revert an interrupted plan and yield the events of that. Raises as `ship` does."""
         count = len(self.journal(plan_id))
-        yield from self._persistent(plan_id, self._call("revert", [plan_id]), count)
+        yield from self._follow_plan(plan_id, self._call("revert", [plan_id]), count)
 
     def history(self) -> list[PastPlan]:
         """Every past plan, oldest first. Raises Unreachable."""
-        return [refusals.past_plan(line) for line in self._ask("history", [])]
+        return [refusals.past_plan(line) for line in self._answers("history", [])]
 
     def journal(self, plan_id: str) -> list[Event]:
         """Every event of a plan so far. Raises Unreachable, UsageError when there is no such plan."""
-        return [refusals.event(line) for line in self._ask("history", [plan_id])]
+        return [refusals.event(line) for line in self._answers("history", [plan_id])]
 
     def soak_start(self, soak: Soak) -> Iterator[Event]:
         """Have a soak started and yield its events until it has ended.
@@ -133,54 +133,52 @@ class Host:
         A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable,
         and SoakAlreadyRunning where another one runs.
         """
-        patience = PATIENCE + soak.every
-        lasting = _Lasting("soak_follow", soak.id, "The soak goes on there.", "inv soak")
-        yield from self._reconnecting(
-            lasting, self._call("soak_start", [], bootstrap.soak(soak), patience), 0, patience
-        )
+        patience = ANSWER_SECONDS + soak.every
+        job = _DetachedJob("soak_follow", soak.id, "The soak goes on there.", "inv soak")
+        yield from self._reconnecting(job, self._call("soak_start", [], bootstrap.soak(soak), patience), 0, patience)
 
     def soak_stop(self) -> list[Event]:
         """Have the running soak end; all its events, none when no soak runs. Raises Unreachable."""
-        return [refusals.event(line) for line in self._ask("soak_stop", [])]
+        return [refusals.event(line) for line in self._answers("soak_stop", [])]
 
     def soak_show(self) -> tuple[str, list[Event]]:
         """The identifier of the running soak, empty if none runs, and all events of the newest one.
 
         Raises Unreachable.
         """
-        first, *lines = self._ask("soak_show", [])
+        first, *lines = self._answers("soak_show", [])
         return str(first["holder"].get("soak", "")), [refusals.event(line) for line in lines]
 
-    def say(self, plan_id: str, word: str) -> None:
+    def decide(self, plan_id: str, decision: str) -> None:
         """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.
 
         Raises Unreachable.
         """
-        messenger = Host(self._host, self._timeout, link=self._link.again())
+        other = Host(self._host, self._timeout, link=self._link.again())
         try:
-            messenger._ask("say", [plan_id, word])
+            other._answers("say", [plan_id, decision])
         except Unreachable as error:
             state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
             raise Unreachable(error.message, state=state, next_step=error.next_step) from error
         finally:
-            messenger.close()
+            other.close()
 
     def close(self) -> None:
         """Close the connection; what was shipped goes on."""
         self._link.close()
 
-    def _persistent(self, plan_id: str, lines: Iterator[Line], count: int = 0) -> Iterator[Event]:
+    def _follow_plan(self, plan_id: str, lines: Iterator[Line], count: int = 0) -> Iterator[Event]:
         state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
-        lasting = _Lasting("follow", plan_id, state, f"inv attach --plan {plan_id}")
+        job = _DetachedJob("follow", plan_id, state, f"inv attach --plan {plan_id}")
         try:
-            for event in self._reconnecting(lasting, lines, count):
+            for event in self._reconnecting(job, lines, count):
                 count += 1
                 yield event
         except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
-            raise _abandoned(plan_id, refused) if count else refused from None
+            raise _runner_died(plan_id, refused) if count else refused from None
 
     def _reconnecting(
-        self, what: _Lasting, lines: Iterator[Line], count: int, patience: float = PATIENCE
+        self, job: _DetachedJob, lines: Iterator[Line], count: int, patience: float = ANSWER_SECONDS
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
         give_up: Deadline | None = None
@@ -198,42 +196,42 @@ class Host:
                     return
                 if isinstance(error, Unreachable) and give_up is None:
                     raise  # there was no connection to lose
-                give_up = give_up or Deadline(PATIENCE)
+                give_up = give_up or Deadline(ANSWER_SECONDS)
                 if give_up.passed:
                     raise Unreachable(
                         f"the connection to {self._host.address} was lost and could not be re-established",
-                        state=what.goes_on,
-                        next_step=f"Once the VPS can be reached: {what.again}",
+                        state=job.goes_on,
+                        next_step=f"Once the VPS can be reached: {job.again}",
                     ) from None
-            time.sleep(PAUSE)
+            time.sleep(RETRY_SECONDS)
             self.close()
             self._link = self._link.again()
-            lines = self._call(what.verb, [what.id, str(count)], patience=patience)
+            lines = self._call(job.verb, [job.id, str(count)], patience=patience)
 
-    def _ask(
+    def _answers(
         self,
         verb: str,
-        words: list[str],
+        arguments: list[str],
         payload: bytes = b"",
-        patience: float = PATIENCE,
+        patience: float = ANSWER_SECONDS,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Line]:
         """The whole answer of a verb that comes to its end by itself."""
         try:
-            return list(self._call(verb, words, payload, patience, meanwhile))
-        except ConnectionLost as lost:
-            raise self._stopped(str(lost)) from lost
+            return list(self._call(verb, arguments, payload, patience, meanwhile))
+        except ConnectionLost as error:
+            raise self._no_answer(str(error)) from error
 
     def _call(
         self,
         verb: str,
-        words: list[str],
+        arguments: list[str],
         payload: bytes = b"",
-        patience: float = PATIENCE,
+        patience: float = ANSWER_SECONDS,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[Line]:
         """Run one verb of the runner as root and yield the lines it answers."""
-        channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT, verb, *words])
+        channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT, verb, *arguments])
         channel.settimeout(patience)
         try:
             self._send(channel, bootstrap.framed(payload), whole=False)
@@ -262,21 +260,21 @@ class Host:
                     meanwhile()
                 else:
                     yield refusals.answer(line)
-            said = err.read().decode(errors="replace")
+            stderr = err.read().decode(errors="replace")
         code = channel.recv_exit_status()
         if code == -1:
             raise ConnectionLost("the connection closed without an exit status")
         if code != 0:
-            raise refusals.of_boot(code, said, self._link.user, self._host.address)
+            raise refusals.boot_error(code, stderr, self._link.user, self._host.address)
 
-    def _stopped(self, why: str) -> Unreachable:
+    def _no_answer(self, why: str) -> Unreachable:
         return Unreachable(
             f"{self._host.address} stopped answering: {why}",
             next_step="Run the same command again; if it stays, look at the VPS's own log.",
         )
 
 
-def _abandoned(plan_id: str, refused: CutoverError) -> ManualInterventionRequired:
+def _runner_died(plan_id: str, refused: CutoverError) -> ManualInterventionRequired:
     return ManualInterventionRequired(
         f"plan {plan_id} stopped half-way: {refused.message}",
         up=(),

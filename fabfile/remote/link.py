@@ -55,7 +55,7 @@ class Link:
             channel.exec_command(shlex.join(words))
         except (OSError, SSHException, EOFError) as error:
             self.close()
-            raise ssh.explained(error, self._host, self._timeout, time.monotonic() - started) from error
+            raise ssh.connection_error(error, self._host, self._timeout, time.monotonic() - started) from error
         return channel
 
     def close(self) -> None:

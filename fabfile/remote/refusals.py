@@ -63,16 +63,16 @@ def past_plan(line: dict[str, Any]) -> PastPlan:
         raise _refusal(f"no plan of the history: {error}") from None
 
 
-def of_boot(code: int, said: str, user: str, address: str) -> Unreachable:
+def boot_error(code: int, stderr: str, user: str, address: str) -> Unreachable:
     """Why the runner did not even begin: its command ended with `code` and said this."""
-    old = re.search(r"python3 is too old: (\S+)", said)
+    old = re.search(r"python3 is too old: (\S+)", stderr)
     if old:
         return Refused.no_python(address, old[1])
-    if "python3" in said and _NO_PROGRAM.search(said):
+    if "python3" in stderr and _NO_PROGRAM.search(stderr):
         return Refused.no_python(address, None)
-    if _NO_SUDO.search(said) or ("sudo" in said and _NO_PROGRAM.search(said)):
+    if _NO_SUDO.search(stderr) or ("sudo" in stderr and _NO_PROGRAM.search(stderr)):
         return Refused.no_sudo(user, address)
-    return _refusal(said.strip().splitlines()[-1] if said.strip() else f"nothing, and ended with {code}")
+    return _refusal(stderr.strip().splitlines()[-1] if stderr.strip() else f"nothing, and ended with {code}")
 
 
 def _refusal(error: str) -> Refused:

@@ -58,7 +58,7 @@ def trust_known(client: paramiko.SSHClient, host: Host) -> None:
         client.load_system_host_keys(str(_known_hosts(host)))
 
 
-def explained(error: Exception, host: Host, timeout: float, seconds: float) -> Unreachable:
+def connection_error(error: Exception, host: Host, timeout: float, seconds: float) -> Unreachable:
     """The error for an attempt to connect that failed after `seconds`, with `timeout` for each of its parts."""
     address, port, known = host.address, host.port, str(_known_hosts(host))
     key = str(host.key) if host.key else None

@@ -11,7 +11,7 @@ from fabfile.remote import ssh
 from fabfile.remote.host import Host
 
 
-def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
+def select_host(context: Any, site: inventory.Site, name: str | None) -> Host:
     """The host that a task works on: the one `fab -H` connected to, else the inventory's.
 
     A connection's key and known_hosts come from the inventory where that knows the address.
@@ -19,9 +19,9 @@ def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
     timeout = site.timeouts.connect
     if not isinstance(context, Connection) or name:
         return Host(site.host(name), timeout)
-    known = site.hosts.get(context.original_host)
-    if known:
-        return Host(known, timeout)
+    listed = site.hosts.get(context.original_host)
+    if listed:
+        return Host(listed, timeout)
     same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
     entry = inventory.Host(
         name="fab",
@@ -31,10 +31,10 @@ def opened(context: Any, site: inventory.Site, name: str | None) -> Host:
         key=same.key if same else None,
         known_hosts=same.known_hosts if same else None,
     )
-    return reached(context, entry, timeout)
+    return host_for(context, entry, timeout)
 
 
-def reached(context: Any, entry: inventory.Host, timeout: float) -> Host:
+def host_for(context: Any, entry: inventory.Host, timeout: float) -> Host:
     """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
     if not isinstance(context, Connection):
         return Host(entry, timeout)

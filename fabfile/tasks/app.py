@@ -40,7 +40,7 @@ def start(
 ) -> None:
     """Start the scope's services, now and at boot, and wait until they are healthy."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: plan.Plan("app.start", app.at_boot(site, facts, scope) + app.start(site, facts, scope)),
+        lambda site, facts: plan.Plan("app.start", app.enable(site, facts, scope) + app.start(site, facts, scope)),
         judge=lambda site, facts: parts.app_may_run(site, facts, scope),
     )
 
@@ -51,7 +51,7 @@ def stop(
 ) -> None:
     """Stop the scope's services and keep them from starting at boot."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: plan.Plan("app.stop", app.stop(site, facts, scope) + app.not_at_boot(site, facts, scope)),
+        lambda site, facts: plan.Plan("app.stop", app.stop(site, facts, scope) + app.disable(site, facts, scope)),
         judge=preflight.no_manager,
     )
 
@@ -71,7 +71,7 @@ def restart(
         judge=lambda site, facts: (
             parts.app_may_run(site, facts, scope)
             + preflight.parking_lot(site, facts)
-            + parts.unheld(site, facts, scope)
+            + parts.without_hold(site, facts, scope)
             + preflight.edge_problems(app.restart(site, facts, scope), facts)
         ),
     )
@@ -82,7 +82,7 @@ def check(c: Context, scope: Scope = "full", host: str = "", json: bool = False)
     """Check that the scope is healthy, and the servers under it unless the scope is web."""
     vps = session.begin(c, host, json=json)
     site = vps.site
-    chosen = workloads.of_services(site, "native", site.scope(scope))
+    group = workloads.of_services(site, "native", site.scope(scope))
     if scope != "web":
-        chosen = workloads.of_servers(site, "native") + chosen
-    vps.check_health(f"native app, scope {scope}", survey.health_of(chosen, site.timeouts.health))
+        group = workloads.of_servers(site, "native") + group
+    vps.check_health(f"native app, scope {scope}", survey.health_of(group, site.timeouts.health))

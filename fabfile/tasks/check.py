@@ -17,4 +17,4 @@ with lazily():
 def static(c: Context, host: str = "", json: bool = False) -> None:
     """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
     vps = session.begin(c, host, json=json)
-    vps.checked("static", files.checks(vps.site, vps.survey(survey.static(vps.site))))
+    vps.show_checks("static", files.checks(vps.site, vps.survey(survey.static(vps.site))))

@@ -10,7 +10,7 @@ from fabfile.terms import Scope
 
 with lazily():
     from fabfile import survey
-    from fabfile.checks import docker as composecheck
+    from fabfile.checks import docker as docker_checks
     from fabfile.checks import parts
     from fabfile.commands import apply, session
     from fabfile.plans import docker, plan
@@ -21,7 +21,7 @@ with lazily():
 def render(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Write what overrides variables in Docker; the app's own Compose file stays as it is. Starts nothing."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: plan.Plan("docker.render", docker.rendered(site, facts))
+        lambda site, facts: plan.Plan("docker.render", docker.render(site, facts))
     )
 
 
@@ -32,7 +32,8 @@ def up(
     """Bring up Docker's servers and the scope's services, each awaited until it is healthy."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
-            "docker.up", docker.rendered(site, facts) + docker.made(site, facts, scope) + docker.up(site, facts, scope)
+            "docker.up",
+            docker.render(site, facts) + docker.create_containers(site, facts, scope) + docker.up(site, facts, scope),
         ),
         judge=parts.docker_may_run,
     )
@@ -52,5 +53,5 @@ def stop(
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
     vps = session.begin(c, host, json=json)
-    facts = vps.survey(wire.merge(survey.wanted(vps.site), wire.FactsRequest(compose_view=True)))
-    vps.checked("docker", composecheck.checks(vps.site, facts))
+    facts = vps.survey(wire.merge(survey.request(vps.site), wire.FactsRequest(compose_view=True)))
+    vps.show_checks("docker", docker_checks.checks(vps.site, facts))

@@ -41,7 +41,7 @@ def audit(c: Context, host: str = "", json: bool = False) -> None:
     site = vps.site
     ports = tuple(site.private_ports.values())
     facts = vps.survey(wire.FactsRequest(firewall=True, ports=ports, edge=survey.edge_ref(site)))
-    vps.checked(
+    vps.show_checks(
         "open to the world",
         open_ports.public_ports(site, facts),
         "inv firewall.close --dry shows what can be closed, and how.",
@@ -53,4 +53,4 @@ def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show whether UFW is active and whether it lets the edge reach web and API."""
     vps = session.begin(c, host, json=json)
     facts = vps.survey(wire.FactsRequest(firewall=True, edge=survey.edge_ref(vps.site)))
-    vps.checked("firewall", open_ports.rows(vps.site, facts))
+    vps.show_checks("firewall", open_ports.rows(vps.site, facts))

@@ -37,7 +37,7 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
     """Start the native servers, now and at boot, and wait until they are healthy."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
-            "infra.start", infra.ports_freed(site, facts) + infra.at_boot(site, facts) + infra.start(site, facts)
+            "infra.start", infra.free_ports(site, facts) + infra.enable(site, facts) + infra.start(site, facts)
         ),
         judge=parts.servers_may_run,
     )
@@ -47,7 +47,7 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
 def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Stop the native servers and keep them from starting at boot."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: plan.Plan("infra.stop", infra.stop(site, facts) + infra.not_at_boot(site, facts))
+        lambda site, facts: plan.Plan("infra.stop", infra.stop(site, facts) + infra.disable(site, facts))
     )
 
 
@@ -55,5 +55,5 @@ def stop(c: Context, host: str = "", dry: bool = False, wait: bool = False, json
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the native servers are healthy: unit, process, port, answer."""
     vps = session.begin(c, host, json=json)
-    chosen = workloads.of_servers(vps.site, "native")
-    vps.check_health("native servers", survey.health_of(chosen, vps.site.timeouts.health))
+    group = workloads.of_servers(vps.site, "native")
+    vps.check_health("native servers", survey.health_of(group, vps.site.timeouts.health))

@@ -33,7 +33,7 @@ def up(
 
     What it is given is kept with the lab, through lab.reset and reboots, until lab.down.
     """
-    asked = choices.Choices.of(
+    options = choices.Choices.of(
         cpus=cpus,
         web_warmup=web_warmup,
         web_cost=web_cost,
@@ -45,7 +45,7 @@ def up(
         image=image,
     )
     lab = machine.Lab(name)
-    lab.up(None if asked == choices.Choices() else asked)
+    lab.up(None if options == choices.Choices() else options)
     console.Console().say(lab.guide())
 
 

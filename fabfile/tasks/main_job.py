@@ -6,8 +6,8 @@ import os
 
 from invoke.context import Context
 
+from fabfile.commands.options import help_texts, task
 from fabfile.commands.options import hours as as_seconds
-from fabfile.commands.options import says, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
 from fabfile.resources import INVENTORY
@@ -17,11 +17,11 @@ with lazily():
     from fabfile import console
     from fabfile.checks import parts, preflight
     from fabfile.commands import adopt, apply, follow, session
-    from fabfile.commands import record as recording
-    from fabfile.commands import soak as soaking
-    from fabfile.commands import status as showing
-    from fabfile.plans import cutover as handing
-    from fabfile.plans import rollback as back
+    from fabfile.commands import record as records
+    from fabfile.commands import soak as soaks
+    from fabfile.commands import status as show_status
+    from fabfile.plans import cutover as handover
+    from fabfile.plans import rollback as way_back
 
 
 @task
@@ -37,7 +37,7 @@ def cutover(
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: handing.cutover(site, facts, scope),
+        lambda site, facts: handover.cutover(site, facts, scope),
         judge=lambda site, facts: (
             parts.scope_findings(site, facts, scope)
             + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
@@ -69,12 +69,12 @@ def rollback(
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     if ref:
         operation.apply(
-            lambda site, facts: back.release(site, facts, ref, scope),
+            lambda site, facts: way_back.release(site, facts, ref, scope),
             judge=lambda site, facts: parts.app_may_run(site, facts, scope) + preflight.changed_checkout(site, facts),
         )
     else:
         operation.apply(
-            back.rollback,
+            way_back.rollback,
             judge=lambda site, facts: preflight.findings(site, facts, "docker", accept_downgrade=accept_downgrade),
             versions=True,
             confirm=not no_confirm,
@@ -85,11 +85,11 @@ def rollback(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
     vps = session.begin(c, host, json=json)
-    showing.show(vps.console, vps.site, vps.survey(then=(showing,)))
+    show_status.show(vps.console, vps.site, vps.survey(then=(show_status,)))
 
 
 @task
-@says(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
+@help_texts(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
 def init(
     c: Context,
     host: str = "",
@@ -124,9 +124,9 @@ def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> N
     """List past plans and how they ended, or with --plan every event of one."""
     vps = session.begin(c, host, json=json)
     if plan:
-        showing.events(vps.console, vps.host.journal(plan))
+        show_status.events(vps.console, vps.host.journal(plan))
     else:
-        showing.past(vps.console, vps.host.history())
+        show_status.past(vps.console, vps.host.history())
 
 
 @task
@@ -135,15 +135,15 @@ def record(c: Context, plan: str = "", last: bool = False, host: str = "", json:
     if plan and last:
         raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
     if plan or last:
-        recording.open_one(session.begin(c, host, json=json), plan, os.environ)
+        records.open_one(session.begin(c, host, json=json), plan, os.environ)
     else:
-        recording.list_all(console.Console(json=json), os.environ)
+        records.list_all(console.Console(json=json), os.environ)
 
 
 @task
 def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) -> None:
     """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
-    recording.follow_up(console.Console(json=json), plan, dry, os.environ)
+    records.follow_up(console.Console(json=json), plan, dry, os.environ)
 
 
 @task
@@ -153,7 +153,7 @@ def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> No
 
 
 @task
-@says(plan="the plan to revert, as `inv status` names it", last="the newest plan that is unfinished")
+@help_texts(plan="the plan to revert, as `inv status` names it", last="the newest plan that is unfinished")
 def revert(
     c: Context,
     plan: str = "",
@@ -187,4 +187,4 @@ def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: 
             "soak takes one of --hours and --stop",
             next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
         )
-    soaking.soak(session.begin(c, host, json=json), seconds, stop)
+    soaks.soak(session.begin(c, host, json=json), seconds, stop)

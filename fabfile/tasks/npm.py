@@ -38,13 +38,13 @@ def switch(
     """Point the app's two hostnames at a runtime that answers, without a restart; nothing else changes."""
     assert to, "`task` refuses what is none of the choices"
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
-    chosen = npm_token.way(way, os.environ)
-    point = functools.partial(edge.point, to=to, way=chosen, raw_api=raw_api)
+    resolved = npm_token.resolve_way(way, os.environ)
+    point = functools.partial(edge.point, to=to, way=resolved, raw_api=raw_api)
     token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.session.site), environ=os.environ)
     operation.apply(
         lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
         judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
-        secrets=token if npm_token.needed(chosen) else None,
+        secrets=token if npm_token.needs_token(resolved) else None,
     )
 
 
@@ -53,7 +53,7 @@ def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     vps = session.begin(c, host, json=json)
     facts = vps.survey(wire.FactsRequest(edge=survey.edge_ref(vps.site)))
-    vps.checked("edge", agreement.state(vps.site, facts))
+    vps.show_checks("edge", agreement.state(vps.site, facts))
 
 
 @task
@@ -62,12 +62,12 @@ def diff(c: Context, to: Runtime | Literal["owner"] = "owner", host: str = "", j
     """Compare database, generated files and running nginx with what is wanted, by host and key."""
     vps = session.begin(c, host, json=json)
     facts = vps.survey()
-    wanted = survey.owner(facts) if to == "owner" else to
-    if not wanted:
+    runtime = survey.owner(facts) if to == "owner" else to
+    if not runtime:
         why = facts.owner_error or "nobody owns the app"
         raise UsageError(f"{why}, so nothing says where the edge should lead", next_step="Say --to.")
-    fix = f"inv npm.switch --to {wanted} makes them agree, or says what keeps it from doing so."
-    vps.checked(f"edge, wanted: {wanted}", agreement.differences(vps.site, facts, wanted), fix)
+    fix = f"inv npm.switch --to {runtime} makes them agree, or says what keeps it from doing so."
+    vps.show_checks(f"edge, wanted: {runtime}", agreement.differences(vps.site, facts, runtime), fix)
 
 
 @task

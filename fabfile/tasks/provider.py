@@ -18,4 +18,4 @@ def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check that the provider accepts the owner's key, asked on the VPS; the key is never shown."""
     vps = session.begin(c, host, json=json)
     facts = vps.survey(survey.provider(vps.site))
-    vps.checked("provider", provider.checks(vps.site, facts))
+    vps.show_checks("provider", provider.checks(vps.site, facts))

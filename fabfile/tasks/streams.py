@@ -19,7 +19,7 @@ def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check streams' limits against the environment, and that every durable is bound to its service."""
     vps = session.begin(c, host, json=json)
     facts = vps.survey(survey.streams(vps.site))
-    vps.checked("streams", streams.checks(vps.site, facts))
+    vps.show_checks("streams", streams.checks(vps.site, facts))
 
 
 @task

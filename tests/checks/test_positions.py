@@ -27,14 +27,14 @@ def away(runtime: Runtime = "docker") -> JetStream:
 def watched(*looks: JetStream) -> tuple[list[str], dict[str, str]]:
     """What was told while these came, one a second, and what is not good in the end."""
     seen = Positions()
-    told = [text for at, one in enumerate(looks) for text in seen.take(float(at), one)]
+    told = [text for at, one in enumerate(looks) for text in seen.observe(float(at), one)]
     return told, {what: text for what, ok, text in seen.rows() if not ok}
 
 
 def test_what_moves_forward_is_summed_up() -> None:
     seen = Positions()
     for at, floor in enumerate((10, 10, 25)):
-        seen.take(at, look(20 + floor, api=consumer(floor, floor + 2, floor + 2)))
+        seen.observe(at, look(20 + floor, api=consumer(floor, floor + 2, floor + 2)))
     assert list(seen.rows()) == [
         ("JetStream", True, "docker's answers"),
         ("PRINTS", True, "30 → 45 (+15)"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.checks import soak
-from fabfile.checks.soak import Recommendation, Story, recommend, restarts, trend
+from fabfile.checks.soak import Recommendation, SoakReport, recommend, restarts, trend
 from fabfile.runner.wire.app import StreamsRef
 from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.edge import EdgeRef
@@ -40,9 +40,9 @@ def sample(number: int, **changes: Any) -> Sample:
     )
 
 
-def day(change: Callable[[int, Sample], Sample] = lambda n, s: s, count: int = 1441, **more: Any) -> Story:
+def day(change: Callable[[int, Sample], Sample] = lambda n, s: s, count: int = 1441, **more: Any) -> SoakReport:
     """A soak of a day, each sample changed."""
-    return Story(
+    return SoakReport(
         DAY, "2026-01-01T12:00:00", more.pop("ended", "time"), tuple(change(n, sample(n)) for n in range(count))
     )
 
@@ -62,7 +62,7 @@ def test_where_all_was_well_it_says_keep() -> None:
         "keep native: all was healthy in 1441 samples of 24 h; nothing was restarted; neither memory nor lag grew "
         "steadily; none of 86460 requests at the edge failed."
     )
-    cells = {figures.what: figures.cells for figures in found.figures}
+    cells = {figures.what: figures.cells for figures in found.metrics}
     assert cells == {
         "api": ("1441 of 1441", "0", "200 → 200 MB (+0.0 MB/h)"),
         "api-alerts": ("3 → 3", "3", "0"),
@@ -132,7 +132,7 @@ def test_what_has_just_started_is_not_judged_by_its_memory() -> None:
     short = replace(short, soak=replace(DAY, seconds=20.0, every=1.0))
     found = recommend(short)
     assert found.verdict == "keep native" and "too short to assess memory" in found.sentence
-    assert found.figures[0].cells[-1] == "200 → 380 MB", "no rate from seconds"
+    assert found.metrics[0].cells[-1] == "200 → 380 MB", "no rate from seconds"
 
 
 def test_a_lag_that_comes_and_goes_is_kept_up_with() -> None:
@@ -144,7 +144,7 @@ def test_a_lag_that_comes_and_goes_is_kept_up_with() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e12)), max_size=60))
 def test_any_series_has_a_trend_once_it_is_long_enough(series: list[tuple[float, float]]) -> None:
     found = trend(sorted(series))
-    assert (found is None) == (len(series) < soak.FEWEST)
+    assert (found is None) == (len(series) < soak.MIN_SAMPLES)
     if found:
         assert len(found.quarters) == 4
         assert not found.steady or list(found.quarters) == sorted(found.quarters)
@@ -206,7 +206,7 @@ def test_no_story_has_fewer_restarts_than_none(seen: list[tuple[str, int, int]])
         (day(lambda n, s: replace(s, edge={})), "nobody asked at the edge"),
     ],
 )
-def test_too_little_was_seen_to_say_that_all_is_well(told: Story, reason: str) -> None:
+def test_too_little_was_seen_to_say_that_all_is_well(told: SoakReport, reason: str) -> None:
     found = recommend(told)
     assert (found.verdict, found.command) == ("look first", "")
     assert any(reason in text for text in found.reasons), found.reasons
@@ -251,6 +251,6 @@ def lines(*more: Event) -> list[Event]:
     ],
 )
 def test_a_soak_is_read_from_its_lines(events: list[Event], running: bool, ended: str) -> None:
-    told = soak.story(events, running)
+    told = soak.soak_report(events, running)
     assert (told.soak, told.ended, len(told.samples), told.owner) == (DAY, ended, 2, "native")
     assert len(told.outages) == sum(line.kind == "outage" for line in events)

@@ -95,7 +95,7 @@ def test_natives_own_files_keep_nobody_from_going_back_to_docker(site: Site, nat
 
 
 def test_all_that_a_unit_needs_is_asked_for(site: Site) -> None:
-    asked = {(need.path, need.how, need.user) for need in survey.wanted(site).needs}
+    asked = {(need.path, need.how, need.user) for need in survey.request(site).needs}
     assert (site.app.bun, "run", "delta") in asked and (site.api.directory, "enter", "delta") in asked
     assert (site.runtimes.native.overrides_file, "read", "delta") in asked
     assert (survey.sources(site.api)[0], "read", "delta") in asked

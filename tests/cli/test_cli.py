@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from fabfile import resources
-from fabfile.cli import door
+from fabfile.cli import cli
 from fabfile.commands import session
 from fabfile.inventory import RUNTIMES, SCOPES
 from tests.support import inventories
@@ -30,7 +30,7 @@ def completed(*words: str, incomplete: str = "") -> list[str]:
     """What the shell would offer behind these words, asked as a shell asks."""
     line = " ".join(["islandflow", *words, incomplete])
     asking = {"_ISLANDFLOW_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) + 1)}
-    result = CliRunner(env=asking).invoke(door, prog_name="islandflow")
+    result = CliRunner(env=asking).invoke(cli, prog_name="islandflow")
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return [entry.split(",")[1] for entry in result.stdout.split()]
 
@@ -109,7 +109,7 @@ def test_an_inventory_can_be_chosen(
         asked.append(site.host(name).address)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "opened", opened)
+    monkeypatch.setattr(session, "select_host", opened)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "nowhere.toml"))
     assert islandflow(option, str(three_hosts), "status", "--host", "other").code == 130
     assert asked == ["192.0.2.9"]
@@ -166,15 +166,15 @@ def test_a_broken_inventory_completes_nothing_and_says_nothing(
 # ── As a process ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("door", [["inv", "status"], ["islandflow", "status"]], ids=["inv", "islandflow"])
-def test_ctrl_c_ends_the_process_with_130(door: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", [["inv", "status"], ["islandflow", "status"]], ids=["inv", "islandflow"])
+def test_ctrl_c_ends_the_process_with_130(program: list[str], tmp_path: Path) -> None:
     """While it waits for a VPS that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = {"hosts.vps.address": "127.0.0.1", "hosts.vps.port": listener.getsockname()[1]}
         file = tmp_path / "inventory.toml"
         file.write_text(inventories.toml(inventories.changed({**address, "timeouts.connect": 60})))
         environment = {**os.environ, "ISLANDFLOW_INVENTORY": str(file), "HOME": str(tmp_path)}
-        argv = [str(BIN / door[0]), *door[1:]]
+        argv = [str(BIN / program[0]), *program[1:]]
         with subprocess.Popen(
             argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=inventories.REPOSITORY
         ) as process:
@@ -187,10 +187,10 @@ def test_ctrl_c_ends_the_process_with_130(door: list[str], tmp_path: Path) -> No
     assert out == "" and err.startswith("Error: interrupted") and "Traceback" not in err
 
 
-@pytest.mark.parametrize("door", ["inv", "fab"])
-def test_the_doors_of_invoke_and_fabric_find_the_collection(door: str) -> None:
-    program = shutil.which(door, path=str(BIN))
-    assert program, f"{door} is not installed beside {sys.executable}"
-    done = subprocess.run([program, "--list"], capture_output=True, text=True, check=True, cwd=inventories.REPOSITORY)
+@pytest.mark.parametrize("program", ["inv", "fab"])
+def test_invoke_and_fabric_find_the_collection(program: str) -> None:
+    path = shutil.which(program, path=str(BIN))
+    assert path, f"{program} is not installed beside {sys.executable}"
+    done = subprocess.run([path, "--list"], capture_output=True, text=True, check=True, cwd=inventories.REPOSITORY)
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line[2] != " "}
     assert listed == set(TASKS)

@@ -171,7 +171,7 @@ def test_help_of_the_installed_tool_names_no_inv() -> None:
 @pytest.mark.parametrize("text", ["/opt/inv status", "in inv.status", "inv", "x-inv status", "Inv status"])
 def test_what_is_no_command_stays(text: str) -> None:
     with output.using(program="islandflow"):
-        assert output.named(text) == text
+        assert output.with_program(text) == text
 
 
 # ── Terminals ───────────────────────────────────────────────────────────────────────────────────────────────────────

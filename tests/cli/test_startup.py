@@ -23,7 +23,7 @@ atexit.register(lambda: print("LOADED", *(n for n, m in list(sys.modules.items()
 """
 LISTING = "import invoke.main; invoke.main.program.run(['inv', '--list'])"
 COMPLETING = "import invoke.main; invoke.main.program.run(['inv', '--complete', '--', 'inv cut'])"
-DOOR = "import fabfile.cli; fabfile.cli.door({words!r}, prog_name='islandflow')"
+DOOR = "import fabfile.cli; fabfile.cli.cli({words!r}, prog_name='islandflow')"
 WORD = {"_ISLANDFLOW_COMPLETE": "bash_complete", "COMP_WORDS": "islandflow cut", "COMP_CWORD": "1"}
 
 

@@ -66,7 +66,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         attempts.append(site.host(name))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "opened", attempt)
+    monkeypatch.setattr(session, "select_host", attempt)
     return attempts
 
 

@@ -195,13 +195,13 @@ def test_a_lock_names_its_holder() -> None:
 
 def test_what_the_users_felt_is_a_row_for_each_name() -> None:
     felt = {"flow.deltaisland.io": tally(), "api.flow.deltaisland.io": tally(failures=2, outage_ms=1230)}
-    rows = console.felt(finished("done", felt=felt))
+    rows = console.impact(finished("done", felt=felt))
     assert rows == [
         ("flow.deltaisland.io", "400", "0", "2.34 s", "0.00 s"),
         ("api.flow.deltaisland.io", "400", "2", "2.34 s", "1.23 s"),
     ]
-    assert len(console.FELT_COLUMNS) == len(rows[0])
+    assert len(console.IMPACT_COLUMNS) == len(rows[0])
 
 
 def test_a_plan_without_watches_was_felt_by_nobody() -> None:
-    assert console.felt(finished("done")) == []
+    assert console.impact(finished("done")) == []

@@ -55,7 +55,7 @@ def logins(host: FakeHost) -> list[EdgeLogin]:
     ],
 )
 def test_auto_is_the_api_where_both_words_are_there(chosen: str, environ: dict[str, str], expected: str) -> None:
-    assert npm_token.way(chosen, environ) == expected
+    assert npm_token.resolve_way(chosen, environ) == expected
 
 
 def test_the_environments_words_become_a_token(host: FakeHost) -> None:
@@ -67,7 +67,7 @@ def test_the_environments_words_become_a_token(host: FakeHost) -> None:
 def test_what_the_environment_lacks_is_asked_for(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     at_a_terminal(monkeypatch, hidden="typed")
     host.logins = [{"token": "t"}]
-    npm_token.npm_token(host, EDGE, {}, shown=answering("me@example.test"))
+    npm_token.npm_token(host, EDGE, {}, prompt=answering("me@example.test"))
     assert logins(host) == [EdgeLogin(EDGE, "me@example.test", "typed")]
 
 
@@ -76,7 +76,7 @@ def test_a_two_factor_code_is_asked_for_and_sent_without_the_secret(
 ) -> None:
     at_a_terminal(monkeypatch)
     host.logins = [{"challenge": "c"}, {"token": "t"}]
-    assert npm_token.npm_token(host, EDGE, ENVIRON, shown=answering(" 123456 ")) == {"npm": "t"}
+    assert npm_token.npm_token(host, EDGE, ENVIRON, prompt=answering(" 123456 ")) == {"npm": "t"}
     assert logins(host)[1] == EdgeLogin(EDGE, "me@example.test", challenge="c", code="123456")
 
 
@@ -109,7 +109,7 @@ def test_an_input_that_ends_is_no_answer(host: FakeHost, monkeypatch: pytest.Mon
 
     at_a_terminal(monkeypatch)
     with pytest.raises(UsageError, match="no answer was given"):
-        npm_token.npm_token(host, EDGE, {}, shown=ends)
+        npm_token.npm_token(host, EDGE, {}, prompt=ends)
 
 
 def test_a_secret_never_shows_in_a_traceback_or_a_log() -> None:

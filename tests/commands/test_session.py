@@ -359,7 +359,7 @@ def test_a_word_that_does_not_get_through_at_once_is_given_again(
     host: FakeHost, outside: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A VPS that is busy may not answer SSH in time."""
-    monkeypatch.setattr(follow, "_AGAIN", 0.01)
+    monkeypatch.setattr(follow, "_RETRY_SECONDS", 0.01)
     host.hears_at, host.events["ship"] = 3, WAITS
     operation().apply(unsure)
     assert host.verbs == ["ship", "say", "say", "say"]
@@ -395,7 +395,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Let somebody sit at the terminal and answer."""
 
     def answer(text: str) -> None:
-        monkeypatch.setattr(follow, "_asked_to_revert", lambda plan_id: text == "r")
+        monkeypatch.setattr(follow, "_operator_reverts", lambda plan_id: text == "r")
 
     return answer
 
@@ -423,7 +423,7 @@ def test_ctrl_c_can_revert_and_then_the_end_is_awaited(host: FakeHost, answering
 )
 def test_only_a_clear_yes_reverts(answer: str, reverts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    assert follow._asked_to_revert(PLAN, lambda question: answer) is reverts
+    assert follow._operator_reverts(PLAN, lambda question: answer) is reverts
 
 
 @pytest.mark.parametrize("press", [EOFError, KeyboardInterrupt])
@@ -432,7 +432,7 @@ def test_a_second_ctrl_c_leaves_it_running(press: type[BaseException], monkeypat
         raise press
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    assert follow._asked_to_revert(PLAN, ask) is False
+    assert follow._operator_reverts(PLAN, ask) is False
 
 
 def test_where_nobody_can_answer_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +440,7 @@ def test_where_nobody_can_answer_nobody_is_asked(monkeypatch: pytest.MonkeyPatch
         raise AssertionError("there is no terminal")
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    assert follow._asked_to_revert(PLAN, ask) is False
+    assert follow._operator_reverts(PLAN, ask) is False
 
 
 # ── Past plans ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -529,7 +529,7 @@ def test_every_unhealthy_workload_is_named(host: FakeHost, capsys: pytest.Captur
 
 
 def test_what_cannot_be_told_is_neither_good_nor_a_failure(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    session.begin(object()).checked("provider", [("adapter", True, "ibkr"), ("provider", None, "can't be checked")])
+    session.begin(object()).show_checks("provider", [("adapter", True, "ibkr"), ("provider", None, "can't be checked")])
     out = capsys.readouterr().out
     assert "✓ adapter" in " ".join(out.split()) and "! provider can't be checked" in " ".join(out.split())
 

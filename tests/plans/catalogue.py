@@ -35,13 +35,13 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "infra.install", _plan("infra.install", infra.install)
     yield "infra.start", _plan("infra.start", infra.start)
     yield "infra.stop", _plan("infra.stop", infra.stop)
-    yield "infra at boot", _plan("infra.start", infra.at_boot)
-    yield "infra ports freed", _plan("infra.start", infra.ports_freed)
-    yield "infra not at boot", _plan("infra.stop", infra.not_at_boot)
-    yield "docker.render", _plan("docker.render", docker.rendered)
+    yield "infra at boot", _plan("infra.start", infra.enable)
+    yield "infra ports freed", _plan("infra.start", infra.free_ports)
+    yield "infra not at boot", _plan("infra.stop", infra.disable)
+    yield "docker.render", _plan("docker.render", docker.render)
     yield (
         "docker.render without overrides",
-        lambda site, facts: Plan("docker.render", docker.rendered(_bare(site), facts)),
+        lambda site, facts: Plan("docker.render", docker.render(_bare(site), facts)),
     )
     yield "firewall.allow", _plan("firewall.allow", firewall.allow)
     yield "firewall.park", _plan("firewall.allow", firewall.park)
@@ -51,9 +51,9 @@ def _named() -> Iterator[tuple[str, Build]]:
         yield f"rollback --ref {scope}", lambda site, facts, scope=scope: rollback.release(site, facts, "v1", scope)  # type: ignore[misc]  # a default binds the loop's value
         for verb in (app.start, app.stop, app.restart):
             yield f"app.{verb.__name__} {scope}", _plan(f"app.{verb.__name__}", verb, scope)
-        for verb in (app.at_boot, app.not_at_boot):
+        for verb in (app.enable, app.disable):
             yield f"app.{verb.__name__} {scope}", _plan("app.start", verb, scope)
-        for verb in (docker.made, docker.up, docker.stop):
+        for verb in (docker.create_containers, docker.up, docker.stop):
             yield f"docker.{verb.__name__} {scope}", _plan(f"docker.{verb.__name__}", verb, scope)
     yield "app.install none", _install("none")
     for scope in SCOPES:

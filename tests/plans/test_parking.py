@@ -145,9 +145,9 @@ def test_workers_have_nothing_to_park_and_a_restart_never_moves_the_edge(
 
 def test_a_restart_that_cannot_be_held_is_told(site: Site, native_serves: Facts, docker_serves: Facts) -> None:
     elsewhere = dataclasses.replace(native_serves, edge=docker_serves.edge)
-    assert parts.unheld(site, native_serves, "full") == parts.unheld(site, elsewhere, "workers") == []
-    assert parts.unheld(unheld(site), elsewhere, "full") == [], "it was chosen so"
-    (finding,) = parts.unheld(site, elsewhere, "api")
+    assert parts.without_hold(site, native_serves, "full") == parts.without_hold(site, elsewhere, "workers") == []
+    assert parts.without_hold(unheld(site), elsewhere, "full") == [], "it was chosen so"
+    (finding,) = parts.without_hold(site, elsewhere, "api")
     assert finding.warning and "what is asked of api meanwhile may fail" in finding.text
 
 

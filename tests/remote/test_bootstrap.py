@@ -83,7 +83,7 @@ def test_a_survey_runs_from_standard_input_and_leaves_no_file(tmp_path: Path) ->
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     request = FactsRequest(host=True, files=("/etc/passwd", "/nowhere"), accounts=("root",), ops=True)
-    found = boot(bootstrap.request(request), "survey", cwd=scratch)
+    found = boot(bootstrap.payload(request), "survey", cwd=scratch)
     assert found.returncode == 0, found.stderr.decode()
     facts = decode(answer(found)["facts"])
     assert isinstance(facts, Facts)
@@ -103,7 +103,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
         ports=(1,),
         redis_data=("/nowhere",),
     )
-    facts = decode(answer(boot(bootstrap.request(request), "survey"))["facts"])
+    facts = decode(answer(boot(bootstrap.payload(request), "survey"))["facts"])
     assert "lingering is off" in facts.user_manager
     assert "no user islandflow-nobody" in facts.checkout_error
     assert "/nowhere/.env" in facts.env.problem
@@ -114,7 +114,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
 
 @pytest.mark.parametrize("cut", [0, 5000, -1])
 def test_a_runner_that_broke_off_on_the_way_does_nothing(cut: int) -> None:
-    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", runner=bootstrap.zipapp()[:cut])
+    found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", runner=bootstrap.zipapp()[:cut])
     assert found.returncode != 0 and found.stdout == bootstrap.LACKING
     assert b"arrived damaged" in found.stderr and b"Traceback" not in found.stderr
 
@@ -128,7 +128,7 @@ def test_a_request_that_is_none_is_one_line() -> None:
 
 def test_a_runner_that_a_plan_left_needs_not_be_sent(tmp_path: Path) -> None:
     (tmp_path / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
-    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path, runner=b"")
+    found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", root=tmp_path, runner=b"")
     assert found.returncode == 0 and "facts" in answer(found, lacking=False)
 
 
@@ -137,7 +137,7 @@ def test_a_damaged_runner_on_the_vps_is_not_used(damage: Callable[[bytes], bytes
     kept = tmp_path / bootstrap.runner_name()
     kept.write_bytes(damage(bootstrap.zipapp()))
     before = kept.read_bytes()
-    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path)
+    found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", root=tmp_path)
     assert found.returncode == 0 and "facts" in answer(found)
     assert kept.read_bytes() == before  # a survey mends nothing
 
@@ -145,7 +145,7 @@ def test_a_damaged_runner_on_the_vps_is_not_used(damage: Callable[[bytes], bytes
 def test_a_request_that_broke_off_on_the_way_is_not_carried_out(tmp_path: Path) -> None:
     (tmp_path / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
     words = [sys.executable, "-I", "-c", bootstrap.BOOT.replace(str(store.ROOT), str(tmp_path)), "survey"]
-    sent = bootstrap.framed(bootstrap.request(FactsRequest(host=True)))[:-1]
+    sent = bootstrap.framed(bootstrap.payload(FactsRequest(host=True)))[:-1]
     found = subprocess.run(words, input=sent, capture_output=True, timeout=60, check=False)
     assert found.returncode != 0 and found.stdout == b""
     assert b"cut off" in found.stderr and b"Traceback" not in found.stderr
@@ -153,7 +153,7 @@ def test_a_request_that_broke_off_on_the_way_is_not_carried_out(tmp_path: Path) 
 
 def test_another_versions_runner_is_not_used(tmp_path: Path) -> None:
     (tmp_path / f"runner-{'0' * 64}.pyz").write_bytes(bootstrap.zipapp())
-    found = boot(bootstrap.request(FactsRequest(host=True)), "survey", root=tmp_path)
+    found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", root=tmp_path)
     assert "facts" in answer(found)
 
 

@@ -30,7 +30,7 @@ from fabfile.errors import (
 from fabfile.remote import bootstrap, refusals
 from fabfile.remote import host as hosts
 from fabfile.remote.host import Host
-from fabfile.remote.target import opened
+from fabfile.remote.target import select_host
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
 from fabfile.runner.wire.events import Event
@@ -374,7 +374,7 @@ def test_text_of_the_login_shell_is_not_taken_for_an_answer(server: Server) -> N
 
 def test_an_error_of_the_runner_is_passed_on(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
-        host.say(ops.plan, "perhaps")
+        host.decide(ops.plan, "perhaps")
     assert "'perhaps' is neither confirm nor revert" in caught.value.message
 
 
@@ -408,7 +408,7 @@ class Ops:
 
 @pytest.fixture
 def ops(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
-    monkeypatch.setattr(hosts, "PAUSE", 0.05)
+    monkeypatch.setattr(hosts, "RETRY_SECONDS", 0.05)
     root = tmp_path / "ops"
     server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
     ops = Ops(root, "20260101T000000-cutover-abcd")
@@ -447,7 +447,7 @@ def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) 
 
 
 def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "PATIENCE", 0.5)
+    monkeypatch.setattr(hosts, "ANSWER_SECONDS", 0.5)
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         events = host.follow(ops.plan)
         next(events)
@@ -470,7 +470,7 @@ def test_a_vps_that_was_never_reached_is_not_tried_again(server: Server, ops: Op
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
         list(host.follow(ops.plan))
     assert "no connection" in caught.value.message
-    assert time.monotonic() - started < hosts.PATIENCE / 2
+    assert time.monotonic() - started < hosts.ANSWER_SECONDS / 2
 
 
 def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
@@ -478,7 +478,7 @@ def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(UsageError) as caught:
         list(host.follow("../outside"))
     assert "is not a plan's identifier" in caught.value.message
-    assert time.monotonic() - started < hosts.PATIENCE / 2
+    assert time.monotonic() - started < hosts.ANSWER_SECONDS / 2
 
 
 def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:
@@ -487,7 +487,7 @@ def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:
             lambda: list(host.follow("nope")),
             lambda: list(host.revert("nope")),
             lambda: host.journal("nope"),
-            lambda: host.say("nope", "confirm"),
+            lambda: host.decide("nope", "confirm"),
         ]
         for ask in asks:
             with pytest.raises(UsageError, match="there is no plan nope") as caught:
@@ -500,7 +500,7 @@ def test_the_word_is_given_over_a_connection_of_its_own(server: Server, ops: Ops
         events = host.follow(ops.plan)
         next(events)
         first = server.connections()
-        host.say(ops.plan, "confirm")
+        host.decide(ops.plan, "confirm")
         assert (ops.folder / "say").read_text() == "confirm"
         wait_for(lambda: server.connections() == first)
         ops.write("finished", outcome="done")
@@ -549,23 +549,23 @@ def asked(host: Host) -> str:
 
 
 def test_a_task_without_a_host_works_on_the_default_one(site: inventory.Site) -> None:
-    assert asked(opened(object(), site, None)) == socket.gethostname()
+    assert asked(select_host(object(), site, None)) == socket.gethostname()
 
 
 def test_an_unknown_host_lists_the_known_ones(site: inventory.Site) -> None:
     with pytest.raises(CutoverError) as caught:
-        opened(object(), site, "vsp")
+        select_host(object(), site, "vsp")
     assert caught.value.exit_code == 2 and "Choose the host from: vps." in caught.value.next_step
 
 
 def test_fab_may_name_a_host_of_the_inventory(site: inventory.Site) -> None:
-    assert asked(opened(Connection("vps"), site, None)) == socket.gethostname()
+    assert asked(select_host(Connection("vps"), site, None)) == socket.gethostname()
 
 
 def test_fab_may_name_an_address_that_the_inventory_knows(site: inventory.Site) -> None:
     entry = site.host()
     connection = Connection(entry.address, user=entry.user, port=entry.port)
-    host = opened(connection, site, None)
+    host = select_host(connection, site, None)
     assert asked(host) == socket.gethostname()
     assert not connection.is_connected  # it was this one that was used, and closed
 
@@ -579,8 +579,8 @@ def test_fab_keeps_its_own_key_for_the_second_connection(server: Server, site: i
         port=entry.port,
         connect_kwargs={"key_filename": str(server.folder / "mine")},
     )
-    with contextlib.closing(opened(connection, site, None)) as host:
-        host.say(ops.plan, "revert")
+    with contextlib.closing(select_host(connection, site, None)) as host:
+        host.decide(ops.plan, "revert")
     assert (ops.folder / "say").read_text() == "revert"
 
 
@@ -588,7 +588,7 @@ def test_fab_does_not_wait_longer_than_the_inventory_says(server: Server, tmp_pa
     site = inventories.site(tmp_path, {"timeouts.connect": 1})
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = Connection("127.0.0.1", port=listener.getsockname()[1], user="delta")
-        with contextlib.closing(opened(connection, site, None)) as host, pytest.raises(Unreachable) as caught:
+        with contextlib.closing(select_host(connection, site, None)) as host, pytest.raises(Unreachable) as caught:
             host.survey(FactsRequest())
     assert "did not answer within 1 s" in caught.value.message
 

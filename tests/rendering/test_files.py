@@ -133,8 +133,8 @@ def test_without_a_port_for_it_nats_has_no_monitoring_and_nothing_else_knows_of_
         if line.startswith("ExecStart=")
     ]
     assert line == "ExecStart=/usr/sbin/nats-server -js -sd /var/lib/islandflow/nats -a 127.0.0.1 -p 4222"
-    assert "nats monitor" not in bare.private_ports and 8222 not in survey.wanted(bare).ports
-    assert 8222 in survey.wanted(project).ports
+    assert "nats monitor" not in bare.private_ports and 8222 not in survey.request(bare).ports
+    assert 8222 in survey.request(project).ports
 
 
 def test_no_unit_sets_a_state_directory(project: Site) -> None:

@@ -15,7 +15,7 @@ from invoke.program import Program
 from invoke.tasks import Task
 
 from fabfile import namespace
-from fabfile.cli import door
+from fabfile.cli import cli
 
 TASKS: dict[str, Task[Any]] = {name: namespace[name] for name in namespace.task_names}
 _HELP = {name: dict(task.help) for name, task in TASKS.items()}
@@ -50,7 +50,7 @@ def inv(*words: str) -> Run:
 
 def islandflow(*words: str) -> Run:
     """`islandflow WORDS`, parsed and run by Click."""
-    return _run(lambda: door.main(list(words), prog_name="islandflow"))
+    return _run(lambda: cli.main(list(words), prog_name="islandflow"))
 
 
 DOORS: dict[str, Callable[..., Run]] = {"inv": inv, "islandflow": islandflow}

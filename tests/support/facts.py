@@ -192,7 +192,7 @@ def _rule(site: Site, port: int) -> Rule:
 
 
 def _files(site: Site) -> dict[str, FileFact]:
-    facts = {path: FileFact(path, "file", 0o644, "root", "root", "same") for path in survey.wanted(site).files}
+    facts = {path: FileFact(path, "file", 0o644, "root", "root", "same") for path in survey.request(site).files}
     for path in (site.app.data_root, *(server.data for server in site.servers)):
         facts[path] = FileFact(path, "directory", 0o750, "root", "root")
     facts[site.runtimes.docker.overlay_file] = FileFact(site.runtimes.docker.overlay_file, "missing")

@@ -87,8 +87,8 @@ class FakeHost:
         self.calls.append(("journal", plan_id))
         return self.past
 
-    def say(self, plan_id: str, word: str) -> None:
-        self.calls.append(("say", word))
+    def decide(self, plan_id: str, decision: str) -> None:
+        self.calls.append(("say", decision))
         if self.deaf or [call[0] for call in self.calls].count("say") < self.hears_at:
             raise Unreachable.timed_out("vps.example", 22, 10)
 
@@ -124,4 +124,4 @@ class FakeHost:
 
     def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Be the host that every task works on."""
-        monkeypatch.setattr(session, "opened", lambda context, site, name: self)
+        monkeypatch.setattr(session, "select_host", lambda context, site, name: self)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from fabfile import resources
-from fabfile.commands.chosen import inventory_file
+from fabfile.commands.locate import inventory_file
 from fabfile.errors import InventoryError, UsageError
 from tests.support.entry_points import islandflow
 from tests.support.inventories import INVENTORY

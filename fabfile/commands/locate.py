@@ -22,12 +22,12 @@ def inventory_file(env: Mapping[str, str], folder: Path | None = None) -> Path:
     `folder` is the working directory unless it is given. Raises UsageError where there is none, and InventoryError
     where the nearest one is another tool's or another user's.
     """
-    named = env.get(VARIABLE)
-    if named:
-        return Path(named)
+    explicit = env.get(VARIABLE)
+    if explicit:
+        return Path(explicit)
     here = folder or _working_directory()
-    for above in (here, *here.parents) if here else ():
-        file = above / NAME
+    for parent in (here, *here.parents) if here else ():
+        file = parent / NAME
         if os.path.isfile(file):  # unlike Path.is_file, it says no where a folder may not be entered
             if file != resources.INVENTORY:
                 _refuse_somebody_elses(file)
