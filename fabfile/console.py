@@ -164,10 +164,14 @@ def ending(event: Event) -> CutoverError | None:
     if outcome == "locked":
         return LockHeld.by(evidence["holder"])
     if outcome == "reverted":
+        missing = "; ".join(evidence.get("missing", ()))
+        kept = ", ".join(evidence.get("left_by_the_others", ()))
+        state = _as_before(health, unknown, up, evidence.get("lost", ()), missing)
+        again = "Mend what it names and run the same command again; `inv status` shows what runs."
+        place = f"what the other servers left is in {kept}" if kept else "in your backups"
+        rescue = f"Look for it before you run the command again: {place}."
         return Failed(
-            f"{event.plan} was reverted: {evidence.get('why')}",
-            state=_as_before(health, unknown, up, evidence.get("lost", ())),
-            next_step="Mend what it names and run the same command again; `inv status` shows what runs.",
+            f"{event.plan} was reverted: {evidence.get('why')}", state=state, next_step=rescue if missing else again
         )
     return ManualInterventionRequired(
         f"{event.plan} failed ({evidence.get('why')}), and undoing “{evidence.get('stuck_at')}” failed too: "
@@ -179,8 +183,12 @@ def ending(event: Event) -> CutoverError | None:
     )
 
 
-def _as_before(health: Mapping[str, str], unknown: str, up: Sequence[str], lost: Sequence[str]) -> str:
+def _as_before(
+    health: Mapping[str, str], unknown: str, up: Sequence[str], lost: Sequence[str], missing: str = ""
+) -> str:
     """What stands after a plan was reverted: no more than was looked at."""
+    if missing:
+        return f"Every step of it is undone, but data is missing: {missing}.\nUp: {', '.join(up) or 'nothing'}."
     if unknown:
         return f"Every step of it is undone. What runs is not known: {unknown}"
     state = f"Up: {', '.join(up) or 'nothing'}."

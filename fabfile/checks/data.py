@@ -160,6 +160,12 @@ def _server_findings(server: Server, holding: Holding, leaving: Runtime) -> Iter
         )
     elif holding.problem:
         yield Finding(f"what it holds can't be counted: {holding.problem}", _FIX_UNCOUNTED, warning=rescue)
+    if holding.volatile:
+        yield Finding(
+            f"{leaving}'s {server.name} has in memory alone, and no restart keeps it: {', '.join(holding.volatile)}",
+            "nothing, if the app fills it again; else have it stored in files before the hand-over",
+            warning=True,
+        )
     for reason in holding.elsewhere:
         yield Finding(
             f"{leaving}'s {server.name} would lose data: {reason}", _FIX_ELSEWHERE[server.name], warning=rescue

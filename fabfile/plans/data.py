@@ -7,7 +7,8 @@ from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
-from fabfile.runner.actions.proof import CompareData, CountData, DiscardKept, KeepAside, Kept
+from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept
+from fabfile.runner.actions.proof import CompareData, CountData
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime, other
 
@@ -20,12 +21,6 @@ def backup(site: Site, facts: Facts, to: Runtime) -> Steps:
         return ()
     action = Backup((hook.hook, *hook.argv), site.app.data_root, other(to), to, hook.timeout)
     return (Step("data: backup", action, NothingToUndo("a backup changes nothing that would have to come back")),)
-
-
-# Files that a server only ever replaces as a whole: Redis' snapshots, JetStream's blocks. Of the others a link would
-# change with the file. ClickHouse never writes into a part that it has, so that killing it is enough; and linking its
-# thousands of files would keep requests waiting.
-_REPLACED = {"redis": ("*.rdb",), "nats": ("*.blk",)}
 
 
 def unproven(facts: Facts, to: Runtime) -> bool:
@@ -41,8 +36,8 @@ def count(site: Site, facts: Facts, to: Runtime) -> Steps:
     if facts.owner == to:
         return ()
     leaving = other(to)
-    action = CountData(workloads.data(site, leaving), must=to == "native")
-    return (Step("data: counted", action, NothingToUndo("counting changes nothing on the servers")),)
+    action = CountData(workloads.data(site, leaving), must=to == "native", timeout=site.timeouts.health)
+    return (Step("data: counted", action, Undo()),)
 
 
 def keep(site: Site, facts: Facts, to: Runtime) -> Steps:
@@ -55,7 +50,7 @@ def compare(site: Site, facts: Facts, to: Runtime) -> Steps:
     if facts.owner == to:
         return ()
     why = "comparing changes nothing on the servers"
-    return (Step("data: all there", CompareData(workloads.data(site, to)), NothingToUndo(why)),)
+    return (Step("data: all there", CompareData(workloads.data(site, to), site.timeouts.health), NothingToUndo(why)),)
 
 
 def discard(site: Site, facts: Facts, to: Runtime) -> Steps:
@@ -67,8 +62,13 @@ def discard(site: Site, facts: Facts, to: Runtime) -> Steps:
 
 
 def _aside(site: Site) -> KeepAside:
-    servers = {server.name: server for server in site.servers}
-    return KeepAside(tuple(Kept(servers[name].data, replaced) for name, replaced in _REPLACED.items()))
+    """Redis' and NATS' data: of the one a link keeps snapshots, of the other all blocks of messages but the last.
+
+    ClickHouse never writes into a part that it has, so that killing it is enough; and linking its thousands of files
+    would keep requests waiting.
+    """
+    redis, nats = site.infra.redis, site.infra.nats
+    return KeepAside((Kept(redis.data, replaced=("*.rdb",)), Kept(nats.data, numbered=("*.blk",))))
 
 
 def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:

@@ -113,6 +113,7 @@ class Document:
     version: int = FORMAT
     handed_over: tuple[Amount, ...] = ()  # what the servers held, as the comparison counted it
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
+    missing: tuple[str, ...] = ()  # of the data, after a plan that was reverted
 
     @property
     def up(self) -> Owner:
@@ -186,6 +187,7 @@ def document(
         decisions=tuple(decisions),
         handed_over=tuple(_amounts(events)),
         lost=tuple(ending.get("lost", ())),
+        missing=tuple(ending.get("missing", ())),
     )
 
 

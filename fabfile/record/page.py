@@ -36,7 +36,8 @@ def markdown(made: Document) -> str:
 
 def _ended(made: Document) -> str:
     lost = f" Healthy before it, and not after it: {', '.join(made.lost)}." if made.lost else ""
-    return ENDED[made.outcome] + lost
+    missing = f" Data is missing: {'; '.join(made.missing)}." if made.missing else ""
+    return ENDED[made.outcome] + lost + missing
 
 
 @cache

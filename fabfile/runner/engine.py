@@ -123,23 +123,26 @@ class Engine:
     def _back(self, taken: list[StartedStep], why: str) -> tuple[str, Evidence]:
         self._end_hold()
         self.journal.release()
+        missing: Evidence = {}
         for step, before in reversed(taken):
             try:
-                self._undo(step, before)
+                evidence = self._undo(step, before)
             except StepFailed as failure:
-                return "stuck", {"why": why, "stuck_at": step.name, "error": str(failure)}
-        return "reverted", {"why": why}
+                return "stuck", {"why": why, "stuck_at": step.name, "error": str(failure), **missing}
+            missing.update((key, evidence[key]) for key in ("missing", "left_by_the_others") if evidence.get(key))
+        return "reverted", {"why": why, **missing}
 
-    def _undo(self, step: Step, before: Before) -> None:
+    def _undo(self, step: Step, before: Before) -> Evidence:
         if isinstance(step.undo, NothingToUndo):
             self.journal.note("undone", step.name, why=step.undo.why)
-            return
+            return {}
         undo: Undo = step.undo
         self.journal.note("undo", step.name)
         with self._told("stuck", step):
             evidence = self._revert_with_retries(step, undo, before)
             evidence["verified"] = self._verify(undo.verify, undo.deadline)
         self.journal.note("undone", step.name, **evidence)
+        return evidence
 
     @contextlib.contextmanager
     def _told(self, event: str, step: Step) -> Iterator[None]:

@@ -170,6 +170,17 @@ def test_of_a_plan_that_was_taken_back_no_more_is_claimed_than_was_seen(evidence
 
 
 @pytest.mark.parametrize(
+    ("left", "where"),
+    [(["/srv/.redis.left"], "what the other servers left is in /srv/.redis.left"), ([], "in your backups")],
+)
+def test_data_that_did_not_come_back_is_the_first_thing_to_care_for(left: list[str], where: str) -> None:
+    missing = {"missing": ["redis: db0: 5 before, 4 now"], "left_by_the_others": left}
+    error = console.ending(finished("reverted", why="no", health=HEALTH, **missing))
+    assert error is not None and "but data is missing: redis: db0: 5 before, 4 now." in error.state
+    assert "before you run the command again" in error.next_step and where in error.next_step
+
+
+@pytest.mark.parametrize(
     ("health", "why"), [({}, "it was not looked at"), ({"unknown": "StepFailed: no bus"}, "no bus")]
 )
 def test_a_stuck_plan_does_not_call_down_what_was_not_seen(health: dict[str, str], why: str) -> None:

@@ -71,6 +71,18 @@ def test_what_was_lost_by_a_plan_that_was_taken_back_is_in_the_first_lines() -> 
         assert "every step of it is undone. Healthy before it, and not after it: docker/web." in text
 
 
+def test_data_that_a_way_back_did_not_bring_is_in_the_first_lines() -> None:
+    missing = {"missing": ["redis: db0: 5 before, 4 now"]}
+    doc = document(
+        [
+            *journals.REVERTED[:-1],
+            replace(journals.REVERTED[-1], evidence={**journals.REVERTED[-1].evidence, **missing}),
+        ]
+    )
+    for text in (page.html(doc), page.markdown(doc)):
+        assert "Data is missing: redis: db0: 5 before, 4 now." in text
+
+
 @given(st.lists(st.text(alphabet="`+- ax", max_size=12), max_size=6).map(tuple))
 def test_no_line_of_a_diff_ends_its_fence(lines: tuple[str, ...]) -> None:
     fence = page._fence(lines)

@@ -12,11 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabfile.runner import store
+from fabfile.runner.actions import proof
+from fabfile.runner.actions.proof import CountData
 from fabfile.runner.engine import read_decision
+from fabfile.runner.wire.app import Environment
+from fabfile.runner.wire.data import DataRef
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.bricks import PLACES, Holds
 from tests.runner.support.commands import Await, Run
 from tests.runner.support.killed import killed_writing
+from tests.runner.support.redis_server import Redis
+from tests.runner.support.servers import serving
 from tests.runner.support.worlds import World, new_world, plan_of
 
 KINDS = ("StepFailed", "OSError", "KeyError", "ValueError")
@@ -125,6 +131,19 @@ def test_how_long_was_waited_is_what_was_waited_not_what_might_have_been(world: 
     why = world.events(plan_of(world, lost))[-1]["evidence"]["why"]
     said = re.fullmatch(r"not as wanted \(waited ([\d.]+) s\)", why)
     assert outcome == "reverted" and said and float(said[1]) < 300
+
+
+def test_data_that_a_way_back_did_not_bring_is_told_at_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "_READ_WITHIN", 0.0)
+    server = Redis({0: (5, 0)})
+    environment = Environment("native", "/nowhere/env", "/nowhere/overrides")
+    with serving(server.talk) as port:
+        ref = DataRef("redis", "native", port, "infra.redis.port", world.path("redis"), environment)
+        count = Step("count", CountData((ref,), must=True, timeout=0.0), Undo())
+        server.raw = lambda words: server.databases.clear() if server.asked.count(words) > 1 else None
+        plan = plan_of(world, count, world.step("a", "verify"))
+        assert world.execute(plan)[0] == "reverted"
+    assert world.events(plan)[-1]["evidence"]["missing"] == ["redis: db0: 5 before, nothing now"]
 
 
 def test_commands_and_their_undoing_commands(world: World) -> None:

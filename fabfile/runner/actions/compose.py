@@ -13,7 +13,7 @@ from ..wire.compose import Compose
 from ..wire.facts import Container, Facts, FactsRequest
 from .base import Action
 from .before import Before, texts
-from .proof import proven
+from .keep_aside import proven
 
 
 @dataclass(frozen=True)

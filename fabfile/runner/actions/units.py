@@ -11,7 +11,7 @@ from ..wire.codec import wire
 from ..wire.facts import Facts, FactsRequest, Unit, Workload
 from .base import Action
 from .before import Before, texts
-from .proof import proven
+from .keep_aside import proven
 
 _STARTED = ("active", "activating", "reloading")
 

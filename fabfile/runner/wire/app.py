@@ -92,6 +92,7 @@ class Stream:
     messages: int
     last: int  # sequence of the last message
     consumers: dict[str, Consumer] = field(default_factory=dict)
+    in_memory: bool = False  # no restart keeps it
 
 
 @wire

@@ -29,11 +29,13 @@ class DataRef:
 class Count:
     """How much there is of something, and how much of it must still be there after a hand-over.
 
-    The two differ where a server may drop some by itself meanwhile: keys that expire, rows that are merged.
+    The two differ where a server may drop some by itself meanwhile: keys that expire, rows that are merged. With
+    `may_vanish` nothing is wrong where even the name is gone: a database of Redis is there only while it has keys.
     """
 
     amount: int
     least: int
+    may_vanish: bool = False
 
 
 @wire
@@ -41,12 +43,14 @@ class Count:
 class Holding:
     """What a server holds, by name ("db0", "stream PRINTS", "default.prints"), and where it keeps it.
 
-    `elsewhere` says why its data is not, or not as a whole, in the directory that the other runtime will open.
+    `elsewhere` says why its data is not, or not as a whole, in the directory that the other runtime will open;
+    `volatile` names what is in memory alone, which no restart keeps, a hand-over's neither.
     """
 
     counts: dict[str, Count] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)  # those that decide where and how it persists
     elsewhere: tuple[str, ...] = ()
+    volatile: tuple[str, ...] = ()
     problem: str = ""  # why it can't be asked
     down: bool = False  # it does not run: that is health's to tell
 
@@ -55,12 +59,13 @@ def losses(before: Holding, after: Holding) -> list[str]:
     """What `after` lacks of what `before` must still have, in words; nothing when all is there."""
     if after.problem:
         return [after.problem]
-    found = []
+    missing = []
     for name, count in before.counts.items():
         now = after.counts.get(name)
-        if count.least and (now is None or now.amount < count.least):
-            found.append(f"{name}: {_amount(count)} before, {now.amount if now else 'nothing'} now")
-    return found
+        gone = now is None and (count.least > 0 or not count.may_vanish)
+        if gone or (now is not None and now.amount < count.least):
+            missing.append(f"{name}: {_amount(count)} before, {now.amount if now else 'nothing'} now")
+    return missing
 
 
 def totals(holding: Holding) -> Mapping[str, int]:

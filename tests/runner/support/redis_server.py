@@ -6,12 +6,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-BULK = b"$%d\r\n%s\r\n"
-
 
 @dataclass
 class Redis:
-    """Databases with (keys, expiring ones), settings, and a password that it may want."""
+    """Databases with (keys, expiring ones), settings, and a password that it may want.
+
+    Its expiring keys have `left` milliseconds, each in turn one of these.
+    """
 
     databases: dict[int, tuple[int, int]] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
@@ -19,6 +20,9 @@ class Redis:
     forbidden: tuple[str, ...] = ()  # commands that it does not know, as after rename-command
     raw: Callable[[list[str]], bytes | None] = lambda words: None  # what is sent instead, as it is
     asked: list[list[str]] = field(default_factory=list)
+    left: tuple[int, ...] = (30_000,)
+    persistence: dict[str, str] = field(default_factory=lambda: {"loading": "0", "aof_enabled": "1"})
+    selected: int = 0
 
     def talk(self, line: socket.socket) -> None:
         """One client."""
@@ -39,12 +43,32 @@ class Redis:
 
     def answer(self, words: list[str]) -> bytes:
         """The reply to a command of somebody who may ask."""
-        if words[0] in self.forbidden:
-            return f"-ERR unknown command '{words[0]}'\r\n".encode()
+        command, selected = words[0], self.selected
+        if command in self.forbidden:
+            return f"-ERR unknown command '{command}'\r\n".encode()
         if words == ["INFO", "keyspace"]:
             lines = [f"db{number}:keys={keys},expires={e},avg_ttl=0" for number, (keys, e) in self.databases.items()]
-            text = "\r\n".join(["# Keyspace", *lines, ""]).encode()
-            return BULK % (len(text), text)
+            return bulk("\r\n".join(["# Keyspace", *lines, ""]))
+        if words == ["INFO", "persistence"]:
+            return bulk(
+                "\r\n".join(["# Persistence", *(f"{key}:{text}" for key, text in self.persistence.items()), ""])
+            )
+        if command == "SELECT":
+            self.selected = int(words[1])
+            return b"+OK\r\n"
+        if command == "SCAN":
+            keys, first = self.databases[selected][0], int(words[1])
+            after = min(keys, first + int(words[3]))
+            names = "".join(bulk(f"key:{number}").decode() for number in range(first, after)).encode()
+            return b"*2\r\n" + bulk(str(after if after < keys else 0)) + b"*%d\r\n" % (after - first) + names
+        if command == "PTTL":
+            number, (_, expiring) = int(words[1].partition(":")[2]), self.databases[selected]
+            return b":%d\r\n" % (self.left[number % len(self.left)] if number < expiring else -1)
         name = words[2]
         pair = [name, self.settings[name]] if name in self.settings else []
-        return b"*%d\r\n" % len(pair) + b"".join(BULK % (len(word), word.encode()) for word in pair)
+        return b"*%d\r\n" % len(pair) + b"".join(map(bulk, pair))
+
+
+def bulk(text: str) -> bytes:
+    """A text as RESP2 has it."""
+    return b"$%d\r\n%s\r\n" % (len(text.encode()), text.encode())

@@ -22,7 +22,7 @@ COMMANDS = {"cutover": ("cutover",), "rollback": ("rollback", "--full")}
 TIMEOUTS = {
     "step = 120": "step = 20",
     "health = 60": "health = 25",
-    "confirm = 120": "confirm = 30",
+    "confirm = 120": "confirm = 60",
     "hold_limit = 45": "hold_limit = 60",
 }
 PATIENCE = 240.0  # seconds for a plan to come to its end

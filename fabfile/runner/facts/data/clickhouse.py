@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -13,8 +15,15 @@ from ..credentials import Credentials
 ANSWER = 10.0  # seconds for one answer; a server that has just started reads its tables first
 _SYSTEM = "('system', 'INFORMATION_SCHEMA', 'information_schema')"
 _TABLES = (
-    "SELECT database, name, engine, total_rows, create_table_query LIKE '% TTL %' AS expires FROM system.tables "
+    "SELECT database, name, engine, total_rows FROM system.tables "
     f"WHERE database NOT IN {_SYSTEM} AND NOT is_temporary FORMAT JSONCompact"
+)
+# Parts that will expire within the hour are left out: they may go as the next server starts.
+_BLOCKS = (
+    "SELECT database, table, sum(max_block_number - min_block_number + 1) FROM system.parts "
+    f"WHERE active AND database NOT IN {_SYSTEM} "
+    "AND (delete_ttl_info_max <= toDateTime(0) OR delete_ttl_info_max > now() + 3600) "
+    "GROUP BY database, table FORMAT JSONCompact"
 )
 _DISKS = "SELECT path FROM system.disks WHERE name = 'default' FORMAT JSONCompact"
 _DENIED = (401, 403, 516)
@@ -28,18 +37,48 @@ class LoginRefused(ClickHouseError):
     """It wants a login, or another one."""
 
 
-def tables(address: str, port: int, login: Credentials) -> dict[str, Count]:
-    """Rows by "database.table"; those without rows of their own (views, remote tables) count as none.
+@dataclass(frozen=True)
+class Table:
+    """A table's engine and rows; a view or a remote table has none of its own."""
 
-    Rows that expire, and those of engines that merge several into one, may grow fewer by themselves: then only that
-    some are left is asked for. Raises ClickHouseError, OSError.
+    engine: str
+    rows: int
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no restart keeps its rows."""
+        return self.engine == "Memory"
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether ClickHouse keeps it in parts, which it merges as it sees fit."""
+        return self.engine.endswith("MergeTree")
+
+
+def tables(address: str, port: int, login: Credentials) -> dict[str, Table]:
+    """Every table by "database.name". Raises ClickHouseError, OSError."""
+    rows = _rows(address, port, login, _TABLES)
+    return {f"{database}.{name}": Table(str(engine), int(rows or 0)) for database, name, engine, rows in rows}
+
+
+def blocks(address: str, port: int, login: Credentials) -> dict[str, int]:
+    """How many blocks of insertions the parts of each table cover, by "database.name". Raises as `tables` does.
+
+    Rows may grow fewer by themselves: merging drops those that are replaced, deleted or expired. The blocks that a
+    merged part covers are those of its sources, so their number falls only where a part is lost.
     """
-    found = {}
-    for database, name, engine, rows, expires in _rows(address, port, login, _TABLES):
-        amount = int(rows or 0)
-        merging = expires or not str(engine).removeprefix("Replicated").startswith("MergeTree")
-        found[f"{database}.{name}"] = Count(amount, min(amount, 1) if merging else amount)
-    return found
+    return {f"{database}.{name}": int(count) for database, name, count in _rows(address, port, login, _BLOCKS)}
+
+
+def counts(every: Mapping[str, Table], blocks: Mapping[str, int]) -> dict[str, Count]:
+    """What must still be there after a hand-over: every table, the blocks of those in parts, the rows of the others."""
+    amounts: dict[str, Count] = {}
+    for name, table in every.items():
+        exact = not (table.in_parts or table.in_memory or table.engine == "Buffer")
+        amounts[name] = Count(table.rows, table.rows if exact else 0)
+        if table.in_parts:
+            amounts[f"blocks of {name}"] = Count(blocks.get(name, 0), blocks.get(name, 0))
+    return amounts
 
 
 def path(address: str, port: int, login: Credentials) -> str:

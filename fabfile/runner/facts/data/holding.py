@@ -71,30 +71,34 @@ def _holding(ref: DataRef, container: Container | None) -> Holding:
 def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
     with Redis(address, ref.port) as server:
         try:
-            counts = server.keys()
+            persistence = server.persistence()
         except redis_protocol.LoginRefused:
             server.log_in(credentials(ref.environment, "REDIS_URL"))
-            counts = server.keys()
+            persistence = server.persistence()
+        counts = server.keys()
         try:
             settings = server.settings()
-        except redis_protocol.RedisError:  # CONFIG may be renamed or forbidden: the keys are compared all the same
-            return Holding(counts)
-    held = _on_vps(settings.get("dir", ""), mounts)
-    return Holding(counts, settings, tuple(redis_protocol.not_shared(settings, _real(ref.folder), _real(held))))
+        except redis_protocol.Refused:  # CONFIG may be renamed or forbidden: what INFO says must do
+            settings = {}
+    held = _on_vps(settings["dir"], mounts) if "dir" in settings else ref.folder
+    reasons = redis_protocol.not_shared({**persistence, **settings}, _real(ref.folder), _real(held))
+    return Holding(counts, settings, tuple(reasons))
 
 
 def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
     login = Credentials()
     try:
-        counts = clickhouse.tables(address, ref.port, login)
+        tables = clickhouse.tables(address, ref.port, login)
     except clickhouse.LoginRefused:
         login = credentials(ref.environment, "CLICKHOUSE_URL")
-        counts = clickhouse.tables(address, ref.port, login)
+        tables = clickhouse.tables(address, ref.port, login)
+    blocks = clickhouse.blocks(address, ref.port, login)
     path = clickhouse.path(address, ref.port, login)
     held = _on_vps(path, mounts)
     where = held or "a directory of its container"
     other = () if _real(held) == _real(ref.folder) else (f"it keeps its data in {where}, and not in {ref.folder}",)
-    return Holding(counts, {"path": path}, other if path else ())
+    volatile = tuple(f"table {name}" for name, table in sorted(tables.items()) if table.in_memory)
+    return Holding(clickhouse.counts(tables, blocks), {"path": path}, other if path else (), volatile)
 
 
 def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
@@ -102,12 +106,15 @@ def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holdi
     counts: dict[str, Count] = {}
     for name, stream in streams.items():
         counts.update(_stream(name, stream))
-    return Holding(counts, {}, tuple(_stored_elsewhere(streams, ref.folder)))
+    volatile = tuple(f"stream {name}" for name, stream in sorted(streams.items()) if stream.in_memory)
+    return Holding(counts, {}, tuple(_stored_elsewhere(streams, ref.folder)), volatile)
 
 
 def _stream(name: str, stream: Stream) -> dict[str, Count]:
     """A stream by its last sequence, which no message that ages out lowers, and each durable by what it has done."""
     stays = 0 if stream.max_age else stream.messages  # nobody publishes meanwhile, so that only age takes some
+    if stream.in_memory:
+        return {}
     found = {f"stream {name}": Count(stream.last, stream.last), f"messages of {name}": Count(stream.messages, stays)}
     for durable, consumer in stream.consumers.items():
         found[f"durable {name}/{durable}"] = Count(consumer.floor, consumer.floor)
@@ -115,14 +122,14 @@ def _stream(name: str, stream: Stream) -> dict[str, Count]:
 
 
 def _stored_elsewhere(streams: Mapping[str, Stream], folder: str) -> list[str]:
-    """Streams without a folder of their own where the other runtime will look: in memory, or in another directory."""
+    """Streams in files that are not where the other runtime will look for them."""
     stored = {path.name for path in Path(folder, "jetstream").glob("*/streams/*")}
-    missing = sorted(name for name, stream in streams.items() if name not in stored and stream.last)
+    missing = sorted(name for name, stream in streams.items() if name not in stored and not stream.in_memory)
     if not missing:
         return []
     if not stored:
-        return [f"it keeps its streams in another directory than {folder}, or in memory"]
-    return [f"these streams are not in {folder}, but in memory or elsewhere: {', '.join(missing)}"]
+        return [f"it keeps its streams in another directory than {folder}"]
+    return [f"these streams are not in {folder}, but elsewhere: {', '.join(missing)}"]
 
 
 def _on_vps(path: str, mounts: Mapping[str, str] | None) -> str:

@@ -1,8 +1,9 @@
 """Who has a data directory in use, containers of any name and stray processes included: /proc alone knows.
 
-That is who has a file below it open, and who lives in a mount namespace that was given just this directory, or a part
-of it, as a container is: NATS, for one, has no file open while it has nothing to write. A namespace has the directory
-at a place of its own (proc_pid_mountinfo(5)), with which the files that its processes have open are compared.
+That is who has a file below it open for writing, a server whose working directory it is (Redis), and who lives in a
+mount namespace that was given just this directory, or a part of it, as a container is: NATS, for one, has no file open
+while it has nothing to write. Who can only read takes nothing away: a backup, a monitoring agent. A namespace has the
+directory at a place of its own (proc_pid_mountinfo(5)), with which what its processes have open is compared.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class _Mount:
     device: str
     root: str  # the part that is mounted, from the root of its file system
     point: str
+    read_only: bool = False
 
 
 def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener, ...]:
@@ -89,7 +91,7 @@ def _places(folders: Iterable[str], proc: Path) -> dict[str, tuple[str, str]]:
         if over:
             mount = max(over, key=lambda one: len(one.point))  # of two at one point the later one hides the other
             mount = [one for one in over if one.point == mount.point][-1]
-            found[folder] = (mount.device, _joined(mount.root, path[len(mount.point.rstrip("/")) :]))
+            found[folder] = (mount.device, _joined(mount.root, _rest(path, mount.point)))
     return found
 
 
@@ -98,19 +100,34 @@ def _seen_at(
 ) -> list[_Place]:
     """Where a namespace has the folders, or something within them.
 
-    What it only `inherited` from this one was not given to it: a volume that is mounted just there is everybody's.
+    What it only `inherited` from this one was not given to it: a volume that is mounted just there is everybody's. Nor
+    was what came with all that is above it.
     """
-    found = []
+    seen = []
+    mounts = list(mounts)
     for mount in mounts:
         for folder, (device, inside) in places.items():
             if mount.device != device:
                 continue
+            given = not (mount in inherited or mount.read_only or _came_along(mount, mounts, inherited))
             if _below(inside, mount.root):
-                path = _joined(mount.point, inside[len(mount.root.rstrip("/")) :])
-                found.append(_Place(folder, path, given=inside == mount.root and mount not in inherited))
+                path = _joined(mount.point, _rest(inside, mount.root))
+                seen.append(_Place(folder, path, given=given and inside == mount.root))
             elif _below(mount.root, inside):
-                found.append(_Place(folder, mount.point, given=mount not in inherited))
-    return found
+                seen.append(_Place(folder, mount.point, given))
+    return seen
+
+
+def _came_along(mount: _Mount, mounts: Sequence[_Mount], inherited: Collection[_Mount]) -> bool:
+    """Whether a volume is there only because all that is above its place here is there, as by a recursive bind of /."""
+    here = {one.point for one in inherited if (one.device, one.root) == (mount.device, mount.root)}
+    return any(
+        _joined(_joined(parent.point, _rest(copy.root, parent.root)), _rest(mount.point, copy.point)) in here
+        for copy in mounts
+        for parent in inherited
+        if copy != mount and copy.device == parent.device
+        if _below(copy.root, parent.root) and _below(mount.point, copy.point)
+    )
 
 
 def _used(process: Path, places: Sequence[_Place]) -> str:
@@ -118,20 +135,34 @@ def _used(process: Path, places: Sequence[_Place]) -> str:
     given = [place.folder for place in places if place.given]
     if given or not places:
         return given[0] if given else ""
-    for link in os.listdir(process / "fd"):
+    serves = False
+    for number in os.listdir(process / "fd"):
         try:
-            target = os.readlink(process / "fd" / link)
+            target = os.readlink(process / "fd" / number)
+            serves = serves or target.startswith("socket:")
+            for place in places:
+                if _below(target, place.path) and _writes(process / "fdinfo" / number):
+                    return place.folder
         except OSError:
             continue
-        for place in places:
-            if _below(target, place.path):
-                return place.folder
-    return ""
+    # A shell in which somebody has changed to it has no socket.
+    directory = os.readlink(process / "cwd") if serves else ""
+    return next((place.folder for place in places if directory and _below(directory, place.path)), "")
+
+
+def _writes(file: Path) -> bool:
+    """Whether an open file was opened for writing; proc_pid_fdinfo(5)."""
+    flags = re.search(r"^flags:\s*([0-7]+)", file.read_text(), re.MULTILINE)
+    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
 
 
 def _mounts(file: Path) -> list[_Mount]:
     lines = (line.split(" ") for line in file.read_text(errors="surrogateescape").splitlines())
-    return [_Mount(words[2], _plain(words[3]), _plain(words[4])) for words in lines if len(words) > 4]
+    return [
+        _Mount(words[2], _plain(words[3]), _plain(words[4]), "ro" in words[5].split(","))
+        for words in lines
+        if len(words) > 5
+    ]
 
 
 def _plain(text: str) -> str:
@@ -140,6 +171,11 @@ def _plain(text: str) -> str:
 
 def _joined(first: str, rest: str) -> str:
     return os.path.normpath(f"{first.rstrip('/')}/{rest.lstrip('/')}")
+
+
+def _rest(path: str, folder: str) -> str:
+    """A path below a folder, from there."""
+    return path[len(folder.rstrip("/")) :]
 
 
 def _below(path: str, folder: str) -> bool:

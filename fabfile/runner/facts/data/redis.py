@@ -13,6 +13,9 @@ from ...wire.data import Count
 from ..credentials import Credentials
 
 ANSWER = 5.0  # seconds for one whole look
+_SAMPLE = 2000  # keys of a database whose remaining time is read, at most
+_OUTLASTS = 600_000  # milliseconds that a key must have left to count as one that outlasts a hand-over
+_SAFETY = 0.9  # of the keys that a sample says will outlast it, so many must be there: a sample errs
 _LIMIT = 1 << 20  # bytes; the answers of these questions are far smaller
 _SETTINGS = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename")
 
@@ -23,7 +26,11 @@ class RedisError(Exception):
     """Redis answered with an error, or not as Redis does; the text is its own."""
 
 
-class LoginRefused(RedisError):
+class Refused(RedisError):
+    """It answered a command with an error."""
+
+
+class LoginRefused(Refused):
     """It wants a login, or another one."""
 
 
@@ -46,20 +53,57 @@ class Redis:
         self.call("AUTH", *([login.user] if login.user else []), login.password)
 
     def keys(self) -> dict[str, Count]:
-        """Keys by database. Those that expire may be gone after a hand-over without being lost."""
-        found = {}
+        """Keys by database. Those that expire soon may be gone after a hand-over without being lost."""
+        counts = {}
         for name, keys, expires in re.findall(r"(db\d+):keys=(\d+),expires=(\d+)", self._text("INFO", "keyspace")):
-            found[name] = Count(int(keys), int(keys) - int(expires))
-        return found
+            expiring = int(expires)
+            lasting = int(keys) - expiring + (self._outlasting(name[2:], expiring) if expiring else 0)
+            counts[name] = Count(int(keys), lasting, may_vanish=True)
+        return counts
+
+    def _outlasting(self, database: str, expiring: int) -> int:
+        """How many of a database's expiring keys outlast a hand-over, rather too few; 0 where that can't be read."""
+        try:
+            self.call("SELECT", database)
+            left, complete = self._remaining_times()
+        except RedisError:
+            return 0
+        times = [time for time in left if time >= 0]  # -1: it never expires; -2: it has by now
+        long = sum(time > _OUTLASTS for time in times)
+        return long if complete else int(expiring * _SAFETY * long / max(1, len(times)))
+
+    def _remaining_times(self) -> tuple[list[int], bool]:
+        """PTTL of up to `_SAMPLE` keys of the database that is selected, and whether these are all."""
+        left: dict[str, int] = {}
+        cursor = "0"
+        while len(left) < _SAMPLE:
+            reply = self.call("SCAN", cursor, "COUNT", "500")
+            if not (isinstance(reply, list) and len(reply) == 2 and isinstance(reply[1], list)):
+                raise RedisError("does not answer SCAN as Redis does")
+            cursor, names = str(reply[0]), [str(name) for name in reply[1]]
+            times = self._calls([("PTTL", name) for name in names])
+            left.update({name: int(time) for name, time in zip(names, times) if isinstance(time, str) and _whole(time)})
+            if cursor == "0":
+                return list(left.values()), True
+        return list(left.values()), False
+
+    def persistence(self) -> dict[str, str]:
+        """What it says of loading and saving. Raises RedisError while it is still loading: it holds less than it will.
+
+        Of INFO's many lines only those that a hand-over is judged by, by their names there.
+        """
+        lines = dict(re.findall(r"^(\w+):([^\r\n]*)", self._text("INFO", "persistence"), re.MULTILINE))
+        if lines.get("loading", "0") != "0" or lines.get("async_loading", "0") != "0":
+            raise RedisError("is still loading its data")
+        return {name: lines[name] for name in ("aof_enabled", "aof_last_write_status") if name in lines}
 
     def settings(self) -> dict[str, str]:
         """What decides about persistence. Where CONFIG is forbidden or renamed it raises RedisError."""
-        found: dict[str, str] = {}
-        for name in _SETTINGS:  # several at once are Redis 7's
-            answer = self.call("CONFIG", "GET", name)
-            pairs = [str(word) for word in answer or []]
-            found.update(zip(pairs[::2], pairs[1::2]))
-        return found
+        settings: dict[str, str] = {}
+        for reply in self._calls([("CONFIG", "GET", name) for name in _SETTINGS]):  # several at once are Redis 7's
+            pairs = [str(word) for word in reply or []]
+            settings.update(zip(pairs[::2], pairs[1::2]))
+        return settings
 
     def _text(self, *words: str) -> str:
         answer = self.call(*words)
@@ -69,17 +113,31 @@ class Redis:
 
     def call(self, *words: str) -> Reply:
         """The reply to one command."""
-        parts = [word.encode() for word in words]
-        lines = b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+        return self._calls([words])[0]
+
+    def _calls(self, commands: Sequence[Sequence[str]]) -> list[Reply]:
+        """The replies to several commands that are sent at once, so that they cost one round trip.
+
+        All are read before the first error is raised: the next command must not get an answer of these.
+        """
         self._socket.settimeout(self._left())
-        self._socket.sendall(b"*%d\r\n%s" % (len(parts), lines))
-        return self._reply()
+        self._socket.sendall(b"".join(map(_command, commands)))
+        replies: list[Reply] = []
+        errors: list[Refused] = []
+        for _ in commands:
+            try:
+                replies.append(self._reply())
+            except Refused as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return replies
 
     def _reply(self) -> Reply:
         line = self._line()
         kind, rest = line[:1], line[1:].decode(errors="replace")
         if kind == b"-":
-            raise (LoginRefused if _about_login(rest) else RedisError)(f"answers {rest[:200]}")
+            raise (LoginRefused if _about_login(rest) else Refused)(f"answers {rest[:200]}")
         if kind in (b"+", b":"):
             return rest
         if kind not in (b"$", b"*") or not re.fullmatch(r"-?\d{1,7}", rest):
@@ -118,6 +176,16 @@ class Redis:
         return self._deadline.left
 
 
+def _command(words: Sequence[str]) -> bytes:
+    """A command as RESP2 has it."""
+    parts = [word.encode() for word in words]
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+
+
+def _whole(text: str) -> bool:
+    return re.fullmatch(r"-?\d{1,18}", text) is not None
+
+
 def not_shared(settings: dict[str, str], folder: str, held: str) -> list[str]:
     """Why the other runtime's Redis, which reads an append-only file in `folder`, would not find what this one holds.
 
@@ -127,8 +195,10 @@ def not_shared(settings: dict[str, str], folder: str, held: str) -> list[str]:
     if held != folder:
         where = held or "a directory of its container"
         found.append(f"it keeps its data in {where}, and not in {folder}")
-    if settings.get("appendonly") == "no":
+    if settings.get("appendonly") == "no" or settings.get("aof_enabled") == "0":
         found.append("it keeps no append-only file (appendonly no), which is all that the other runtime's will read")
+    if settings.get("aof_last_write_status", "ok") != "ok":
+        found.append("it could not write its append-only file the last time that it tried")
     usual: Sequence[tuple[str, str]] = (("appenddirname", "appendonlydir"), ("appendfilename", "appendonly.aof"))
     found += [
         f"its {name} is {settings[name]!r}, where the other runtime's Redis reads {value}"
@@ -139,4 +209,5 @@ def not_shared(settings: dict[str, str], folder: str, held: str) -> list[str]:
 
 
 def _about_login(text: str) -> bool:
-    return text.startswith(("NOAUTH", "WRONGPASS")) or "invalid password" in text or "without any password" in text
+    words = ("invalid password", "without any password")
+    return text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")) or any(part in text for part in words)

@@ -221,6 +221,7 @@ def _stream(info: _Info, consumers: Iterable[_Info]) -> Stream:
         messages=int(state["messages"]),
         last=int(state["last_seq"]),
         consumers=_durables(consumers),
+        in_memory=config.get("storage") == "memory",
     )
 
 

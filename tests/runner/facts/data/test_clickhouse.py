@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,15 +19,20 @@ from tests.runner.support.servers import says, serving
 FOLDER = "/srv/clickhouse"
 
 
-def clickhouse(rows: list[list[object]], path: str = f"{FOLDER}/", login: str = "") -> Callable[[socket.socket], None]:
+def clickhouse(
+    tables: list[list[object]], path: str = f"{FOLDER}/", login: str = "", blocks: Sequence[list[object]] = ()
+) -> Callable[[socket.socket], None]:
     """A server with those tables. With `login` ("user:key") it wants one."""
+
+    answers = {"system.disks": [[path]], "system.tables": tables, "system.parts": list(blocks)}
 
     def talk(line: socket.socket) -> None:
         head = line.recv(65536).decode()
         headers = dict(text.split(": ", 1) for text in head.split("\r\n")[1:] if ": " in text)
         given = f"{headers.get('X-ClickHouse-User', '')}:{headers.get('X-ClickHouse-Key', '')}"
         query = parse_qs(urlsplit(head.split()[1]).query)["query"][0]
-        status, body = 200, json.dumps({"data": [[path]] if "system.disks" in query else rows})
+        rows = next(rows for name, rows in answers.items() if f"FROM {name} " in query)
+        status, body = 200, json.dumps({"data": rows})
         if login and given != login:
             status, body = 403, "Code: 516. DB::Exception: default: Authentication failed: password is incorrect"
         line.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode())
@@ -44,23 +49,30 @@ def asked(talk: Callable[[socket.socket], None], tmp_path: Path, url: str = "") 
         return holdings(Machine(tmp_path), [ref])["native/clickhouse"]
 
 
-def test_rows_are_counted_by_table_as_far_as_they_must_stay(tmp_path: Path) -> None:
-    rows: list[list[object]] = [
-        ["default", "prints", "MergeTree", "1000", 0],
-        ["default", "replicated", "ReplicatedMergeTree", "9", 0],
-        ["default", "old", "MergeTree", "1000", 1],
-        ["default", "latest", "ReplacingMergeTree", "70", 0],
-        ["default", "nothing", "ReplacingMergeTree", "0", 0],
-        ["default", "a_view", "View", None, 0],
+def test_what_must_stay_is_every_table_the_blocks_of_its_parts_and_the_rows_of_those_without_parts(
+    tmp_path: Path,
+) -> None:
+    tables: list[list[object]] = [
+        ["default", "prints", "MergeTree", "1000"],
+        ["default", "latest", "ReplicatedReplacingMergeTree", "70"],
+        ["default", "nothing", "MergeTree", "0"],
+        ["default", "log", "TinyLog", "8"],
+        ["default", "a_view", "View", None],
+        ["default", "cache", "Memory", "5"],
     ]
-    assert asked(clickhouse(rows), tmp_path).counts == {
-        "default.prints": Count(1000, 1000),
-        "default.replicated": Count(9, 9),
-        "default.old": Count(1000, 1),
-        "default.latest": Count(70, 1),
+    holding = asked(clickhouse(tables, blocks=[["default", "prints", "12"], ["default", "latest", "9"]]), tmp_path)
+    assert holding.counts == {
+        "default.prints": Count(1000, 0),
+        "blocks of default.prints": Count(12, 12),
+        "default.latest": Count(70, 0),
+        "blocks of default.latest": Count(9, 9),
         "default.nothing": Count(0, 0),
+        "blocks of default.nothing": Count(0, 0),
+        "default.log": Count(8, 8),
         "default.a_view": Count(0, 0),
+        "default.cache": Count(5, 0),
     }
+    assert holding.volatile == ("table default.cache",)
 
 
 def test_another_directory_than_the_shared_one_is_named(tmp_path: Path) -> None:
@@ -70,8 +82,8 @@ def test_another_directory_than_the_shared_one_is_named(tmp_path: Path) -> None:
 
 
 def test_it_logs_in_with_the_apps_own_url(tmp_path: Path) -> None:
-    server = clickhouse([["default", "prints", "MergeTree", "3", 0]], login="app:pw")
-    assert asked(server, tmp_path, "http://app:pw@clickhouse:8123").counts == {"default.prints": Count(3, 3)}
+    server = clickhouse([["default", "log", "Log", "3"]], login="app:pw")
+    assert asked(server, tmp_path, "http://app:pw@clickhouse:8123").counts == {"default.log": Count(3, 3)}
     assert "wants a login, and there is none" in asked(server, tmp_path).problem
     refused = asked(server, tmp_path, "http://app:wr0ng@clickhouse:8123").problem
     assert "refuses the login of CLICKHOUSE_URL" in refused and "wr0ng" not in refused

@@ -20,7 +20,7 @@ from fabfile.runner.wire.data import Opener
 from fabfile.runner.wire.facts import Container, Facts
 
 pytestmark = pytest.mark.usefixtures("root")
-HOLD = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+HOLD = "import sys; file = open(*sys.argv[1:3]); print('open', flush=True); sys.stdin.read()"
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def strangers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_the_looker_runs_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A find(1) of the same survey walks through it."""
     monkeypatch.undo()
-    script = f'"{sys.executable}" -c "$0" "{folder}/deep/file"; true'
+    script = f'"{sys.executable}" -c "$0" "{folder}/deep/file" r+; true'
     with holding("sh", "-c", script, HOLD):
         assert openers([str(folder)]) == ()
 
@@ -61,7 +61,7 @@ def test_nobody_has_it_open(folder: Path) -> None:
 
 
 def test_a_process_that_has_a_file_in_it_open_is_named(folder: Path, tmp_path: Path) -> None:
-    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file")) as pid:
+    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file"), "r+") as pid:
         (opener,) = openers([str(tmp_path / "other"), str(folder)])
         seen = DataUnused((str(folder),)).look(Machine(folder))
     assert (opener.folder, opener.pid) == (str(folder), pid) and opener.command.startswith("python")
@@ -72,7 +72,7 @@ def test_a_folder_whose_name_only_begins_alike_is_another_one(folder: Path) -> N
     other = folder.with_name("my data too")
     other.mkdir()
     (other / "file").write_text("x")
-    with holding(sys.executable, "-c", HOLD, str(other / "file")):
+    with holding(sys.executable, "-c", HOLD, str(other / "file"), "r+"):
         assert openers([str(folder)]) == ()
 
 
@@ -86,7 +86,7 @@ def test_a_container_that_knows_it_by_another_name_is_found(mounted: str, folder
     }[mounted]
     place = tmp_path / "inside"
     place.mkdir()
-    script = f'mount --bind "{source}" "{place}" && exec "{sys.executable}" -c "$0" "{place}/{file}"'
+    script = f'mount --bind "{source}" "{place}" && exec "{sys.executable}" -c "$0" "{place}/{file}" r+'
     with holding("unshare", "--mount", "sh", "-c", script, HOLD) as pid:
         found = [opener for opener in openers([str(folder)]) if opener.pid == pid]
     assert [opener.folder for opener in found] == [str(folder)]
@@ -110,6 +110,44 @@ def test_a_container_that_only_has_what_is_above_it_is_left_alone(folder: Path, 
         assert openers([str(folder)]) == ()
 
 
+def test_who_can_only_read_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    """A backup reads all of it, and takes nothing away."""
+    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file"), "r"):
+        assert openers([str(folder)]) == ()
+    place = tmp_path / "inside"
+    place.mkdir()
+    script = f'mount --bind "{folder}" "{place}" && mount -o remount,bind,ro "{place}" && echo open && exec cat'
+    with holding("unshare", "--mount", "sh", "-c", script):
+        assert openers([str(folder)]) == ()
+
+
+def test_a_server_that_works_in_it_needs_no_file_open_and_a_shell_there_is_nobody(folder: Path) -> None:
+    """Redis without an append-only file opens one only to save."""
+    script = "import socket, sys; s = socket.socket(); print('open', flush=True); sys.stdin.read()"
+    with holding("sh", "-c", 'cd "$1" && exec "$2" -c "$3"', "-", str(folder), sys.executable, script) as pid:
+        assert [opener.pid for opener in openers([str(folder)])] == [pid]
+    with holding("sh", "-c", 'cd "$1" && echo open && exec cat', "-", str(folder)):
+        assert openers([str(folder)]) == ()
+
+
+def test_a_volume_that_came_along_with_all_that_is_above_it_was_not_given(tmp_path: Path) -> None:
+    """A monitoring agent's recursive bind of / has every volume in it."""
+    folder, place = tmp_path / "volume", tmp_path.with_name(f"{tmp_path.name}-inside")
+    folder.mkdir()
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "islandflow-test", folder], check=True)
+    try:
+        script = f'mount --rbind "{tmp_path}" "{place}" && echo open && exec cat'
+        with holding("unshare", "--mount", "sh", "-c", script):
+            assert openers([str(folder)]) == ()
+        (folder / "file").write_text("x")
+        script = f'mount --rbind "{tmp_path}" "{place}" && exec "{sys.executable}" -c "$0" "{place}/volume/file" r+'
+        with holding("unshare", "--mount", "sh", "-c", script, HOLD) as pid:
+            assert [opener.pid for opener in openers([str(folder)])] == [pid]
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 def test_a_volume_of_its_own_is_given_to_nobody(tmp_path: Path) -> None:
     """Each service with a mount namespace of its own has the volume there too, without any business with it."""
     folder = tmp_path / "volume"
@@ -124,7 +162,7 @@ def test_a_volume_of_its_own_is_given_to_nobody(tmp_path: Path) -> None:
         with holding("unshare", "--mount", "sh", "-c", script) as pid:
             assert [opener.pid for opener in openers([str(folder)])] == [pid], "but a container was given it"
         (folder / "file").write_text("x")
-        with holding("unshare", "--mount", sys.executable, "-c", HOLD, str(folder / "file")) as pid:
+        with holding("unshare", "--mount", sys.executable, "-c", HOLD, str(folder / "file"), "r+") as pid:
             assert [opener.pid for opener in openers([str(folder)])] == [pid]
     finally:
         subprocess.run(["umount", folder], check=True)
@@ -133,7 +171,7 @@ def test_a_volume_of_its_own_is_given_to_nobody(tmp_path: Path) -> None:
 def test_a_link_to_it_is_followed(folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(folder)
-    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file")) as pid:
+    with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file"), "r+") as pid:
         assert [opener.pid for opener in openers([str(link)])] == [pid]
 
 

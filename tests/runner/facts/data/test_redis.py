@@ -38,7 +38,31 @@ def of_port(port: int, tmp_path: Path, env: Path, folder: str = FOLDER) -> Holdi
 
 def test_keys_are_counted_and_those_that_expire_need_not_stay(tmp_path: Path) -> None:
     found = asked(Redis({0: (500, 20), 3: (7, 0)}, SHARED), tmp_path)
-    assert found == Holding({"db0": Count(500, 480), "db3": Count(7, 7)}, SHARED)
+    assert found == Holding({"db0": Count(500, 480, True), "db3": Count(7, 7, True)}, SHARED)
+
+
+HOURS, SECONDS = 7_200_000, 30_000  # milliseconds
+
+
+@pytest.mark.parametrize(
+    ("server", "least"),
+    [
+        (Redis({0: (500, 500)}, left=(HOURS,)), 500),
+        (Redis({0: (500, 500)}, left=(HOURS, SECONDS)), 250),
+        (Redis({0: (500, 400)}, left=(HOURS,)), 500),
+        (Redis({0: (500, 500)}, left=(SECONDS,)), 0),
+        (Redis({0: (9_000, 9_000)}, left=(HOURS,)), 8_100),  # a sample errs
+        (Redis({0: (500, 500)}, left=(HOURS,), forbidden=("SCAN",)), 0),
+        (Redis({0: (500, 500)}, left=(HOURS,), forbidden=("PTTL",)), 0),
+        (Redis({0: (500, 500)}, left=(HOURS,), forbidden=("SELECT",)), 0),
+    ],
+    ids=["all", "half", "and others", "none", "a sample", "no SCAN", "no PTTL", "no SELECT"],
+)
+def test_keys_that_expire_long_after_a_hand_over_must_stay(server: Redis, least: int, tmp_path: Path) -> None:
+    server.settings = SHARED
+    holding = asked(server, tmp_path)
+    assert holding.counts["db0"].least == least
+    assert holding.settings == SHARED, "an error of one question is not the answer to the next"
 
 
 def test_an_empty_one_holds_nothing(tmp_path: Path) -> None:
@@ -49,7 +73,7 @@ def test_an_empty_one_holds_nothing(tmp_path: Path) -> None:
     ("url", "login"), [("redis://:se%20cret@redis", ("se cret",)), ("redis://app:pw@r", ("app", "pw"))]
 )
 def test_it_logs_in_with_the_apps_own_url(url: str, login: tuple[str, ...], tmp_path: Path) -> None:
-    assert asked(Redis({0: (1, 0)}, SHARED, login), tmp_path, url).counts == {"db0": Count(1, 1)}
+    assert asked(Redis({0: (1, 0)}, SHARED, login), tmp_path, url).counts == {"db0": Count(1, 1, True)}
 
 
 def test_a_wrong_login_is_named_with_its_file_and_never_shown(tmp_path: Path) -> None:
@@ -71,7 +95,31 @@ def test_a_login_that_is_not_wanted_is_not_sent(tmp_path: Path) -> None:
 
 def test_where_config_is_forbidden_keys_are_counted_all_the_same(tmp_path: Path) -> None:
     found = asked(Redis({0: (5, 0)}, SHARED, forbidden=("CONFIG",)), tmp_path)
-    assert found == Holding({"db0": Count(5, 5)})
+    assert found == Holding({"db0": Count(5, 5, True)})
+
+
+def test_where_config_is_forbidden_info_says_whether_it_keeps_an_append_only_file(tmp_path: Path) -> None:
+    server = Redis({0: (5, 0)}, forbidden=("CONFIG",), persistence={"loading": "0", "aof_enabled": "0"})
+    (reason,) = asked(server, tmp_path).elsewhere
+    assert "keeps no append-only file" in reason
+
+
+def test_a_file_that_it_could_not_write_is_named(tmp_path: Path) -> None:
+    server = Redis({0: (5, 0)}, SHARED, persistence={"aof_enabled": "1", "aof_last_write_status": "err"})
+    (reason,) = asked(server, tmp_path).elsewhere
+    assert "could not write its append-only file" in reason
+
+
+def test_while_it_loads_nothing_is_counted(tmp_path: Path) -> None:
+    assert asked(Redis({0: (5, 0)}, persistence={"loading": "1"}), tmp_path).problem.endswith(
+        "is still loading its data"
+    )
+
+
+def test_a_user_without_the_right_to_ask_logs_in_as_the_app(tmp_path: Path) -> None:
+    server = Redis({0: (5, 0)}, SHARED, ("app", "pw"))
+    server.raw = lambda words: b"-NOPERM this user has no permissions\r\n" if server.asked == [words] else None
+    assert asked(server, tmp_path, "redis://app:pw@redis").counts == {"db0": Count(5, 5, True)}
 
 
 @pytest.mark.parametrize(

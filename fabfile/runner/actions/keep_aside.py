@@ -1,0 +1,197 @@
+"""The data as the former servers left it, kept aside until the new ones have shown that they hold all of it."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..facts.data.openers import is_mount_point
+from ..system.files import put, sync_folder
+from ..system.machine import Evidence, Machine, StepFailed, words
+from ..wire.codec import wire
+from .base import Action
+from .before import Before
+
+_PROVEN = "data-proven"  # in the plan's own backups
+_COPIED = 64 << 20  # bytes of what could be written in place that are copied while requests wait; the rest is linked
+
+
+def proven(machine: Machine) -> bool:
+    """Whether this plan has shown that the new servers hold all that the former ones held."""
+    return (machine.backups / _PROVEN).exists()
+
+
+def mark_proven(machine: Machine) -> None:
+    """Note that they do. Raises OSError."""
+    put(machine.backups / _PROVEN, b"", 0o600, "root", "root")
+
+
+@wire
+@dataclass(frozen=True)
+class Kept:
+    """A data directory, and which of its files a link keeps; patterns of names.
+
+    Some are only ever replaced as a whole. Of those that are numbered, the last in each folder still grows.
+    """
+
+    folder: str
+    replaced: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+
+    def linked(self, names: Sequence[str]) -> set[str]:
+        """Those of a folder's files."""
+        replaced = {name for pattern in self.replaced for name in fnmatch.filter(names, pattern)}
+        numbered = [name for pattern in self.numbered for name in fnmatch.filter(names, pattern)]
+        return replaced | set(sorted(numbered, key=lambda name: (len(name), name))[:-1])
+
+
+@wire
+@dataclass(frozen=True)
+class KeepAside(Action):
+    """Keeps the stopped servers' data as it is, beside it: links, and copies of what a server writes in place.
+
+    Put back as a whole unless the comparison has passed. Where a folder can't be kept the evidence says why.
+    """
+
+    kept: tuple[Kept, ...]
+
+    def apply(self, machine: Machine, before: Before) -> Evidence:
+        found: Evidence = {}
+        for item in self.kept:
+            try:
+                found[item.folder] = _keep(machine, item)
+                put(_kept(machine, item.folder), b"", 0o600, "root", "root")
+            except (OSError, StepFailed) as error:
+                delete(_part(item.folder))
+                found[item.folder] = f"not kept: {words(error)}"
+        return {"kept": found}
+
+    def undo(self, machine: Machine, before: Before) -> Evidence:
+        if proven(machine):
+            self.discard()
+            return {"restored": []}
+        # What another plan left beside the data is older than the data.
+        own = [item.folder for item in self.kept if _kept(machine, item.folder).exists()]
+        return {"restored": [folder for folder in own if _put_back(folder, left_by_others(machine, folder))]}
+
+    def discard(self) -> None:
+        """Delete what is kept aside. What can't be deleted stays beside the data; nothing reads it."""
+        for item in self.kept:
+            delete(_aside(item.folder))
+
+    def describe(self) -> str:
+        return "keep aside " + ", ".join(item.folder for item in self.kept)
+
+
+@wire
+@dataclass(frozen=True)
+class DiscardKept(Action):
+    """Deletes what was kept aside."""
+
+    aside: KeepAside
+
+    def apply(self, machine: Machine, before: Before) -> Evidence:
+        self.aside.discard()
+        return {"deleted": [str(_aside(item.folder)) for item in self.aside.kept]}
+
+    def describe(self) -> str:
+        return "delete what was kept aside of the data"
+
+
+def _kept(machine: Machine, folder: str) -> Path:
+    """Stands in the plan's backups once its copy of the folder is whole."""
+    return machine.backups / ("kept" + folder.replace("/", "-"))
+
+
+def _aside(folder: str) -> Path:
+    """Beside the folder itself, wherever a link leads: only on one file system has a file two names."""
+    path = Path(os.path.realpath(folder))
+    return path.with_name(f".{path.name}.kept-by-islandflow")
+
+
+def left_by_others(machine: Machine, folder: str) -> Path:
+    """What servers left that did not prove themselves, until the former ones have shown that all is there again.
+
+    Another plan's stays what it is: somebody may still have to compare it.
+    """
+    path = Path(os.path.realpath(folder))
+    return path.with_name(f".{path.name}.left-in-{machine.backups.parent.name}-by-islandflow")
+
+
+def _part(folder: str) -> Path:
+    aside = _aside(folder)
+    return aside.with_name(f"{aside.name}.part")
+
+
+def _keep(machine: Machine, item: Kept) -> dict[str, int]:
+    """Make the second tree: whole and on the disk, or not at all. A power cut must not leave empty copies."""
+    aside, part = _aside(item.folder), _part(item.folder)
+    delete(part)
+    delete(aside)
+    source_folder = os.path.realpath(item.folder)
+    if not os.path.isdir(source_folder):
+        return {"linked": 0, "copied_bytes": 0}
+    if is_mount_point(source_folder):
+        raise OSError("it is a mount point, in whose place nothing can be put")
+    linked = copied = 0
+    for root, folders, files in os.walk(source_folder, onerror=_raise):
+        target = Path(part, os.path.relpath(root, source_folder))
+        target.mkdir(mode=0o700)
+        replaced = item.linked(files)
+        for name in files:
+            source = os.path.join(root, name)
+            size = os.lstat(source).st_size
+            if name in replaced or copied + size > _COPIED:
+                os.link(source, target / name, follow_symlinks=False)
+                linked += 1
+            else:
+                _copy(source, target / name)
+                copied += size
+        for name in [name for name in folders if os.path.islink(os.path.join(root, name))]:
+            _copy(os.path.join(root, name), target / name)
+        _same_access(root, target)
+    machine.run(["sync", "--file-system", str(part)], timeout=30)
+    os.rename(part, aside)
+    sync_folder(aside.parent)
+    return {"linked": linked, "copied_bytes": copied}
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _copy(source: str, target: Path) -> None:
+    if os.path.islink(source) or os.path.isfile(source):
+        shutil.copy2(source, target, follow_symlinks=False)
+        status = os.lstat(source)
+        os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def _same_access(source: str, target: Path) -> None:
+    shutil.copystat(source, target)
+    status = os.stat(source)
+    os.chown(target, status.st_uid, status.st_gid)
+
+
+def _put_back(folder: str, left: Path) -> bool:
+    """Put the kept tree in the place of what stands there, which becomes `left`.
+
+    In steps of which each may be the last of a run that was cut off.
+    """
+    aside, place = _aside(folder), Path(os.path.realpath(folder))
+    if aside.exists():
+        if place.exists():
+            delete(left)
+            os.rename(place, left)
+        os.rename(aside, place)
+    delete(_part(folder))
+    return left.exists()
+
+
+def delete(path: Path) -> None:
+    """Delete a tree as far as that is possible."""
+    shutil.rmtree(path, ignore_errors=True)
