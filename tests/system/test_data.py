@@ -27,17 +27,17 @@ def keys(vps: Vps) -> int:
     )
 
 
-def without_append_only_file(vps: Vps) -> int:
-    """Docker's Redis as its image has it, with its keys in dump.rdb alone; how many there are."""
-    compose(vps, 'redis-server, --appendonly, "yes"', "redis-server", "redis")
-    until("Redis is made anew", lambda: redis(vps, "CONFIG", "GET", "appendonly").endswith("no"))
+def redis_with(vps: Vps, words: str, setting: str) -> int:
+    """Docker's Redis made anew with these words, until it has that setting, and filled; how many keys it has."""
+    compose(vps, 'redis-server, --appendonly, "yes"', words, "redis")
+    until("Redis is made anew", lambda: redis(vps, "CONFIG", "GET", setting.split()[0]).split() == setting.split())
     redis(vps, "EVAL", f"for i = 1, {KEYS} do redis.call('SET', 'kept:' .. i, i) end", "0")
     assert keys(vps) >= KEYS
     return keys(vps)
 
 
 def test_a_redis_without_the_file_that_native_reads_is_refused_beforehand(vps: Vps) -> None:
-    without_append_only_file(vps)
+    redis_with(vps, "redis-server", "appendonly no")  # as its image has it, with its keys in dump.rdb alone
     done = vps.tool("cutover")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "docker's redis would lose data: it keeps no append-only file" in done.stderr
@@ -48,7 +48,8 @@ def test_a_redis_without_the_file_that_native_reads_is_refused_beforehand(vps: V
 
 
 def test_keys_that_native_does_not_find_put_docker_back_with_all_of_them(vps: Vps) -> None:
-    before = without_append_only_file(vps)
+    words = 'redis-server, --appendonly, "yes", --appenddirname, "elsewhere"'
+    before = redis_with(vps, words, "appenddirname elsewhere")
     redis(vps, "ACL", "SETUSER", "default", "-config")  # so that nobody can know beforehand
 
     done = vps.tool("cutover")
