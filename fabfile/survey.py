@@ -36,7 +36,11 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
     return FactsRequest(
         host=True,
         ops=True,
-        units=(*(unit for server in site.servers for unit in (server.unit, server.distribution_unit)), DAEMON),
+        units=(
+            *(unit for server in site.servers for unit in (server.unit, server.distribution_unit)),
+            site.seal_unit,
+            DAEMON,
+        ),
         user=site.app.user,
         user_units=tuple(service.unit for service in services),
         files=_files(site),

@@ -85,13 +85,29 @@ def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
 
 
 def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
-    """Containers that run although native owns: both may open the same data."""
+    """Containers that run although native owns: both open the same data, unless it is sealed."""
     known = {*site.services, *(server.name for server in site.servers)}
     alive = sorted(box.name for box in facts.containers.values() if box.state in _ALIVE and box.service in known)
     if alive and facts.owner == "native":
-        yield Finding(
-            f"native owns the app and its data, and these containers run: {', '.join(alive)}", "inv docker.stop"
+        harm = (
+            "the data is sealed, so that they can't write to it" if _sealed(site, facts) else "both have the data open"
         )
+        yield Finding(f"native owns, and these containers run: {', '.join(alive)}; {harm}", "inv docker.stop")
+
+
+def unsealed(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Native servers whose data a container could open beside them: they run since before their units knew the seal."""
+    running = [server.name for server in site.servers if (unit := facts.unit(server.unit)) and unit.running]
+    if facts.owner == "native" and running and not _sealed(site, facts):
+        yield Finding(
+            f"native owns, and the data of {', '.join(running)} is not sealed: a container could write to it as well",
+            f"on the VPS: sudo systemctl restart {site.seal_unit}, which restarts the three servers",
+        )
+
+
+def _sealed(site: Site, facts: Facts) -> bool:
+    unit = facts.unit(site.seal_unit)
+    return unit is not None and unit.running
 
 
 def _containers(site: Site, facts: Facts) -> Iterator[Finding]:

@@ -119,7 +119,8 @@ def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
     if facts.user_manager:
         warnings.append(facts.user_manager)
     warnings += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
-    strays = (*compose.beside_native(site, facts), *compose.unknown_containers(site, facts))
+    strays = [*compose.beside_native(site, facts), *compose.unknown_containers(site, facts)]
+    strays += compose.unsealed(site, facts)
     warnings += [f"{stray.text}; {stray.fix}" for stray in strays]
     holder = facts.ops.lock
     if holder:

@@ -250,6 +250,11 @@ class Site(Table):
         return {**served, "NPM's admin page": self.edge.admin_port, **servers, **monitor}
 
     @property
+    def seal_unit(self) -> str:
+        """The unit that makes the data read-only to all but the native servers."""
+        return f"{self.app.name}-seal.service"
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The infrastructure, in the order in which it starts."""
         return (self.infra.nats, self.infra.redis, self.infra.clickhouse)

@@ -23,7 +23,7 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
             + lot.park                                                                           # the hold begins
             + docker.stop_served(site, facts) + data.count(site, facts, to="native")
             + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
-            + data.keep(site, facts, to="native")
+            + data.keep(site, facts, to="native") + data.seal(site, facts)
             + infra.start(site, facts, 0.0, data.unproven(facts, "native")) + data.compare(site, facts, to="native")
             + app.start(site, facts, "full", servers)                                            # one settle period
             + lot.release                                                                        # the hold ends
@@ -53,7 +53,7 @@ def bootstrap(site: Site, facts: Facts) -> Plan:
         + parking.names_on_revert(site, facts)
         + docker.stop_app(site, facts, "full") + data.count(site, facts, to="native")
         + docker.stop_servers(site, facts, to="native") + data.transfer_ownership(site, facts, to="native")
-        + data.keep(site, facts, to="native")
+        + data.keep(site, facts, to="native") + data.seal(site, facts)
         + infra.start(site, facts, unproven=data.unproven(facts, "native")) + data.compare(site, facts, to="native")
         + data.discard(site, facts, to="native") + infra.enable(site, facts)
     )  # fmt: skip

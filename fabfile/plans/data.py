@@ -8,7 +8,9 @@ from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept
+from fabfile.runner.actions.probes import ReadOnly, UnitsDown
 from fabfile.runner.actions.proof import CompareData, CountData
+from fabfile.runner.actions.units import Start, Stop
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime, other
 
@@ -45,6 +47,25 @@ def keep(site: Site, facts: Facts, to: Runtime) -> Steps:
     return (Step("data: kept aside", _aside(site), Undo()),) if facts.owner != to else ()
 
 
+def seal(site: Site, facts: Facts) -> Steps:
+    """Make the data read-only to all but the native servers, so that no container can open it for writing any more.
+
+    Where native owns, its servers' units see to that by themselves: sealing beneath servers that run would take the
+    data from them.
+    """
+    if facts.owner == "native":
+        return ()
+    unit = (site.seal_unit,)
+    verify = (ReadOnly(tuple(server.data for server in site.servers)),)
+    return (Step("data: sealed", Start(unit), Undo(verify=(UnitsDown(unit),)), verify),)
+
+
+def unseal(site: Site, facts: Facts) -> Steps:
+    """Let containers write to the data again, once the native servers are down."""
+    unit = (site.seal_unit,)
+    return (Step("data: unsealed", Stop(unit), Undo(), verify=(UnitsDown(unit),)),)
+
+
 def compare(site: Site, facts: Facts, to: Runtime) -> Steps:
     """Compare what the new servers hold with what was counted, before anybody writes to them."""
     if facts.owner == to:
@@ -76,7 +97,8 @@ def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:
 
     Where `to` owns already the files are its servers' own business: containers may write as several users.
     """
-    units, user_units = (tuple(workload.unit for workload in group) for group in (site.servers, site.scope("full")))
+    units = (*(server.unit for server in site.servers), site.seal_unit)
+    user_units = tuple(service.unit for service in site.scope("full"))
     action = SetOwner(site.app.owner_file, to, units, site.app.user, user_units, site.timeouts.step)
     owned = Step(f"data: owner {to}", action, Undo())
     if facts.owner == to:

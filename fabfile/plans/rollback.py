@@ -21,6 +21,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
         + data.backup(site, facts, to="docker")
         + lot.open + lot.park                                                                    # the hold begins
         + app.stop(site, facts, "full") + data.count(site, facts, to="docker") + infra.stop(site, facts, to="docker")
+        + data.unseal(site, facts)
         + data.transfer_ownership(site, facts, to="docker") + data.keep(site, facts, to="docker")
         + docker.up_servers(site, facts, unproven=data.unproven(facts, "docker"))
         + data.compare(site, facts, to="docker")

@@ -16,6 +16,8 @@ from fabfile.resources import TEMPLATES
 from fabfile.terms import Runtime
 
 SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
+DATA_FOLDER: Final = "/run/islandflow/data"
+"""Through which native servers write to their data while it is sealed."""
 SERVER_STOP: Final = 30
 """Seconds that systemd gives a server to end."""
 
@@ -32,9 +34,10 @@ class File:
 
 
 def infra(site: Site) -> tuple[File, ...]:
-    """The three system units, redis.conf and ClickHouse's drop-in: everything that native servers need."""
+    """The system units, redis.conf and ClickHouse's drop-in: everything that native servers need."""
     servers = site.infra
     return (
+        _root_file(site, str(SYSTEM_UNITS / site.seal_unit), "systemd/system/seal.service.j2", folder=DATA_FOLDER),
         *(_system_unit(site, server) for server in site.servers),
         _root_file(site, servers.redis.config, "config/redis.conf.j2", server=servers.redis),
         _root_file(site, servers.clickhouse.drop_in, "config/clickhouse.xml.j2", server=servers.clickhouse),
@@ -73,7 +76,8 @@ def overrides(site: Site, runtime: Runtime, *, bind: str) -> dict[str, str]:
 
 def _system_unit(site: Site, server: Server) -> File:
     path = str(SYSTEM_UNITS / server.unit)
-    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", server=server, stop=SERVER_STOP)
+    values = {"server": server, "stop": SERVER_STOP, "folder": DATA_FOLDER}
+    return _root_file(site, path, f"systemd/system/{server.name}.service.j2", **values)
 
 
 def _user_unit(site: Site, service: Service, bind: str) -> File:
@@ -113,7 +117,7 @@ def _jinja() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for filter_ in (quoting.specifiers, quoting.exec_word, quoting.exec_line, quoting.path_word):
+    for filter_ in (quoting.specifiers, quoting.exec_word, quoting.exec_line, quoting.path_word, quoting.bind_word):
         environment.filters[filter_.__name__] = filter_
     environment.filters.update(compose=quoting.compose, redis=quoting.redis, xml=quoting.xml)
     return environment

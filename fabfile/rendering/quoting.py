@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@=,+-]+", re.ASCII)
@@ -29,6 +29,12 @@ def path_word(text: str) -> str:
     """One path of a unit's list of paths, such as ReadWritePaths=: there $ is an ordinary character."""
     plain = specifiers(text)
     return plain if _PLAIN_WORD.fullmatch(text) else _double_quoted(plain)
+
+
+def bind_word(pair: Sequence[str]) -> str:
+    """A source and a target as one word of BindPaths=, whose colons separate them."""
+    source, target = (path.replace(":", "\\:") for path in pair)
+    return path_word(f"{source}:{target}")
 
 
 def systemd_env(value: str) -> str:

@@ -56,5 +56,5 @@ def test_scripts_are_those_that_the_inventory_names(tmp_path: Path, good: Facts)
 
 def test_every_rendered_unit_is_verified_by_the_manager_that_will_run_it(site: Site) -> None:
     files = survey.static(site).unit_files
-    assert {file.name for file in files if not file.user} == {server.unit for server in site.servers}
+    assert {file.name for file in files if not file.user} == {site.seal_unit, *(server.unit for server in site.servers)}
     assert {file.name for file in files if file.user == "delta"} == {service.unit for service in site.scope("full")}

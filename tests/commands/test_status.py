@@ -13,7 +13,7 @@ from fabfile.commands import status
 from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, EdgeNetwork, HostFact, ProxyHost, SavedHost, Upstream
-from fabfile.runner.wire.facts import Facts, Health, Workload
+from fabfile.runner.wire.facts import Facts, Health, Unit, Workload
 from fabfile.runner.wire.store import LockHolder, StoreState
 from tests.support import facts as surveys
 from tests.support import inventories
@@ -224,13 +224,31 @@ def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -
     assert f"edge   docker; {name} is closed" in shown(site, facts, capsys)
 
 
+def unit(name: str, sub: str) -> Unit:
+    """An active unit, as systemd shows it."""
+    return Unit(name, "loaded", "active", sub, "static", 0, 0, "success", "", False)
+
+
+def test_servers_that_run_on_data_which_is_not_sealed_are_a_warning(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were started before their units knew the seal, or somebody stopped it."""
+    servers = {server.unit: unit(server.unit, "running") for server in site.servers}
+    facts = Facts(host=GOOD_HOST, owner="native", edge=native(site), units=servers)
+    assert "the data of nats, redis, clickhouse is not sealed" in shown(site, facts, capsys)
+    sealed = dataclasses.replace(facts, units={**servers, site.seal_unit: unit(site.seal_unit, "exited")})
+    assert "is not sealed" not in shown(site, sealed, capsys)
+
+
 def test_containers_that_run_beside_a_native_owner_or_that_nobody_knows_are_a_warning(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api, stray = (surveys.container(Workload(name, "docker"), True) for name in ("api", "news"))
     facts = Facts(host=GOOD_HOST, owner="native", edge=native(site), containers={"api": api, "news": stray})
     out = shown(site, facts, capsys)
-    assert "warning: native owns the app and its data, and these containers run: x-api-1; inv docker.stop" in out
+    assert "warning: native owns, and these containers run: x-api-1; both have the data open; inv docker.stop" in out
     assert "container x-news-1 runs in the project, and the inventory has no service news" in out
+    sealed = dataclasses.replace(facts, units={site.seal_unit: unit(site.seal_unit, "exited")})
+    assert "the data is sealed, so that they can't write to it; inv docker.stop" in shown(site, sealed, capsys)
     served = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), containers={"api": api})
     assert "these containers run" not in shown(site, served, capsys)

@@ -66,6 +66,7 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "data: to native's servers",
         "data: owner native",
         "data: kept aside",
+        "data: sealed",
         "infra: start",
         "data: all there",
         "app: start",
@@ -93,6 +94,7 @@ def test_rollback_is_the_way_back(site: Site, native_serves: Facts) -> None:
         "app: stop",
         "data: counted",
         "infra: stop",
+        "data: unsealed",
         "data: to docker's servers",
         "data: owner docker",
         "data: kept aside",
@@ -115,10 +117,13 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
 ) -> None:
     plan = cutover.cutover(site, docker_serves, "full") if to == "native" else rollback.rollback(site, native_serves)
     kinds = [type(step.action) for step in plan.steps]
+    seal = next(n for n, step in enumerate(plan.steps) if step.name in ("data: sealed", "data: unsealed"))
     stops = [
-        n for n, step in enumerate(plan.steps) if isinstance(step.action, Stop | Down) and "packages" not in step.name
+        n
+        for n, step in enumerate(plan.steps)
+        if isinstance(step.action, Stop | Down) and "packages" not in step.name and n != seal
     ]
-    starts = [n for n, kind in enumerate(kinds) if kind in (Start, Up)]
+    starts = [n for n, kind in enumerate(kinds) if kind in (Start, Up) and n != seal]
     handing, owner = kinds.index(ChangeOwnership), kinds.index(SetOwner)
     assert max(stops) < handing < owner < min(starts), "stopped, handed over, owned, started"
     to_lot, to_runtime = (n for n, kind in enumerate(kinds) if kind is PointEdge)
@@ -128,7 +133,8 @@ def test_never_two_owners_and_no_server_on_data_that_is_not_its_own(
     assert "app" in plan.steps[app_stop].name and "server" in plan.steps[server_stop].name + "server"
     server_start, app_start = starts
     assert server_start < app_start
-    for number in (*stops, *starts):
+    assert owner < seal < server_start if to == "native" else server_stop < seal < handing
+    for number in (*stops, seal, *starts):
         assert plan.steps[number].verify, "nothing is believed unseen"
     assert all(n < min(stops) for n, kind in enumerate(kinds) if kind in (Files, AllowRule)), "prepared before"
 

@@ -41,6 +41,7 @@ def environment(text: str) -> dict[str, str]:
 def test_the_infrastructure_s_files_are_root_s_and_readable(project: Site) -> None:
     files = render.infra(project)
     assert [file.path for file in files] == [
+        "/etc/systemd/system/islandflow-seal.service",
         "/etc/systemd/system/islandflow-nats.service",
         "/etc/systemd/system/islandflow-redis.service",
         "/etc/systemd/system/islandflow-clickhouse.service",
@@ -85,7 +86,7 @@ def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
         for name, text in by_name(render.infra(project) + render.app(project, bind=GATEWAY)).items()
         if name.endswith(".service")
     }
-    assert len(units) == 9
+    assert len(units) == 10
     assert all(CONDITION in text.splitlines() for text in units.values())
 
 
@@ -197,7 +198,7 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path, data_root:
 
 @pytest.mark.parametrize("manager", ["--system", "--user"])
 def test_systemd_does_find_a_mistake(tmp_path: Path, project: Site, manager: str) -> None:
-    unit = render.infra(project)[0] if manager == "--system" else render.app(project, bind=GATEWAY)[0]
+    unit = render.infra(project)[1] if manager == "--system" else render.app(project, bind=GATEWAY)[0]
     broken = File(unit.path, unit.content.replace(b"Restart=always", b"Restart=sometimes"))
     assert "sometimes" in verified(tmp_path, manager, (broken,))
 

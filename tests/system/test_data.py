@@ -1,12 +1,15 @@
-"""Data lost on purpose: what a server would not find is refused beforehand, or found before anybody is let through."""
+"""Data lost on purpose, or claimed by two: refused beforehand, found before anybody is let through, or kept apart."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.system.conftest import Vps, until
 
 COMPOSE = "/home/delta/islandflow/deployment/docker"
 DATA = "/var/lib/islandflow"
 KEYS = 500
+UNITS = "islandflow-redis islandflow-nats islandflow-clickhouse"
 
 
 def compose(vps: Vps, old: str, new: str, service: str) -> None:
@@ -96,3 +99,48 @@ def test_tables_that_docker_does_not_find_put_native_back_with_all_of_them(vps: 
     assert vps.served_by() == ("native", "native", "native")
     after = vps.counts()
     assert all(after[table]["rows"] >= found["rows"] for table, found in before.items())
+
+
+@pytest.mark.parametrize("how", ["by hand", "by an update of Docker"])
+def test_while_native_owns_containers_can_be_started_and_never_write_to_the_data(how: str, vps: Vps) -> None:
+    vps.good("cutover")
+    before = vps.counts()
+    if how == "by hand":
+        vps.lab.run(f"cd {COMPOSE} && timeout 60 docker compose up -d || true")
+    else:
+        names = vps.lab.run("docker ps -aq --filter label=com.docker.compose.project=islandflow-vps").stdout.split()
+        vps.lab.run(["docker", "update", "--restart", "always", *names])
+        vps.lab.run("systemctl restart docker")
+        until("the edge is back", lambda: vps.served_by() == ("native", "native", "native"))
+
+    assert "Read-only file system" in vps.lab.run("docker logs islandflow-vps-redis-1 2>&1").stdout
+    vps.lab.run("systemctl restart islandflow-redis islandflow-nats islandflow-clickhouse")
+    until("native goes on", lambda: all(vps.counts()[table]["rows"] > rows["rows"] for table, rows in before.items()))
+    assert vps.served_by() == ("native", "native", "native")
+    told = vps.tool("status")
+    assert "these containers run" in told.stderr and "the data is sealed" in told.stderr
+    assert vps.status()["owner"] == "native"
+    vps.good("docker.stop")
+    vps.good("rollback", "--full")
+    assert vps.served_by() == ("docker", "docker", "docker")
+    assert vps.lab.run(f"touch {DATA}/redis/x && rm {DATA}/redis/x", check=False).returncode == 0, "nothing is sealed"
+
+
+def test_a_native_server_that_is_started_by_hand_while_docker_owns_does_not_run(vps: Vps) -> None:
+    vps.good("cutover")
+    vps.good("rollback", "--full")
+    vps.lab.run("systemctl start islandflow-redis islandflow-nats islandflow-clickhouse")
+    states = vps.lab.run(f"systemctl is-active islandflow-seal {UNITS}", check=False).stdout.split()
+    assert states == ["inactive"] * 4
+    assert vps.served_by() == ("docker", "docker", "docker")
+    assert vps.lab.run(f"touch {DATA}/redis/x && rm {DATA}/redis/x", check=False).returncode == 0, "nothing is sealed"
+
+
+def test_after_a_reboot_the_data_is_sealed_before_docker_starts_anything(vps: Vps) -> None:
+    vps.good("cutover")
+    names = vps.lab.run("docker ps -aq --filter label=com.docker.compose.project=islandflow-vps").stdout.split()
+    vps.lab.run(["docker", "update", "--restart", "always", *names])
+    vps.lab.reboot()
+    until("native serves", lambda: vps.served_by() == ("native", "native", "native"))
+    assert vps.lab.run(f"systemctl is-active islandflow-seal {UNITS}").stdout.split() == ["active"] * 4
+    until("Redis was refused", lambda: "Read-only" in vps.lab.run("docker logs islandflow-vps-redis-1 2>&1").stdout)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from ..facts.data.openers import openers
 from ..facts.health import SETTLE, healthy, running, seen_of
 from ..system import docker, sockets, systemd
-from ..system.machine import Machine, Observation, StepFailed
+from ..system.machine import Machine, Observation, StepFailed, words
 from ..system.questions import Inquiry
 from ..wire.codec import wire
 from ..wire.facts import Workload
@@ -136,6 +137,24 @@ class DataUnused(Probe):
 
     def describe(self) -> str:
         return "in nobody's use: " + ", ".join(self.folders)
+
+
+@wire
+@dataclass(frozen=True)
+class ReadOnly(Probe):
+    """Folders that nobody can write to who finds them at their usual place."""
+
+    folders: tuple[str, ...]
+
+    def look(self, machine: Machine) -> Observation:
+        try:
+            writable = [path for path in self.folders if not os.statvfs(path).f_flag & os.ST_RDONLY]
+        except OSError as error:
+            return Observation(False, words(error))
+        return Observation(not writable, f"not read-only: {', '.join(writable)}" if writable else "read-only")
+
+    def describe(self) -> str:
+        return "read-only: " + ", ".join(self.folders)
 
 
 @wire

@@ -114,7 +114,7 @@ class Unit:
 
     @property
     def running(self) -> bool:
-        return self.active == "active" and self.sub == "running"
+        return self.active == "active" and self.sub in ("running", "exited")  # exited: it did its work, and stays done
 
 
 @wire

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
+from fabfile.runner.actions.probes import ReadOnly
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system import paths
 from fabfile.runner.system.machine import Machine, Result, StepFailed
@@ -294,3 +296,18 @@ def test_an_owner_file_that_says_nothing_known_stops_everything(
     facts = gather(machine, action.required_facts())
     assert action.unreadable_reason(facts)
     assert (tmp_path / "owner").read_bytes() == content
+
+
+def test_a_folder_is_read_only_where_nobody_can_write_to_it_at_its_usual_place(
+    machine: Machine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    probe = ReadOnly((str(folder),))
+    assert not probe.look(machine).ok and str(folder) in probe.look(machine).text
+    subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)
+    try:
+        assert probe.look(machine).ok
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    assert not ReadOnly((str(tmp_path / "none"),)).look(machine).ok
