@@ -81,7 +81,7 @@ def test_a_two_factor_code_is_asked_for_and_sent_without_the_secret(
 
 
 def test_a_refusal_of_npms_is_a_refusal_before_anything_is_touched(host: FakeHost) -> None:
-    host.logins = [{"refused": "answers 400: Invalid email or password"}]
+    host.logins = [{"refused": "status 400: Invalid email or password"}]
     with pytest.raises(PreflightRefused, match="Invalid email or password"):
         npm_token.npm_token(host, EDGE, ENVIRON)
 

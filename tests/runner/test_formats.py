@@ -81,7 +81,7 @@ def test_a_newer_backup_of_the_edge_is_refused_although_its_types_are_unknown(tm
     manifest = {"version": NEWER, "database": "/db", "hosts": [{"type": "HostOfTomorrow"}]}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(formats.NewerFormat, match=WORDS):
-        backup.listed(tmp_path)
+        backup.read_all(tmp_path)
 
 
 def test_a_newer_record_is_refused(tmp_path: Path) -> None:

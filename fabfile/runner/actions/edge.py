@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
-from ..edge.facts import host_facts, read_at
+from ..edge.facts import config_read_time, host_facts
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.questions import GLANCE, Ask, Inquiry, failures
 from ..wire.codec import wire
@@ -54,7 +54,7 @@ class EdgeServes(Probe):
 
     def look(self, machine: Machine) -> Observation:
         now = time.monotonic()
-        return self._look(machine, Inquiry(probe.TIMEOUT), now, probe.TIMEOUT)
+        return self._look(machine, Inquiry(probe.TIMEOUT_SECONDS), now, probe.TIMEOUT_SECONDS)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
         began = time.monotonic()
@@ -67,7 +67,7 @@ class EdgeServes(Probe):
         if not address:
             return Observation(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
         try:
-            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
+            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
         except StepFailed as error:
             return Observation(False, str(error))
         questions: dict[str, Ask] = {}
@@ -82,7 +82,7 @@ class EdgeServes(Probe):
                 return Observation(
                     False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}"
                 )
-            questions.update(verify.through(address, fact.tls, host, routes=False))
+            questions.update(verify.host_probes(address, fact.tls, host, routes=False))
         seen = inquiry.look(questions, patience)
         wrong = failures(machine, seen, began)
         return Observation(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..edge import backup
 from ..edge.change import EdgeHost as EdgeHost
-from ..edge.change import HostChange, change_of, change_to, led_to
+from ..edge.change import HostChange, planned_change, restoring_change, target_of
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
@@ -36,7 +36,7 @@ class PointEdge(EdgeAction):
         return self.hosts
 
     def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
-        return change_of(host, fact, by_npm=self.way != FILES)
+        return planned_change(host, fact, by_npm=self.way != FILES)
 
 
 @wire
@@ -60,14 +60,14 @@ class RestoreEdge(EdgeAction):
     def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
         """The hosts that the backup has, leading where they led."""
         return tuple(
-            led_to(domain, host.row, self.prefixes, self.paths.get(domain, "/"))
+            target_of(domain, host.row, self.prefixes, self.paths.get(domain, "/"))
             for domain, host in self._backup(facts).hosts.items()
             if domain in self.edge.domains
         )
 
     def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
         backup = self._backup(facts)
-        return change_to(host, fact, backup.hosts[host.domain].row, backup.texts.get(host.domain, ""))
+        return restoring_change(host, fact, backup.hosts[host.domain].row, backup.texts.get(host.domain, ""))
 
     def _backup(self, facts: Facts) -> EdgeBackup:
         if not facts.edge_backups:

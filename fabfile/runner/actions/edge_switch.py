@@ -16,7 +16,7 @@ from ..edge.api import Api, apply
 from ..edge.backup import BEGAN, RELOADED
 from ..edge.change import EdgeHost, HostChange
 from ..edge.database import RowChange
-from ..edge.facts import host_facts, read_at
+from ..edge.facts import config_read_time, host_facts
 from ..facts.gather import gather
 from ..system import diffs
 from ..system.files import remove
@@ -110,7 +110,7 @@ class EdgeAction(Action):
         hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
         probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
         backup.save(folder, self.edge.database, [saved(change) for change in changes])
-        backup.mark(folder, BEGAN)
+        backup.set_stage(folder, BEGAN)
         differing = [change for change in changes if not change.same]
         # Without the lines around: those are an operator's own, who may have put secrets there.
         shown = [diffs.diff(*texts, context=0) for change in differing for texts in change.diffs()]
@@ -120,7 +120,7 @@ class EdgeAction(Action):
         else:
             if differing:
                 self._write(machine, box, folder, differing)
-            backup.mark(folder, RELOADED)
+            backup.set_stage(folder, RELOADED)
             evidence = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
         found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **evidence}
@@ -128,12 +128,12 @@ class EdgeAction(Action):
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
-        if not backup.marked(folder, BEGAN):
+        if not backup.reached(folder, BEGAN):
             return {"why": "nothing had been changed"}
-        changed = backup.put_back(folder)
-        loaded = changed or backup.marked(folder, RELOADED)
+        changed = backup.restore(folder)
+        loaded = changed or backup.reached(folder, RELOADED)
         evidence = tell(machine, self.edge, self.seconds) if loaded else {}
-        backup.unmark(folder)
+        backup.clear_stages(folder)
         return {"put_back": changed, **evidence}
 
     def _box(self, machine: Machine) -> EdgeContainer:
@@ -144,7 +144,7 @@ class EdgeAction(Action):
 
     def _fresh(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
         """The changes, from a fresh reading of no more than they need."""
-        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, read_at(box))}
+        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
         number = self.required_facts().edge_backups
         kept = backup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
@@ -162,7 +162,7 @@ class EdgeAction(Action):
         try:
             database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
         except StepFailed:
-            backup.unmark(folder)  # the transaction did not happen, and nothing else has yet
+            backup.clear_stages(folder)  # the transaction did not happen, and nothing else has yet
             raise
         for change in changes:
             if change.text:
@@ -171,11 +171,11 @@ class EdgeAction(Action):
                 remove(Path(change.fact.path))
         tested = server.config_test(machine, self.edge.container)
         if tested.code != 0:
-            backup.put_back(folder)
+            backup.restore(folder)
             if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
-                backup.mark(folder, RELOADED)
+                backup.set_stage(folder, RELOADED)
                 raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=tested.said)
-            backup.unmark(folder)
+            backup.clear_stages(folder)
             raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
 
     def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
@@ -188,17 +188,17 @@ class EdgeAction(Action):
             for change in changes:
                 workers = set(server.workers(box.pid))
                 reloaded = apply(api, change)
-                backup.note_written(folder, Path(change.fact.path))
+                backup.record_digest(folder, Path(change.fact.path))
                 if reloaded:
                     server.await_workers(machine, box, workers, self.seconds)
         except StepFailed:
-            files = [path for path in backup.put_back(folder) if path.startswith("/")]
+            files = [path for path in backup.restore(folder) if path.startswith("/")]
             if not files and set(server.workers(box.pid)) == first:  # nginx never noticed
-                backup.unmark(folder)
+                backup.clear_stages(folder)
             else:
-                backup.mark(folder, RELOADED)
+                backup.set_stage(folder, RELOADED)
             raise
-        backup.mark(folder, RELOADED)
+        backup.set_stage(folder, RELOADED)
         return {"api_ms": round(1000 * (time.monotonic() - began))}
 
     def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .. import parking
 from ..edge import server
-from ..edge.connections import Crossing, Upstreams, crossings, ended
+from ..edge.connections import Connection, Upstreams, await_drained, open_connections
 from ..parking import Exits
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
@@ -51,7 +51,7 @@ class _AtLot(Action):
         box = self._box(machine)
         if not box.running:
             return 0
-        return ended(machine, box.pid, upstreams.places(machine), self.seconds, frozenset())[0]
+        return await_drained(machine, box.pid, upstreams.endpoints(machine), self.seconds, frozenset())[0]
 
     def _close(self, machine: Machine, unit: str) -> int:
         """Close the lot once the edge has stopped using it; how many requests that had to wait for."""
@@ -74,10 +74,10 @@ class OpenLot(_AtLot):
         (address,) = self.lot.addresses
         parking.begin(machine, text(before, "unit"), address, self.lot.ports)
         box = self._box(machine)
-        places = self.leaving.places(machine)
-        early = crossings(box.pid, places)
+        places = self.leaving.endpoints(machine)
+        early = open_connections(box.pid, places)
         # Whatever has been open all this time is no request: nobody is made to wait for it later.
-        _, late = ended(machine, box.pid, places, self.seconds, frozenset()) if early else (0, early)
+        _, late = await_drained(machine, box.pid, places, self.seconds, frozenset()) if early else (0, early)
         standing = early & late
         put(machine.backups / _STANDING, json.dumps(sorted(standing)).encode(), 0o600, "root", "root")
         return {"unit": text(before, "unit"), "websockets": len(standing)}
@@ -106,8 +106,8 @@ class Drain(_AtLot):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
-        places = self.leaving.places(machine)
-        answered, left = ended(machine, box.pid, places, self.seconds, _standing(machine))
+        places = self.leaving.endpoints(machine)
+        answered, left = await_drained(machine, box.pid, places, self.seconds, _standing(machine))
         return {"answered": answered, "websockets": len(left)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
@@ -130,7 +130,7 @@ class ReleaseLot(_AtLot):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         box = self._box(machine)
-        parked = len(crossings(box.pid, self.lot.places(machine))) if box.running else 0
+        parked = len(open_connections(box.pid, self.lot.endpoints(machine))) if box.running else 0
         return {"parked": parked, **_release(self.exits)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
@@ -141,7 +141,7 @@ class ReleaseLot(_AtLot):
         machine.wait(lambda: Observation(lot.has_heard(turn), ""), _HEARD)
         # Who waited comes from the lot, in this host's own network; who came later, from the edge's.
         places = {(exit.host, exit.host_port) for exit in self.exits}
-        passed, _ = ended(machine, os.getpid(), places, self.seconds, frozenset())
+        passed, _ = await_drained(machine, os.getpid(), places, self.seconds, frozenset())
         return {"passed": passed, "answered": self._await_empty(machine, self.arriving)}
 
     def describe(self) -> str:
@@ -183,7 +183,7 @@ def _release(exits: tuple[Exit, ...]) -> Evidence:
     return {"exits": [f"{exit.host}:{exit.host_port}" for exit in exits]}
 
 
-def _standing(machine: Machine) -> frozenset[Crossing]:
+def _standing(machine: Machine) -> frozenset[Connection]:
     found = json.loads((machine.backups / _STANDING).read_text())
     return frozenset((address, port, own) for address, port, own in found)
 

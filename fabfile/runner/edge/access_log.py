@@ -1,4 +1,4 @@
-"""The answers in the access logs of NPM's proxy hosts, counted as they are written."""
+"""Counts the answers in the access logs of NPM's proxy hosts while NPM writes them."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _STATUS = re.compile(rb'^\[[^\]]*\] [^"\[]*?(\d{3}) - [A-Z]')
 
 
 class EdgeLogs:
-    """Counts what our hosts answered, from the moment this is made."""
+    """Counts our hosts' answers from the moment of its construction."""
 
     def __init__(self, ref: EdgeRef) -> None:
         self._ref = ref
-        self._tails: dict[str, _Tail] = {}
-        self.more()
+        self._tails: dict[str, _LogTail] = {}
+        self.new_counts()
 
-    def more(self) -> dict[str, Served]:
-        """Domain → what was added since the last time; hosts whose log, or row, cannot be read are left out."""
+    def new_counts(self) -> dict[str, Served]:
+        """Return domain → counts since the last call; without the hosts whose log, or row, cannot be read."""
         try:
             rows = database.live_rows(self._ref.database)
         except StepFailed:
             return {}
-        found = {}
+        counts = {}
         for domain in self._ref.domains:
             number = next((row.id for row in rows if domain in row.names), None)
-            tail = self._tails.setdefault(domain, _Tail())
-            lines = tail.more(Path(self._ref.root) / f"data/logs/proxy-host-{number}_access.log")
+            tail = self._tails.setdefault(domain, _LogTail())
+            lines = tail.new_lines(Path(self._ref.root) / f"data/logs/proxy-host-{number}_access.log")
             if lines is not None:
-                found[domain] = counted(lines)
-        return found
+                counts[domain] = count(lines)
+        return counts
 
     def close(self) -> None:
         """Close the logs."""
@@ -47,37 +47,37 @@ class EdgeLogs:
             tail.close()
 
 
-def counted(lines: list[bytes]) -> Served:
-    """How many answers the lines tell, and how many 5xx. What is no line of NPM's counts as none."""
+def count(lines: list[bytes]) -> Served:
+    """Count the answers in log lines, and the 5xx among them; lines in another format than NPM's are left out."""
     statuses = [int(match[1]) for match in map(_STATUS.match, lines) if match]
     return Served(len(statuses), sum(500 <= status <= 599 for status in statuses))
 
 
-class _Tail:
-    """Whole lines at the end of a file that logrotate may put another in the place of."""
+class _LogTail:
+    """Reads whole lines as they are appended to a file, which logrotate may replace by another."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
         self._rest = b""
-        self._looked = False
+        self._opened_once = False
 
-    def more(self, path: Path) -> list[bytes] | None:
-        """The lines since the last time, none the first time; None while there is no file, or none to be read."""
-        first, self._looked = not self._looked, True
+    def new_lines(self, path: Path) -> list[bytes] | None:
+        """Return the lines since the last call, none at the first; None while the file is missing or unreadable."""
+        first, self._opened_once = not self._opened_once, True
         try:
             inode = path.stat().st_ino
-            read = self._read()  # what came before it was rotated
+            content = self._rest_of_file()  # what came before it was rotated
             if self._file is None or os.fstat(self._file.fileno()).st_ino != inode:
                 self.close()
                 self._file = open(path, "rb")  # noqa: SIM115  it is read from for hours
                 self._file.seek(0, os.SEEK_END if first else os.SEEK_SET)
-                read += self._read()
+                content += self._rest_of_file()
             elif os.fstat(self._file.fileno()).st_size < self._file.tell():  # emptied in its place
                 self._file.seek(0)
-                read += self._read()
+                content += self._rest_of_file()
         except OSError:
             return None
-        *lines, self._rest = (self._rest + read).split(b"\n")
+        *lines, self._rest = (self._rest + content).split(b"\n")
         return lines
 
     def close(self) -> None:
@@ -86,5 +86,5 @@ class _Tail:
                 self._file.close()
             self._file = None
 
-    def _read(self) -> bytes:
+    def _rest_of_file(self) -> bytes:
         return self._file.read() if self._file is not None else b""

@@ -1,4 +1,4 @@
-"""Where a hostname shall go, and what that makes of its row and its file."""
+"""Works out how a hostname's row and file have to change to send it to another upstream."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
 @wire
 @dataclass(frozen=True)
 class EdgeHost:
-    """Where one hostname shall go.
+    """The upstream that one hostname shall get.
 
-    `routes` are path prefixes that go to an upstream of their own. `probe_path` is asked of the new upstream
-    before, and through the edge after the switch; empty asks for a mere connection before, and for nothing
-    after. `expect_header` ("name: value") must be in those answers. `exposure` says whether the public shall have
-    the host at all: it must be enabled already (`required`), stays as it is (`keep`), or becomes `open` or `closed`.
+    `routes` are path prefixes with an upstream of their own. `probe_path` is requested from the new upstream before
+    the switch and through the edge after it; if empty, a connection has to do before, and nothing is requested
+    after. `expect_header` ("name: value") must be in those answers. `exposure` says whether the host is public: it
+    must be enabled already (`required`), stays as it is (`keep`), or becomes `open` or `closed`.
     """
 
     domain: str
@@ -56,7 +56,7 @@ class EdgeHost:
 
 
 class HostSummary(TypedDict):
-    """What a change makes of a host, for the journal: places and fingerprints."""
+    """A host's change, for the journal: upstreams and digests."""
 
     row: int
     row_was: str
@@ -71,28 +71,28 @@ class HostSummary(TypedDict):
 
 @dataclass(frozen=True)
 class HostChange:
-    """What a change makes of one host: its row's values and its file's text, before and after."""
+    """A change of one host: its row's values and its file's text, before and after."""
 
     host: EdgeHost
     fact: HostFact
     row: ProxyHost
     values: Values
-    text: str | None  # empty: no file; None: only NPM itself can tell
+    text: str | None  # empty: no file; None: only NPM itself can make it
 
     @property
     def same(self) -> bool:
-        """Whether row and file are already as they shall be."""
+        """Whether row and file are already as the change would leave them."""
         return self.values == self.row.values and self.text == self.fact.text
 
     def diffs(self) -> list[tuple[str, str, str]]:
-        """What would change, for people: (title, before, after) of the row's columns and of the file."""
+        """Return what would change, for people: (title, before, after) of the row's columns and of the file."""
         title = f"proxy_host row {self.row.id} ({self.host.domain})"
         text = "as NPM writes it\n" if self.text is None else self.text
         pairs = [(title, _columns(self.row.values), _columns(self.values)), (self.fact.path, self.fact.text, text)]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
     def summary(self) -> HostSummary:
-        """For the journal: places and fingerprints. The texts may hold an operator's secrets."""
+        """Return upstreams and digests for the journal. The texts themselves may hold an operator's secrets."""
         return {
             "row": self.row.id,
             "row_was": self.row.place,
@@ -106,28 +106,30 @@ class HostChange:
         }
 
 
-def change_of(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChange:
-    """What pointing `host` makes of what was found; `by_npm`: NPM itself will write the file.
+def planned_change(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> HostChange:
+    """Return the change that points `host` to its upstream; `by_npm`: NPM itself will write the file.
 
-    Raises StepFailed where no safe change can be told.
+    Raises StepFailed where there is no safe change.
     """
     if fact.problem or fact.row is None:
-        raise StepFailed(fact.problem or f"nothing is known of {host.domain}")
+        raise StepFailed(fact.problem or f"the edge's facts have no row of {host.domain}")
     row = fact.row
     try:
         advanced = managed_config(row.advanced, host.block) if host.routes else row.advanced
-        upstream, enabled = host.upstream, _exposed(host, fact, row)
-        websocket = backup.opened(row).websocket if enabled else row.websocket
+        upstream, enabled = host.upstream, _enabled_after(host, fact, row)
+        websocket = backup.exposed_row(row).websocket if enabled else row.websocket
         values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
         if row.sealed and not enabled:  # on purpose it leads nowhere
             values = row.values
-        return HostChange(host, fact, row, values, _text(fact, row, values, by_npm, closable=host.exposure == KEEP))
+        return HostChange(
+            host, fact, row, values, _file_text(fact, row, values, by_npm, may_close=host.exposure == KEEP)
+        )
     except ParseError as error:
         raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
 
 
-def led_to(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: str) -> EdgeHost:
-    """Where a row leads, and those of the prefixes that its advanced_config routes."""
+def target_of(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: str) -> EdgeHost:
+    """Return a row's upstream, with those of the prefixes that its advanced_config routes."""
     exposure = OPEN if row.enabled else CLOSED
     blocks = route_blocks(parse(row.advanced))
     block = next((block for block in blocks if block.upstream and set(prefixes).intersection(block.prefixes)), None)
@@ -138,50 +140,52 @@ def led_to(domain: str, row: ProxyHost, prefixes: tuple[str, ...], probe_path: s
     return EdgeHost(domain, row.host, row.port, routes, route.host, route.port, probe_path, exposure=exposure)
 
 
-def change_to(host: EdgeHost, fact: HostFact, former: ProxyHost, text: str) -> HostChange:
-    """What bringing back a former row makes of what was found; `text` is its former file, if it still fits the row.
+def restoring_change(host: EdgeHost, fact: HostFact, former: ProxyHost, text: str) -> HostChange:
+    """Return the change that restores a former row; `text` is its former file, if that still fits the row.
 
-    Raises StepFailed where no safe change can be told.
+    Raises StepFailed where there is no safe change.
     """
     if fact.row is None:
         raise StepFailed(fact.problem)
-    values = backup.brought_back(fact.row, former).values
+    values = backup.restored_row(fact.row, former).values
     try:
         if fact.problem:  # of the file alone
             raise Drift(fact.problem)
-        return HostChange(host, fact, fact.row, values, _text(fact, fact.row, values, by_npm=False))
+        return HostChange(host, fact, fact.row, values, _file_text(fact, fact.row, values, by_npm=False))
     except Drift:
         if not text:
             raise
         return HostChange(host, fact, fact.row, values, text)
 
 
-def _exposed(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
-    """Whether the host shall be enabled. Raises Drift where that must be said first."""
+def _enabled_after(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
+    """Whether the change leaves the host enabled. Raises Drift where the operator must decide that first."""
     if host.exposure in (OPEN, CLOSED):
         return host.exposure == OPEN
     if not row.enabled and host.exposure == REQUIRED:
-        raise Drift(f"proxy host {row.id} ({host.domain}) is disabled: enable it in Nginx Proxy Manager")
+        raise Drift(f"proxy host {row.id} ({host.domain}) is disabled: enable it in Nginx Proxy Manager first")
     if not row.enabled and fact.text:
         raise Drift(f"{fact.drift[0]}: decide with `npm.switch --raw-api open` or `--raw-api closed`")
     return row.enabled
 
 
-def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable: bool = False) -> str | None:
-    """The file for a row of these values. Raises Drift where it cannot be told and NPM will not write it."""
+def _file_text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, may_close: bool = False) -> str | None:
+    """Return the file for a row of these values. Raises Drift where that is unknown and NPM will not write it."""
     if not values.enabled:
         return ""
-    upstream = Upstream(values.host, values.port, values.scheme)
+    upstream, former = Upstream(values.host, values.port, values.scheme), fact.text or fact.backup_text
     try:
-        if not (fact.text or fact.kept):
-            close = "; `npm.switch --raw-api closed` does without" if closable else ""
-            raise Drift(f"{fact.unkept}: with `--way api` NPM makes the file itself{close}")
+        if not former:
+            close = "; `npm.switch --raw-api closed` does without" if may_close else ""
+            raise Drift(f"{fact.backup_problem}: with `--way api` NPM makes the file itself{close}")
         try:
-            return hostfile.updated_file(fact.text or fact.kept, fact.domain, upstream, row.advanced, values.advanced)
+            return hostfile.updated_file(
+                fact.text or fact.backup_text, fact.domain, upstream, row.advanced, values.advanced
+            )
         except Drift:
             if row.custom or not fact.text:
                 raise
-            return hostfile.mended_file(fact.text, fact.domain, upstream, values.advanced)
+            return hostfile.repaired_file(fact.text, fact.domain, upstream, values.advanced)
     except Drift:
         if by_npm:
             return None
@@ -189,7 +193,7 @@ def _text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, closable
 
 
 def _columns(values: Values) -> str:
-    """The row's columns for a diff: short ones first, booleans as the database has them."""
+    """Return the row's columns for a diff: short ones first, booleans as the database has them."""
     short = {COLUMNS[name]: value for name, value in values._asdict().items() if name != "advanced"}
     lines = [
         f"{column}: {int(value) if isinstance(value, bool) else value}\n"

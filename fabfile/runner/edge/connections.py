@@ -1,8 +1,8 @@
-"""Which connections the edge has open to an upstream: what has to end before that upstream may stop.
+"""Connections from the edge to an upstream: those of requests have to end before that upstream may stop.
 
-A request's connection ends with its answer. A websocket's does not, and nothing tells the two apart but their
-age and that a websocket has been answered; so what has stood for long enough, and has received something, counts as
-a websocket, and is not waited for.
+A request's connection ends with its answer. A websocket's does not, and the two differ in nothing but their age and
+that a websocket has received an answer; so a connection that is old enough, and has received something, counts as a
+websocket, and is not waited for.
 """
 
 from __future__ import annotations
@@ -18,69 +18,69 @@ from ..system.machine import Machine, Observation
 from ..wire.codec import wire
 from .probe import enter_network
 
-UNANSWERED = 5  # so many times as long as others a request may take that has not been answered at all
+UNANSWERED_FACTOR = 5  # so many times as long as others may a request take that has no answer at all
 
-Crossing = tuple[str, int, int]  # remote address, remote port, the edge's own port
+Connection = tuple[str, int, int]  # remote address, remote port, the edge's own port
 
 
 @wire
 @dataclass(frozen=True)
 class Upstreams:
-    """Where a runtime's connections from the edge end: at addresses of the host, or at containers of a project."""
+    """Where a runtime accepts the edge's connections: at addresses of the host, or at containers of a project."""
 
     ports: tuple[int, ...]
     addresses: tuple[str, ...] = ()
     project: str = ""
     services: tuple[str, ...] = ()
 
-    def places(self, machine: Machine) -> set[tuple[str, int]]:
-        """Every address and port, as they are now. Raises CommandFailed."""
-        found = set(self.addresses)
+    def endpoints(self, machine: Machine) -> set[tuple[str, int]]:
+        """Return every address and port, as they are now. Raises CommandFailed."""
+        addresses = set(self.addresses)
         if self.project:
-            found |= docker.addresses(machine, self.project, self.services)
-        return {(address, port) for address in found for port in self.ports}
+            addresses |= docker.addresses(machine, self.project, self.services)
+        return {(address, port) for address in addresses for port in self.ports}
 
 
-def crossings(pid: int, places: set[tuple[str, int]]) -> frozenset[Crossing]:
-    """The open connections to these places from the network namespace of `pid`."""
-    return frozenset(found for found in sockets.connections(pid) if found[:2] in places)
+def open_connections(pid: int, endpoints: set[tuple[str, int]]) -> frozenset[Connection]:
+    """Return the open connections to these endpoints from the network namespace of `pid`."""
+    return frozenset(connection for connection in sockets.connections(pid) if connection[:2] in endpoints)
 
 
-def ended(
-    machine: Machine, pid: int, places: set[tuple[str, int]], seconds: float, standing: frozenset[Crossing]
-) -> tuple[int, frozenset[Crossing]]:
-    """Wait until all connections but the standing ones have ended, or have stood for `seconds` themselves.
+def await_drained(
+    machine: Machine, pid: int, endpoints: set[tuple[str, int]], seconds: float, websockets: frozenset[Connection]
+) -> tuple[int, frozenset[Connection]]:
+    """Wait until every connection but the websockets has ended or is `seconds` old.
 
-    One that has received nothing yet is no websocket, however old: it is waited for `UNANSWERED` times as long.
-    Returns how many ended meanwhile, and those that stand in the end. Raises StepFailed.
+    One that has received nothing yet is no websocket, however old: it has `UNANSWERED_FACTOR` times as long.
+    Returns how many ended meanwhile, and those that are still open. Raises StepFailed.
     """
-    first: dict[Crossing, float] = {}
+    first_seen: dict[Connection, float] = {}
     began = time.monotonic()
 
-    def look() -> Observation:
-        now, found = time.monotonic(), crossings(pid, places)
-        for crossing in found:
-            first.setdefault(crossing, now)
-        old = {crossing for crossing in found - standing if now - first[crossing] >= seconds}
-        owed = _unanswered(pid) & old if old else set()
-        # Where nothing keeps new ones out there is no end to them, but there is one to the patience.
-        young = found - standing - old if now - began < 2 * seconds else frozenset()
-        left = len(young) + len(owed)
-        return Observation(not left, f"{left} requests are under way", {"standing": found})
+    def check() -> Observation:
+        now, connections = time.monotonic(), open_connections(pid, endpoints)
+        for connection in connections:
+            first_seen.setdefault(connection, now)
+        old = {connection for connection in connections - websockets if now - first_seen[connection] >= seconds}
+        unanswered = _unanswered_connections(pid) & old if old else set()
+        # Where nothing keeps new connections out they never end, so the wait for them has a limit.
+        young = connections - websockets - old if now - began < 2 * seconds else frozenset()
+        count = len(young) + len(unanswered)
+        return Observation(not count, f"{count} requests are under way", {"open": connections})
 
-    seen = machine.wait(look, UNANSWERED * seconds)
-    stand = cast("frozenset[Crossing]", seen.data["standing"])
-    return len(set(first) - stand), stand
+    result = machine.wait(check, UNANSWERED_FACTOR * seconds)
+    remaining = cast("frozenset[Connection]", result.data["open"])
+    return len(set(first_seen) - remaining), remaining
 
 
-def _unanswered(pid: int) -> set[Crossing]:
-    """None, where the kernel does not say what its connections have received: then their age has to do."""
+def _unanswered_connections(pid: int) -> set[Connection]:
+    """Return the connections without a received byte; none where the kernel does not count them: then age decides."""
 
-    def look() -> set[Crossing]:
+    def read() -> set[Connection]:
         enter_network(pid)
         return {ends for ends, count in sockets.received().items() if not count}
 
     # A thread of its own, since it stays in that network.
     with ThreadPoolExecutor(max_workers=1) as pool, contextlib.suppress(OSError):
-        return pool.submit(look).result()
+        return pool.submit(read).result()
     return set()

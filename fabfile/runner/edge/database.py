@@ -1,4 +1,4 @@
-"""NPM's proxy_host rows: the few columns that say where a host's requests go."""
+"""Reads and writes NPM's proxy_host rows: the few columns that decide where a host's requests go."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..system.deadline import Deadline
 from ..system.machine import StepFailed
 from ..wire.edge import ProxyHost, Values
 
-BUSY = 5.0  # seconds to wait for another writer before nothing is done
-PATIENCE = 30.0  # seconds to wait for one when former values are put back
+LOCK_SECONDS = 5.0  # to wait for another writer before nothing is done
+UNDO_LOCK_SECONDS = 30.0  # to wait for one when former values are put back
 
 WEBSOCKET = "allow_websocket_upgrade"  # ours where the public gets a host back that led nowhere
 # The fields of Values, in their order, and NPM's names for them, in its database and in its API.
@@ -28,49 +28,49 @@ COLUMNS = {
     "enabled": "enabled",
     "websocket": WEBSOCKET,
 }
-_READ = ("id", "domain_names", *COLUMNS.values(), "modified_on", "meta", "locations")
+_READ_COLUMNS = ("id", "domain_names", *COLUMNS.values(), "modified_on", "meta", "locations")
 # What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
-OURS = frozenset((*COLUMNS.values(), "modified_on", "meta")) - {WEBSOCKET}
+OWN_COLUMNS = frozenset((*COLUMNS.values(), "modified_on", "meta")) - {WEBSOCKET}
 # A value that is None stands for the row's own.
 _VALUES = [f"{column} = coalesce(?, {column})" for column in COLUMNS.values()]
-_ASSIGNED, _SAME = ", ".join(_VALUES), " AND ".join(_VALUES)
+_ASSIGNMENT, _EQUALITY = ", ".join(_VALUES), " AND ".join(_VALUES)
 
 
 @dataclass(frozen=True)
 class RowChange:
-    """A row as it is, and the values it shall get."""
+    """A row as it was read, and its new values."""
 
     row: ProxyHost
     values: Values
 
 
-def live_rows(database: str, busy: float = BUSY) -> list[ProxyHost]:
-    """Every proxy host that is not deleted, by id. Raises StepFailed when the database cannot be read."""
-    with _opened(database, busy) as connection:
-        found = connection.execute(f"SELECT {', '.join(_READ)} FROM proxy_host WHERE is_deleted = 0 ORDER BY id")
-        return [_row(values) for values in found]
+def live_rows(database: str, lock_seconds: float = LOCK_SECONDS) -> list[ProxyHost]:
+    """Return every proxy host that is not deleted, by id. Raises StepFailed when the database cannot be read."""
+    with _connect(database, lock_seconds) as connection:
+        rows = connection.execute(f"SELECT {', '.join(_READ_COLUMNS)} FROM proxy_host WHERE is_deleted = 0 ORDER BY id")
+        return [_row(values) for values in rows]
 
 
-def whole_row(database: str, number: int) -> dict[str, object]:
-    """Every column of a row, by name; empty when there is none. Raises StepFailed as `live_rows` does."""
-    with _opened(database) as connection:
+def read_row(database: str, number: int) -> dict[str, object]:
+    """Return every column of a row, by name; empty when there is no such row. Raises StepFailed as `live_rows` does."""
+    with _connect(database) as connection:
         connection.row_factory = sqlite3.Row
-        found = connection.execute("SELECT * FROM proxy_host WHERE id = ?", (number,)).fetchone()
-        return dict(found) if found else {}
+        row = connection.execute("SELECT * FROM proxy_host WHERE id = ?", (number,)).fetchone()
+        return dict(row) if row else {}
 
 
 def row_problem(rows: Sequence[ProxyHost], domain: str) -> str:
-    """Why there is not exactly one row for `domain`, naming what was found; empty when there is.
+    """Return why there is not exactly one row for `domain`, with the rows that there are; empty when there is one.
 
     Names are compared whole: one name may contain another.
     """
-    found = [row for row in rows if domain in row.names]
-    if not found:
+    matches = [row for row in rows if domain in row.names]
+    if not matches:
         known = ", ".join(sorted(name for row in rows for name in row.names)) or "none"
-        return f"no live proxy host has the name {domain} (found: {known})"
-    if len(found) > 1:
-        places = ", ".join(f"{row.id} ({', '.join(row.names)} to {row.place})" for row in found)
-        return f"{len(found)} live proxy hosts have the name {domain}: {places}"
+        return f"no live proxy host has the name {domain} (names in the database: {known})"
+    if len(matches) > 1:
+        places = ", ".join(f"{row.id} ({', '.join(row.names)} to {row.place})" for row in matches)
+        return f"{len(matches)} live proxy hosts have the name {domain}: {places}"
     return ""
 
 
@@ -78,31 +78,31 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
     """Write all changes in one transaction, or none.
 
     Raises StepFailed when a row is no longer what it was when it was read, or when the database stays
-    locked by another writer for longer than `BUSY` seconds.
+    locked by another writer for longer than `LOCK_SECONDS`.
     """
-    with _opened(database) as connection, _transaction(connection):
+    with _connect(database) as connection, _transaction(connection):
         for change in changes:
-            done = connection.execute(
-                f"UPDATE proxy_host SET {_ASSIGNED}, modified_on = datetime('now', 'localtime')"
-                f" WHERE id = ? AND is_deleted = 0 AND {_SAME}",
+            count = connection.execute(
+                f"UPDATE proxy_host SET {_ASSIGNMENT}, modified_on = datetime('now', 'localtime')"
+                f" WHERE id = ? AND is_deleted = 0 AND {_EQUALITY}",
                 (*change.values, change.row.id, *change.row.values),
             ).rowcount
-            if done != 1:
-                raise StepFailed(f"proxy host {change.row.id} was changed by somebody else since it was read")
+            if count != 1:
+                raise StepFailed(f"somebody else changed proxy host {change.row.id} meanwhile: nothing is written")
 
 
 def restore_rows(database: str, rows: Sequence[ProxyHost]) -> list[int]:
-    """Give rows their former values, our columns only, in one transaction; returns the ids that differed."""
+    """Restore rows, our columns only, in one transaction; returns the ids of those that differed."""
     changed = []
-    with _opened(database, PATIENCE) as connection, _transaction(connection):
+    with _connect(database, UNDO_LOCK_SECONDS) as connection, _transaction(connection):
         for row in rows:
             values = (*row.values, row.meta)
-            done = connection.execute(
-                f"UPDATE proxy_host SET {_ASSIGNED}, meta = ?, modified_on = ?"
-                f" WHERE id = ? AND NOT ({_SAME} AND meta = ?)",
+            count = connection.execute(
+                f"UPDATE proxy_host SET {_ASSIGNMENT}, meta = ?, modified_on = ?"
+                f" WHERE id = ? AND NOT ({_EQUALITY} AND meta = ?)",
                 (*values, row.modified_on, row.id, *values),
             ).rowcount
-            if done:
+            if count:
                 changed.append(row.id)
     return changed
 
@@ -110,30 +110,30 @@ def restore_rows(database: str, rows: Sequence[ProxyHost]) -> list[int]:
 def back_up(database: str, target: Path) -> None:
     """Copy the whole database by SQLite's own backup, which is consistent while others write.
 
-    Raises StepFailed when the database stays locked for longer than `BUSY` seconds.
+    Raises StepFailed when the database stays locked for longer than `LOCK_SECONDS`.
     """
-    deadline = Deadline(BUSY)
+    deadline = Deadline(LOCK_SECONDS)
 
-    def bounded(_status: int, _remaining: int, _total: int) -> None:
+    def give_up_when_locked(_status: int, _remaining: int, _total: int) -> None:
         # Python's backup repeats for ever while another connection holds the lock.
         if deadline.passed:
-            raise StepFailed(f"{database} stayed locked by another writer for {BUSY:g} s")
+            raise StepFailed(f"{database} stayed locked by another writer for {LOCK_SECONDS:g} s")
 
-    with _opened(database, busy=0.1) as source, contextlib.closing(sqlite3.connect(target)) as copy:
-        source.backup(copy, progress=bounded, sleep=0.05)
-    handle = os.open(target, os.O_RDONLY)
+    with _connect(database, lock_seconds=0.1) as source, contextlib.closing(sqlite3.connect(target)) as copy:
+        source.backup(copy, progress=give_up_when_locked, sleep=0.05)
+    descriptor = os.open(target, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
-def _opened(database: str, busy: float = BUSY) -> Iterator[sqlite3.Connection]:
+def _connect(database: str, lock_seconds: float = LOCK_SECONDS) -> Iterator[sqlite3.Connection]:
     # mode=rw: never make a new, empty database where there is none.
     uri = f"file:{quote(database)}?mode=rw"
     try:
-        connection = sqlite3.connect(uri, uri=True, timeout=busy, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=lock_seconds, isolation_level=None)
         with contextlib.closing(connection):
             yield connection
     except sqlite3.Error as error:
@@ -153,7 +153,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _row(values: Sequence[object]) -> ProxyHost:
-    row = dict(zip(_READ, values))
+    row = dict(zip(_READ_COLUMNS, values))
     own = {name: row[column] for name, column in COLUMNS.items()}
     return ProxyHost(
         id=int(str(row["id"])),
@@ -171,7 +171,7 @@ def _row(values: Sequence[object]) -> ProxyHost:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """The names of a row; a list that cannot be read has none, since it cannot be one of ours."""
+    """Parse the names of a row; an unreadable list has none, since it cannot be one of ours."""
     try:
         names = json.loads(text)
     except ValueError:

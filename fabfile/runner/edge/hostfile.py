@@ -1,4 +1,4 @@
-"""The generated file of one NPM proxy host.
+"""Reads and edits the generated file of one NPM proxy host.
 
 Of a file only two things are ours: the host's own `set $forward_scheme/$server/$port`, which stand directly
 in the server block, and the managed block inside the advanced_config, which NPM pastes verbatim at column 0
@@ -15,62 +15,60 @@ _BEFORE_ROOT = "\n" * 6 + "  "  # what NPM writes between advanced_config and `l
 
 
 def server_block(text: str, domain: str) -> Directive:
-    """The one server block for `domain`. Raises Drift when there is none or several, or no configuration."""
+    """Return the one server block for `domain`. Raises Drift when there is none or several, or no configuration."""
     try:
         top = parse(text)
     except ParseError as error:
         raise Drift(f"{domain}: its file is not nginx configuration: {error}") from error
-    found = [
+    servers = [
         server
         for server in top
         if server.name == "server" and any(domain in names.values for names in server.find("server_name"))
     ]
-    if len(found) != 1:
-        raise Drift(f"{domain}: its file has {len(found)} server blocks of that name instead of one")
-    return found[0]
+    if len(servers) != 1:
+        raise Drift(f"{domain}: its file has {len(servers)} server blocks of that name instead of one")
+    return servers[0]
 
 
 def own_upstream(server: Directive) -> Upstream | None:
-    """Where the server block itself sends requests, its locations apart; None when it does not say."""
+    """Return the server block's own upstream, without its locations; None when it has none."""
     return upstream_of(upstream_words(server))
 
 
 def updated_file(text: str, domain: str, upstream: Upstream, old_advanced: str, new_advanced: str) -> str:
-    """A host's file with its own upstream and its advanced_config replaced.
+    """Return a host's file with its own upstream and its advanced_config replaced.
 
     `old_advanced` must stand exactly where NPM pastes it. Raises Drift, naming the host and what differs.
     """
     server = server_block(text, domain)
-    start = _advanced_at(text, server, domain)
+    start = _advanced_start(text, server, domain)
     end = start + len(old_advanced)
     if text[start:end] != old_advanced or text[end : end + 2] != "\n\n":
         raise Drift(f"{domain}: advanced_config differs: {_difference(text[start:], old_advanced)}")
-    return _edited(text, server, domain, upstream, (start, end), new_advanced)
+    return _edit(text, server, domain, upstream, (start, end), new_advanced)
 
 
-def mended_file(text: str, domain: str, upstream: Upstream, advanced: str) -> str:
-    """A host's file with `advanced` in place of whatever stands where NPM pastes advanced_config.
+def repaired_file(text: str, domain: str, upstream: Upstream, advanced: str) -> str:
+    """Return a host's file with `advanced` in place of whatever stands where NPM pastes advanced_config.
 
-    For a host without custom locations only: those stand there, too. What a script has put in directly before
-    `location /` goes with it. Raises Drift as `updated_file` does.
+    For a host without custom locations only: those stand there, too. What a script has inserted directly before
+    `location /` is replaced as well. Raises Drift as `updated_file` does.
     """
     server = server_block(text, domain)
-    start = _advanced_at(text, server, domain)
+    start = _advanced_start(text, server, domain)
     roots = [root.start for root in server.find("location", "/") if text[: root.start].endswith("\n  ")]
     pasted = [root - len(_BEFORE_ROOT) for root in roots if text[:root].endswith(_BEFORE_ROOT)]
     if pasted and pasted[-1] >= start:
-        return _edited(text, server, domain, upstream, (start, pasted[-1]), advanced)
+        return _edit(text, server, domain, upstream, (start, pasted[-1]), advanced)
     if len(roots) != 1 or roots[0] < start:
         raise Drift(f"{domain}: its file has no `location /` where NPM writes it")
     whole = splice(text, [(start, roots[0], advanced + _BEFORE_ROOT)])
     server = server_block(whole, domain)
-    return _edited(whole, server, domain, upstream, (start, start + len(advanced)), advanced)
+    return _edit(whole, server, domain, upstream, (start, start + len(advanced)), advanced)
 
 
-def _edited(
-    text: str, server: Directive, domain: str, upstream: Upstream, region: tuple[int, int], advanced: str
-) -> str:
-    """The file with another upstream of its own and, in the region, another advanced_config."""
+def _edit(text: str, server: Directive, domain: str, upstream: Upstream, region: tuple[int, int], advanced: str) -> str:
+    """Return the file with another upstream of its own and, in the region, another advanced_config."""
     edits = [(*region, advanced)] if text[region[0] : region[1]] != advanced else []
     values = {"$forward_scheme": upstream.scheme, "$server": upstream.host, "$port": str(upstream.port)}
     for name, word in _own_settings(server, domain).items():
@@ -83,16 +81,16 @@ def _edited(
 
 
 def _own_settings(server: Directive, domain: str) -> dict[str, Token]:
-    found = upstream_words(server)
+    words = upstream_words(server)
     for name in ("$forward_scheme", "$server", "$port"):
         count = len(server.find("set", name))
         if count != 1:
-            raise Drift(f"{domain}: its server block says `set {name}` {count} times instead of once")
-    return found
+            raise Drift(f"{domain}: its server block has `set {name}` {count} times instead of once")
+    return words
 
 
-def _advanced_at(text: str, server: Directive, domain: str) -> int:
-    """Where NPM pastes advanced_config: behind the host's error_log line and one empty line."""
+def _advanced_start(text: str, server: Directive, domain: str) -> int:
+    """Return the offset at which NPM pastes advanced_config: after the error_log line and one empty line."""
     logs = server.find("error_log")
     if not logs or text[logs[0].end : logs[0].end + 2] != "\n\n":
         raise Drift(f"{domain}: its file has no error_log line followed by an empty one, as NPM writes it")
@@ -100,22 +98,24 @@ def _advanced_at(text: str, server: Directive, domain: str) -> int:
 
 
 def _check_routes(text: str, domain: str, advanced: str) -> None:
-    """Refuse a file that routes our prefixes once more, in a block that the database knows nothing of."""
-    known = route_blocks(parse(advanced))
-    ours = {prefix for block in known for prefix in block.prefixes}
+    """Raise Drift for a file that routes our prefixes once more, in a block that the database does not have."""
+    expected = route_blocks(parse(advanced))
+    prefixes = {prefix for block in expected for prefix in block.prefixes}
     blocks = [
-        block for block in route_blocks(server_block(text, domain).children or ()) if ours.intersection(block.prefixes)
+        block
+        for block in route_blocks(server_block(text, domain).children or ())
+        if prefixes.intersection(block.prefixes)
     ]
-    if len(blocks) != len(known):
+    if len(blocks) != len(expected):
         lines = ", ".join(str(block.directive.line) for block in blocks)
         raise Drift(
             f"{domain}: its file would route the same prefixes {len(blocks)} times (lines {lines}), "
-            f"its advanced_config in the database {len(known)} times"
+            f"its advanced_config in the database {len(expected)} times"
         )
 
 
-def _difference(found: str, wanted: str) -> str:
-    theirs, ours = found.split("\n"), wanted.split("\n")
+def _difference(in_file: str, in_database: str) -> str:
+    theirs, ours = in_file.split("\n"), in_database.split("\n")
     for number, line in enumerate(ours):
         there = theirs[number] if number < len(theirs) else ""
         if there != line:

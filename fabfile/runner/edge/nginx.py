@@ -1,4 +1,4 @@
-"""Reads nginx configuration and keeps offsets, so that an edit is an exact splice of the original text.
+"""Parses nginx configuration and keeps offsets, so that an edit is an exact splice of the original text.
 
 The tokens are those of nginx's own reader (ngx_conf_read_token): quotes only open at the start of a word, a
 backslash protects the next character, `${name}` does not open a block, and `#` inside a word is no comment.
@@ -61,7 +61,7 @@ class Directive:
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The tokens of `text`, comments included. Raises ParseError."""
+    """Yield the tokens of `text`, comments included. Raises ParseError."""
     at, line = 0, 1
     while at < len(text):
         char = text[at]
@@ -77,22 +77,22 @@ def tokens(text: str) -> Iterator[Token]:
             token = Token(char, char, at, at + 1, line)
         elif char in "\"'":
             end = _quoted_end(text, at, line)
-            token = Token("word", _unescaped(text[at + 1 : end - 1]), at, end, line)
+            token = Token("word", _unescape(text[at + 1 : end - 1]), at, end, line)
         else:
             end = _bare_end(text, at, line)
-            token = Token("word", _unescaped(text[at:end]), at, end, line)
+            token = Token("word", _unescape(text[at:end]), at, end, line)
         yield token
         line += text.count("\n", at, token.end)
         at = token.end
 
 
 def parse(text: str) -> list[Directive]:
-    """The directives of `text`, which may be a whole file or a fragment of complete directives.
+    """Parse the directives of `text`, which may be a whole file or a fragment of complete directives.
 
     Raises ParseError, with the line, where nginx would not read it either.
     """
     parents: list[tuple[list[Token], int, list[Directive]]] = []
-    found: list[Directive] = []
+    directives: list[Directive] = []
     words: list[Token] = []
     for token in tokens(text):
         if token.kind == "comment":
@@ -103,35 +103,35 @@ def parse(text: str) -> list[Directive]:
         if bool(words) == (token.kind == "}"):
             raise ParseError(f'unexpected "{token.kind}"', token.line)
         if token.kind == ";":
-            found.append(_directive(words, None, token.end))
+            directives.append(_directive(words, None, token.end))
             words = []
         elif token.kind == "{":
-            parents.append((words, token.end, found))
-            words, found = [], []
+            parents.append((words, token.end, directives))
+            words, directives = [], []
         elif not parents:
             raise ParseError('unexpected "}"', token.line)
         else:
             head, opened, siblings = parents.pop()
-            siblings.append(_directive(head, tuple(found), token.end, (opened, token.start)))
-            found = siblings
+            siblings.append(_directive(head, tuple(directives), token.end, (opened, token.start)))
+            directives = siblings
     if words or parents:
         expected = '";" or "}"' if words else '"}"'
         raise ParseError(f"unexpected end, expecting {expected}", 1 + text.count("\n"))
-    return found
+    return directives
 
 
 def top_comments(text: str) -> list[Token]:
-    """The comments that stand outside every block."""
-    depth, found = 0, []
+    """Return the comments that stand outside every block."""
+    depth, comments = 0, []
     for token in tokens(text):
         depth += (token.kind == "{") - (token.kind == "}")
         if token.kind == "comment" and depth == 0:
-            found.append(token)
-    return found
+            comments.append(token)
+    return comments
 
 
 def splice(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
-    """`text` with each text[start:end] replaced; the edits must not overlap."""
+    """Return `text` with each text[start:end] replaced; the edits must not overlap."""
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
@@ -173,5 +173,5 @@ def _bare_end(text: str, start: int, line: int) -> int:
     raise ParseError('unexpected end, expecting ";" or "}"', line)
 
 
-def _unescaped(raw: str) -> str:
+def _unescape(raw: str) -> str:
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), raw, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""Asks an upstream as the edge would: its name resolved by DNS, from the edge's own network namespace."""
+"""Sends requests to an upstream as the edge would: resolves its name by DNS, in the edge's own network namespace."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple, TypedDict
 
 from ..system import http
 
-TIMEOUT = 10.0  # seconds, where nobody says how long a question may take
-CONNECT = 5.0  # seconds until a connection that nobody accepts is given up: a firewall drops its packets
-AGENT = {"User-Agent": "islandflow-probe"}
+TIMEOUT_SECONDS = 10.0  # for a probe whose caller sets no limit
+CONNECT_SECONDS = 5.0  # for a connection: a firewall may drop its packets
+HEADERS = {"User-Agent": "islandflow-probe"}
 
 
-class Question(NamedTuple):
-    """What is asked of an upstream; with an empty path only a connection."""
+class ProbeRequest(NamedTuple):
+    """A request to an upstream; with an empty path only a connection."""
 
     host: str
     port: int
@@ -25,8 +25,8 @@ class Question(NamedTuple):
     domain: str
 
 
-class Answer(TypedDict, total=False):
-    """What one address answers: `kind` is answer, open, silent, slow, refused, unknown or broken; `text` says it.
+class ProbeAnswer(TypedDict, total=False):
+    """One address's answer: `kind` is answer, open, silent, slow, refused, unknown or broken; `text` is for people.
 
     Only an `answer` has a status and headers (names in lower case).
     """
@@ -42,7 +42,7 @@ _CLONE_NEWNET = 0x40000000
 
 
 def enter_network(pid: int) -> None:
-    """Have the sockets that this thread opens be of the network namespace of `pid`, setns(2), until the thread ends.
+    """Move this thread into the network namespace of `pid`, setns(2), until the thread ends.
 
     Raises OSError.
     """
@@ -54,10 +54,10 @@ def enter_network(pid: int) -> None:
             raise OSError(number, f"the edge's network cannot be entered: {os.strerror(number)}")
 
 
-def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) -> list[str]:
-    """The IPv4 addresses that the DNS server has for `name`, without search domains, as nginx asks.
+def resolve(name: str, server: str, timeout: float = TIMEOUT_SECONDS, port: int = 53) -> list[str]:
+    """Resolve `name` to IPv4 addresses by the DNS server, without search domains, as nginx does.
 
-    Raises OSError when the server does not answer, or does not know the name.
+    Raises OSError when the server does not answer, or has no address for the name.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as question:
         question.settimeout(timeout)
@@ -69,16 +69,18 @@ def resolve(name: str, server: str, timeout: float = TIMEOUT, port: int = 53) ->
         reply = question.recv(4096)
         while reply[:2] != number:
             reply = question.recv(4096)
-    found = _addresses(reply)
-    if not found:
-        raise OSError(f"the edge's DNS ({server}) knows no address for {name}")
-    return found
+    addresses = _addresses(reply)
+    if not addresses:
+        raise OSError(f"the edge's DNS ({server}) has no address for {name}")
+    return addresses
 
 
-def probe_upstream(host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT) -> list[Answer]:
-    """What each address of `host` answers: `kind` is answer, open, silent, slow, refused, unknown or broken.
+def probe_upstream(
+    host: str, port: int, path: str, domain: str, server: str, timeout: float = TIMEOUT_SECONDS
+) -> list[ProbeAnswer]:
+    """Return the answer of each address of `host`: `kind` is answer, open, silent, slow, refused, unknown or broken.
 
-    With an empty path only a connection is asked for (`open`). A `slow` one has accepted it and not answered in time.
+    An empty path opens a connection only (`open`). A `slow` address has accepted it and not answered in time.
     """
     try:
         addresses = [host] if _is_address(host) else resolve(host, server, timeout)
@@ -87,11 +89,11 @@ def probe_upstream(host: str, port: int, path: str, domain: str, server: str, ti
     return [_probe_address(address, port, path, domain, timeout) for address in addresses]
 
 
-def _probe_address(address: str, port: int, path: str, domain: str, timeout: float) -> Answer:
+def _probe_address(address: str, port: int, path: str, domain: str, timeout: float) -> ProbeAnswer:
     try:
-        plain = socket.create_connection((address, port), min(timeout, CONNECT))
+        plain = socket.create_connection((address, port), min(timeout, CONNECT_SECONDS))
     except socket.timeout:  # not TimeoutError before Python 3.10
-        text = f"no answer within {min(timeout, CONNECT):g} s"
+        text = f"no answer within {min(timeout, CONNECT_SECONDS):g} s"
         return {"kind": "silent", "address": address, "text": text}
     except OSError as error:
         kind = "refused" if isinstance(error, ConnectionRefusedError) else "broken"
@@ -100,12 +102,12 @@ def _probe_address(address: str, port: int, path: str, domain: str, timeout: flo
         plain.settimeout(timeout)
         if not path:
             return {"kind": "open", "address": address, "text": "accepts connections"}
-        return {"address": address, **_page(plain, path, domain, timeout)}
+        return {"address": address, **_request_page(plain, path, domain, timeout)}
 
 
-def _page(plain: socket.socket, path: str, domain: str, timeout: float) -> Answer:
+def _request_page(plain: socket.socket, path: str, domain: str, timeout: float) -> ProbeAnswer:
     try:
-        answer = http.request_over(plain, path, seconds=timeout, host=domain, headers=AGENT)
+        answer = http.request_over(plain, path, seconds=timeout, host=domain, headers=HEADERS)
     except socket.timeout:
         return {"kind": "slow", "text": f"accepts connections, but no answer within {timeout:.1f} s"}
     except OSError as error:
@@ -122,18 +124,18 @@ def _is_address(host: str) -> bool:
 
 
 def _addresses(reply: bytes) -> list[str]:
-    """The A records of a DNS reply."""
+    """Return the A records of a DNS reply."""
     answers = struct.unpack(">H", reply[6:8])[0]
     at = _past_name(reply, 12) + 4
-    found = []
+    addresses = []
     for _ in range(answers):
         at = _past_name(reply, at)
         kind, _, _, length = struct.unpack(">HHIH", reply[at : at + 10])
         at += 10
         if kind == 1:
-            found.append(socket.inet_ntoa(reply[at : at + length]))
+            addresses.append(socket.inet_ntoa(reply[at : at + length]))
         at += length
-    return found
+    return addresses
 
 
 def _past_name(reply: bytes, at: int) -> int:

@@ -1,4 +1,4 @@
-"""Where requests go: upstreams, and the locations in advanced_config that send some prefixes elsewhere.
+"""Upstreams, and the locations in advanced_config that send some path prefixes to an upstream of their own.
 
 Our own such location stands between markers, the managed block; NPM pastes it with the rest of advanced_config.
 """
@@ -46,7 +46,7 @@ location ~ ^/({prefixes})(/|$) {{
 
 
 class Drift(StepFailed):
-    """The edge's database and files do not say the same, or not what a switch can safely build on."""
+    """The edge's database and files disagree, or have contents that a switch cannot change safely."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class RouteBlock:
 
 
 def managed_block(prefixes: Sequence[str], upstream: Upstream) -> str:
-    """The text between and including our markers. Raises ValueError for a prefix that is not a plain word."""
+    """Return the managed block, markers included. Raises ValueError for a prefix that is not a plain word."""
     for prefix in prefixes:
         if not _PREFIX.match(prefix):
             raise ValueError(f"{prefix!r} is no plain path prefix")
@@ -74,52 +74,52 @@ def managed_block(prefixes: Sequence[str], upstream: Upstream) -> str:
 
 
 def managed_config(current: str, block: str) -> str:
-    """`current` advanced_config with `block` as its one managed block.
+    """Return the advanced_config `current` with `block` as its one managed block.
 
     Replaces our marked block; adopts blocks of the old scripts' making, the first place winning since nginx
     takes the first matching location; else appends. Raises Drift where that would lose something of an
     operator's, and ParseError for a text that is not complete directives.
     """
     prefixes = set(route_blocks(parse(block))[0].prefixes)
-    marked = _marked(current)
-    regions = marked + [
+    managed = _managed_regions(current)
+    regions = managed + [
         (old.directive.start, old.directive.end)
         for old in route_blocks(parse(current))
-        if not any(start <= old.directive.start < end for start, end in marked) and _adopted(old, prefixes)
+        if not any(start <= old.directive.start < end for start, end in managed) and _is_legacy_block(old, prefixes)
     ]
     if not regions:
-        between = "" if not current or current.endswith("\n") else "\n"
-        return current + between + block
+        separator = "" if not current or current.endswith("\n") else "\n"
+        return current + separator + block
     first, *others = sorted(regions)
     # The closing marker is a comment: whatever follows must start on a line of its own.
-    alone = current[first[1] :].startswith(("\n", "\r\n")) or first[1] == len(current)
-    edits = [(first[0], first[1], block if alone else block + "\n")]
+    ends_line = current[first[1] :].startswith(("\n", "\r\n")) or first[1] == len(current)
+    edits = [(first[0], first[1], block if ends_line else block + "\n")]
     edits += [(*_whole_lines(current, region), "") for region in others]
     return splice(current, edits)
 
 
 def route_blocks(directives: Sequence[Directive]) -> list[RouteBlock]:
-    """The locations among `directives` of the form `~ ^/(a|b|…)…` that set their own upstream."""
-    found = []
+    """Return the locations among `directives` of the form `~ ^/(a|b|…)…` that set their own upstream."""
+    blocks = []
     for directive in directives:
         match = _ROUTES.match("".join(directive.values)) if directive.name == "location" else None
         if match and directive.find("set", "$server"):
             prefixes = tuple(match["prefixes"].replace("\\", "").split("|"))
-            found.append(RouteBlock(prefixes, upstream_of(upstream_words(directive)), directive))
-    return found
+            blocks.append(RouteBlock(prefixes, upstream_of(upstream_words(directive)), directive))
+    return blocks
 
 
 def upstream_words(block: Directive) -> dict[str, Token]:
-    """The value words of a block's own upstream variables, by variable; the first of each."""
-    found: dict[str, Token] = {}
+    """Return the value words of a block's own upstream variables, by variable; the first of each."""
+    words: dict[str, Token] = {}
     for directive in block.find("set"):
         if len(directive.args) == 2 and directive.values[0] in ("$forward_scheme", "$server", "$port"):
-            found.setdefault(directive.values[0], directive.args[1])
-    return found
+            words.setdefault(directive.values[0], directive.args[1])
+    return words
 
 
 def upstream_of(words: dict[str, Token]) -> Upstream | None:
-    """Where these words send requests; None where they do not say, or nginx could not send anything there."""
+    """Return the upstream in these words; None where they have none, or none that nginx could use."""
     values = {name: word.value for name, word in words.items()}
     try:
         return Upstream(values["$server"], int(values["$port"]), values.get("$forward_scheme", "http"))
@@ -127,8 +127,8 @@ def upstream_of(words: dict[str, Token]) -> Upstream | None:
         return None
 
 
-def _marked(text: str) -> list[tuple[int, int]]:
-    """The regions between our markers, markers included."""
+def _managed_regions(text: str) -> list[tuple[int, int]]:
+    """Return the regions between our markers, markers included."""
     regions: list[tuple[int, int]] = []
     begin: Token | None = None
     for comment in top_comments(text):
@@ -145,8 +145,8 @@ def _marked(text: str) -> list[tuple[int, int]]:
     return regions
 
 
-def _adopted(old: RouteBlock, prefixes: set[str]) -> bool:
-    """Whether an unmarked block is of the old scripts' making. Raises Drift for one that is only half so."""
+def _is_legacy_block(old: RouteBlock, prefixes: set[str]) -> bool:
+    """Whether the old scripts wrote an unmarked block. Raises Drift for one that has something of an operator's too."""
     if not prefixes.intersection(old.prefixes):
         return False
     where = f"line {old.directive.line}: an unmarked location"
@@ -156,15 +156,15 @@ def _adopted(old: RouteBlock, prefixes: set[str]) -> bool:
             f"{where} routes API prefixes and also {', '.join(foreign)}: "
             "add these to the inventory's prefixes, or give them a location of their own"
         )
-    said = [(child.name, *child.values[:1]) for child in old.directive.children or ()]
-    extra = [" ".join(words) for words in said if words not in _BLOCK_DIRECTIVES]
+    statements = [(child.name, *child.values[:1]) for child in old.directive.children or ()]
+    extra = [" ".join(words) for words in statements if words not in _BLOCK_DIRECTIVES]
     if extra:
-        raise Drift(f"{where} routes API prefixes and also says `{'`, `'.join(extra)}`: move that elsewhere")
+        raise Drift(f"{where} routes API prefixes and also has `{'`, `'.join(extra)}`: move that elsewhere")
     return True
 
 
 def _whole_lines(text: str, region: tuple[int, int]) -> tuple[int, int]:
-    """A region grown to whole lines when nothing else stands on them."""
+    """Extend a region to whole lines when nothing else stands on them."""
     start, end = region
     line_start = text.rfind("\n", 0, start) + 1
     line_end = text.find("\n", end)

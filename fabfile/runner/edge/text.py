@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 
 
-def decoded(content: bytes) -> str:
-    """A file's text such that `encoded` gives the very same bytes again."""
+def to_text(content: bytes) -> str:
+    """Decode a file's bytes so that `to_bytes` returns the very same bytes again."""
     return content.decode("utf-8", "surrogateescape")
 
 
-def encoded(text: str) -> bytes:
-    """The bytes of a text that `decoded` made."""
+def to_bytes(text: str) -> bytes:
+    """Encode a text that `to_text` returned."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def digest(text: str) -> str:
-    """SHA-256 of a text that `decoded` made."""
-    return hashlib.sha256(encoded(text)).hexdigest()
+    """Return the SHA-256 of a text that `to_text` returned, in hexadecimal."""
+    return hashlib.sha256(to_bytes(text)).hexdigest()

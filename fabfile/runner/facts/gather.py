@@ -191,7 +191,7 @@ def _edge_backups(machine: Machine, wanted: FactsRequest) -> Found:
 
     assert wanted.edge is not None
     if wanted.edge_backups == "all":
-        return {"edge_backups": tuple(backup.listed(machine.ops))}
+        return {"edge_backups": tuple(backup.read_all(machine.ops))}
     try:
         return {"edge_backups": tuple(backup.find(machine.ops, wanted.edge.database, wanted.edge_backups))}
     except StepFailed:

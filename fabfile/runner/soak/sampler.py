@@ -166,7 +166,7 @@ class _Looker:
             workloads=workloads,
             durables=self._lags(problems),
             edge=self._asked(watcher),
-            served=logs.more(),
+            served=logs.new_counts(),
             problems=tuple(problems),
         )
 

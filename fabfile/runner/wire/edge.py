@@ -187,8 +187,8 @@ class HostFact:
     route_upstream: Upstream | None = None
     drift: tuple[str, ...] = ()  # how file and database differ
     stale: bool = False  # the file is newer than what the running nginx has read
-    kept: str = ""
-    unkept: str = ""
+    backup_text: str = ""
+    backup_problem: str = ""
 
     @property
     def closed(self) -> bool:

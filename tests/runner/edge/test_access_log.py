@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.edge.access_log import EdgeLogs, counted
+from fabfile.runner.edge.access_log import EdgeLogs, count
 from fabfile.runner.wire.soak import Served
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
@@ -33,13 +33,13 @@ def line(status: int, upstream: str = "200", uri: str = "/") -> bytes:
         (line(200, uri="/prints/502 - GET"), 0),
     ],
 )
-def test_the_answer_is_told_from_those_of_the_upstreams(text: bytes, errors: int) -> None:
-    assert counted([text]) == Served(1, errors)
+def test_the_edges_answer_is_counted_and_not_the_upstreams(text: bytes, errors: int) -> None:
+    assert count([text]) == Served(1, errors)
 
 
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([line(200), line(503)])))
-def test_whatever_stands_there_is_counted_or_is_none(lines: list[bytes]) -> None:
-    found = counted(lines)
+def test_a_line_in_any_format_is_counted_or_left_out(lines: list[bytes]) -> None:
+    found = count(lines)
     assert lines.count(line(503)) <= found.errors <= found.answers <= len(lines)
 
 
@@ -57,16 +57,16 @@ def log(edge: FakeEdge) -> Path:
     return path
 
 
-def test_only_what_is_added_counts_and_only_whole_lines(edge: FakeEdge, log: Path) -> None:
+def test_only_whole_lines_added_since_the_last_call_count(edge: FakeEdge, log: Path) -> None:
     logs = EdgeLogs(edge.ref)
-    assert logs.more() == {DOMAIN: Served(0, 0)}, "the API has no log yet"
+    assert logs.new_counts() == {DOMAIN: Served(0, 0)}, "the API has no log yet"
     with log.open("ab") as file:
         file.write(line(200) + b"\n" + line(502)[:40])
         file.flush()
-        assert logs.more() == {DOMAIN: Served(1, 0)}
+        assert logs.new_counts() == {DOMAIN: Served(1, 0)}
         file.write(line(502)[40:] + b"\n")
     (log.parent / "proxy-host-2_access.log").write_bytes(line(503) + b"\n")
-    assert logs.more() == {DOMAIN: Served(1, 1), API_DOMAIN: Served(1, 1)}
+    assert logs.new_counts() == {DOMAIN: Served(1, 1), API_DOMAIN: Served(1, 1)}
     logs.close()
 
 
@@ -76,18 +76,18 @@ def test_a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning(edg
         log.rename(log.with_suffix(".1"))
         log.write_bytes(line(502) + b"\n")
         file.write(line(503) + b"\n")
-    assert logs.more()[DOMAIN] == Served(2, 2)
+    assert logs.new_counts()[DOMAIN] == Served(2, 2)
     log.write_bytes(b"")
-    assert logs.more()[DOMAIN] == Served(0, 0)
+    assert logs.new_counts()[DOMAIN] == Served(0, 0)
     log.write_bytes(line(500) + b"\n")
-    assert logs.more()[DOMAIN] == Served(1, 1)
+    assert logs.new_counts()[DOMAIN] == Served(1, 1)
     log.unlink()
-    assert logs.more() == {}
+    assert logs.new_counts() == {}
     logs.close()
 
 
-def test_without_the_database_nothing_is_known(edge: FakeEdge, log: Path) -> None:
+def test_without_the_database_no_host_is_counted(edge: FakeEdge, log: Path) -> None:
     logs = EdgeLogs(edge.ref)
     Path(edge.ref.database).write_bytes(b"nonsense" * 100)
-    assert logs.more() == {}
+    assert logs.new_counts() == {}
     logs.close()

@@ -87,18 +87,18 @@ def test_both_ways_end_in_the_same_rows_and_bytes(
     assert edge.leads(DOMAIN) == twin.leads(DOMAIN) == (str(WEB), str(API_PLACE))
 
 
-def test_only_what_differs_is_sent(edge: FakeEdge, npm: Recording) -> None:
+def test_only_fields_that_differ_are_sent_to_npm(edge: FakeEdge, npm: Recording) -> None:
     carry_out(edge, by_api(edge))
     sent = [(path, sorted(body)) for method, path, body in npm.calls if method == "PUT"]
     assert sent == [(PLACE.format(1), ["advanced_config", "forward_host"]), (PLACE.format(2), ["forward_host"])]
 
 
-def test_the_second_time_nothing_is_asked_of_npm(edge: FakeEdge, npm: Recording) -> None:
+def test_a_second_switch_sends_npm_no_request(edge: FakeEdge, npm: Recording) -> None:
     carry_out(edge, by_api(edge))
     assert by_api(edge).look(edge).noop_reason
 
 
-def test_what_was_done_by_the_api_is_taken_back_without_it(edge: FakeEdge, npm: Recording) -> None:
+def test_a_change_by_the_api_is_undone_without_the_api(edge: FakeEdge, npm: Recording) -> None:
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, by_api(edge))
     npm.calls.clear()
@@ -108,7 +108,7 @@ def test_what_was_done_by_the_api_is_taken_back_without_it(edge: FakeEdge, npm: 
     assert npm.calls == [] and edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
 
-def test_a_file_that_npm_now_writes_differently_is_taken_back_to_what_it_was(edge: FakeEdge, npm: Recording) -> None:
+def test_a_file_that_npm_now_writes_differently_gets_its_former_bytes_back(edge: FakeEdge, npm: Recording) -> None:
     """An update of NPM brings other templates, which a host gets with its next change."""
     rows, files = edge.rows(), edge.files()
     former = npm.render
@@ -138,32 +138,32 @@ def test_a_file_that_nginx_refuses_is_a_failure_although_npm_answers_200(edge: F
     assert "test failed" in str(error.evidence["said"])
 
 
-def test_the_second_host_going_offline_takes_both_back(edge: FakeEdge, npm: Recording) -> None:
+def test_a_second_host_going_offline_restores_both(edge: FakeEdge, npm: Recording) -> None:
     edge.refuses = lambda text: API_DOMAIN in text and API_PLACE.host in text
     assert f"NPM has taken {API_DOMAIN} offline" in str(failed(edge, by_api(edge)))
 
 
-def test_an_error_that_has_changed_the_database_is_taken_back_unnoticed(
+def test_a_database_changed_by_a_failed_request_is_restored_without_a_reload(
     edge: FakeEdge, npm: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     action = by_api(edge)
     look, rows, workers = action.look(edge), edge.rows(), dict(edge.workers)
     edge.refuses = lambda text: OTHER in text  # somebody else's file broke in this very moment
-    with pytest.raises(ApiError, match="PUT /api/nginx/proxy-hosts/1 answers 500: Internal Error"):
+    with pytest.raises(ApiError, match="PUT /api/nginx/proxy-hosts/1: status 500: Internal Error"):
         action.apply(edge, look.before)
     assert edge.rows() == rows and edge.workers == workers
     assert action.undo(edge, look.before) == {"why": "nothing had been changed"}
 
 
-def test_an_expired_token_is_told(edge: FakeEdge, npm: Recording) -> None:
+def test_an_expired_token_is_reported(edge: FakeEdge, npm: Recording) -> None:
     npm.now = lambda: 4e9
-    assert "answers 400: Token has expired" in str(failed(edge, by_api(edge)))
+    assert "status 400: Token has expired" in str(failed(edge, by_api(edge)))
 
 
 @pytest.mark.parametrize(("token", "words"), [("x.y", "500: jwt malformed"), ("", "404: Not Found")])
-def test_a_token_that_is_none_is_told(edge: FakeEdge, npm: Recording, token: str, words: str) -> None:
+def test_an_invalid_token_is_reported(edge: FakeEdge, npm: Recording, token: str, words: str) -> None:
     edge.secrets = {SECRET: token}
-    assert f"answers {words}" in str(failed(edge, by_api(edge)))
+    assert f"status {words}" in str(failed(edge, by_api(edge)))
 
 
 def test_a_plan_without_a_token_changes_nothing(edge: FakeEdge, npm: Recording) -> None:
@@ -171,13 +171,13 @@ def test_a_plan_without_a_token_changes_nothing(edge: FakeEdge, npm: Recording) 
     assert "no token for NPM's API came beside the plan" in str(failed(edge, by_api(edge)))
 
 
-def test_an_api_that_does_not_answer_is_told(edge: FakeEdge, npm: Recording) -> None:
+def test_an_api_that_does_not_answer_is_reported(edge: FakeEdge, npm: Recording) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         edge.ref = dataclasses.replace(edge.ref, api_port=taken.getsockname()[1])
     assert "no answer from 127.0.0.1:" in str(failed(edge, by_api(edge)))
 
 
-def test_a_host_that_npm_does_not_have_is_told(npm: Recording, edge: FakeEdge) -> None:
+def test_a_host_that_npm_does_not_have_is_reported(npm: Recording, edge: FakeEdge) -> None:
     api = Api("127.0.0.1", edge.ref.api_port, edge.secrets[SECRET])
     with pytest.raises(ApiError, match="404: Item Not Found - 9"):
         api.call("GET", PLACE.format(9))
@@ -241,7 +241,7 @@ def test_the_file_of_a_host_that_is_disabled_in_the_database_alone_goes(edge: Fa
     assert (edge.rows(), edge.files()) == (rows, files)
 
 
-def test_a_host_that_somebody_else_disables_in_this_moment_is_told(edge: FakeEdge, npm: Recording) -> None:
+def test_a_host_that_somebody_else_disables_in_this_moment_is_reported(edge: FakeEdge, npm: Recording) -> None:
     change = by_api(edge, CLOSED).changes(facts_of(edge, by_api(edge, CLOSED)))[1]
     edge.close(2)
     with pytest.raises(ApiError, match="400: Host is already disabled"):
@@ -251,18 +251,18 @@ def test_a_host_that_somebody_else_disables_in_this_moment_is_told(edge: FakeEdg
 # ── Logging in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_token_is_had_for_the_right_words(edge: FakeEdge, npm: Recording) -> None:
+def test_the_right_credentials_return_a_token(edge: FakeEdge, npm: Recording) -> None:
     token = api.token(edge, EdgeLogin(edge.ref, *USER))["token"]
     host = Api("127.0.0.1", edge.ref.api_port, token).call("GET", PLACE.format(1))
     assert isinstance(host, dict) and host["forward_host"] == "web"
 
 
-def test_the_wrong_words_are_refused_in_npms_own(edge: FakeEdge, npm: Recording) -> None:
+def test_wrong_credentials_are_refused_with_npms_text(edge: FakeEdge, npm: Recording) -> None:
     answer = api.token(edge, EdgeLogin(edge.ref, USER[0], "guess"))
-    assert answer == {"refused": "NPM's API: POST /api/tokens answers 400: Invalid email or password"}
+    assert answer == {"refused": "NPM's API: POST /api/tokens: status 400: Invalid email or password"}
 
 
-def test_a_two_factor_code_is_a_second_question(edge: FakeEdge, npm: Recording) -> None:
+def test_a_two_factor_code_is_a_second_request(edge: FakeEdge, npm: Recording) -> None:
     (edge.root / "data/two-factor").write_text("123456\n")
     challenge = api.token(edge, EdgeLogin(edge.ref, *USER))["challenge"]
     with pytest.raises(ApiError, match="403: Permission Denied"):
@@ -272,11 +272,15 @@ def test_a_two_factor_code_is_a_second_question(edge: FakeEdge, npm: Recording) 
     assert "token" in api.token(edge, EdgeLogin(edge.ref, challenge=challenge, code="123456"))
 
 
-def test_an_edge_without_an_address_is_told(edge: FakeEdge) -> None:
+def test_an_edge_without_an_address_is_reported(edge: FakeEdge) -> None:
     edge.running, edge.networks = False, {}
     assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "container nginx-proxy-manager is exited"}
 
 
-def test_what_is_no_api_of_npms_is_told(edge: FakeEdge, npm: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_not_npms_is_reported(
+    edge: FakeEdge, npm: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(npm, "log_in", lambda body: {"status": "OK"})
-    assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {"refused": "NPM's API answers without a token"}
+    assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {
+        "refused": "NPM's API returned neither a token nor a two-factor challenge"
+    }

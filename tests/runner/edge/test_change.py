@@ -81,13 +81,13 @@ def test_pages_and_routes_move_together_in_database_files_and_the_running_nginx(
         assert text == HostShape(upstream, row.advanced, row.names).render()
 
 
-def test_the_second_time_there_is_nothing_to_do_on_either_machine(edge: FakeEdge) -> None:
+def test_a_second_switch_is_a_noop_on_either_machine(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     assert "172.18.0.1:3000" in point(edge).look(edge).noop_reason
     assert point(edge).noop_reason(facts_of(edge, point(edge))) == point(edge).look(edge).noop_reason
 
 
-def test_what_would_change_is_told_beforehand_and_changes_nothing(edge: FakeEdge) -> None:
+def test_the_diffs_are_known_beforehand_and_change_nothing(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     facts = facts_of(edge, point(edge))
     titles = [title for change in point(edge).changes(facts) for title, _, _ in change.diffs()]
@@ -134,7 +134,7 @@ def test_mode_and_owner_of_a_file_stay(edge: FakeEdge) -> None:
     assert now.st_ino != former.st_ino, "renamed over, never written in place"
 
 
-def test_a_file_newer_than_the_running_nginx_is_not_settled(edge: FakeEdge) -> None:
+def test_a_file_newer_than_the_running_nginx_is_no_noop(edge: FakeEdge) -> None:
     before = carry_out(edge, point(edge))
     edge.workers = {min(edge.workers): 1.0}
     rows = edge.rows()
@@ -214,7 +214,7 @@ def test_no_row_of_the_name_is_refused_naming_what_was_found(edge: FakeEdge) -> 
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET is_deleted = 1 WHERE id = 1")
     words = refusal(edge, point(edge))
-    assert f"no live proxy host has the name {DOMAIN} (found: {API_DOMAIN}, {OTHER})" in words
+    assert f"no live proxy host has the name {DOMAIN} (names in the database: {API_DOMAIN}, {OTHER})" in words
 
 
 def test_two_live_rows_are_refused_naming_both(edge: FakeEdge) -> None:
@@ -250,7 +250,7 @@ def test_all_findings_come_at_once(edge: FakeEdge) -> None:
 def test_a_missing_file_that_no_backup_has_is_refused_naming_the_way_that_works(edge: FakeEdge) -> None:
     (edge.conf / "2.conf").unlink()
     words = refusal(edge, point(edge))
-    assert f"{API_DOMAIN}: it has no file, and no backup here has one: with `--way api`" in words
+    assert f"{API_DOMAIN}: its generated file is missing, and no backup on this VPS has it: with `--way api`" in words
 
 
 def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(edge: FakeEdge) -> None:
@@ -269,7 +269,7 @@ def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(e
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_what_the_apps_own_script_has_left_is_understood(edge: FakeEdge, times: int) -> None:
+def test_a_block_of_the_apps_own_script_is_understood(edge: FakeEdge, times: int) -> None:
     """It puts a second block behind ours, which nginx never comes to: pages move, and the API's routes stay."""
     carry_out(edge, point(edge))
     for _ in range(times):
@@ -304,7 +304,7 @@ def test_what_a_kept_file_depends_on_must_not_have_changed_since(edge: FakeEdge)
     (edge.conf / "2.conf").unlink()
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET certificate_id = 9 WHERE id = 2")
-    assert f"{API_DOMAIN}: certificate_id changed since its file was last kept" in refusal_after_a_switch(edge)
+    assert f"{API_DOMAIN}: certificate_id changed since its file was backed up" in refusal_after_a_switch(edge)
 
 
 def test_drift_of_the_own_upstream_alone_is_named_and_mended(edge: FakeEdge) -> None:
@@ -363,7 +363,7 @@ class Killed(BaseException):
     """The runner's end, as far as the code under it can tell."""
 
 
-def test_what_nginx_refuses_is_put_back_and_never_loaded(edge: FakeEdge) -> None:
+def test_files_that_nginx_refuses_are_restored_and_never_loaded(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     edge.refuses = lambda text: str(WEB.host) in text
     action = point(edge)
@@ -375,7 +375,7 @@ def test_what_nginx_refuses_is_put_back_and_never_loaded(edge: FakeEdge) -> None
     assert not any(call.endswith("reload") for call in edge.calls), "the running nginx never noticed"
 
 
-def test_an_edge_that_restarts_amid_the_test_has_read_the_new_files_and_is_told_the_old_ones(edge: FakeEdge) -> None:
+def test_an_edge_that_restarts_amid_the_test_reloads_the_old_files(edge: FakeEdge) -> None:
     """Docker's daemon restarts: the test's command is lost, and nginx starts with files that are then put back."""
     before, rows = edge.leads(DOMAIN), edge.rows()
     action = point(edge)
@@ -396,7 +396,7 @@ def test_an_edge_that_restarts_amid_the_test_has_read_the_new_files_and_is_told_
 
 
 def test_a_locked_database_ends_the_switch_in_bounded_time(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY", 0.2)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.2)
     rows, files = edge.rows(), edge.files()
     action = point(edge)
     look = action.look(edge)
@@ -412,7 +412,7 @@ def test_a_locked_database_ends_the_switch_in_bounded_time(edge: FakeEdge, monke
 def test_a_backup_of_a_locked_database_ends_in_bounded_time(
     edge: FakeEdge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(database, "BUSY", 0.2)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.2)
     writer = edge.database()
     writer.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StepFailed, match="locked"):
@@ -435,17 +435,17 @@ def test_a_row_changed_in_the_last_moment_rolls_the_transaction_back(edge: FakeE
     changes = [database.RowChange(row, row.values._replace(host="new")) for row in rows[:2]]
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_port = 9 WHERE id = 2")
-    with pytest.raises(StepFailed, match="proxy host 2 was changed"):
+    with pytest.raises(StepFailed, match="somebody else changed proxy host 2"):
         database.change_rows(edge.ref.database, changes)
     assert database.live_rows(edge.ref.database)[0] == rows[0]
 
 
-def test_a_reload_that_nginx_does_not_take_fails_and_can_be_taken_back(edge: FakeEdge) -> None:
+def test_a_reload_without_new_workers_fails_and_can_be_undone(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     edge.takes_reloads = False
     action = point(edge)
     look = action.look(edge)
-    with pytest.raises(StepFailed, match="did not take the reload"):
+    with pytest.raises(StepFailed, match="did not reload its configuration"):
         action.apply(edge, look.before)
     edge.takes_reloads = True
     action.undo(edge, look.before)
@@ -453,7 +453,7 @@ def test_a_reload_that_nginx_does_not_take_fails_and_can_be_taken_back(edge: Fak
     assert edge.leads(DOMAIN) == ("web:3000", "api:4000")
 
 
-def test_an_edge_that_serves_from_the_wrong_side_fails_and_can_be_taken_back(
+def test_an_edge_that_serves_from_the_wrong_runtime_fails_and_can_be_undone(
     edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, files = edge.rows(), edge.files()
@@ -487,7 +487,7 @@ CUTS = [
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("module", "name"), CUTS, ids=[name for _, name in CUTS])
-def test_a_switch_cut_off_anywhere_is_taken_back_whole(
+def test_a_switch_cut_off_anywhere_is_undone_completely(
     edge: FakeEdge, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, when: str
 ) -> None:
     rows, files = edge.rows(), edge.files()
@@ -530,8 +530,8 @@ def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(backup, "restore_rows"), (backup, "write_file"), (server, "reload"), (backup, "unmark")],
-    ids=["restore_rows", "write_file", "reload", "unmark"],
+    [(backup, "restore_rows"), (backup, "write_file"), (server, "reload"), (backup, "clear_stages")],
+    ids=["restore_rows", "write_file", "reload", "clear_stages"],
 )
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_restore_cut_off_anywhere_can_be_finished(
@@ -564,7 +564,7 @@ def test_with_the_container_gone_rows_and_files_are_restored_all_the_same(edge: 
     assert (edge.rows(), edge.files()) == (rows, files)
 
 
-def test_with_docker_away_restoring_says_that_nginx_could_not_be_told(edge: FakeEdge) -> None:
+def test_with_docker_away_restoring_says_that_nginx_could_not_be_reloaded(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, point(edge))
     edge.docker = False

@@ -62,20 +62,20 @@ def test_a_closed_hosts_row_follows_and_opening_leads_where_it_says(edge: FakeEd
     assert (edge.conf / "2.conf").read_text() == HostShape(API, "", (API_DOMAIN,)).render()
 
 
-@pytest.mark.parametrize("wanted", [CLOSED, OPEN])
-def test_either_is_taken_back_whole(edge: FakeEdge, wanted: str) -> None:
+@pytest.mark.parametrize("exposure", [CLOSED, OPEN])
+def test_undoing_a_change_of_exposure_restores_rows_and_files(edge: FakeEdge, exposure: str) -> None:
     carry_out(edge, point(edge))
-    if wanted == OPEN:
+    if exposure == OPEN:
         carry_out(edge, exposed(edge, CLOSED))
     rows, files, loaded = edge.rows(), edge.files(), dict(edge.loaded)
-    before = carry_out(edge, exposed(edge, wanted))
-    exposed(edge, wanted).undo(edge, before)
+    before = carry_out(edge, exposed(edge, exposure))
+    exposed(edge, exposure).undo(edge, before)
     assert (edge.rows(), edge.files(), edge.loaded) == (rows, files, loaded)
 
 
 def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, files = edge.rows(), edge.files()
-    monkeypatch.setattr(server, "refused", lambda *args: Observation(False, "still answers 200"))
+    monkeypatch.setattr(server, "probe_closed_host", lambda *args: Observation(False, "still answers 200"))
     action = exposed(edge, CLOSED)
     look = action.look(edge)
     with pytest.raises(StepFailed, match="still answers 200"):
@@ -98,13 +98,13 @@ def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
     assert enabled(edge)[1] and (edge.conf / "2.conf").exists()
 
 
-def test_one_that_was_closed_elsewhere_cannot_be_opened_by_files(edge: FakeEdge) -> None:
+def test_a_host_that_was_closed_elsewhere_cannot_be_opened_by_files(edge: FakeEdge) -> None:
     edge.close(2)
     words = refusal(edge, exposed(edge, OPEN))
-    assert f"{API_DOMAIN}: it has no file, and no backup here has one: with `--way api`" in words
+    assert f"{API_DOMAIN}: its generated file is missing, and no backup on this VPS has it: with `--way api`" in words
 
 
-def test_row_and_file_that_disagree_on_it_want_a_word(edge: FakeEdge) -> None:
+def test_row_and_file_that_disagree_on_exposure_need_a_decision(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = 2")
     words = refusal(edge, exposed(edge, KEEP))
@@ -118,7 +118,7 @@ def test_the_app_itself_is_never_switched_while_it_is_disabled(edge: FakeEdge) -
     assert f"proxy host 1 ({DOMAIN}) is disabled: enable it" in refusal(edge, exposed(edge, KEEP))
 
 
-def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
+def test_a_closed_hosts_fact_still_has_its_upstream(edge: FakeEdge) -> None:
     edge.close(2)
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert (fact.closed, str(fact.upstream), fact.text, fact.drift) == (True, "api:4000", "", ())
@@ -127,7 +127,7 @@ def test_a_closed_host_still_tells_where_it_would_lead(edge: FakeEdge) -> None:
 # ── As the app's own script closes and opens it ─────────────────────────────────────────────────────────────────────
 
 
-def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
+def test_a_host_that_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
     edge.seal(2)
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert fact.closed and fact.row and fact.row.sealed and fact.drift == ()
@@ -138,7 +138,7 @@ def test_what_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) ->
     assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
 
 
-def test_it_is_opened_to_the_right_place_with_websockets_from_what_was_kept(edge: FakeEdge) -> None:
+def test_a_sealed_host_is_opened_with_websockets_from_its_backup(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     rows, files = edge.rows(), edge.files()
     edge.seal(2)
@@ -151,7 +151,7 @@ def test_it_is_opened_to_the_right_place_with_websockets_from_what_was_kept(edge
     assert (edge.rows(), edge.loaded) == (sealed, loaded)
 
 
-def test_one_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) -> None:
+def test_a_host_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     files = edge.files()
     edge.seal(2)

@@ -122,7 +122,7 @@ def test_the_way_there_and_back_restores_every_byte(shape: HostShape, upstream: 
 
 
 @given(host_shapes())
-def test_a_file_says_where_it_leads(shape: HostShape) -> None:
+def test_a_file_has_its_own_upstream(shape: HostShape) -> None:
     assert own_upstream(server_block(shape.render(), DOMAIN)) == shape.upstream
 
 
@@ -142,7 +142,7 @@ def test_without_any_block_ours_is_appended() -> None:
     assert managed_config("client_max_body_size 1m;", BLOCK) == f"client_max_body_size 1m;\n{BLOCK}"
 
 
-def test_what_follows_on_the_same_line_is_not_swallowed_by_the_closing_marker() -> None:
+def test_text_on_the_same_line_is_not_swallowed_by_the_closing_marker() -> None:
     current = old_block(("ws",), API) + " client_max_body_size 1m; # why"
     result = managed_config(current, BLOCK)
     assert [directive.name for directive in parse(result)] == ["location", "client_max_body_size"]
@@ -176,7 +176,7 @@ def test_an_advanced_config_that_closes_the_server_block_is_refused() -> None:
         managed_config("}\nserver {\n", BLOCK)
 
 
-def test_a_block_tells_its_prefixes_and_its_upstream() -> None:
+def test_a_route_block_has_its_prefixes_and_its_upstream() -> None:
     [found] = route_blocks(parse(BLOCK))
     assert (found.prefixes, found.upstream) == (PREFIXES, BRIDGE)
 

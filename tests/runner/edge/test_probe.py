@@ -74,7 +74,7 @@ def test_a_port_where_nobody_listens_is_refused_at_once() -> None:
     assert answer["kind"] == "refused"
 
 
-def test_a_dropped_packet_is_silence_and_is_told_in_time() -> None:
+def test_a_dropped_packet_is_reported_as_silence_in_time() -> None:
     # A full queue of connections drops what a firewall would drop: the first packet of a connection.
     with closing(socket.socket()) as full, closing(socket.socket()) as one, closing(socket.socket()) as two:
         full.bind(("127.0.0.1", 0))
@@ -94,13 +94,13 @@ def test_a_server_that_accepts_and_says_nothing_is_slow_and_not_silent() -> None
     assert (answer["kind"], answer["text"]) == ("slow", "accepts connections, but no answer within 0.3 s")
 
 
-def test_a_name_is_asked_of_the_edges_own_name_server() -> None:
+def test_a_name_is_resolved_by_the_edges_own_name_server() -> None:
     with dns_server("172.18.0.5", "172.18.0.6") as asked:
         assert probe.resolve("web", "127.0.0.1", port=asked) == ["172.18.0.5", "172.18.0.6"]
 
 
 def test_a_name_without_an_address_is_an_error() -> None:
-    with dns_server() as asked, pytest.raises(OSError, match="knows no address for web"):
+    with dns_server() as asked, pytest.raises(OSError, match="has no address for web"):
         probe.resolve("web", "127.0.0.1", port=asked)
 
 

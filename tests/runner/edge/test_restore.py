@@ -71,7 +71,7 @@ def test_making_a_backup_changes_nothing_of_the_edge(edge: FakeEdge) -> None:
     assert not any(call.endswith("reload") for call in edge.calls)
 
 
-def test_what_a_switch_left_behind_is_listed_beside_it_oldest_first(edge: FakeEdge) -> None:
+def test_a_switchs_backup_is_listed_too_oldest_first(edge: FakeEdge) -> None:
     first = kept(edge)
     folder = Path(carry_out(edge, point(edge))["backup"])
     assert [backup.id for backup in listed(edge)] == [first, backup.number_of(folder)]
@@ -79,7 +79,7 @@ def test_what_a_switch_left_behind_is_listed_beside_it_oldest_first(edge: FakeEd
     assert listed(edge, first)[0].texts[DOMAIN] == listed(edge, backup.number_of(folder))[0].texts[DOMAIN]
 
 
-def test_what_is_no_backup_of_this_version_is_left_out(edge: FakeEdge) -> None:
+def test_a_folder_that_is_no_backup_is_left_out(edge: FakeEdge) -> None:
     number = kept(edge)
     for name, text in (("edge-1", "{"), ("edge-2", '{"hosts": [{"type": "Gone"}]}'), ("edge-x", "{}")):
         folder = edge.backups / name
@@ -104,7 +104,7 @@ def test_a_backup_brings_back_rows_and_files_of_ours_and_nothing_else(edge: Fake
     assert {number for number, column in changed if column != 2} == {2, 3}  # what others changed, besides modified_on
 
 
-def test_bringing_back_can_itself_be_taken_back(edge: FakeEdge) -> None:
+def test_a_restore_can_itself_be_undone(edge: FakeEdge) -> None:
     number = kept(edge)
     carry_out(edge, point(edge))
     rows, files = edge.rows(), edge.files()
@@ -114,7 +114,7 @@ def test_bringing_back_can_itself_be_taken_back(edge: FakeEdge) -> None:
     assert edge.leads(DOMAIN) == (str(WEB), str(API))
 
 
-def test_what_is_so_already_changes_nothing(edge: FakeEdge) -> None:
+def test_restoring_the_present_state_changes_nothing(edge: FakeEdge) -> None:
     number = kept(edge)
     assert bringing_back(edge, number).look(edge).noop_reason
 
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_configuration_any_more_is_replaced(edge: FakeEdge) ->
     assert edge.files()["1.conf"][0] == files["1.conf"][0]
 
 
-def test_such_a_file_stays_where_its_row_would_make_another_one_today(edge: FakeEdge) -> None:
+def test_a_backed_up_file_that_does_not_fit_its_row_any_more_is_not_restored(edge: FakeEdge) -> None:
     number = kept(edge)
     (edge.conf / "1.conf").write_text("server {\n}}\n")
     with edge.database() as connection:

@@ -39,7 +39,7 @@ def serves(edge: FakeEdge, header: str = "") -> EdgeServes:
 
 
 @pytest.mark.parametrize("header", ["", "x-islandflow-runtime: docker"])
-def test_it_holds_where_files_nginx_and_answers_agree(edge: FakeEdge, header: str) -> None:
+def test_edge_serves_holds_where_files_nginx_and_answers_agree(edge: FakeEdge, header: str) -> None:
     assert serves(edge, header).until(edge, 60).ok
     assert serves(edge, header).look(edge).ok
 
@@ -50,7 +50,7 @@ def test_an_nginx_that_has_not_read_its_files_proves_nothing(edge: FakeEdge) -> 
     assert "has not read the file" in serves(edge).look(edge).text
 
 
-def test_files_that_lead_elsewhere_are_told(edge: FakeEdge) -> None:
+def test_files_with_another_upstream_are_reported(edge: FakeEdge) -> None:
     app, api = serves(edge).hosts
     elsewhere = EdgeServes(edge.ref, (dataclasses.replace(app, upstream_host="172.18.0.1"), api))
     assert elsewhere.look(edge).text == f"{DOMAIN} leads to web:3000, not to 172.18.0.1:3000"
@@ -60,7 +60,7 @@ def test_a_header_that_names_the_other_runtime_does_not_do(edge: FakeEdge) -> No
     assert "is 'docker' instead of 'native'" in serves(edge, "x-islandflow-runtime: native").look(edge).text
 
 
-def test_one_that_does_not_answer_fails_in_time_and_tells_what_users_get(edge: FakeEdge) -> None:
+def test_a_host_that_does_not_answer_fails_in_time_with_what_users_get(edge: FakeEdge) -> None:
     del edge.answers[WEB.host, WEB.port]
     edge.served_since = lambda since: Served(7, 7, 0.1)
     started = time.monotonic()
@@ -69,14 +69,14 @@ def test_one_that_does_not_answer_fails_in_time_and_tells_what_users_get(edge: F
     assert time.monotonic() - started < 15, "else it is half a minute"
 
 
-def test_a_closed_host_is_not_asked(edge: FakeEdge) -> None:
+def test_a_closed_host_gets_no_request(edge: FakeEdge) -> None:
     del edge.answers[API.host, API.port]
     edge.close(2)
     assert serves(edge).look(edge).ok
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")
-def test_a_thread_asks_from_the_containers_network_and_the_others_from_their_own() -> None:
+def test_one_thread_connects_from_the_containers_network_and_the_others_from_their_own() -> None:
     with (
         subprocess.Popen(
             ["unshare", "--net", "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE

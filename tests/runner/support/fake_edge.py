@@ -18,7 +18,7 @@ import pytest
 
 from fabfile.runner.edge import server
 from fabfile.runner.edge.hostfile import own_upstream, server_block
-from fabfile.runner.edge.probe import Question
+from fabfile.runner.edge.probe import ProbeRequest
 from fabfile.runner.edge.routes import route_blocks
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
 from fabfile.runner.wire.edge import EdgeRef, Upstream
@@ -230,13 +230,13 @@ class FakeEdge(Machine):
 def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake where the real container's processes and sockets would be."""
 
-    def probe(box: Any, question: Question, timeout: float) -> list[Any]:
+    def probe(box: Any, request: ProbeRequest, timeout: float) -> list[Any]:
         silent = {"kind": "silent", "text": "no answer within 2 s"}
-        answer = edge.answers.get((question.host, question.port), silent)
+        answer = edge.answers.get((request.host, request.port), silent)
         return [{"text": "answers", **answer, "address": "10.1.1.1"}]
 
-    def served(
-        address: str, tls: bool, domain: str, path: str, header: str, below: int = 400, timeout: float = 1.0
+    def probe_host(
+        address: str, tls: bool, domain: str, path: str, header: str, status_limit: int = 400, timeout: float = 1.0
     ) -> Observation:
         page, routes = edge.leads(domain)
         place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
@@ -247,11 +247,11 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = server.header_problem(answer["headers"], header)
         return Observation(not wrong, f"{wrong or 'answers 200'} from {place}")
 
-    def refused(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Observation:
+    def probe_closed_host(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Observation:
         there = any(f"server_name {domain};" in text for text in edge.loaded.values())
         return Observation(not there, "is still there" if there else "is refused by the edge")
 
-    monkeypatch.setattr(server, "refused", refused)
+    monkeypatch.setattr(server, "probe_closed_host", probe_closed_host)
     monkeypatch.setattr(server, "workers", lambda pid: dict(edge.workers))
     monkeypatch.setattr(server, "probe", probe)
-    monkeypatch.setattr(server, "served", served)
+    monkeypatch.setattr(server, "probe_host", probe_host)

@@ -40,7 +40,7 @@ def test_a_network_that_is_not_there_is_named_and_all_else_is_read(networkless: 
     assert set(found.hosts) == set(networkless.ref.domains) and found.container.running
 
 
-def test_what_nginx_complains_of_comes_home_beside_the_rest(edge: FakeEdge) -> None:
+def test_a_failed_config_test_is_a_fact_beside_the_others(edge: FakeEdge) -> None:
     edge.refuses = lambda text: True
     found = edge_facts(edge, edge.ref)
     assert found.config_problem == "nginx: [emerg] test failed" and not found.problem
