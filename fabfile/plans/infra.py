@@ -12,7 +12,7 @@ from fabfile.rendering import files as render
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Start, Stop
-from fabfile.runner.facts.health import SETTLE
+from fabfile.runner.facts.health import SETTLE_SECONDS
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Owner
 
@@ -47,7 +47,7 @@ def enable(site: Site, facts: Facts) -> Steps:
     return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
 
 
-def start(site: Site, facts: Facts, settle: float = SETTLE, unproven: bool = False) -> Steps:
+def start(site: Site, facts: Facts, settle: float = SETTLE_SECONDS, unproven: bool = False) -> Steps:
     """Start the servers and wait until they are healthy, and still are after `settle` seconds.
 
     With `unproven` it is still to be shown that they have all their data: an undo kills them before they save.

@@ -170,7 +170,7 @@ class Engine:
         lines = logs.last_lines(self.machine, chosen, self.began) if chosen else {}
         fresh = {key: said for key, said in lines.items() if self.quoted.get(key) != said}
         if fresh:  # what did not come up the first time may say the same on the way back
-            failure.args = (f"{failure}\n{logs.quoted(fresh)}",)
+            failure.args = (f"{failure}\n{logs.excerpt(fresh)}",)
         if lines:
             failure.evidence.update(error=str(failure), logs=lines)
         self.quoted.update(lines)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..facts.data.openers import openers
-from ..facts.health import SETTLE, healthy, running, seen_of
+from ..facts.health import SETTLE_SECONDS, healthy, observation_of, running
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed, words
 from ..system.questions import Inquiry
@@ -21,7 +21,7 @@ class Healthy(Probe):
     """All of the workloads are healthy, and still the same processes after `settle` seconds."""
 
     workloads: tuple[Workload, ...]
-    settle: float = SETTLE
+    settle: float = SETTLE_SECONDS
 
     def look(self, machine: Machine) -> Observation:
         return self._look(machine)
@@ -32,7 +32,7 @@ class Healthy(Probe):
 
     def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Observation:
         try:
-            return seen_of(healthy(machine, self.workloads, self.settle, inquiry))
+            return observation_of(healthy(machine, self.workloads, self.settle, inquiry))
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
 
@@ -52,7 +52,7 @@ class Runs(Probe):
 
     def look(self, machine: Machine) -> Observation:
         try:
-            return seen_of(running(machine, self.workloads))
+            return observation_of(running(machine, self.workloads))
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
 

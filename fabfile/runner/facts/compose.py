@@ -47,29 +47,29 @@ _CONFIG = ("--profile", "*", "config", "--format", "json")
 
 
 def own(machine: Machine, ref: Compose) -> Config:
-    """What the app's own file says by itself. Raises CommandFailed in Compose's words."""
+    """The configuration by the app's own file alone. Raises CommandFailed with Compose's message."""
     return _config(machine, docker.own(ref))
 
 
 def installed(machine: Machine, ref: Compose) -> Config:
-    """What the next call of Compose will run: with the overlay as it is on the VPS. Raises CommandFailed."""
+    """The configuration that the next call of Compose runs: with the overlay as it is now. Raises CommandFailed."""
     return _config(machine, docker.compose(ref))
 
 
 def planned(machine: Machine, ref: Compose, overlay: str) -> Config:
-    """What a plan will run: with the overlay that it will write, whatever is there now. Raises CommandFailed."""
+    """The configuration that a plan will run: with the overlay that it will write. Raises CommandFailed."""
     return _config(machine, [*docker.own(ref), "--file", "-"], overlay) if overlay else own(machine, ref)
 
 
 def environments(config: Config) -> dict[str, dict[str, str]]:
-    """What each service gets, from env files and all: some of it is secret, so this stays on the VPS."""
+    """Service → its variables, those of env files included. Some are secret, so this stays on the VPS."""
     return {name: _environment(service) for name, service in _services(config).items()}
 
 
 def services(machine: Machine, config: Config) -> dict[str, ComposeService]:
     """The services by name, and which of their images and build contexts are on the VPS."""
-    found = _services(config)
-    images = {name: _image(config, name, service) for name, service in found.items()}
+    configs = _services(config)
+    images = {name: _image(config, name, service) for name, service in configs.items()}
     missing = _missing(machine, sorted(set(images.values())))
     return {
         name: ComposeService(
@@ -81,15 +81,15 @@ def services(machine: Machine, config: Config) -> dict[str, ComposeService]:
             mounts={mount["target"]: mount.get("source") or "" for mount in service.get("volumes") or []},
             restart=service.get("restart") or "",
         )
-        for name, service in found.items()
+        for name, service in configs.items()
     }
 
 
-def _config(machine: Machine, words: Sequence[str], overlay: str = "") -> Config:
-    result = machine.run([*words, *_CONFIG], timeout=20, stdin=overlay.encode() if overlay else None, ok=None)
+def _config(machine: Machine, command: Sequence[str], overlay: str = "") -> Config:
+    result = machine.run([*command, *_CONFIG], timeout=20, stdin=overlay.encode() if overlay else None, ok=None)
     if result.code:
-        there = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
-        if there.code:  # what it said before is Docker's own help
+        plugin = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
+        if plugin.code:  # the output before is Docker's own help
             raise CommandFailed(NO_PLUGIN)
         raise CommandFailed("docker compose does not take the file", said=result.said)
     try:
@@ -116,24 +116,24 @@ def _image(config: Config, name: str, service: ServiceConfig) -> str:
 def _missing(machine: Machine, images: Sequence[str]) -> set[str]:
     """Those of the images that are not on the VPS.
 
-    One call for all, since the start of Docker's client takes longer than its answer. Where one is missing, each is
-    asked for alone: Docker names them in its own spelling, which need not be the Compose file's.
+    One call for all, since the start of Docker's client takes longer than its answer. Where one is missing, each has
+    its own call: Docker names them in its own spelling, which need not be the Compose file's.
     """
     if not images or machine.run([*_INSPECT, *images], timeout=15, ok=None).code == 0:
         return set()
     with ThreadPoolExecutor(max_workers=6) as pool:
-        there = pool.map(lambda image: _is_there(machine, image), images)
-        return {image for image, found in zip(images, there) if not found}
+        present = pool.map(lambda image: _is_present(machine, image), images)
+        return {image for image, is_present in zip(images, present) if not is_present}
 
 
-def _is_there(machine: Machine, image: str) -> bool:
-    """Whether an image is on the VPS; where Docker does not answer, another fact says so."""
+def _is_present(machine: Machine, image: str) -> bool:
+    """Whether an image is on the VPS; true where Docker does not answer, which another fact reports."""
     result = machine.run([*_INSPECT, image], timeout=15, ok=None)
     return result.code == 0 or "no such image" not in result.err.lower()
 
 
 def _lacking(build: BuildConfig) -> Iterator[str]:
-    """Folders and files that a build needs and that are not there; addresses elsewhere are not looked at."""
+    """Folders and files that a build needs and that do not exist; remote contexts are not checked."""
     context = str(build.get("context") or "")
     needed: list[str] = [context, *(str(place) for place in (build.get("additional_contexts") or {}).values())]
     if build and not build.get("dockerfile_inline"):

@@ -12,8 +12,8 @@ from . import compose
 
 Path = tuple[str, ...]
 
-_NOTHING = object()  # in place of a value: there is none
-_RENEWED = re.compile(r"Container (\S+)\s+Recreate\s*$")
+_ABSENT = object()  # in place of a value: there is none
+_RECREATED = re.compile(r"Container (\S+)\s+Recreate\s*$")
 
 
 def view(machine: Machine, ref: Compose, overlay: str) -> ComposeView:
@@ -24,19 +24,21 @@ def view(machine: Machine, ref: Compose, overlay: str) -> ComposeView:
     except CommandFailed as error:
         return ComposeView(problem=said(error))
     try:
-        return ComposeView(differences, _renewed(machine, ref))
-    except CommandFailed as error:  # older ones cannot tell what they would do
+        return ComposeView(differences, _to_recreate(machine, ref))
+    except CommandFailed as error:  # an older Compose has no --dry-run
         return ComposeView(differences, untold=said(error))
 
 
 def _differences(own: object, installed: object, planned: object) -> Iterator[ComposeDifference]:
-    before, now, then = (dict(_flat(config)) for config in (own, installed, planned))
-    for path in sorted({*before, *now, *then}):
-        was, is_, will = (found.get(path, _NOTHING) for found in (before, now, then))
-        if is_ != was:
-            change = "added" if was is _NOTHING else "removed" if is_ is _NOTHING else "changed"
-            yield ComposeDifference(path, change, is_ == will)
-        elif will != was:
+    own_values, installed_values, planned_values = (dict(_flat(config)) for config in (own, installed, planned))
+    for path in sorted({*own_values, *installed_values, *planned_values}):
+        in_own, in_installed, in_planned = (
+            values.get(path, _ABSENT) for values in (own_values, installed_values, planned_values)
+        )
+        if in_installed != in_own:
+            change = "added" if in_own is _ABSENT else "removed" if in_installed is _ABSENT else "changed"
+            yield ComposeDifference(path, change, in_installed == in_planned)
+        elif in_planned != in_own:
             yield ComposeDifference(path, "lacking", True)
 
 
@@ -50,13 +52,11 @@ def _flat(value: object, at: Path = ()) -> Iterator[tuple[Path, object]]:
         yield from _flat(inner, (*at, str(key)))
 
 
-def _renewed(machine: Machine, ref: Compose) -> tuple[str, ...]:
-    """The containers that Compose would make anew, by a run that changes nothing."""
+def _to_recreate(machine: Machine, ref: Compose) -> tuple[str, ...]:
+    """The containers that Compose would recreate, by a dry run."""
     argv = [*docker.compose(ref), "--dry-run", "up", "--no-start", "--no-build", "--pull", "never"]
     result = machine.run(argv, timeout=60, ok=None)
     if result.code:
-        raise CommandFailed(
-            "docker compose could not tell whether the containers are as the file says", said=result.said
-        )
-    lines = (_RENEWED.search(line) for line in (result.out + result.err).splitlines())
+        raise CommandFailed("docker compose could not compare the containers with its files", said=result.said)
+    lines = (_RECREATED.search(line) for line in (result.out + result.err).splitlines())
     return tuple(sorted({match[1] for match in lines if match}))

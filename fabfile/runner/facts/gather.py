@@ -1,4 +1,4 @@
-"""Gathers the wanted facts, side by side: what takes longest is waiting for other programs."""
+"""Gathers the requested facts side by side: most of the time is spent waiting for other programs."""
 
 from __future__ import annotations
 
@@ -23,153 +23,153 @@ from .data import holding
 from .data.openers import openers
 from .nats import jetstream
 
-Found = dict[str, Any]  # fields of Facts
+Fields = dict[str, Any]  # fields of Facts
 
 
-def gather(machine: Machine, wanted: FactsRequest) -> Facts:
-    """The facts that `wanted` asks for. What cannot be read is told in the facts, not raised."""
-    jobs = [job for needed, job in _JOBS if needed(wanted)]
+def gather(machine: Machine, request: FactsRequest) -> Facts:
+    """The requested facts. What cannot be read is a problem in the facts; nothing is raised."""
+    jobs = [job for needed, job in _JOBS if needed(request)]
     if not jobs:
         return Facts()
-    found: Found = {}
+    fields: Fields = {}
     # All at once: each mostly waits for a program, and none may wait for a free thread first.
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
-        for part in pool.map(lambda job: job(machine, wanted), jobs):
-            found.update({**part, "health": {**found.get("health", {}), **part.get("health", {})}})  # from several
-    return Facts(**found)
+        for part in pool.map(lambda job: job(machine, request), jobs):
+            fields.update({**part, "health": {**fields.get("health", {}), **part.get("health", {})}})  # from several
+    return Facts(**fields)
 
 
-def _host(machine: Machine, wanted: FactsRequest) -> Found:
+def _host(machine: Machine, request: FactsRequest) -> Fields:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     name, python, kernel = socket.gethostname(), platform.python_version(), platform.release()
     return {"host": HostInfo(name, python, kernel, os.geteuid(), boot, time.time())}
 
 
-def _units(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"units": systemd.show(machine, wanted.units)}
+def _units(machine: Machine, request: FactsRequest) -> Fields:
+    return {"units": systemd.show(machine, request.units)}
 
 
-def _user_units(machine: Machine, wanted: FactsRequest) -> Found:
-    if not wanted.user_units:
+def _user_units(machine: Machine, request: FactsRequest) -> Fields:
+    if not request.user_units:
         return {}
     try:
-        problem = systemd.manager_error(machine, wanted.user)
+        problem = systemd.manager_error(machine, request.user)
         if problem:
             return {"user_manager": problem}
-        return {"user_units": systemd.show(machine, wanted.user_units, wanted.user)}
+        return {"user_units": systemd.show(machine, request.user_units, request.user)}
     except StepFailed as error:
         return {"user_manager": said(error)}
 
 
-def _files(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"files": {path: paths.file_fact(path) for path in wanted.files}}
+def _files(machine: Machine, request: FactsRequest) -> Fields:
+    return {"files": {path: paths.file_fact(path) for path in request.files}}
 
 
-def _trees(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"trees": {path: paths.tree(machine, path) for path in wanted.trees}}
+def _trees(machine: Machine, request: FactsRequest) -> Fields:
+    return {"trees": {path: paths.tree(machine, path) for path in request.trees}}
 
 
-def _accounts(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"accounts": {name: paths.account(name) for name in wanted.accounts}}
+def _accounts(machine: Machine, request: FactsRequest) -> Fields:
+    return {"accounts": {name: paths.account(name) for name in request.accounts}}
 
 
-def _ports(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"listeners": sockets.listeners(wanted.ports)}
+def _ports(machine: Machine, request: FactsRequest) -> Fields:
+    return {"listeners": sockets.listeners(request.ports)}
 
 
-def _programs(machine: Machine, wanted: FactsRequest) -> Found:
-    found, errors = versions.ask_all(machine, wanted.programs)
-    return {"versions": found, "version_errors": errors}
+def _programs(machine: Machine, request: FactsRequest) -> Fields:
+    numbers, errors = versions.read_versions(machine, request.programs)
+    return {"versions": numbers, "version_errors": errors}
 
 
-def _containers(machine: Machine, wanted: FactsRequest) -> Found:
+def _containers(machine: Machine, request: FactsRequest) -> Fields:
     """The project's containers, and the health of what runs in them: they are read once for both."""
     try:
-        containers = docker.containers(machine, wanted.project)
+        containers = docker.containers(machine, request.project)
     except CommandFailed as error:
         return {"docker_error": f"Docker does not answer: {said(error)}"}
-    if not _in_one_look(wanted):
+    if not _health_with_containers(request):
         return {"containers": containers}
-    some = [w for w in wanted.workloads if w.runtime == "docker"]
+    workloads = [w for w in request.workloads if w.runtime == "docker"]
     try:
         return {
             "containers": containers,
-            "health": health.healthy_now(machine, some, {wanted.project: containers}) if some else {},
+            "health": health.healthy_now(machine, workloads, {request.project: containers}) if workloads else {},
         }
     except StepFailed:
         return {"containers": containers}  # Docker has ceased to answer
 
 
-def _compose(machine: Machine, wanted: FactsRequest) -> Found:
-    assert wanted.compose is not None
-    if not Path(wanted.compose.file).exists():
-        return {"compose_error": f"there is no Compose file at {wanted.compose.file}"}
+def _compose(machine: Machine, request: FactsRequest) -> Fields:
+    assert request.compose is not None
+    if not Path(request.compose.file).exists():
+        return {"compose_error": f"there is no Compose file at {request.compose.file}"}
     try:
-        config = compose.planned(machine, wanted.compose, wanted.overlay)
+        config = compose.planned(machine, request.compose, request.overlay)
         return {"compose": compose.services(machine, config)}
     except CommandFailed as error:
         return {"compose_error": said(error)}
 
 
-def _compose_view(machine: Machine, wanted: FactsRequest) -> Found:
-    assert wanted.compose is not None
-    return {"compose_view": compose_view.view(machine, wanted.compose, wanted.overlay)}
+def _compose_view(machine: Machine, request: FactsRequest) -> Fields:
+    assert request.compose is not None
+    return {"compose_view": compose_view.view(machine, request.compose, request.overlay)}
 
 
-def _projects(machine: Machine, wanted: FactsRequest) -> Found:
+def _projects(machine: Machine, request: FactsRequest) -> Fields:
     try:
         return {"projects": docker.projects(machine)}
     except CommandFailed:
-        return {}  # `_containers` tells that Docker does not answer
+        return {}  # `_containers` reports that Docker does not answer
 
 
-def _owner(machine: Machine, wanted: FactsRequest) -> Found:
+def _owner(machine: Machine, request: FactsRequest) -> Fields:
     try:
-        return {"owner": owner.read_owner(Path(wanted.owner_file))}
+        return {"owner": owner.read_owner(Path(request.owner_file))}
     except StepFailed as error:
         return {"owner_error": str(error)}
 
 
-def _env(machine: Machine, wanted: FactsRequest) -> Found:
+def _env(machine: Machine, request: FactsRequest) -> Fields:
     """Only the named keys leave the VPS: the rest of an env file may be secret."""
     try:
-        values = read_env(Path(wanted.env_file))
+        values = read_env(Path(request.env_file))
     except (OSError, ValueError) as error:
-        return {"env": EnvFile(problem=f"{wanted.env_file}: {error}")}
-    named = {key: values[key] for key in wanted.env_keys if key in values}
-    return {"env": EnvFile(named, denied=_denied(machine, wanted) if wanted.user else "")}
+        return {"env": EnvFile(problem=f"{request.env_file}: {error}")}
+    named = {key: values[key] for key in request.env_keys if key in values}
+    return {"env": EnvFile(named, denied=_denied(machine, request) if request.user else "")}
 
 
-def _denied(machine: Machine, wanted: FactsRequest) -> str:
-    """Natively the file is read by the app's user, not by root; that user is asked, as folders count as well."""
+def _denied(machine: Machine, request: FactsRequest) -> str:
+    """Why the app's user, who reads the file natively, cannot; tested as that user, since folders count as well."""
     try:
-        asked = machine.run(["test", "-r", wanted.env_file], user=wanted.user, timeout=10, ok=None)
+        result = machine.run(["test", "-r", request.env_file], user=request.user, timeout=10, ok=None)
     except CommandFailed as error:
         return said(error)
-    return "" if asked.code == 0 else f"{wanted.user} cannot read {wanted.env_file}"
+    return "" if result.code == 0 else f"{request.user} cannot read {request.env_file}"
 
 
-def _settings(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"settings": {e.runtime: environment.settings(e, wanted.env_keys) for e in wanted.environments}}
+def _settings(machine: Machine, request: FactsRequest) -> Fields:
+    return {"settings": {e.runtime: environment.settings(e, request.env_keys) for e in request.environments}}
 
 
-def _streams(machine: Machine, wanted: FactsRequest) -> Found:
-    assert wanted.streams is not None
-    return {"jetstream": jetstream.jetstream(machine, wanted.streams)}
+def _streams(machine: Machine, request: FactsRequest) -> Fields:
+    assert request.streams is not None
+    return {"jetstream": jetstream.jetstream(machine, request.streams)}
 
 
-def _providers(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"providers": {ref.environment.runtime: provider.provided(ref) for ref in wanted.providers}}
+def _providers(machine: Machine, request: FactsRequest) -> Fields:
+    return {"providers": {ref.environment.runtime: provider.check_provider(ref) for ref in request.providers}}
 
 
-def _static(machine: Machine, wanted: FactsRequest) -> Found:
+def _static(machine: Machine, request: FactsRequest) -> Fields:
     return {
-        "unit_errors": scripts.unit_errors(machine, wanted.unit_files),
-        "script_errors": scripts.script_errors(machine, wanted.scripts, wanted.user),
+        "unit_errors": scripts.unit_errors(machine, request.unit_files),
+        "script_errors": scripts.script_errors(machine, request.scripts, request.user),
     }
 
 
-def _firewall(machine: Machine, wanted: FactsRequest) -> Found:
+def _firewall(machine: Machine, request: FactsRequest) -> Fields:
     try:
         active, default = ufw.status(machine)
         return {"firewall": Firewall(True, active, default, ufw.rules(machine))}
@@ -179,80 +179,80 @@ def _firewall(machine: Machine, wanted: FactsRequest) -> Found:
         return {"firewall": Firewall(True, problem=said(error))}
 
 
-def _edge(machine: Machine, wanted: FactsRequest) -> Found:
+def _edge(machine: Machine, request: FactsRequest) -> Fields:
     from ..edge.facts import edge_facts  # the edge's module needs this one's caller
 
-    assert wanted.edge is not None
-    return {"edge": edge_facts(machine, wanted.edge)}
+    assert request.edge is not None
+    return {"edge": edge_facts(machine, request.edge)}
 
 
-def _edge_backups(machine: Machine, wanted: FactsRequest) -> Found:
+def _edge_backups(machine: Machine, request: FactsRequest) -> Fields:
     from ..edge import backup  # which knows the edge's database, as `edge` does
 
-    assert wanted.edge is not None
-    if wanted.edge_backups == "all":
+    assert request.edge is not None
+    if request.edge_backups == "all":
         return {"edge_backups": tuple(backup.read_all(machine.ops))}
     try:
-        return {"edge_backups": tuple(backup.find(machine.ops, wanted.edge.database, wanted.edge_backups))}
+        return {"edge_backups": tuple(backup.find(machine.ops, request.edge.database, request.edge_backups))}
     except StepFailed:
-        return {}  # the database cannot be read, which `_edge` tells
+        return {}  # the database cannot be read, which `_edge` reports
 
 
-def _native_health(machine: Machine, wanted: FactsRequest) -> Found:
-    return _health(machine, wanted, "native")
+def _native_health(machine: Machine, request: FactsRequest) -> Fields:
+    return _health(machine, request, "native")
 
 
-def _docker_health(machine: Machine, wanted: FactsRequest) -> Found:
-    return _health(machine, wanted, "docker")
+def _docker_health(machine: Machine, request: FactsRequest) -> Fields:
+    return _health(machine, request, "docker")
 
 
-def _health(machine: Machine, wanted: FactsRequest, runtime: str) -> Found:
-    some = [w for w in wanted.workloads if w.runtime == runtime]
+def _health(machine: Machine, request: FactsRequest, runtime: str) -> Fields:
+    workloads = [w for w in request.workloads if w.runtime == runtime]
     try:
-        return {"health": health.wait_until_healthy(machine, some, wanted.patience) if some else {}}
+        return {"health": health.wait_until_healthy(machine, workloads, request.patience) if workloads else {}}
     except StepFailed:
         return {}  # the user manager or Docker does not answer, which has a fact of its own
 
 
-def _in_one_look(wanted: FactsRequest) -> bool:
-    """Whether the containers that the survey brings also say how healthy they are; what is waited for changes."""
-    return bool(wanted.project) and not wanted.patience
+def _health_with_containers(request: FactsRequest) -> bool:
+    """Whether `_containers` reports the containers' health as well: not where it is waited for, since they change."""
+    return bool(request.project) and not request.patience
 
 
-def _checkout(machine: Machine, wanted: FactsRequest) -> Found:
+def _checkout(machine: Machine, request: FactsRequest) -> Fields:
     try:
-        return {"checkout": git.checkout(machine, wanted.checkout, wanted.user)}
+        return {"checkout": git.checkout(machine, request.checkout, request.user)}
     except StepFailed as error:
         return {"checkout_error": said(error)}
 
 
-def _redis(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in wanted.redis_data}}
+def _redis(machine: Machine, request: FactsRequest) -> Fields:
+    return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in request.redis_data}}
 
 
-def _data(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"data": holding.holdings(machine, wanted.data)}
+def _data(machine: Machine, request: FactsRequest) -> Fields:
+    return {"data": holding.holdings(machine, request.data)}
 
 
-def _openers(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"openers": openers(wanted.opened)}
+def _openers(machine: Machine, request: FactsRequest) -> Fields:
+    return {"openers": openers(request.opened)}
 
 
-def _disks(machine: Machine, wanted: FactsRequest) -> Found:
-    """Folders on one file system share its space: only the first of them is told."""
-    found: dict[int, tuple[str, int]] = {}
-    for folder in wanted.disks:
-        there = paths.nearest(folder)
-        found.setdefault(os.stat(there).st_dev, (folder, shutil.disk_usage(there).free))
-    return {"disks": dict(found.values())}
+def _disks(machine: Machine, request: FactsRequest) -> Fields:
+    """Free bytes by folder; of several on one file system, which share its space, only the first is listed."""
+    free: dict[int, tuple[str, int]] = {}
+    for folder in request.disks:
+        existing = paths.nearest(folder)
+        free.setdefault(os.stat(existing).st_dev, (folder, shutil.disk_usage(existing).free))
+    return {"disks": dict(free.values())}
 
 
-def _ops(machine: Machine, wanted: FactsRequest) -> Found:
+def _ops(machine: Machine, request: FactsRequest) -> Fields:
     return {"ops": stored(machine.ops)}
 
 
-def _needs(machine: Machine, wanted: FactsRequest) -> Found:
-    return {"lacking": needs.lacking(machine, wanted.needs)}
+def _needs(machine: Machine, request: FactsRequest) -> Fields:
+    return {"lacking": needs.lacking(machine, request.needs)}
 
 
 _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequest], Mapping[str, Any]]]] = [
@@ -262,7 +262,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.firewall, _firewall),
     (lambda w: w.edge, _edge),
     (lambda w: w.workloads, _native_health),
-    (lambda w: w.workloads and not _in_one_look(w), _docker_health),
+    (lambda w: w.workloads and not _health_with_containers(w), _docker_health),
     (lambda w: w.project, _containers),
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),

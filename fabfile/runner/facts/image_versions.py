@@ -1,7 +1,7 @@
-"""The versions that images have told, kept on the VPS: to start a container for each takes longer than all the rest.
+"""A cache, on the VPS, of the versions of servers in images: to read one means to start a container.
 
-An image's identifier is the hash of what is in it, so what it has told once it would tell again. Only a folder that a
-plan has made is written to: before the first plan a survey leaves nothing behind.
+An image's identifier is the hash of its contents, so its version never changes. The cache is written only into a
+folder that a plan has made: before the first plan a survey leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ _FORMAT = 1
 
 
 def identifiers(machine: Machine, programs: Sequence[Program]) -> dict[str, str]:
-    """Image → its identifier, of those that the programs are in; none unless Docker knows all of them."""
+    """Image → its identifier, of the programs' images; empty unless Docker has all of them."""
     images = list(dict.fromkeys(program.image for program in programs if program.image))
     if not images:
         return {}
     try:
-        found = machine.run(["docker", "image", "inspect", "--format", "{{.Id}}", *images], timeout=15).out.split()
+        ids = machine.run(["docker", "image", "inspect", "--format", "{{.Id}}", *images], timeout=15).out.split()
     except CommandFailed:
         return {}
-    return dict(zip(images, found)) if len(found) == len(images) else {}
+    return dict(zip(images, ids)) if len(ids) == len(images) else {}
 
 
 def key(program: Program, identifier: str) -> str:
-    """By what a program's version is kept."""
+    """The cache's key of a program in an image."""
     return " ".join([identifier, *program.argv])
 
 
-def kept(ops: Path) -> dict[str, str]:
-    """Key → version; nothing where the file is missing, damaged, or of another format."""
+def load(ops: Path) -> dict[str, str]:
+    """Key → version; empty where the file is missing, damaged, or of another format."""
     try:
         data = json.loads((ops / _FILE).read_text())
     except (OSError, ValueError):
@@ -47,9 +47,9 @@ def kept(ops: Path) -> dict[str, str]:
     return {name: version for name, version in data["images"].items() if isinstance(version, str) and version}
 
 
-def keep(ops: Path, versions: Mapping[str, str]) -> None:
-    """Keep these versions and no others, where a plan has made the folder. What goes wrong with it only costs time."""
-    if not ops.is_dir() or versions == kept(ops):
+def save(ops: Path, versions: Mapping[str, str]) -> None:
+    """Write these versions and no others, where the folder exists. A failure is ignored: it only costs time."""
+    if not ops.is_dir() or versions == load(ops):
         return
     with contextlib.suppress(OSError):
         text = json.dumps({"version": _FORMAT, "images": dict(versions)})

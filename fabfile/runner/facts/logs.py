@@ -20,12 +20,12 @@ from ..system.envfile import read_env
 from ..system.machine import Machine, StepFailed
 from ..wire.facts import Workload
 
-LINES = 5  # of each one that failed
-_WIDTH = 300  # characters of a line
-_SHORTEST = 4  # characters: a shorter value is no secret, and would mask half of every line
+MAX_LINES = 5  # of each one that failed
+_MAX_WIDTH = 300  # characters of a line
+_MIN_SECRET_LENGTH = 4  # characters: a shorter value is no secret, and would mask half of every line
 _MASK = "•••"
-_PLAIN = {"true", "false", "none", "null"}  # said by many, and secret to nobody
-_QUOTED = 3  # of those that failed; the rest stands in the evidence
+_COMMON_VALUES = {"true", "false", "none", "null"}  # frequent in logs, and secret to nobody
+_MAX_BLOCKS = 3  # of those that failed; the rest stands in the evidence
 
 _SECRET_NAME = re.compile(rf"{SECRET_NAMES}|auth|(?:^|_)key", re.IGNORECASE)
 _NAMED = re.compile(
@@ -41,102 +41,104 @@ _ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=\w+\)$", re.MULT
 def last_lines(machine: Machine, workloads: Sequence[Workload], since: float) -> dict[str, list[str]]:
     """The last lines of each since a time (epoch, seconds), by "runtime/name"; those that logged nothing are left out.
 
-    Never raises: it is asked where something failed already.
+    Never raises: it is called where something failed already.
     """
     with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(lambda workload: _last(machine, workload, since), workloads))
-    return {f"{w.runtime}/{w.name}": lines for w, lines in zip(workloads, found) if lines}
+        logged = list(pool.map(lambda workload: _last_lines(machine, workload, since), workloads))
+    return {f"{w.runtime}/{w.name}": lines for w, lines in zip(workloads, logged) if lines}
 
 
 def failed(machine: Machine, workloads: Sequence[Workload]) -> list[Workload]:
     """Those of native workloads whose unit has failed, or is about to be started again. Never raises."""
-    found: list[Workload] = []
+    failing: list[Workload] = []
     for user in sorted({w.user for w in workloads if w.runtime == "native"}):
-        ours = [w for w in workloads if w.runtime == "native" and w.user == user]
+        of_user = [w for w in workloads if w.runtime == "native" and w.user == user]
         try:
-            units = systemd.show(machine, [w.unit for w in ours], user)
+            units = systemd.show(machine, [w.unit for w in of_user], user)
         except StepFailed:
             continue
-        found += [w for w in ours if units[w.unit].active == "failed" or units[w.unit].sub == "auto-restart"]
-    return found
+        failing += [w for w in of_user if units[w.unit].active == "failed" or units[w.unit].sub == "auto-restart"]
+    return failing
 
 
-def quoted(lines: dict[str, list[str]]) -> str:
+def excerpt(lines: dict[str, list[str]]) -> str:
     """The last lines for a message, a block for each of the first ones."""
-    blocks = [f"{key} logged last:" + "".join(f"\n  {line}" for line in said) for key, said in lines.items()]
-    return "\n".join(blocks[:_QUOTED])
+    blocks = [f"{key} logged last:" + "".join(f"\n  {line}" for line in logged) for key, logged in lines.items()]
+    return "\n".join(blocks[:_MAX_BLOCKS])
 
 
 def masked(line: str, secrets: Iterable[str]) -> str:
-    """A line as it may be shown: no secret, no control character, no longer than people read."""
+    """A line as it may be shown: without secrets and control characters, at most _MAX_WIDTH characters long."""
     text = _CONTROL.sub("", line)
     for secret in secrets:
         text = text.replace(secret, _MASK)
     text = _BEARER.sub(rf"\g<1>{_MASK}", _IN_ADDRESS.sub(rf"\g<1>{_MASK}", _NAMED.sub(rf"\g<1>{_MASK}", text)))
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+    return text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
 
 
-def _last(machine: Machine, workload: Workload, since: float) -> list[str]:
+def _last_lines(machine: Machine, workload: Workload, since: float) -> list[str]:
     try:
-        logged = _native if workload.runtime == "native" else _docker
-        lines = [line for line in logged(machine, workload, since) if line.strip()][-LINES:]
+        read = _native if workload.runtime == "native" else _docker
+        lines = [line for line in read(machine, workload, since) if line.strip()][-MAX_LINES:]
         secrets = sorted(_secrets(machine, workload), key=len, reverse=True) if lines else []
     except (StepFailed, OSError, ValueError, LookupError):
         return []
-    return _once([masked(line, secrets) for line in lines])
+    return _collapsed([masked(line, secrets) for line in lines])
 
 
-def _once(lines: list[str]) -> list[str]:
-    """The same line again and again, as of a unit that ends at once, only once."""
+def _collapsed(lines: list[str]) -> list[str]:
+    """The lines with repetitions, as of a unit that ends at once, as one line and their count."""
     runs = [(line, len(list(same))) for line, same in itertools.groupby(lines)]
     return [f"{line} (× {count})" if count > 1 else line for line, count in runs]
 
 
 def _native(machine: Machine, workload: Workload, since: float) -> list[str]:
-    """What the unit's processes logged; where that is nothing, what systemd logged about it."""
+    """The log lines of the unit's processes; without any, systemd's own lines about the unit."""
     kind = "USER_UNIT" if workload.user else "UNIT"
     who = [f"_UID={pwd.getpwnam(workload.user).pw_uid}"] if workload.user else []
-    options = ["--no-pager", "--quiet", "--all", "--output=cat", f"--lines={LINES}", f"--since=@{since:.0f}"]
+    options = ["--no-pager", "--quiet", "--all", "--output=cat", f"--lines={MAX_LINES}", f"--since=@{since:.0f}"]
     for field in (f"_SYSTEMD_{kind}", kind):
-        found = machine.run(["journalctl", *options, f"{field}={workload.unit}", *who], timeout=5).out.splitlines()
-        if found:
-            return found
+        logged = machine.run(["journalctl", *options, f"{field}={workload.unit}", *who], timeout=5).out.splitlines()
+        if logged:
+            return logged
     return []
 
 
 def _docker(machine: Machine, workload: Workload, since: float) -> list[str]:
     """Both streams in one, as they were logged."""
-    argv = ["docker", "logs", "--timestamps", "--tail", str(LINES), "--since", f"{since:.0f}", _box(machine, workload)]
+    options = ["--timestamps", "--tail", str(MAX_LINES), "--since", f"{since:.0f}"]
+    argv = ["docker", "logs", *options, _container_name(machine, workload)]
     result = machine.run(argv, timeout=5)
     return [line.partition(" ")[2] for line in sorted(result.out.splitlines() + result.err.splitlines())]
 
 
-def _box(machine: Machine, workload: Workload) -> str:
+def _container_name(machine: Machine, workload: Workload) -> str:
     """The name of the workload's container. Raises LookupError."""
-    names = {box.service: box.name for box in docker.standing(machine, workload.project)}
+    names = {container.service: container.name for container in docker.standing(machine, workload.project)}
     return names[workload.name]
 
 
 def _secrets(machine: Machine, workload: Workload) -> set[str]:
-    values = _unit_values if workload.runtime == "native" else _box_values
-    found = values(machine, workload).items()
-    named = {value for name, value in found if _SECRET_NAME.search(name)}
-    return {value for value in named if len(value) >= _SHORTEST and value.lower() not in _PLAIN}
+    read = _unit_values if workload.runtime == "native" else _container_values
+    variables = read(machine, workload).items()
+    secrets = {value for name, value in variables if _SECRET_NAME.search(name)}
+    return {value for value in secrets if len(value) >= _MIN_SECRET_LENGTH and value.lower() not in _COMMON_VALUES}
 
 
 def _unit_values(machine: Machine, workload: Workload) -> dict[str, str]:
     """The variables in the env files of a unit; a file that can't be read gave it none."""
     argv = [*systemd.systemctl(workload.user), "show", "--property=EnvironmentFiles", "--", workload.unit]
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for path in _ENV_FILE.findall(machine.run(argv, user=workload.user or None, timeout=5).out):
         try:
-            found.update(read_env(Path(path)))
+            variables.update(read_env(Path(path)))
         except (OSError, ValueError):
             continue
-    return found
+    return variables
 
 
-def _box_values(machine: Machine, workload: Workload) -> dict[str, str]:
-    argv = ["docker", "inspect", "--type", "container", "--format", "{{json .Config.Env}}", _box(machine, workload)]
-    found: list[str] = json.loads(machine.run(argv, timeout=5).out) or []
-    return dict(entry.partition("=")[::2] for entry in found)
+def _container_values(machine: Machine, workload: Workload) -> dict[str, str]:
+    options = ["--type", "container", "--format", "{{json .Config.Env}}"]
+    argv = ["docker", "inspect", *options, _container_name(machine, workload)]
+    entries: list[str] = json.loads(machine.run(argv, timeout=5).out) or []
+    return dict(entry.partition("=")[::2] for entry in entries)

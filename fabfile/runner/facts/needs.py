@@ -1,4 +1,4 @@
-"""Whether what a unit needs to start is there, and may be used by whom the unit runs as."""
+"""Checks that the files and folders that a unit needs exist and that its user may use them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _SCRIPT = 'for need do test "-${need%%:*}" "${need#*:}" || printf "%s\\n" "$need
 
 
 def lacking(machine: Machine, needs: Sequence[Need]) -> dict[str, str]:
-    """Path → why it can't be used, in words; what can be is left out."""
-    found = {need.path: problem for need in needs for problem in [_not_there(need)] if problem}
-    there = [need for need in needs if need.path not in found]
-    for user in sorted({need.user for need in there}):
-        found.update(_denied(machine, user, [need for need in there if need.user == user]))
-    return found
+    """Path → why it can't be used, in words; usable ones are left out."""
+    problems = {need.path: problem for need in needs for problem in [_missing(need)] if problem}
+    present = [need for need in needs if need.path not in problems]
+    for user in sorted({need.user for need in present}):
+        problems.update(_denied(machine, user, [need for need in present if need.user == user]))
+    return problems
 
 
-def _not_there(need: Need) -> str:
+def _missing(need: Need) -> str:
     if not os.path.exists(need.path):
         return f"there is no {need.path}"
     if (need.how == ENTER) != os.path.isdir(need.path):
@@ -32,11 +32,15 @@ def _not_there(need: Need) -> str:
 
 
 def _denied(machine: Machine, user: str, needs: list[Need]) -> dict[str, str]:
-    """What the user may not use: that user is asked, since the folders above count as well."""
-    words = [f"{_FLAGS[need.how]}:{need.path}" for need in needs]
+    """Path → why the user may not use it, tested as that user, since the folders above count as well."""
+    arguments = [f"{_FLAGS[need.how]}:{need.path}" for need in needs]
     try:
-        bad = machine.run(["sh", "-c", _SCRIPT, "sh", *words], user=user or None, timeout=10).out.splitlines()
+        refused = machine.run(["sh", "-c", _SCRIPT, "sh", *arguments], user=user or None, timeout=10).out.splitlines()
     except CommandFailed as error:
-        return {need.path: f"{need.path} could not be looked at: {said(error)}" for need in needs}
+        return {need.path: f"{need.path} could not be checked: {said(error)}" for need in needs}
     who = user or "root"
-    return {need.path: f"{who} cannot {need.how} {need.path}" for need, word in zip(needs, words) if word in bad}
+    return {
+        need.path: f"{who} cannot {need.how} {need.path}"
+        for need, argument in zip(needs, arguments)
+        if argument in refused
+    }

@@ -1,4 +1,4 @@
-"""What can be said of units and scripts without running them."""
+"""Static checks of units and scripts: neither is run."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..system import systemd
 from ..system.machine import CommandFailed, Machine, StepFailed, said
 from ..wire.app import UnitFile
 
-_SECONDS = 30.0  # for one script
+_TIMEOUT_SECONDS = 30.0  # for one script
 
 
 def unit_errors(machine: Machine, files: Sequence[UnitFile]) -> dict[str, str]:
-    """User of the manager (empty: the system's) → what `systemd-analyze verify` says of its units; empty is good.
+    """User of the manager (empty: the system's) → the complaints of `systemd.verify` about its units; empty is good.
 
-    The units need not be installed. What counts is said in `systemd.verify`.
+    The units need not be installed.
     """
     users = dict.fromkeys(file.user for file in files)
-    return {user: _verified(machine, [file for file in files if file.user == user], user) for user in users}
+    return {user: _verify(machine, [file for file in files if file.user == user], user) for user in users}
 
 
 def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> dict[str, str]:
-    """Path → what bash says of the script's syntax; empty is good. Nothing in it is executed."""
-    return {script: _checked(machine, script, user) for script in scripts}
+    """Path → bash's complaints about the script's syntax; empty is good. Nothing in it is executed."""
+    return {script: _check_syntax(machine, script, user) for script in scripts}
 
 
-def _verified(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
+def _verify(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
     with tempfile.TemporaryDirectory(prefix="islandflow-units-") as folder:
         os.chmod(folder, 0o755)  # the manager's user has to read them
         paths = [Path(folder, file.name) for file in files]
@@ -42,10 +42,10 @@ def _verified(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
     return "\n".join(lines).replace(f"{folder}/", "")
 
 
-def _checked(machine: Machine, script: str, user: str) -> str:
-    """Everything that bash says against a script; its exit code where it fails without a word."""
+def _check_syntax(machine: Machine, script: str, user: str) -> str:
+    """Bash's complaints about a script; its exit code where it fails without output."""
     try:
-        result = machine.run(["bash", "-n", "--", script], user=user or None, timeout=_SECONDS, ok=None)
+        result = machine.run(["bash", "-n", "--", script], user=user or None, timeout=_TIMEOUT_SECONDS, ok=None)
     except CommandFailed as error:
         return said(error)
     return (result.err + result.out).strip() or (f"bash ended with {result.code}" if result.code else "")

@@ -1,4 +1,4 @@
-"""How each kind of server shows that it answers; every look is bounded and never raises."""
+"""Probes each kind of server by its own protocol; every probe has a time limit and never raises."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 from ..system import http
 from ..system.machine import Observation
 
-TIMEOUT = 10.0  # seconds, where nobody says how long; a server that has much to do takes some
+TIMEOUT_SECONDS = 10.0  # seconds, where nobody says how long; a server that has much to do takes some
 
 
-def answers(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT) -> Observation:
-    """Whether the server at address:port answers as its protocol should; `slow` in the data: not in time."""
+def probe(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT_SECONDS) -> Observation:
+    """Whether the server at address:port answers as its protocol should; `slow` in the data means: not in time."""
     try:
         if protocol == "http":
             return _http(address, port, path, timeout)
@@ -35,12 +35,12 @@ def _http(address: str, port: int, path: str, timeout: float) -> Observation:
 
 def _clickhouse(address: str, port: int, timeout: float) -> Observation:
     answer = http.request(address, port, "/ping", seconds=timeout)
-    said, status = answer.body.decode(errors="replace").strip(), answer.status
-    return Observation(status == 200 and said.startswith("Ok"), f"/ping on :{port} answers {status} {said[:40]!r}")
+    text, status = answer.body.decode(errors="replace").strip(), answer.status
+    return Observation(status == 200 and text.startswith("Ok"), f"/ping on :{port} answers {status} {text[:40]!r}")
 
 
-def _line(address: str, port: int, ask: bytes, expected: tuple[bytes, ...], timeout: float) -> Observation:
+def _line(address: str, port: int, request: bytes, expected: tuple[bytes, ...], timeout: float) -> Observation:
     with socket.create_connection((address, port), timeout) as connection:
-        connection.sendall(ask)
-        said = connection.recv(512)
-    return Observation(said.startswith(expected), f":{port} answers {said[:40]!r}")
+        connection.sendall(request)
+        text = connection.recv(512)
+    return Observation(text.startswith(expected), f":{port} answers {text[:40]!r}")

@@ -1,4 +1,4 @@
-"""Versions of the servers on both sides, and the format of the data they left."""
+"""Versions of the servers on both sides, and the format of the data that they have written."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from . import image_versions
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
-def ask_all(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, str], dict[str, str]]:
-    """Versions, and why one could not be read, each by the programs' names."""
-    identifiers, known = image_versions.identifiers(machine, programs), image_versions.kept(machine.ops)
+def read_versions(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, str], dict[str, str]]:
+    """Versions by program, and errors by program where one could not be read."""
+    identifiers, cached = image_versions.identifiers(machine, programs), image_versions.load(machine.ops)
 
-    def ask(program: Program) -> tuple[str, str]:
+    def read(program: Program) -> tuple[str, str]:
         identifier = identifiers.get(program.image, "")
-        version = known.get(image_versions.key(program, identifier), "") if identifier else ""
+        version = cached.get(image_versions.key(program, identifier), "") if identifier else ""
         # By its identifier, since its name may have come to mean another image meanwhile.
-        return (version, "") if version else _ask(machine, replace(program, image=identifier or program.image))
+        return (version, "") if version else _read_version(machine, replace(program, image=identifier or program.image))
 
     with ThreadPoolExecutor(max_workers=6) as pool:
-        answers = list(pool.map(ask, programs))
-    answered = zip(programs, answers)
-    image_versions.keep(
+        results = list(pool.map(read, programs))
+    by_program = zip(programs, results)
+    image_versions.save(
         machine.ops,
         {
             image_versions.key(program, identifiers[program.image]): version
-            for program, (version, _) in answered
+            for program, (version, _) in by_program
             if version and program.image in identifiers
         },
     )
-    named = list(zip((program.name for program in programs), answers))
+    named = list(zip((program.name for program in programs), results))
     return {name: version for name, (version, _) in named}, {name: error for name, (_, error) in named if error}
 
 
-def _ask(machine: Machine, program: Program) -> tuple[str, str]:
+def _read_version(machine: Machine, program: Program) -> tuple[str, str]:
     try:
         result = machine.run(_command(program), timeout=30)
     except CommandFailed as error:
@@ -53,7 +53,7 @@ def _command(program: Program) -> Sequence[str]:
     if not program.image:
         return program.argv
     entry, *rest = program.argv
-    # --pull never: a version must not be asked of an image that this host does not have.
+    # --pull never: reading a version must not download an image.
     return [
         "docker",
         "run",

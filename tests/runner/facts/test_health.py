@@ -15,9 +15,9 @@ import pytest
 
 from fabfile.runner.actions.probes import Healthy, PortsFree, Runs
 from fabfile.runner.facts import health, servers
-from fabfile.runner.facts.health import healthy, seen_of, wait_until_healthy, wait_until_settled
+from fabfile.runner.facts.health import healthy, observation_of, wait_until_healthy, wait_until_settled
 from fabfile.runner.facts.nats import jetstream
-from fabfile.runner.facts.servers import answers
+from fabfile.runner.facts.servers import probe
 from fabfile.runner.system import questions
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.system.questions import Inquiry
@@ -147,7 +147,7 @@ def test_every_durable_must_be_bound(machine: Recorder) -> None:
         loose = native(durables=("api-alerts", "api-prints", "api-none"), nats=nats)
         assert verdict(machine, loose).text == "there is no durable: api-none; durables not bound: api-prints"
     text = verdict(machine, bound).text
-    assert text.startswith("whether its durables are bound can't be told: native's NATS at ") and "Errno" not in text
+    assert text.startswith("can't check whether its durables are bound: native's NATS at ") and "Errno" not in text
 
 
 def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ def test_who_is_no_nats_is_told_and_never_raises(machine: Recorder, answer: byte
     shows(machine)
     with serving(says(answer, ask=False)) as port:
         found = verdict(machine, native(durables=("x",), nats=nats_ref(port)))
-    assert not found.ok and "can't be told: " in found.text and f"127.0.0.1:{port}" in found.text
+    assert not found.ok and "can't check" in found.text and f"127.0.0.1:{port}" in found.text
 
 
 # ── Docker ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,9 +281,9 @@ def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> Non
 )
 def test_each_protocol_answers_in_its_own_way(protocol: str, words: bytes, ok: bool) -> None:
     with serving(says(words, ask=protocol != "nats")) as port:
-        seen = answers(protocol, "127.0.0.1", port)
+        seen = probe(protocol, "127.0.0.1", port)
     assert seen.ok == ok and seen.text
-    assert not answers(protocol, "127.0.0.1", port).ok, "nobody is there any more"
+    assert not probe(protocol, "127.0.0.1", port).ok, "nobody is there any more"
 
 
 def test_who_never_answers_or_never_ends_is_left_in_time() -> None:
@@ -291,7 +291,7 @@ def test_who_never_answers_or_never_ends_is_left_in_time() -> None:
         for protocol in ("http", "redis", "nats", "clickhouse"):
             for port in (mute, endless):
                 started = time.monotonic()
-                seen = servers.answers(protocol, "127.0.0.1", port, timeout=0.3)
+                seen = servers.probe(protocol, "127.0.0.1", port, timeout=0.3)
                 assert not seen.ok and (seen.data.get("slow") or port == endless)
                 assert time.monotonic() - started < 15, "else it is half a minute"
 
@@ -381,7 +381,7 @@ def test_ports_are_free_or_it_is_told_who_holds_them(machine: Recorder) -> None:
 
 
 def test_waiting_ends_early_when_one_is_beyond_hope(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "SETTLE", 0.01)
+    monkeypatch.setattr(health, "SETTLE_SECONDS", 0.01)
     shows(machine, "failed", "failed")
     started = time.monotonic()
     assert not wait_until_healthy(machine, (native(),), 60)["native/api"].ok
@@ -413,8 +413,8 @@ def test_what_is_on_its_way_is_waited_for_and_what_is_over_is_not(
 
 def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:
     good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", permanent=True)
-    assert seen_of({"native/a": good}).text == "1 healthy"
-    seen = seen_of({"native/a": good, "native/b": bad})
+    assert observation_of({"native/a": good}).text == "1 healthy"
+    seen = observation_of({"native/a": good, "native/b": bad})
     assert (seen.ok, seen.final, seen.text) == (False, True, "b: down")
     assert seen.data == {"native/a": "healthy", "native/b": "down"}
 

@@ -13,7 +13,7 @@ from fabfile.runner import engine
 from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.units import Start
 from fabfile.runner.facts import health, logs
-from fabfile.runner.facts.logs import LINES, last_lines, masked
+from fabfile.runner.facts.logs import MAX_LINES, last_lines, masked
 from fabfile.runner.wire.facts import Health, Workload
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.recorder import Recorder
@@ -38,9 +38,9 @@ def last(machine: Recorder, workload: Workload) -> list[str]:
 
 def test_a_users_unit_is_found_by_that_user_since_the_plan_began(machine: Recorder) -> None:
     machine.answers["journalctl"] = "\n".join(f"line {number}" for number in range(9))
-    assert last(machine, API) == [f"line {number}" for number in range(9 - LINES, 9)]
+    assert last(machine, API) == [f"line {number}" for number in range(9 - MAX_LINES, 9)]
     (call,) = machine.said("journalctl")
-    assert "--since=@1700000000" in call and f"--lines={LINES}" in call
+    assert "--since=@1700000000" in call and f"--lines={MAX_LINES}" in call
     assert call[-2] == "_SYSTEMD_USER_UNIT=flow-api.service" and call[-1].startswith("_UID=")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner.facts.environment import in_force, settings
-from fabfile.runner.facts.provider import provided
+from fabfile.runner.facts.provider import check_provider
 from fabfile.runner.wire.app import AdapterRef, Environment, Provided, ProviderRef
 from tests.runner.support.servers import page, serving
 
@@ -38,7 +38,7 @@ class Vps:
         self.env.write_text("\n".join(lines))
         if overrides is not None:
             self.overrides.write_text(overrides)
-        found = provided(self.reference(planned))
+        found = check_provider(self.reference(planned))
         assert KEY not in repr(found)
         return found
 
@@ -148,7 +148,7 @@ def test_a_redirect_is_not_followed(vps: Vps) -> None:
 
 
 def test_no_env_file_is_told(vps: Vps) -> None:
-    assert "No such file" in provided(vps.reference()).problem
+    assert "No such file" in check_provider(vps.reference()).problem
 
 
 def test_only_the_named_variables_leave_the_vps(vps: Vps) -> None:
@@ -162,4 +162,4 @@ def test_only_the_named_variables_leave_the_vps(vps: Vps) -> None:
 def test_an_env_file_that_is_no_text_is_told(vps: Vps) -> None:
     vps.env.write_bytes(b"A=\xff")
     assert "can't decode" in settings(vps.reference().environment, ("A",)).problem
-    assert "can't decode" in provided(vps.reference()).problem
+    assert "can't decode" in check_provider(vps.reference()).problem

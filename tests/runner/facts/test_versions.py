@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.facts.versions import ask_all, rdb_format
+from fabfile.runner.facts.versions import rdb_format, read_versions
 from fabfile.runner.wire.facts import Program
 from tests.runner.support.recorder import Recorder
 
@@ -22,12 +22,15 @@ from tests.runner.support.recorder import Recorder
 )
 def test_servers_say_their_version_in_their_own_way(tmp_path: Path, said: str, version: str) -> None:
     machine = Recorder(tmp_path, {"/usr/bin/server": said})
-    assert ask_all(machine, [Program("native/x", ("/usr/bin/server", "--version"))]) == ({"native/x": version}, {})
+    assert read_versions(machine, [Program("native/x", ("/usr/bin/server", "--version"))]) == (
+        {"native/x": version},
+        {},
+    )
 
 
 def test_an_image_is_asked_without_network_and_never_fetched(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"docker run": "nats-server: v2.10.7"})
-    found, _ = ask_all(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
+    found, _ = read_versions(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
     assert found == {"docker/nats": "2.10.7"}
     (argv,) = machine.said("docker", "run")
     assert argv[-4:] == ("--entrypoint", "/nats-server", "nats:2.10", "--version")
@@ -37,7 +40,7 @@ def test_an_image_is_asked_without_network_and_never_fetched(tmp_path: Path) -> 
 
 def test_who_cannot_be_asked_is_told_with_the_reason_and_the_others_all_the_same(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"a": (125, "", "No such image"), "b": "no number", "c": "v1.2"})
-    found, errors = ask_all(machine, [Program(name, (name,)) for name in "abc"])
+    found, errors = read_versions(machine, [Program(name, (name,)) for name in "abc"])
     assert found == {"a": "", "b": "", "c": "1.2"}
     assert errors["a"] == "No such image"
     assert "no version in" in errors["b"]
@@ -54,20 +57,20 @@ def boxes(ops: Path, *identifiers: str, version: str = "2.10.7") -> Recorder:
 
 def test_an_image_that_has_told_its_version_is_not_started_again(tmp_path: Path) -> None:
     first = boxes(tmp_path, "sha256:a", "sha256:b")
-    assert ask_all(first, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
+    assert read_versions(first, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
     assert {call[-2] for call in first.said("docker", "run")} == {"sha256:a", "sha256:b"}
     (file,) = tmp_path.glob("*.json")
     assert file.stat().st_mode & 0o777 == 0o600
     again = boxes(tmp_path, "sha256:a", "sha256:b", version="9.9")
-    assert ask_all(again, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
+    assert read_versions(again, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
     assert again.said("docker", "run") == []
 
 
 def test_another_image_behind_the_same_name_is_asked_as_another_question_is(tmp_path: Path) -> None:
-    ask_all(boxes(tmp_path, "sha256:a"), [NATS])
-    assert ask_all(boxes(tmp_path, "sha256:c", version="2.11.0"), [NATS])[0] == {"docker/nats": "2.11.0"}
+    read_versions(boxes(tmp_path, "sha256:a"), [NATS])
+    assert read_versions(boxes(tmp_path, "sha256:c", version="2.11.0"), [NATS])[0] == {"docker/nats": "2.11.0"}
     otherwise = Program("docker/nats", ("/nats-server", "-v"), "nats:2.10")
-    assert ask_all(boxes(tmp_path, "sha256:c", version="3.0"), [otherwise])[0] == {"docker/nats": "3.0"}
+    assert read_versions(boxes(tmp_path, "sha256:c", version="3.0"), [otherwise])[0] == {"docker/nats": "3.0"}
 
 
 @pytest.mark.parametrize(
@@ -76,28 +79,28 @@ def test_another_image_behind_the_same_name_is_asked_as_another_question_is(tmp_
     ids=["empty", "cut off", "a list", "no images", "another format"],
 )
 def test_what_is_kept_and_damaged_is_not_believed(damage: str, tmp_path: Path) -> None:
-    ask_all(boxes(tmp_path, "sha256:a"), [NATS])
+    read_versions(boxes(tmp_path, "sha256:a"), [NATS])
     (file,) = tmp_path.glob("*.json")
     file.write_text(damage)
-    assert ask_all(boxes(tmp_path, "sha256:a", version="2.12.0"), [NATS])[0] == {"docker/nats": "2.12.0"}
-    assert ask_all(boxes(tmp_path, "sha256:a", version="9.9"), [NATS])[0] == {"docker/nats": "2.12.0"}
+    assert read_versions(boxes(tmp_path, "sha256:a", version="2.12.0"), [NATS])[0] == {"docker/nats": "2.12.0"}
+    assert read_versions(boxes(tmp_path, "sha256:a", version="9.9"), [NATS])[0] == {"docker/nats": "2.12.0"}
 
 
 def test_a_version_that_could_not_be_told_is_not_kept(tmp_path: Path) -> None:
     broken = Recorder(tmp_path, {"docker image inspect": "sha256:a", "docker run": (125, "", "no space left")})
-    assert ask_all(broken, [NATS])[1] == {"docker/nats": "no space left"}
-    assert ask_all(boxes(tmp_path, "sha256:a"), [NATS])[0] == {"docker/nats": "2.10.7"}
+    assert read_versions(broken, [NATS])[1] == {"docker/nats": "no space left"}
+    assert read_versions(boxes(tmp_path, "sha256:a"), [NATS])[0] == {"docker/nats": "2.10.7"}
 
 
 def test_images_that_docker_does_not_know_are_asked_by_their_names_and_nothing_is_kept(tmp_path: Path) -> None:
     vps = Recorder(tmp_path, {"docker image inspect": (1, "sha256:a", "No such image: redis:7"), "docker run": "v1.2"})
-    assert ask_all(vps, [NATS, REDIS])[0] == {"docker/nats": "1.2", "docker/redis": "1.2"}
+    assert read_versions(vps, [NATS, REDIS])[0] == {"docker/nats": "1.2", "docker/redis": "1.2"}
     assert {call[-2] for call in vps.said("docker", "run")} == {"nats:2.10", "redis:7"}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_before_the_first_plan_nothing_is_kept(tmp_path: Path) -> None:
-    ask_all(boxes(tmp_path / "ops", "sha256:a"), [NATS])
+    read_versions(boxes(tmp_path / "ops", "sha256:a"), [NATS])
     assert list(tmp_path.iterdir()) == []
 
 
