@@ -51,10 +51,10 @@ def adopt(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
 def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
-    from .facts.nats.follow import looks
+    from .facts.nats.follow import readings
 
     ref = decode(json.loads(stdin.readline()))
-    for at, look in looks(Machine(root), ref, float(words[0])):
+    for at, look in readings(Machine(root), ref, float(words[0])):
         tell({"at": round(at, 3), "look": encode(look)})
     return 0
 

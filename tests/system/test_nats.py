@@ -39,7 +39,7 @@ APP = Login("app", "p@ss w:rd")
 
 def ask(subject, body):
     with Client("NATS", LOCAL, PORT, "port", 60, APP) as client:
-        answer = json.loads(client.ask([("$JS.API." + subject, json.dumps(body).encode())])[0].payload)
+        answer = json.loads(client.request([("$JS.API." + subject, json.dumps(body).encode())])[0].payload)
     assert "error" not in answer, answer
 
 def durable(name, **config):
@@ -104,7 +104,7 @@ def scratch(vps: Vps) -> Iterator[Vps]:
 def test_streams_and_durables_are_read_with_the_app_s_own_login(scratch: Vps) -> None:
     app, mute, other = (f"nats://{login}@nats:4222" for login in ("app:p%40ss%20w%3Ard", "mute:x", "other:x"))
     refused = {
-        mute: "does not let the app's user ask",
+        mute: "denies the app's user JetStream's API",
         other: "has no JetStream for the app",
         "nats://app:wr0ng@nats:4222": "refuses the login",
         "nats://nats:4222": "wants a login",

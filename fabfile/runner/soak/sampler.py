@@ -15,7 +15,7 @@ from .. import store
 from ..availability import Felt, Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
-from ..facts.nats.jetstream import place, read_streams
+from ..facts.nats.jetstream import locate, read_streams
 from ..journal import Journal
 from ..system.machine import Machine, StepFailed, said
 from ..system.owner import NOBODY, find_owner
@@ -196,7 +196,7 @@ class _Looker:
         """Of the app's own durables: somebody else's, or one that is left over, is nobody's lag."""
         ours = {durable for workload in self._soak.workloads for durable in workload.durables}
         try:
-            runtime, address = place(self._machine, self._soak.streams)
+            runtime, address = locate(self._machine, self._soak.streams)
             streams = read_streams(address, self._soak.streams.nats[runtime])
         except (OSError, ValueError, StepFailed) as error:
             problems.append(f"JetStream: {said(error)}")

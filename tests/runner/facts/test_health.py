@@ -151,7 +151,7 @@ def test_every_durable_must_be_bound(machine: Recorder) -> None:
 
 
 def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jetstream, "FETCH", 3.0)
+    monkeypatch.setattr(jetstream, "FETCH_SECONDS", 3.0)
     shows(machine)
     pulls = {name: consumer(name, pull=True, num_waiting=int(name == "waits")) for name in ("waits", "polled", "left")}
     server = Nats({"S": list(pulls.values())}, fetched=("S.polled",))

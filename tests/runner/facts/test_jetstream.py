@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fabfile.runner.facts.nats import jetstream as module
 from fabfile.runner.facts.nats.client import Denied, Unanswered
-from fabfile.runner.facts.nats.follow import looks
-from fabfile.runner.facts.nats.jetstream import durables_of, jetstream, of_monitoring, read_streams
+from fabfile.runner.facts.nats.follow import readings
+from fabfile.runner.facts.nats.jetstream import durables_of, jetstream, parse_monitoring, read_streams
 from fabfile.runner.facts.nats.login import login
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.app import Consumer, Environment, JetStream
@@ -32,7 +32,7 @@ def machine(tmp_path: Path) -> Recorder:
 @pytest.fixture(autouse=True)
 def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine may be busy: what answers at all is waited for."""
-    monkeypatch.setattr(module, "ANSWER", 60.0)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_limits_and_positions_are_told_as_they_are() -> None:
     assert (found.max_age, found.max_bytes, found.messages, found.last) == (43_200_000_000_000, 2**28, 25, 26)
     assert found.consumers == {"api-alerts": Consumer(True, 3, 4, 1, 23, 24, 19, "2026-01-01T00:00:00Z")}
     said = json.dumps(monitoring(consumer(push_bound=True))).encode()
-    assert found == of_monitoring(said)["ALERTS"], "the monitoring says the same"
+    assert found == parse_monitoring(said)["ALERTS"], "the monitoring says the same"
 
 
 def test_no_streams_are_none() -> None:
@@ -94,7 +94,9 @@ def test_a_stream_that_goes_between_two_questions_has_no_durables() -> None:
 
 def test_ephemeral_consumers_are_left_alone() -> None:
     assert set(read(Nats({"S": [ephemeral(), consumer("mine")]}))) == {"mine"}
-    assert set(durables_of(of_monitoring(json.dumps(monitoring(ephemeral(), consumer("mine"))).encode()))) == {"mine"}
+    assert set(durables_of(parse_monitoring(json.dumps(monitoring(ephemeral(), consumer("mine"))).encode()))) == {
+        "mine"
+    }
 
 
 # ── Whether somebody receives ───────────────────────────────────────────────────────────────────────────────────────
@@ -117,7 +119,7 @@ def test_a_durable_made_for_fetching_is_bound_when_somebody_waits_at_it() -> Non
 def test_between_two_fetches_nobody_waits_and_it_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, denied: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(module, "FETCH", 60.0)
+    monkeypatch.setattr(module, "FETCH_SECONDS", 60.0)
     server = Nats({"S": [consumer("polled", pull=True), consumer("pushed", push_bound=True)]}, denied=denied)
     server.fetched = ("S.polled",)
     if denied:  # then the second look shows it
@@ -137,7 +139,7 @@ class Moving(list[JSON]):
 
 
 def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FETCH", 0.1)
+    monkeypatch.setattr(module, "FETCH_SECONDS", 0.1)
     server = Nats({"S": [consumer("a", pull=True)], "T": [consumer("b", pull=True)]})
     lists = {"S": 0, "T": 0}
 
@@ -153,7 +155,7 @@ def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.Monk
 
 
 def test_nobody_waits_for_a_durable_that_is_none_of_the_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FETCH", 60.0)
+    monkeypatch.setattr(module, "FETCH_SECONDS", 60.0)
     started = time.monotonic()
     assert not read(Nats({"S": [consumer("left over", pull=True)]}), "api-alerts")["left over"].bound
     assert time.monotonic() - started < 30
@@ -169,10 +171,10 @@ def test_nobody_waits_for_a_durable_that_is_none_of_the_app_s(monkeypatch: pytes
         (Nats(error={"code": 503, "description": "JetStream not enabled for account"}), "not enabled for account"),
         (Nats(error={"code": 503, "description": "JetStream system temporarily unavailable"}), "temporarily"),
         (Nats(error={"code": 400}), "(400 None)"),
-        (Nats(answer=lambda subject: message(b"{")), "is no JetStream's answer"),
-        (Nats(answer=lambda subject: message(b"[]")), "is no JetStream's answer"),
-        (Nats(answer=lambda subject: message(b"{}")), "is no JetStream's answer"),
-        (Nats(answer=lambda subject: message(b'{"total":1,"streams":[{}]}')), "is no JetStream's answer"),
+        (Nats(answer=lambda subject: message(b"{")), "is no answer of JetStream's"),
+        (Nats(answer=lambda subject: message(b"[]")), "is no answer of JetStream's"),
+        (Nats(answer=lambda subject: message(b"{}")), "is no answer of JetStream's"),
+        (Nats(answer=lambda subject: message(b'{"total":1,"streams":[{}]}')), "is no answer of JetStream's"),
         (Nats({"A B": []}), "no subject may hold"),
     ],
 )
@@ -195,7 +197,7 @@ def test_what_stands_against_it_is_said_with_what_to_do(server: Nats, words: str
 )
 def test_whatever_answers_is_read_or_refused_in_words(answer: Any) -> None:
     with contextlib.suppress(ValueError):
-        of_monitoring(json.dumps(answer).encode())
+        parse_monitoring(json.dumps(answer).encode())
 
 
 def test_the_monitoring_is_for_who_may_not_ask_nats_itself() -> None:
@@ -347,7 +349,7 @@ def test_a_server_that_does_not_answer_is_told(machine: Recorder, owner: Path) -
 def test_watching_goes_on_while_nobody_answers_and_follows_the_owner(machine: Recorder, owner: Path) -> None:
     owner.write_text("docker")
     with running(Nats()) as ref:
-        seen = looks(machine, streams_ref(owner, ref.port), 60)
+        seen = readings(machine, streams_ref(owner, ref.port), 60)
         at, away = next(seen)
         assert at < 30 and (away.runtime, away.streams) == ("docker", {}) and "has no container" in away.problem
         owner.write_text("native")
@@ -356,4 +358,4 @@ def test_watching_goes_on_while_nobody_answers_and_follows_the_owner(machine: Re
 
 
 def test_watching_ends_when_its_time_is_over(machine: Recorder, owner: Path) -> None:
-    assert len(list(looks(machine, streams_ref(owner), 0.0001))) == 2
+    assert len(list(readings(machine, streams_ref(owner), 0.0001))) == 2

@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.runner.facts.nats import client as nats
-from fabfile.runner.facts.nats.client import Client, Denied, Late, Line, Login, LoginWanted, Unanswered, parsed
+from fabfile.runner.facts.nats.client import (
+    Client,
+    Denied,
+    Line,
+    Login,
+    LoginRequired,
+    TimedOut,
+    Unanswered,
+    parse_line,
+)
 from tests.runner.support.nats_server import Nats
 from tests.runner.support.servers import Talk, says, serving
 
@@ -31,7 +40,7 @@ def client(port: int, login: Login | None = None, seconds: float = 60.0) -> Clie
 def asked(talk: Talk, login: Login | None = None, seconds: float = 60.0) -> list[bytes]:
     """The payloads of an answer to two questions."""
     with serving(talk) as port, client(port, login, seconds) as line:
-        return [m.payload for m in line.ask([("$JS.API.STREAM.LIST", b"{}"), ("$JS.API.CONSUMER.LIST.S", b"{}")])]
+        return [m.payload for m in line.request([("$JS.API.STREAM.LIST", b"{}"), ("$JS.API.CONSUMER.LIST.S", b"{}")])]
 
 
 def refusal(talk: Talk, login: Login | None = None, seconds: float = 60.0) -> Unanswered:
@@ -50,20 +59,20 @@ def test_a_message_s_line_says_where_it_goes_and_how_long_it_is(
     subject: str, sid: str, reply: str | None, size: int, headers: int, space: str
 ) -> None:
     words = [subject, sid, *([reply] if reply else [])]
-    line = parsed(space.join(["MSG", *words, str(size)]).encode() + b"\r\n")
+    line = parse_line(space.join(["MSG", *words, str(size)]).encode() + b"\r\n")
     assert (line.verb, line.subject, line.size, line.headers) == ("MSG", subject, size, 0)
     with_headers = space.join(["hmsg", *words, str(headers), str(size)]).encode()
     if headers <= size:
-        assert parsed(with_headers)[2:] == (subject, headers, size)
+        assert parse_line(with_headers)[2:] == (subject, headers, size)
     else:
         with pytest.raises(ValueError, match="more headers"):
-            parsed(with_headers)
+            parse_line(with_headers)
 
 
 @given(st.tuples(st.sampled_from([b"", b"MSG ", b"HMSG ", b"-ERR ", b"INFO "]), st.binary(max_size=60)).map(b"".join))
 def test_any_bytes_are_a_line_or_none(line: bytes) -> None:
     with contextlib.suppress(ValueError):
-        found = parsed(line)
+        found = parse_line(line)
         assert found.verb == found.verb.upper() and 0 <= found.headers <= found.size
 
 
@@ -84,11 +93,11 @@ def test_any_bytes_are_a_line_or_none(line: bytes) -> None:
 )
 def test_what_no_server_of_nats_sends_is_no_line(line: bytes) -> None:
     with pytest.raises(ValueError):
-        parsed(line)
+        parse_line(line)
 
 
 def test_the_words_of_a_refusal_are_kept() -> None:
-    assert parsed(b"-ERR 'Authorization Violation'\r\n") == Line("-ERR", "'Authorization Violation'")
+    assert parse_line(b"-ERR 'Authorization Violation'\r\n") == Line("-ERR", "'Authorization Violation'")
 
 
 # ── Logging in ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,11 +130,11 @@ def test_who_has_no_login_is_told_where_it_belongs(wanted: dict[str, str]) -> No
 
 def test_who_was_not_given_a_login_is_told_that_one_is_wanted_before_any_is_shown() -> None:
     server = Nats(login={"auth_token": "t0ken"})
-    with serving(server.talk) as port, pytest.raises(LoginWanted):
+    with serving(server.talk) as port, pytest.raises(LoginRequired):
         Client("docker's NATS", "127.0.0.1", port, "infra.nats.image_port", 60)
     assert server.refused == 0
     with serving(Nats({"S": []}).talk) as port, Client("NATS", "127.0.0.1", port, "key", 60) as line:
-        assert line.ask([("$JS.API.STREAM.LIST", b"{}")])
+        assert line.request([("$JS.API.STREAM.LIST", b"{}")])
 
 
 def test_a_login_that_may_not_ask_is_told_what_to_allow() -> None:
@@ -194,7 +203,7 @@ def test_nobody_there() -> None:
         (says(b"INFO [1]\r\n", ask=False), "is no NATS"),
         (says(b"INFO {\r\n", ask=False), "is no NATS"),
         (says(b"PING\r\n", ask=False), "is no NATS"),
-        (says(b"x" * (nats.LINE + 70_000), ask=False), "its line never ends"),
+        (says(b"x" * (nats.MAX_LINE + 70_000), ask=False), "its line never ends"),
         (says(b"", ask=False), "closed the connection"),
         (says(b"-ERR 'maximum connections exceeded'\r\n", ask=False), "maximum connections exceeded"),
         (after_login(b"-ERR 'Slow Consumer'\r\n"), "Slow Consumer"),
@@ -206,7 +215,7 @@ def test_nobody_there() -> None:
     ],
 )
 def test_whatever_answers_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, talk: Talk, words: str) -> None:
-    monkeypatch.setattr(nats, "TOTAL", 1 << 20)
+    monkeypatch.setattr(nats, "MAX_TOTAL", 1 << 20)
     assert words in str(refusal(talk))
 
 
@@ -218,7 +227,7 @@ def test_whatever_answers_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, t
 def test_who_does_not_answer_is_left_at_the_deadline(talk: Talk) -> None:
     started = time.monotonic()
     found = refusal(talk, seconds=0.3)
-    assert isinstance(found, Late) and "within 0.3 s" in str(found)
+    assert isinstance(found, TimedOut) and "within 0.3 s" in str(found)
     assert 0.3 <= time.monotonic() - started < 30, "else it is a minute, or without end"
 
 
@@ -242,9 +251,9 @@ def test_a_name_that_would_end_the_line_is_not_sent() -> None:
     with serving(server.talk) as port, client(port) as line:
         for name in ("A\r\nPUB x 0", "A B", "\xe9", "A\t"):
             with pytest.raises(Unanswered, match="no subject may hold"):
-                line.ask([(f"$JS.API.CONSUMER.LIST.{name}", b"{}")])
+                line.request([(f"$JS.API.CONSUMER.LIST.{name}", b"{}")])
             with pytest.raises(Unanswered, match="no subject may hold"):
-                line.hear([name], 0.1)
+                line.published_subjects([name], 0.1)
     assert server.asked == []
 
 
@@ -256,7 +265,7 @@ def test_who_publishes_is_heard_and_who_does_not_is_waited_for_no_longer_than_sa
     busy, eager, idle = (f"$JS.API.CONSUMER.MSG.NEXT.S.{name}" for name in ("busy", "eager", "idle"))
     with serving(server.talk) as port, client(port, seconds=60) as line:
         started = time.monotonic()
-        assert line.hear([busy, eager], 60) == {busy, eager}
+        assert line.published_subjects([busy, eager], 60) == {busy, eager}
         assert time.monotonic() - started < 30, "all were heard"
-        assert line.hear([busy, idle], 3) == {busy}
-        assert line.ask([("$JS.API.STREAM.LIST", b'{"offset": 0}')]), "the time for answers is not used up"
+        assert line.published_subjects([busy, idle], 3) == {busy}
+        assert line.request([("$JS.API.STREAM.LIST", b'{"offset": 0}')]), "the time for answers is not used up"

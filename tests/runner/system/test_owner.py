@@ -14,7 +14,7 @@ from fabfile.commands import status
 from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.facts.gather import gather
-from fabfile.runner.facts.nats.jetstream import place
+from fabfile.runner.facts.nats.jetstream import locate
 from fabfile.runner.soak.sampler import owner_now
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.system.owner import NOBODY, find_owner
@@ -95,10 +95,10 @@ def test_the_owners_jetstream_is_that_owners(
 ) -> None:
     machine, ref = vps(tmp_path, file, docker)
     if owner == "native" or (docker == "runs" and owner):
-        assert place(machine, ref)[0] == owner
+        assert locate(machine, ref)[0] == owner
         return
     with pytest.raises(StepFailed) as refused:
-        place(machine, ref)
+        locate(machine, ref)
     told = f"{refused.value} {refused.value.evidence.get('said', '')}"
     if owner:  # Docker owns, and its NATS can't be asked
         assert NOBODY not in told

@@ -1,1 +1,1 @@
-"""NATS' own protocol, and what JetStream says of its streams and consumers."""
+"""NATS' own protocol, and JetStream's streams and consumers."""

@@ -1,7 +1,7 @@
-"""A small client of NATS: logs in, publishes requests, and reads what comes back, all before one deadline.
+"""A small client of NATS: logs in, publishes requests, and reads the answers, all before one deadline.
 
-Only what questions need of the protocol (INFO, CONNECT, PUB, SUB, PING, PONG, -ERR). What the server sends is limited
-in size, so that whatever listens there can fill neither the memory nor the time.
+It has only what requests need of the protocol (INFO, CONNECT, PUB, SUB, PING, PONG, -ERR). What the server sends is
+limited in size, so that whatever listens there can exhaust neither memory nor time.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from ...system.deadline import Deadline
 from ...system.machine import StepFailed, words
 
-LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
-PAYLOAD = 8 << 20  # bytes of one message; a page of 256 consumers has about 150,000
-TOTAL = 64 << 20  # bytes of one connection
-_TAKEN = 64 << 10  # bytes taken from the socket at once
+MAX_LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
+MAX_PAYLOAD = 8 << 20  # bytes of one message; a page of 256 consumers has about 150,000
+MAX_TOTAL = 64 << 20  # bytes of one connection
+_RECEIVE_BYTES = 64 << 10  # at once
 _DENIALS = ("authorization violation", "permissions violation", "authentication expired", "authentication revoked")
 
 
@@ -29,21 +29,21 @@ class Unanswered(StepFailed):
     """NATS did not answer, in words that name the server, its address and what to do."""
 
 
-class Late(Unanswered):
+class TimedOut(Unanswered):
     """NATS did not answer in time."""
 
 
-class LoginWanted(Unanswered):
-    """NATS wants a login, and the client was not given one to show, nor told that there is none."""
+class LoginRequired(Unanswered):
+    """NATS requires a login, and the client was created without a `login` argument."""
 
 
 class Denied(Unanswered):
-    """NATS is there, and does not let this client ask."""
+    """NATS is there, and denies this client its requests."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a client shows NATS. `origin` is the file it comes from, or why there is none; it is not secret."""
+    """A login to NATS. `origin` is the file it comes from, or why there is none; it is not secret."""
 
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
@@ -52,12 +52,12 @@ class Login:
 
     def options(self) -> dict[str, str]:
         """The fields of CONNECT."""
-        given = {"user": self.user, "pass": self.password, "auth_token": self.token}
-        return {name: value for name, value in given.items() if value}
+        fields = {"user": self.user, "pass": self.password, "auth_token": self.token}
+        return {name: value for name, value in fields.items() if value}
 
 
 class Line(NamedTuple):
-    """One line of the server: its verb, and what a message's line says of the message."""
+    """One line of the server: its verb, and for a message its subject and sizes."""
 
     verb: str
     rest: str = ""
@@ -74,7 +74,7 @@ class Message(NamedTuple):
     payload: bytes
 
 
-def parsed(line: bytes) -> Line:
+def parse_line(line: bytes) -> Line:
     """A line without its end. Raises ValueError for one that no server of NATS sends."""
     verb, rest = (*line.decode("utf-8", "replace").strip().split(None, 1), "", "")[:2]
     verb = verb.upper()
@@ -97,7 +97,7 @@ class Client:
     """A connection to NATS that is logged in, for at most `seconds`. Every method raises Unanswered or Denied.
 
     `name` is the server in messages, `port_key` the key of the inventory that holds the port. Without `login` it raises
-    LoginWanted as soon as NATS says that it wants one.
+    LoginRequired as soon as NATS says that it requires one.
     """
 
     def __init__(
@@ -106,18 +106,18 @@ class Client:
         self.name = f"{name} at {address}:{port}"
         self._port_key = port_key
         self._login = login or Login()
-        self._prepared = login is not None
+        self._login_known = login is not None
         self._seconds = seconds
         self._deadline = Deadline(seconds)
         self._buffer = bytearray()
-        self._left = TOTAL
-        self._numbers = count(2)  # of subscriptions; 1 is the inbox
+        self._left = MAX_TOTAL
+        self._subscription_ids = count(2)  # 1 is the inbox
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
         self._info: dict[str, Any] = {}
         try:
             self._socket = socket.create_connection((address, port), seconds)
         except OSError as error:
-            raise Unanswered(f"{self.name} can't be reached ({words(error)}): {self._is_it_up()}") from None
+            raise Unanswered(f"{self.name} can't be reached ({words(error)}): {self._hint()}") from None
         try:
             self._log_in()
         except BaseException:
@@ -130,38 +130,40 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def ask(self, questions: Sequence[tuple[str, bytes]]) -> list[Message]:
-        """The answers to (subject, payload), in their order; all are asked at once."""
+    def request(self, requests: Sequence[tuple[str, bytes]]) -> list[Message]:
+        """The answers to (subject, payload), in their order; all requests are sent at once."""
         base = f"{self._inbox}.{secrets.token_hex(4)}"
         lines = [
-            f"PUB {self._plain(subject)} {base}.{n} {len(body)}\r\n".encode() + body + b"\r\n"
-            for n, (subject, body) in enumerate(questions)
+            f"PUB {self._checked(subject)} {base}.{n} {len(body)}\r\n".encode() + body + b"\r\n"
+            for n, (subject, body) in enumerate(requests)
         ]
         self._send(b"".join(lines))
         answers: dict[str, Message] = {}
-        while len(answers) < len(questions):
-            message = self._message(f"answer {questions[len(answers)][0]}")
+        while len(answers) < len(requests):
+            message = self._message(f"answer {requests[len(answers)][0]}")
             if message.subject.startswith(base + "."):
                 answers[message.subject] = message
-        return [answers[f"{base}.{n}"] for n in range(len(questions))]
+        return [answers[f"{base}.{n}"] for n in range(len(requests))]
 
-    def hear(self, subjects: Iterable[str], seconds: float) -> set[str]:
-        """Of the subjects, those on which somebody publishes within `seconds`; it ends when all were heard."""
-        silent, heard = set(subjects), set()
-        # A second subscription of the same number would be ignored without a word.
-        self._send("".join(f"SUB {self._plain(subject)} {next(self._numbers)}\r\n" for subject in silent).encode())
-        with self._within(seconds):
+    def published_subjects(self, subjects: Iterable[str], seconds: float) -> set[str]:
+        """Those of the subjects on which somebody publishes within `seconds`; returns early once all are."""
+        silent, published = set(subjects), set()
+        # NATS silently ignores a second subscription of the same number.
+        self._send(
+            "".join(f"SUB {self._checked(subject)} {next(self._subscription_ids)}\r\n" for subject in silent).encode()
+        )
+        with self._with_deadline(seconds):
             while silent:
                 try:
-                    heard.add(self._message("say more").subject)
-                except Late:
+                    published.add(self._message("send a message").subject)
+                except TimedOut:
                     break
-                silent -= heard
-        return heard & set(subjects)
+                silent -= published
+        return published & set(subjects)
 
     @contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        """Another deadline for a while; what waiting takes is not taken from the answers' time."""
+    def _with_deadline(self, seconds: float) -> Iterator[None]:
+        """Another deadline for a while; the time that passes is added to the answers' own deadline."""
         former, self._deadline = self._deadline, Deadline(seconds)
         try:
             yield
@@ -169,29 +171,29 @@ class Client:
             former.extend(self._deadline.elapsed)
             self._deadline = former
 
-    def _plain(self, subject: str) -> str:
-        """A subject as it may stand in a line: a name that a server made up could end it and begin another."""
+    def _checked(self, subject: str) -> str:
+        """The subject, if it may stand in a line: a name from a server could end the line and begin another."""
         if not subject.isascii() or not subject.isprintable() or " " in subject:
             raise Unanswered(f"{self.name} has a name that no subject may hold: {subject[:60]!r}")
         return subject
 
     def _log_in(self) -> None:
-        first = self._line("say who it is")
-        if first.verb == "-ERR":
-            raise self._refusal(first.rest)
+        greeting = self._line("send its INFO")
+        if greeting.verb == "-ERR":
+            raise self._error(greeting.rest)
         try:
-            self._info = json.loads(first.rest) if first.verb == "INFO" else {}
+            self._info = json.loads(greeting.rest) if greeting.verb == "INFO" else {}
         except ValueError:
             self._info = {}
         if not isinstance(self._info, dict) or not self._info.get("server_id"):
-            raise Unanswered(f"what listens at {self._where()} is no NATS: {self._is_it_up()}")
+            raise Unanswered(f"what listens at {self._address()} is no NATS: {self._hint()}")
         if self._info.get("tls_required"):
             raise Denied(
-                f"{self.name} accepts only TLS, which this tool does not speak to it: let it accept both "
+                f"{self.name} accepts only TLS, which this tool does not use with NATS: let it accept both "
                 "(allow_non_tls), or set infra.nats.monitor_port to the port of its monitoring"
             )
-        if self._info.get("auth_required") and not self._prepared:
-            raise LoginWanted(f"{self.name} wants a login")
+        if self._info.get("auth_required") and not self._login_known:
+            raise LoginRequired(f"{self.name} requires a login")
         options = {"verbose": False, "pedantic": False, "lang": "python3", "version": "1", "name": "islandflow-ops"}
         connect = json.dumps({**options, "headers": True, "no_responders": True, **self._login.options()})
         self._send(f"CONNECT {connect}\r\nSUB {self._inbox}.> 1\r\nPING\r\n".encode())
@@ -199,57 +201,57 @@ class Client:
             pass
 
     def _message(self, what: str) -> Message:
-        """The next message, whatever else comes between."""
+        """The next message; other lines before it are skipped."""
         while True:
             line = self._line(what)
             if line.verb not in ("MSG", "HMSG"):
                 continue
-            if line.size > PAYLOAD:
-                raise Unanswered(f"{self.name} sends {line.size} bytes at once; more than {PAYLOAD} are not read")
-            body = self._take(line.size + 2, what)[:-2]
+            if line.size > MAX_PAYLOAD:
+                raise Unanswered(f"{self.name} sends {line.size} bytes at once; more than {MAX_PAYLOAD} are not read")
+            body = self._read(line.size + 2, what)[:-2]
             head = body[: line.headers].split(b"\r\n", 1)[0].decode("ascii", "replace").split()
             return Message(line.subject, head[1] if len(head) > 1 else "", bytes(body[line.headers :]))
 
     def _line(self, what: str) -> Line:
         """The next line. A PING is answered here, and -ERR is the end."""
         while b"\n" not in self._buffer:
-            if len(self._buffer) > LINE:
-                raise Unanswered(f"what listens at {self._where()} is no NATS: its line never ends")
-            self._fill(what)
-        raw = self._take(self._buffer.index(b"\n") + 1, what)
+            if len(self._buffer) > MAX_LINE:
+                raise Unanswered(f"what listens at {self._address()} is no NATS: its line never ends")
+            self._receive(what)
+        raw = self._read(self._buffer.index(b"\n") + 1, what)
         try:
-            line = parsed(raw)
+            line = parse_line(raw)
         except ValueError as error:
-            raise Unanswered(f"what listens at {self._where()} is no NATS ({error}): {self._is_it_up()}") from None
+            raise Unanswered(f"what listens at {self._address()} is no NATS ({error}): {self._hint()}") from None
         if line.verb == "PING":
             self._send(b"PONG\r\n")
         if line.verb == "-ERR" and self._info:
-            raise self._refusal(line.rest)
+            raise self._error(line.rest)
         return line
 
-    def _take(self, count: int, what: str) -> bytes:
+    def _read(self, count: int, what: str) -> bytes:
         while len(self._buffer) < count:
-            self._fill(what)
-        taken = bytes(self._buffer[:count])
+            self._receive(what)
+        data = bytes(self._buffer[:count])
         del self._buffer[:count]
-        return taken
+        return data
 
-    def _fill(self, what: str) -> None:
+    def _receive(self, what: str) -> None:
         left = self._deadline.left
         if left <= 0:
-            raise self._late(what)
+            raise self._timed_out(what)
         try:
             self._socket.settimeout(left)
-            part = self._socket.recv(_TAKEN)
+            part = self._socket.recv(_RECEIVE_BYTES)
         except socket.timeout:
-            raise self._late(what) from None
+            raise self._timed_out(what) from None
         except OSError as error:
             raise Unanswered(f"{self.name} did not {what}: {words(error)}") from None
         if not part:
             raise Unanswered(f"{self.name} closed the connection and did not {what}: its log says why")
         self._left -= len(part)
         if self._left < 0:
-            raise Unanswered(f"{self.name} sends more than {TOTAL} bytes; that is not read")
+            raise Unanswered(f"{self.name} sends more than {MAX_TOTAL} bytes; that is not read")
         self._buffer += part
 
     def _send(self, data: bytes) -> None:
@@ -257,35 +259,35 @@ class Client:
             self._socket.settimeout(max(0.001, self._deadline.left))
             self._socket.sendall(data)
         except OSError as error:
-            # What it said last says more than that it is gone.
-            said = bytes(self._buffer).rpartition(b"-ERR")[2].decode("ascii", "replace") if self._buffer else ""
-            raise self._refusal(said) if said else Unanswered(f"{self.name} is gone: {words(error)}") from None
+            # The server's last error says more than the failed write.
+            text = bytes(self._buffer).rpartition(b"-ERR")[2].decode("ascii", "replace") if self._buffer else ""
+            raise self._error(text) if text else Unanswered(f"{self.name} is gone: {words(error)}") from None
 
-    def _late(self, what: str) -> Late:
+    def _timed_out(self, what: str) -> TimedOut:
         silent = not self._info
-        hint = "; one that wants TLS from the first byte does so" if silent else ""
-        return Late(f"{self.name} did not {what} within {self._seconds:g} s{hint}: look at its log and its load")
+        hint = "; a server that expects TLS from the first byte does so" if silent else ""
+        return TimedOut(f"{self.name} did not {what} within {self._seconds:g} s{hint}: check its log and its load")
 
-    def _refusal(self, answer: str) -> Unanswered:
-        said = answer.strip().strip("'")[:200]
-        known = [denial for denial in _DENIALS if denial in said.lower()]
-        if not known:
-            return Unanswered(f"{self.name} answers {said!r}: its log says more")
-        if known == ["permissions violation"]:
+    def _error(self, answer: str) -> Unanswered:
+        text = answer.strip().strip("'")[:200]
+        denials = [denial for denial in _DENIALS if denial in text.lower()]
+        if not denials:
+            return Unanswered(f"{self.name} answers {text!r}: its log says more")
+        if denials == ["permissions violation"]:
             return Denied(
-                f"{self.name} does not let the app's user ask JetStream ({said}): allow it to publish $JS.API.> and to "
+                f"{self.name} denies the app's user JetStream's API ({text}): allow it to publish $JS.API.> and to "
                 "subscribe to _INBOX.>, or set infra.nats.monitor_port to the port of NATS' monitoring"
             )
         if not self._login.options():
             nkeys = "; a key or a JWT is not enough for this tool" if self._info.get("nonce") else ""
             return Denied(
-                f"{self.name} wants a login ({said}), and there is none: {self._login.origin}. Write it there, as "
+                f"{self.name} wants a login ({text}), and there is none: {self._login.origin}. Write it there, as "
                 f"NATS_URL=nats://USER:PASSWORD@HOST:PORT or NATS_URL=nats://TOKEN@HOST:PORT{nkeys}"
             )
-        return Denied(f"{self.name} refuses the login ({said}) of NATS_URL in {self._login.origin}: correct it there")
+        return Denied(f"{self.name} refuses the login ({text}) of NATS_URL in {self._login.origin}: correct it there")
 
-    def _where(self) -> str:
+    def _address(self) -> str:
         return self.name.rpartition(" at ")[2]
 
-    def _is_it_up(self) -> str:
-        return f"look whether it runs, and whether {self._port_key} is its port"
+    def _hint(self) -> str:
+        return f"check whether it runs, and whether {self._port_key} is its port"

@@ -1,7 +1,7 @@
-"""A runtime's JetStream: the limits of its streams, how far each durable has got, and whether somebody receives.
+"""Reads a runtime's JetStream: the limits of its streams, the positions of its durables, and whether each is bound.
 
-It is asked over NATS' own protocol, so that nothing but NATS itself has to listen; over NATS' monitoring only where
-that is there and NATS does not let the app's own login ask. Ephemeral consumers come and go, and are left alone.
+It does so over NATS' own protocol, so that no other port is needed; over NATS' monitoring only where that is
+configured and NATS denies the app's own login. Ephemeral consumers come and go, and are left out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +19,39 @@ from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
-from .client import Client, Denied, LoginWanted, Message, Unanswered
+from .client import Client, Denied, LoginRequired, Message, Unanswered
 from .login import login
 
-ANSWER = 5.0  # seconds for one whole look
-MONITORING = 10.0  # seconds for the whole answer of NATS' monitoring
-FETCH = 2.0  # seconds within which somebody must fetch from a durable that is made for it
+ANSWER_SECONDS = 5.0  # for all requests of one reading
+MONITORING_SECONDS = 10.0  # for the whole answer of NATS' monitoring
+FETCH_SECONDS = 2.0  # within which a client must fetch from a pull consumer
 _LOCAL = "127.0.0.1"
 _API = "$JS.API"
 _GONE = 404  # what was listed a moment ago
 
-_Info = dict[str, Any]  # what JetStream says, from json.loads
+_Info = dict[str, Any]  # an object in JetStream's answer
 
 
 def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
-    """The owner's streams, by two looks `ref.apart`; what cannot be asked is told, not raised."""
+    """The owner's streams, read twice where `ref.apart` is set; an error is the result's `problem`, never raised."""
     runtime: Owner = ""
     try:
-        runtime, address = place(machine, ref)
+        runtime, address = locate(machine, ref)
         nats = ref.nats[runtime]
         first = read_streams(address, nats)
         if not ref.apart:
             return JetStream(runtime, first)
         time.sleep(ref.apart)
-        return JetStream(runtime, _grown(first, read_streams(address, nats, ref.durables)))
+        return JetStream(runtime, _with_growth(first, read_streams(address, nats, ref.durables)))
     except (OSError, ValueError, StepFailed) as error:
         return JetStream(runtime, problem=said(error))
 
 
-def place(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
+def locate(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
     """The owner and the address of its NATS.
 
-    Raises StepFailed when nobody owns, the owner file says nothing known, or Docker does not, or the container is not
-    up.
+    Raises StepFailed when nobody owns the app, the owner file is invalid, Docker does not answer, or the container
+    does not run.
     """
     runtime = find_owner(machine, Path(ref.owner_file), ref.project)
     if not runtime:
@@ -62,7 +62,7 @@ def place(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
 
 
 def address_of(containers: dict[str, Container], project: str) -> str:
-    """Where the project's NATS is. Raises StepFailed when it does not run, or on no network."""
+    """The address of the project's NATS. Raises StepFailed when it does not run, or on no network."""
     nats = containers.get("nats")
     if nats is None:
         raise StepFailed(f"the project {project} has no container nats: docker compose -p {project} up -d nats")
@@ -76,57 +76,57 @@ def address_of(containers: dict[str, Container], project: str) -> str:
 def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> dict[str, Stream]:
     """The streams by name.
 
-    A durable that is made for fetching and is in `awaited` has FETCH seconds to be fetched from: between two fetches
-    nobody waits. Raises Unanswered when JetStream can't be asked, or does not answer as it does.
+    A pull consumer in `awaited` has FETCH_SECONDS to be fetched from: between two fetches no client waits. Raises
+    Unanswered when JetStream can't be reached, or its answer is none of JetStream's.
     """
     try:
         with _client(address, ref) as client:
-            return _Look(client).streams(awaited)
+            return _Reader(client).streams(awaited)
     except Denied as denied:
         if not ref.monitor:
             raise
         try:
-            return monitored(address, ref.monitor)
+            return read_monitoring(address, ref.monitor)
         except (OSError, ValueError) as error:
             raise Denied(f"{denied}; its monitoring on port {ref.monitor} is no help: {words(error)}") from error
 
 
 def durables_of(streams: dict[str, Stream]) -> dict[str, Consumer]:
-    """The durables of all streams by name; those that the app knows have names of their own."""
+    """The durables of all streams by name. The app's own have different names in different streams."""
     return {name: consumer for stream in streams.values() for name, consumer in stream.consumers.items()}
 
 
-def monitored(address: str, port: int) -> dict[str, Stream]:
-    """The streams as NATS' monitoring tells them. Raises OSError, ValueError."""
+def read_monitoring(address: str, port: int) -> dict[str, Stream]:
+    """The streams by NATS' monitoring. Raises OSError, ValueError."""
     try:
-        answer = http.request(address, port, "/jsz?streams=1&consumers=1&config=1", seconds=MONITORING)
+        answer = http.request(address, port, "/jsz?streams=1&consumers=1&config=1", seconds=MONITORING_SECONDS)
     except http.BadAnswer as error:
         raise ValueError(f"no answer of NATS: {error}") from error
     if answer.status != 200:
         raise OSError(f"JetStream's monitoring answered {answer.status}")
-    return of_monitoring(answer.body)
+    return parse_monitoring(answer.body)
 
 
-def of_monitoring(body: bytes) -> dict[str, Stream]:
-    """The streams in what /jsz says with streams, consumers and their configuration. Raises ValueError."""
+def parse_monitoring(body: bytes) -> dict[str, Stream]:
+    """The streams in an answer of /jsz with streams, consumers and their configuration. Raises ValueError."""
     info = json.loads(body)
     try:
         accounts = info.get("account_details") or []
-        found = [stream for account in accounts for stream in account.get("stream_detail") or []]
-        return {stream["name"]: _stream(stream, stream.get("consumer_detail") or []) for stream in found}
+        streams = [stream for account in accounts for stream in account.get("stream_detail") or []]
+        return {stream["name"]: _stream(stream, stream.get("consumer_detail") or []) for stream in streams}
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"no answer of JetStream: {type(error).__name__} {error}") from error
 
 
 def _client(address: str, ref: NatsRef) -> Client:
-    """A connection to a runtime's NATS. Its login is looked up only where it wants one: in Docker, Compose reads it."""
+    """A connection to a runtime's NATS. Its login is read only where NATS requires one: in Docker, Compose reads it."""
     runtime = ref.environment.runtime
     port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
     try:
-        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER)
-    except LoginWanted:  # a server waits no longer than a second or two for it
-        known = login(ref.environment)
-        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER, known)
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER_SECONDS)
+    except LoginRequired:  # on a new connection: NATS closes this one within a second or two
+        credentials = login(ref.environment)
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER_SECONDS, credentials)
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,11 @@ class _Page:
     total: int = 0
 
 
-@dataclass
-class _Look:
-    """One look over one connection."""
+@dataclass(frozen=True)
+class _Reader:
+    """Reads JetStream once, over one connection."""
 
     client: Client
-    found: dict[str, Stream] = field(default_factory=dict)
 
     def streams(self, awaited: Collection[str]) -> dict[str, Stream]:
         """All streams with their durables. Raises Unanswered."""
@@ -150,26 +149,26 @@ class _Look:
             info = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
             names = [str(stream["config"]["name"]) for stream in info]
             consumers = self._consumers(names)
-            found = {name: _stream(stream, consumers[name]) for name, stream in zip(names, info)}
-            return self._fetched(found, awaited)
+            streams = {name: _stream(stream, consumers[name]) for name, stream in zip(names, info)}
+            return self._with_fetching(streams, awaited)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            what = f"what {self.client.name} says is no JetStream's answer"
-            raise Unanswered(f"{what} ({type(error).__name__} {error}): look what listens there") from error
+            what = f"what {self.client.name} sends is no answer of JetStream's"
+            raise Unanswered(f"{what} ({type(error).__name__} {error}): check what listens there") from error
 
     def _consumers(self, streams: Sequence[str]) -> dict[str, list[_Info]]:
         return dict(zip(streams, self._lists([f"{_API}.CONSUMER.LIST.{name}" for name in streams], "consumers")))
 
     def _lists(self, subjects: Sequence[str], key: str) -> list[list[_Info]]:
-        """Every list as a whole, page by page; the pages of all are asked for side by side."""
-        found: dict[str, list[_Info]] = {subject: [] for subject in subjects}
-        unfinished = list(found)
+        """The whole list of each subject, page by page; the pages of all lists are requested side by side."""
+        items: dict[str, list[_Info]] = {subject: [] for subject in subjects}
+        unfinished = list(items)
         while unfinished:
-            wanted = [(subject, json.dumps({"offset": len(found[subject])}).encode()) for subject in unfinished]
-            pages = dict(zip(unfinished, (self._page(message, key) for message in self.client.ask(wanted))))
+            requests = [(subject, json.dumps({"offset": len(items[subject])}).encode()) for subject in unfinished]
+            pages = dict(zip(unfinished, (self._page(message, key) for message in self.client.request(requests))))
             for subject, page in pages.items():
-                found[subject] += page.items
-            unfinished = [name for name, page in pages.items() if page.items and len(found[name]) < page.total]
-        return [found[subject] for subject in subjects]
+                items[subject] += page.items
+            unfinished = [name for name, page in pages.items() if page.items and len(items[name]) < page.total]
+        return [items[subject] for subject in subjects]
 
     def _page(self, message: Message, key: str) -> _Page:
         if message.status:  # 503: nobody is subscribed to JetStream's API
@@ -182,26 +181,29 @@ class _Look:
             raise Unanswered(_disabled(self.client.name, f"{error.get('code')} {error.get('description')}"))
         return _Page(info.get(key) or [], int(info["total"]))
 
-    def _fetched(self, found: dict[str, Stream], awaited: Collection[str]) -> dict[str, Stream]:
-        """With the durables from which somebody fetches a moment later."""
+    def _with_fetching(self, streams: dict[str, Stream], awaited: Collection[str]) -> dict[str, Stream]:
+        """The streams, with the awaited pull consumers as bound that are fetched from within FETCH_SECONDS."""
         idle = {
             f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}": (stream, name)
-            for stream, name, consumer in _idle(found)
+            for stream, name, consumer in _idle(streams)
             if name in awaited
         }
         if not idle:
-            return found
-        busy = {idle[subject] for subject in self._heard(idle)}
-        streams = {stream for stream, name in set(idle.values()) - busy}
-        for stream, info in self._consumers(sorted(streams)).items():
-            later = _durables(info)
-            busy |= {(stream, name) for name, now in later.items() if _moved(found[stream].consumers.get(name), now)}
-        return {name: replace(stream, consumers=_bound(name, stream.consumers, busy)) for name, stream in found.items()}
+            return streams
+        busy = {idle[subject] for subject in self._fetched_from(idle)}
+        unsure = {stream for stream, _ in set(idle.values()) - busy}
+        for stream, info in self._consumers(sorted(unsure)).items():
+            earlier, later = streams[stream].consumers, _durables(info)
+            busy |= {(stream, name) for name, now in later.items() if _is_fetching(earlier.get(name), now)}
+        return {
+            name: replace(stream, consumers=_with_bound(name, stream.consumers, busy))
+            for name, stream in streams.items()
+        }
 
-    def _heard(self, subjects: Iterable[str]) -> Collection[str]:
-        """Who fetches says so on a subject of its own."""
+    def _fetched_from(self, subjects: Iterable[str]) -> Collection[str]:
+        """Those of the consumers' fetch subjects on which a client publishes."""
         try:
-            return self.client.hear(subjects, FETCH)
+            return self.client.published_subjects(subjects, FETCH_SECONDS)
         except Denied:  # the app's own login need not be allowed to listen
             return ()
 
@@ -232,7 +234,7 @@ def _durables(info: Iterable[_Info]) -> dict[str, Consumer]:
 def _consumer(info: _Info) -> Consumer:
     pull = not info["config"].get("deliver_subject")
     return Consumer(
-        # `push_bound` is missing where nobody is subscribed; who fetches waits until there is something.
+        # `push_bound` is missing where nobody is subscribed; a client that fetches waits for messages.
         bound=int(info["num_waiting"]) > 0 if pull else bool(info.get("push_bound")),
         pending=int(info["num_pending"]),
         unacknowledged=int(info["num_ack_pending"]),
@@ -245,31 +247,31 @@ def _consumer(info: _Info) -> Consumer:
     )
 
 
-def _idle(found: dict[str, Stream]) -> list[tuple[str, str, Consumer]]:
-    """Stream, name and consumer of the durables that are made for fetching and at which nobody waits."""
+def _idle(streams: dict[str, Stream]) -> list[tuple[str, str, Consumer]]:
+    """Stream, name and consumer of the pull consumers from which no client waits to fetch."""
     return [
         (name, durable, consumer)
-        for name, stream in found.items()
+        for name, stream in streams.items()
         for durable, consumer in stream.consumers.items()
         if consumer.pull and not consumer.bound
     ]
 
 
-def _moved(former: Consumer | None, now: Consumer) -> bool:
-    return now.bound or (former is not None and now.deliveries > former.deliveries)
+def _is_fetching(earlier: Consumer | None, later: Consumer) -> bool:
+    return later.bound or (earlier is not None and later.deliveries > earlier.deliveries)
 
 
-def _bound(stream: str, consumers: dict[str, Consumer], busy: Collection[tuple[str, str]]) -> dict[str, Consumer]:
+def _with_bound(stream: str, consumers: dict[str, Consumer], busy: Collection[tuple[str, str]]) -> dict[str, Consumer]:
     return {name: replace(c, bound=c.bound or (stream, name) in busy) for name, c in consumers.items()}
 
 
-def _grown(first: dict[str, Stream], second: dict[str, Stream]) -> dict[str, Stream]:
-    """The second look, with how much each durable's pending messages grew since the first."""
+def _with_growth(first: dict[str, Stream], second: dict[str, Stream]) -> dict[str, Stream]:
+    """The second reading, with how much each durable's pending messages grew since the first."""
     grown = {}
     for name, stream in second.items():
-        former = first[name].consumers if name in first else {}
+        earlier = first[name].consumers if name in first else {}
         consumers = {
-            key: replace(consumer, grew=consumer.pending - former.get(key, consumer).pending)
+            key: replace(consumer, grew=consumer.pending - earlier.get(key, consumer).pending)
             for key, consumer in stream.consumers.items()
         }
         grown[name] = replace(stream, consumers=consumers)

@@ -1,4 +1,4 @@
-"""With what the app logs in to its NATS: NATS_URL of its own environment, read on the VPS, for NATS' eyes only."""
+"""The app's login to its NATS: NATS_URL of its own environment, read on the VPS and sent to NATS alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VARIABLE = "NATS_URL"
 
 
 def login(environment: Environment) -> Login:
-    """What the environment's NATS_URL logs in with; nothing, and why, where it holds no login. Never raises."""
+    """The login in the environment's NATS_URL; an empty one, and why, where it holds none. Never raises."""
     known = credentials(environment, VARIABLE)
     if known.user and not known.has_password:  # nats://TOKEN@HOST
         return Login(token=known.user, origin=known.origin)
