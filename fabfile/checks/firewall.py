@@ -24,7 +24,7 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
         return [Finding("UFW is not active: nothing filters", cure)]
     exposed: dict[str, list[str]] = {}
     for what, port in site.private_ports.items():
-        for rule in ufw.openers(facts.firewall.rules, port, facts.firewall.default):
+        for rule in ufw.opening_rules(facts.firewall.rules, port, facts.firewall.default):
             if not opens_nothing_else(rule):
                 exposed.setdefault(rule.text, []).append(f"{port} ({what})")
     broad = [
@@ -77,7 +77,7 @@ def public_ports(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
 def _exposures(site: Site, facts: Facts, port: int) -> list[str]:
     """How the world gets past UFW's own rules to a port; with UFW off, whatever listens is open."""
     if facts.firewall.active:
-        rules = ufw.openers(facts.firewall.rules, port, facts.firewall.default)
+        rules = ufw.opening_rules(facts.firewall.rules, port, facts.firewall.default)
         return [f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "") for rule in rules]
     return [f"{item.command} listens on {item.address}" for item in _public(site, facts, port)]
 

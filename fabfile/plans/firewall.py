@@ -57,7 +57,7 @@ def close(site: Site, facts: Facts) -> Steps:
     opening = [
         rule
         for port in site.private_ports.values()
-        for rule in ufw.openers(facts.firewall.rules, port, facts.firewall.default)
+        for rule in ufw.opening_rules(facts.firewall.rules, port, facts.firewall.default)
     ]
     going = {rule.text: rule for rule in opening if opens_nothing_else(rule)}
     ports = {rule.port for rule in going.values()}

@@ -18,7 +18,7 @@ from .facts.health import wait_until_settled
 from .journal import Journal
 from .system.deadline import Deadline
 from .system.files import clear_all
-from .system.machine import POLL, Evidence, Machine, StepFailed, said
+from .system.machine import POLL_SECONDS, Evidence, Machine, StepFailed, said
 from .wire.plan import NothingToUndo, Plan, Step, Undo
 
 SETTLED = 30.0  # seconds in which what a plan took back comes up, where a reboot had it start with the VPS
@@ -117,7 +117,7 @@ class Engine:
                 return
             if word == "revert":
                 raise StepFailed("the operator asked to revert")
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
     def _back(self, taken: list[StartedStep], why: str) -> tuple[str, Evidence]:

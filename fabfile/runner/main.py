@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Callable
 from . import plan_secrets, recovery, store
 from .facts.gather import gather
 from .stdio import keep, keep_runner, tell
-from .system.machine import POLL, Machine, StepFailed
+from .system.machine import POLL_SECONDS, Machine, StepFailed
 from .wire.codec import decode, encode
 from .wire.store import LockHolder
 
@@ -242,7 +242,7 @@ def _follow(root: Path, plan_id: str, known: int, reverting: bool = False) -> in
                 continue
             tell({"error": "the runner is gone and the plan is not finished"})
             return 1
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
 
 
 def _with_decisions(events: Events) -> Events:

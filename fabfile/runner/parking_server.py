@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Callable
 
 from .parking import Exits, Lot
-from .system.machine import POLL
+from .system.machine import POLL_SECONDS
 
 _NOBODY = 65534
 _FIRST = 3  # the first file descriptor that systemd hands over, sd_listen_fds(3)
@@ -66,7 +66,7 @@ class Warden:
         for gate in self._gates.values():
             gate.sock.setblocking(False)
         while self._read():
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_SECONDS)
         self._closed = True
         for port, gate in self._gates.items():
             if port in self._exits:
@@ -153,7 +153,7 @@ class Warden:
                 except ConnectionRefusedError:
                     if loop.time() > ends:
                         raise
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 @dataclass

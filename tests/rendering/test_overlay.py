@@ -19,7 +19,7 @@ def test_without_overrides_there_is_no_overlay_and_the_own_file_runs_as_it_is(tm
     bare = site(tmp_path, {"runtimes.docker.overrides": {}})
     assert files.overlay(bare) == ()
     assert workloads.project(bare).overlay == ""
-    assert docker.compose(workloads.project(bare)) == docker.own(workloads.project(bare))
+    assert docker.compose(workloads.project(bare)) == docker.own_compose(workloads.project(bare))
 
 
 def test_the_overlay_lies_outside_the_checkout_and_is_roots(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from fabfile.runner import parking, parking_server
 from fabfile.runner.parking import Lot
 from fabfile.runner.parking_server import AT_FIRST, Warden
-from fabfile.runner.system.machine import POLL
+from fabfile.runner.system.machine import POLL_SECONDS
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.servers import page, serving
 
@@ -113,7 +113,7 @@ def test_held_again_they_wait_for_whoever_is_up_in_the_end(
         lot.release({port: native.place})
         assert ask(port) == "native"
         lot.release({})
-        time.sleep(2 * POLL)
+        time.sleep(2 * POLL_SECONDS)
         answers = crowd(port)
         assert all_wait(answers)
         lot.release({port: docker.place})

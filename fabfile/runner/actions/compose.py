@@ -65,7 +65,7 @@ class _OnServices(Action):
 
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
         """Kill the services' containers, so that they write nothing on their way out. Docker leaves them down."""
-        boxes = docker.standing(machine, self.project.project)
+        boxes = docker.list_containers(machine, self.project.project)
         names = [box.name for box in boxes if box.service in services and box.state not in ("exited", "created")]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
@@ -73,7 +73,7 @@ class _OnServices(Action):
     def _standing(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
         """The names of the services' containers, by service: one that is scaled has several."""
         found: dict[str, list[str]] = {}
-        for box in docker.standing(machine, self.project.project):
+        for box in docker.list_containers(machine, self.project.project):
             if box.service in services:
                 found.setdefault(box.service, []).append(box.name)
         return found

@@ -123,8 +123,8 @@ class ChangeOwnership(Action):
         """Keep a list of what belongs to others than the tree's top does: all of it, or none."""
         record = self._list(machine, path)
         part = record.with_name(f"{record.name}.part")
-        words = [*paths.others(owner), "-fprintf", str(part), "%U:%G\\t%P\\0"]
-        machine.run(["find", path, *words], timeout=paths.WALK)
+        words = [*paths.other_owners(owner), "-fprintf", str(part), "%U:%G\\t%P\\0"]
+        machine.run(["find", path, *words], timeout=paths.WALK_TIMEOUT_SECONDS)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         os.rename(part, record)
@@ -150,14 +150,14 @@ class ChangeOwnership(Action):
 
 def _give(machine: Machine, path: str, pair: str) -> None:
     """Give a whole tree away: for chown(1) that is faster than to spare the entries that are right already."""
-    machine.run(["chown", "-Rh", _numeric(pair), "--", path], timeout=paths.WALK)
+    machine.run(["chown", "-Rh", _numeric(pair), "--", path], timeout=paths.WALK_TIMEOUT_SECONDS)
 
 
 def _give_each(machine: Machine, entries: list[bytes], pair: str) -> None:
     """Give single entries away, but for those that the new owner has deleted since."""
     there = [entry for entry in entries if os.path.lexists(entry)]
     argv = ["xargs", "--null", "--no-run-if-empty", "chown", "-h", _numeric(pair), "--"]
-    machine.run(argv, stdin=b"\0".join(there), timeout=paths.WALK)
+    machine.run(argv, stdin=b"\0".join(there), timeout=paths.WALK_TIMEOUT_SECONDS)
 
 
 def _numeric(pair: str) -> str:

@@ -9,7 +9,7 @@ from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
 from ..edge.facts import config_read_time, host_facts
 from ..system.machine import Evidence, Machine, Observation, StepFailed
-from ..system.questions import GLANCE, Ask, Inquiry, failures
+from ..system.polling import GLANCE_SECONDS, Attempt, Poller, failures
 from ..wire.codec import wire
 from ..wire.edge import EdgeRef
 from .base import Action, Inspection, Probe
@@ -54,14 +54,14 @@ class EdgeServes(Probe):
 
     def look(self, machine: Machine) -> Observation:
         now = time.monotonic()
-        return self._look(machine, Inquiry(probe.TIMEOUT_SECONDS), now, probe.TIMEOUT_SECONDS)
+        return self._look(machine, Poller(probe.TIMEOUT_SECONDS), now, probe.TIMEOUT_SECONDS)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
         began = time.monotonic()
-        inquiry = Inquiry(seconds)
-        return machine.until(lambda: self._look(machine, inquiry, began), seconds)
+        poller = Poller(seconds)
+        return machine.until(lambda: self._look(machine, poller, began), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry, began: float, patience: float = GLANCE) -> Observation:
+    def _look(self, machine: Machine, poller: Poller, began: float, patience: float = GLANCE_SECONDS) -> Observation:
         box = server.container(machine, self.edge.container)
         address = box.addresses.get(self.edge.network, "")
         if not address:
@@ -70,7 +70,7 @@ class EdgeServes(Probe):
             facts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
         except StepFailed as error:
             return Observation(False, str(error))
-        questions: dict[str, Ask] = {}
+        questions: dict[str, Attempt] = {}
         for host in self.hosts:
             fact = facts[host.domain]
             if fact.closed:  # the public has no such host
@@ -83,7 +83,7 @@ class EdgeServes(Probe):
                     False, f"{host.domain} leads to {led}, not to {host.upstream_host}:{host.upstream_port}"
                 )
             questions.update(verify.host_probes(address, fact.tls, host, routes=False))
-        seen = inquiry.look(questions, patience)
+        seen = poller.poll(questions, patience)
         wrong = failures(machine, seen, began)
         return Observation(not wrong, wrong or "the edge serves " + ", ".join(host.domain for host in self.hosts))
 

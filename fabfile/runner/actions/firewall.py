@@ -93,19 +93,19 @@ class DeleteRule(Action):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
-        if self._place(ufw.added(machine)):
+        if self._place(ufw.list_added(machine)):
             raise StepFailed(f"UFW did not delete the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        lines = ufw.added(machine)
+        lines = ufw.list_added(machine)
         if self._place(lines):
             return {"kept": " ".join(self.rule)}
         place = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
         # Before a rule for IPv6 alone there is no place for one for IPv4: UFW refuses, and its place is the end.
         if not place or machine.run(["ufw", "insert", str(place), *self.rule], timeout=30, ok=None).code:
             machine.run(["ufw", *self.rule], timeout=30)
-        if not self._place(ufw.added(machine)):
+        if not self._place(ufw.list_added(machine)):
             raise StepFailed(f"UFW does not take the rule {' '.join(self.rule)} back")
         return {"added": " ".join(self.rule), "before": lines[place - 1] if place else ""}
 

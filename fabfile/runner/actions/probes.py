@@ -9,7 +9,7 @@ from ..facts.data.openers import openers
 from ..facts.health import SETTLE_SECONDS, healthy, observation_of, running
 from ..system import docker, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed, words
-from ..system.questions import Inquiry
+from ..system.polling import Poller
 from ..wire.codec import wire
 from ..wire.facts import Workload
 from .base import Probe
@@ -27,12 +27,12 @@ class Healthy(Probe):
         return self._look(machine)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
-        inquiry = Inquiry(seconds)
-        return machine.until(lambda: self._look(machine, inquiry), seconds)
+        poller = Poller(seconds)
+        return machine.until(lambda: self._look(machine, poller), seconds)
 
-    def _look(self, machine: Machine, inquiry: Inquiry | None = None) -> Observation:
+    def _look(self, machine: Machine, poller: Poller | None = None) -> Observation:
         try:
-            return observation_of(healthy(machine, self.workloads, self.settle, inquiry))
+            return observation_of(healthy(machine, self.workloads, self.settle, poller))
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
 
@@ -73,7 +73,7 @@ class UnitsValid(Probe):
             against = systemd.verify(machine, self.files, self.user)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
-        return Observation(not against, "; ".join(against) or "units are valid", final=True)
+        return Observation(not against, "; ".join(against) or "units are valid", permanent=True)
 
     def describe(self) -> str:
         return "systemd accepts " + ", ".join(self.files)
@@ -109,7 +109,7 @@ class ContainersDown(Probe):
 
     def look(self, machine: Machine) -> Observation:
         try:
-            found = docker.standing(machine, self.project)
+            found = docker.list_containers(machine, self.project)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
         alive = [

@@ -9,7 +9,7 @@ from typing import cast
 
 from ..system import docker
 from ..system.machine import Machine, Observation, StepFailed
-from ..system.questions import Ask, failures, until_good
+from ..system.polling import Attempt, failures, until_good
 from ..wire.edge import EdgeContainer
 from . import server
 from .change import EdgeHost, HostChange
@@ -26,7 +26,7 @@ def check_upstreams(
     Raises StepFailed after `seconds`, with every problem; at once where a connection is refused.
     """
     began = time.monotonic()
-    probes: dict[str, Ask] = {}
+    probes: dict[str, Attempt] = {}
     for host in hosts:
         for status_limit, request in _upstream_requests(host):
             key = f"{request.host}:{request.port}{request.path}"
@@ -48,7 +48,7 @@ def check_serving(machine: Machine, address: str, changes: Sequence[HostChange],
     The edge must refuse a disabled host. `address` is the edge's own. Raises StepFailed after `seconds`.
     """
     began = time.monotonic()
-    probes: dict[str, Ask] = {}
+    probes: dict[str, Attempt] = {}
     for change in changes:
         host, tls = change.host, change.fact.tls
         if change.values.enabled:
@@ -62,7 +62,7 @@ def check_serving(machine: Machine, address: str, changes: Sequence[HostChange],
     return [f"{key} {observation.text}" for key, observation in observations.items()]
 
 
-def host_probes(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> dict[str, Ask]:
+def host_probes(address: str, tls: bool, host: EdgeHost, routes: bool = True) -> dict[str, Attempt]:
     """Return the requests for a host through the edge, by name and path."""
     paths = _paths(host) if routes else _paths(host)[:1]
     return {
@@ -85,7 +85,7 @@ def _probe_upstream(
     text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in judgements)
     silent = [request.port] if "silent" in bad else []
     data = {"answers": answers, "silent": silent, "slow": bad == {"slow"}}
-    return Observation(not bad, text, data, final="refused" in bad)
+    return Observation(not bad, text, data, permanent="refused" in bad)
 
 
 def _upstream_requests(host: EdgeHost) -> Iterator[tuple[int, ProbeRequest]]:

@@ -48,7 +48,7 @@ _CONFIG = ("--profile", "*", "config", "--format", "json")
 
 def own(machine: Machine, ref: Compose) -> Config:
     """The configuration by the app's own file alone. Raises CommandFailed with Compose's message."""
-    return _config(machine, docker.own(ref))
+    return _config(machine, docker.own_compose(ref))
 
 
 def installed(machine: Machine, ref: Compose) -> Config:
@@ -58,7 +58,7 @@ def installed(machine: Machine, ref: Compose) -> Config:
 
 def planned(machine: Machine, ref: Compose, overlay: str) -> Config:
     """The configuration that a plan will run: with the overlay that it will write. Raises CommandFailed."""
-    return _config(machine, [*docker.own(ref), "--file", "-"], overlay) if overlay else own(machine, ref)
+    return _config(machine, [*docker.own_compose(ref), "--file", "-"], overlay) if overlay else own(machine, ref)
 
 
 def environments(config: Config) -> dict[str, dict[str, str]]:

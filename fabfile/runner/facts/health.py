@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
-from ..system.questions import GLANCE, Ask, Inquiry
+from ..system.polling import GLANCE_SECONDS, Attempt, Poller
 from ..wire.app import Consumer, NatsRef
 from ..wire.facts import Container, Health, Listener, Unit, Workload
 from .nats.jetstream import address_of, durables_of, read_streams
@@ -48,16 +48,16 @@ class _Candidate:
 
 
 def healthy(
-    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, inquiry: Inquiry | None = None
+    machine: Machine, workloads: Sequence[Workload], settle: float = 0.0, poller: Poller | None = None
 ) -> dict[str, Health]:
     """One verdict for each workload, keyed "runtime/name".
 
     With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one check
     cannot distinguish a crash loop from a start. A younger process is checked again at that age, since requests may
-    wait. An `inquiry` that is passed from check to check keeps the answers of each process, and its open requests.
+    wait. An `poller` that is passed from check to check keeps the answers of each process, and its open requests.
     """
     first = _snapshot(machine, workloads)
-    verdicts = _verdicts(first, workloads, inquiry)
+    verdicts = _verdicts(first, workloads, poller)
     missing = settle - min((_age(_process_identity(first, workload)[0]) for workload in workloads), default=settle)
     if missing > 0 and all(verdict.ok for verdict in verdicts.values()):
         time.sleep(missing)
@@ -90,10 +90,10 @@ def healthy_now(machine: Machine, workloads: Sequence[Workload], containers: Con
 def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, repeated until all are, or one will not become so by waiting, or `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(seconds) if seconds else None
+    poller = Poller(seconds) if seconds else None
 
     def observe() -> Observation:
-        last.update(healthy(machine, workloads, SETTLE_SECONDS if seconds else 0.0, inquiry))
+        last.update(healthy(machine, workloads, SETTLE_SECONDS if seconds else 0.0, poller))
         return observation_of(last)
 
     machine.wait(observe, seconds)
@@ -103,10 +103,10 @@ def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds:
 def wait_until_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
     """As `healthy`, repeated while one is still starting, as after a reboot, until `seconds` have passed."""
     last: dict[str, Health] = {}
-    inquiry = Inquiry(seconds) if seconds else None
+    poller = Poller(seconds) if seconds else None
 
     def observe() -> Observation:
-        last.update(healthy(machine, workloads, inquiry=inquiry))
+        last.update(healthy(machine, workloads, poller=poller))
         return Observation(all(verdict.ok or verdict.permanent for verdict in last.values()), "")
 
     machine.wait(observe, seconds)
@@ -118,7 +118,7 @@ def observation_of(verdicts: dict[str, Health]) -> Observation:
     sick = [verdict for verdict in verdicts.values() if not verdict.ok]
     text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
     data = {key: verdict.text for key, verdict in verdicts.items()}
-    return Observation(not sick, text, data, final=any(verdict.permanent for verdict in sick))
+    return Observation(not sick, text, data, permanent=any(verdict.permanent for verdict in sick))
 
 
 def _snapshot(machine: Machine, workloads: Sequence[Workload], read: Containers | None = None) -> _Snapshot:
@@ -155,12 +155,12 @@ def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
     return f"is restarting: process {first[0]} became {second[0]} (restarts {first[1]} → {second[1]})"
 
 
-def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], inquiry: Inquiry | None) -> dict[str, Health]:
-    """The verdicts by "runtime/name"; servers are probed side by side. Without an inquiry it waits for all answers."""
-    seconds = GLANCE if inquiry else TIMEOUT_SECONDS
-    inquiry = inquiry or Inquiry(seconds)
+def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller | None) -> dict[str, Health]:
+    """The verdicts by "runtime/name"; servers are probed side by side. Without an poller it waits for all answers."""
+    seconds = GLANCE_SECONDS if poller else TIMEOUT_SECONDS
+    poller = poller or Poller(seconds)
     candidates: dict[str, _Candidate] = {}
-    probes: dict[str, Ask] = {}
+    probes: dict[str, Attempt] = {}
     for workload in workloads:
         problems, address, health = (_native if workload.runtime == "native" else _docker)(snapshot, workload)
         # A process that has answered well once is not probed again; another one in its place is.
@@ -168,7 +168,7 @@ def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], inquiry: Inqui
         candidates[f"{workload.runtime}/{workload.name}"] = _Candidate(workload, problems, health, key)
         if not problems and workload.protocol:
             probes[key] = functools.partial(probe, workload.protocol, address, workload.port, workload.path)
-    answered = inquiry.look(probes, seconds)
+    answered = poller.poll(probes, seconds)
     return {name: _verdict(snapshot, item, answered.get(item.key)) for name, item in candidates.items()}
 
 

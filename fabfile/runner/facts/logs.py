@@ -114,7 +114,7 @@ def _docker(machine: Machine, workload: Workload, since: float) -> list[str]:
 
 def _container_name(machine: Machine, workload: Workload) -> str:
     """The name of the workload's container. Raises LookupError."""
-    names = {container.service: container.name for container in docker.standing(machine, workload.project)}
+    names = {container.service: container.name for container in docker.list_containers(machine, workload.project)}
     return names[workload.name]
 
 

@@ -1,4 +1,4 @@
-"""A deadline, on the clock that nobody sets back."""
+"""A deadline on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Deadline:
         self._began = time.monotonic()
 
     def extend(self, seconds: float) -> None:
-        """Move it, by time that went into something else."""
+        """Move the deadline by so many seconds."""
         self.seconds += seconds
 
     @property

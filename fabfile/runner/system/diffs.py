@@ -1,4 +1,4 @@
-"""What a change makes of a text, as a unified diff that anybody may read."""
+"""Unified diffs without secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import Union
 
-LIMIT = 400  # lines of one diff; a record is read by people
+MAX_DIFF_LINES = 400  # lines of one diff; a record is read by people
 
 Diff = dict[str, Union[str, list[str]]]
 
@@ -16,13 +16,13 @@ _SECRET = re.compile(rf"^(?P<name>[-+ ].*?(?:{SECRET_NAMES})[\w-]*[\"']?\s*[=: ]
 
 
 def diff(path: str, before: str, after: str, context: int = 2) -> Diff:
-    """The difference by its path and lines: secrets masked, and no longer than people read."""
+    """The path and lines of a diff: secrets masked, at most MAX_DIFF_LINES lines."""
     pair = before.splitlines(), after.splitlines()
     lines = [masked(line) for line in difflib.unified_diff(*pair, n=context, lineterm="")][2:]
-    left_out = len(lines) - LIMIT
-    return {"path": path, "lines": [*lines[:LIMIT], f"… {left_out} more lines"] if left_out > 0 else lines}
+    left_out = len(lines) - MAX_DIFF_LINES
+    return {"path": path, "lines": [*lines[:MAX_DIFF_LINES], f"… {left_out} more lines"] if left_out > 0 else lines}
 
 
 def masked(line: str) -> str:
-    """A line of a diff without the value of what its name says is a secret."""
+    """A line of a diff without the value of a name that looks like a secret's."""
     return _SECRET.sub(r"\g<name>•••", line)

@@ -1,4 +1,4 @@
-"""What Docker says of a Compose project's containers."""
+"""Reads a Compose project's containers and networks from Docker."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from .machine import CommandFailed, Machine, Result
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _FILES = "com.docker.compose.project.config_files"
-_STANDING = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
+_STATE_FORMAT = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
-def own(ref: Compose) -> list[str]:
-    """The first words of a Compose call on a project that reads nothing but the app's own file."""
+def own_compose(ref: Compose) -> list[str]:
+    """The first arguments of a Compose call on a project that reads nothing but the app's own file."""
     project = ["--project-name", ref.project, "--project-directory", ref.directory]
     return ["docker", "compose", *project, "--file", ref.file]
 
 
 def compose(ref: Compose) -> list[str]:
-    """The first words of every Compose call that acts on a project: our overlay lies over the app's own file.
+    """The first arguments of every Compose call that acts on a project: our overlay over the app's own file.
 
     Until a plan has written the overlay there is none, and what runs was made without it.
     """
-    return [*own(ref), "--file", ref.overlay] if ref.overlay and os.path.exists(ref.overlay) else own(ref)
+    overlay = ["--file", ref.overlay] if ref.overlay and os.path.exists(ref.overlay) else []
+    return [*own_compose(ref), *overlay]
 
 
 def containers(machine: Machine, project: str) -> dict[str, Container]:
@@ -38,44 +39,44 @@ def containers(machine: Machine, project: str) -> dict[str, Container]:
 
     Raises CommandFailed when the Docker daemon does not answer.
     """
-    found = [_container(item) for item in _inspected(machine, project)]
-    return {item.service: item for item in found}
+    converted = [_container(item) for item in _inspect(machine, project)]
+    return {item.service: item for item in converted}
 
 
-class Standing(NamedTuple):
-    """A container by its service, its name, and the state it is in, in Docker's word."""
+class ContainerState(NamedTuple):
+    """A container's service, name and state (Docker's word for it)."""
 
     service: str
     name: str
     state: str
 
 
-def standing(machine: Machine, project: str) -> list[Standing]:
-    """The project's containers, stopped ones included, as one call tells them: for when requests wait.
+def list_containers(machine: Machine, project: str) -> list[ContainerState]:
+    """The project's containers, stopped ones included, read by one call, which is fast: for when requests wait.
 
     Raises CommandFailed when the Docker daemon does not answer, or not as it should.
     """
-    result = machine.run([*_listing(project), "--format", _STANDING], timeout=30)
-    found = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
-    if any(len(words) != len(Standing._fields) for words in found):
-        raise CommandFailed("docker ps answered something else than it was asked", said=result.said)
-    return [Standing(*words) for words in found]
+    result = machine.run([*_list_command(project), "--format", _STATE_FORMAT], timeout=30)
+    rows = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
+    if any(len(words) != len(ContainerState._fields) for words in rows):
+        raise CommandFailed("docker ps printed lines of another format than it was called with", said=result.said)
+    return [ContainerState(*words) for words in rows]
 
 
 def addresses(machine: Machine, project: str, services: Sequence[str]) -> set[str]:
     """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
-    items = [item for item in _inspected(machine, project) if _labels(item).get(_SERVICE) in services]
-    networks = [found for item in items for found in (item["NetworkSettings"].get("Networks") or {}).values()]
-    return {found["IPAddress"] for found in networks if found.get("IPAddress")}
+    items = [item for item in _inspect(machine, project) if _labels(item).get(_SERVICE) in services]
+    joined = [network for item in items for network in (item["NetworkSettings"].get("Networks") or {}).values()]
+    return {network["IPAddress"] for network in joined if network.get("IPAddress")}
 
 
-def _inspected(machine: Machine, project: str) -> list[Inspected]:
-    ids = machine.run([*_listing(project), "-q", "--no-trunc"], timeout=30).out.split()
+def _inspect(machine: Machine, project: str) -> list[Inspected]:
+    ids = machine.run([*_list_command(project), "-q", "--no-trunc"], timeout=30).out.split()
     if not ids:
         return []
     result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
-    # A container may vanish between the two calls; the others are still told. The daemon may vanish as well, and
-    # then saying that there are none would be wrong.
+    # A container may vanish between the two calls; the others are still listed. The daemon may vanish as well, and
+    # then an empty list would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
     return cast("list[Inspected]", _json(result))
@@ -100,7 +101,8 @@ def projects(machine: Machine) -> dict[str, str]:
         name, _, state = line.partition("\t")
         states.setdefault(name, []).append(state)
     return {
-        name: ", ".join(f"{state}({some.count(state)})" for state in sorted(set(some))) for name, some in states.items()
+        name: ", ".join(f"{state}({of_project.count(state)})" for state in sorted(set(of_project)))
+        for name, of_project in states.items()
     }
 
 
@@ -114,22 +116,22 @@ def network(machine: Machine, name: str) -> EdgeNetwork:
     return EdgeNetwork(usable[0]["Gateway"], usable[0]["Subnet"])
 
 
-def _listing(project: str) -> list[str]:
+def _list_command(project: str) -> list[str]:
     labels = (f"{_PROJECT}={project}", "com.docker.compose.oneoff=False")
     return ["docker", "ps", "-a", *(word for label in labels for word in ("--filter", f"label={label}"))]
 
 
 def _json(result: Result) -> list[dict[str, Any]]:
     try:
-        found: list[dict[str, Any]] = json.loads(result.out or "[]")
+        items: list[dict[str, Any]] = json.loads(result.out or "[]")
     except ValueError as error:
         raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.said) from error
-    return found
+    return items
 
 
 def _container(item: Inspected) -> Container:
     networks = item["NetworkSettings"].get("Networks") or {}
-    addresses = [found["IPAddress"] for found in networks.values() if found.get("IPAddress")]
+    addresses = [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
     state = item["State"]
     return Container(
         service=_labels(item).get(_SERVICE, ""),

@@ -1,4 +1,4 @@
-"""Files replaced as a whole or not at all, also when the power goes."""
+"""Writes files atomically, also when the power fails."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ import os
 import shutil
 from pathlib import Path
 
-_HALF = ".islandflow-"  # between a file's name and the process that writes it, in the name of what is not whole yet
+_PARTIAL_MARK = ".islandflow-"  # in a partial file's name, between the final name and the writer's process id
 
 
 def put(path: Path, content: bytes, mode: int, owner: str, group: str) -> None:
-    """Write a file beside its place, fsync it and rename it over. Raises OSError, LookupError.
+    """Replace a file atomically: write a temporary one beside it, fsync, rename. Raises OSError, LookupError.
 
-    Numeric owners are taken as such. Not being root, the owner stays who it is.
+    `owner` and `group` are names or numbers; they are ignored where the runner is not root.
     """
-    beside = path.with_name(f".{path.name}{_HALF}{os.getpid()}")
-    beside.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}{_PARTIAL_MARK}{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     try:
-        # Whoever owns the folder must not have it lead somewhere else.
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        # O_EXCL: the folder's owner must not redirect the write by a symbolic link.
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(content)
             if os.geteuid() == 0:
-                shutil.chown(beside, _id(owner), _id(group))
-            os.chmod(beside, mode)
+                shutil.chown(temporary, _id(owner), _id(group))
+            os.chmod(temporary, mode)
             file.flush()
             os.fsync(file.fileno())
-        os.rename(beside, path)
+        os.rename(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:
-    """Delete a file if it is there, for good."""
+    """Delete a file if it exists, and sync its folder."""
     path.unlink(missing_ok=True)
     if path.parent.exists():
         sync_folder(path.parent)
 
 
 def clear(path: Path) -> None:
-    """Delete what a process that was killed while it wrote this file has left beside it."""
-    for half in path.parent.glob(f".{glob.escape(path.name)}{_HALF}*"):
-        half.unlink(missing_ok=True)
+    """Delete the partial copies of this file that a process left when it was killed while writing it."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}{_PARTIAL_MARK}*"):
+        partial.unlink(missing_ok=True)
 
 
 def clear_all(folder: Path) -> None:
-    """The same for every file in a folder and below."""
-    for half in folder.rglob(f".*{_HALF}*"):
-        half.unlink(missing_ok=True)
+    """Delete the partial copies of every file in a folder and below."""
+    for partial in folder.rglob(f".*{_PARTIAL_MARK}*"):
+        partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

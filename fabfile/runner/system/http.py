@@ -1,8 +1,8 @@
 """The runner's HTTP client: one request, one answer, one connection.
 
-One policy for everybody who uses it. The deadline is of the whole exchange, from the connection to the last byte of
-the body: a server that sends a byte now and then does not hold anybody up. A body that is kept has a limit. Redirects
-are not followed, and certificates are verified unless the caller's context says otherwise.
+One policy for all callers. The deadline is for the whole exchange, from the connection to the last byte of the body:
+a server that sends a byte now and then cannot exceed it. A body that is kept has a size limit. Redirects are not
+followed, and certificates are verified unless the caller's context disables that.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 from .deadline import Deadline
 
-LIMIT = 16 << 20  # bytes of a body that is kept; NATS' monitoring answers with some hundred KiB
-_PART = 64 << 10  # bytes that are read at once
+MAX_BODY_BYTES = 16 << 20  # of a body that is kept; NATS' monitoring answers with some hundred KiB
+_CHUNK_BYTES = 64 << 10  # read at once
 
 
 class Body(enum.Enum):
-    """What becomes of an answer's body."""
+    """How an answer's body is read."""
 
     KEEP = "keep"  # up to the limit
     DRAIN = "drain"  # read to its end, however long it is, and dropped
@@ -32,7 +32,7 @@ class Body(enum.Enum):
 
 
 class BadAnswer(OSError):
-    """What was sent is no HTTP, or too long; `kind` is what is wrong in one word, without anything that was sent."""
+    """The answer is not HTTP, or too long; `kind` is the problem in one word, without any of what was sent."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"{kind}: {text}" if text else kind)
@@ -41,7 +41,7 @@ class BadAnswer(OSError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered; the names of `headers` are in lower case."""
+    """A server's answer; the names of `headers` are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -72,7 +72,7 @@ def request(
     """The answer to one request at address:port, complete within `seconds`.
 
     `host` is the hostname in the request and in TLS, if it is another than the address. Raises socket.timeout when the
-    time is up, BadAnswer for what is no HTTP or longer than LIMIT, ssl.SSLError, and OSError for all else.
+    time is up, BadAnswer for what is no HTTP or longer than MAX_BODY_BYTES, ssl.SSLError, and OSError for all else.
     """
     with _errors():
         connection = _Connection(address, port, host, tls, Deadline(seconds))
@@ -80,18 +80,18 @@ def request(
 
 
 def request_over(
-    line: socket.socket, path: str, *, seconds: float, host: str, headers: Mapping[str, str] | None = None
+    connection_socket: socket.socket, path: str, *, seconds: float, host: str, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """As `request`, for a GET over an open connection, which is closed then; the body is not read."""
-    with line, _errors():
+    with connection_socket, _errors():
         connection = _Connection(host, http.client.HTTP_PORT, host, None, Deadline(seconds))
-        connection.sock = line
+        connection.sock = connection_socket
         return _exchange(connection, "GET", path, headers, None, Body.SKIP)
 
 
 @contextlib.contextmanager
 def _errors() -> Iterator[None]:
-    """What http.client raises, as `request` promises it."""
+    """Convert http.client's exceptions to those that `request` documents."""
     try:
         yield
     except OSError:  # some of http.client's errors are of both kinds
@@ -103,7 +103,7 @@ def _errors() -> Iterator[None]:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection that is opened once the request is valid; each wait has what is left of the deadline."""
+    """A connection that is opened once the request is valid; each wait ends with the deadline."""
 
     def __init__(self, address: str, port: int, host: str, tls: ssl.SSLContext | None, deadline: Deadline) -> None:
         super().__init__(address, port)
@@ -113,20 +113,20 @@ class _Connection(http.client.HTTPConnection):
         self._tls = tls
 
     def connect(self) -> None:
-        self.sock = _connected(self.host, self.port, self.deadline)
+        self.sock = _connect(self.host, self.port, self.deadline)
         if self._tls:
-            _bound(self.sock, self.deadline)
+            _limit_wait(self.sock, self.deadline)
             self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._host)
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        _bound(self.sock, self.deadline)
+        _limit_wait(self.sock, self.deadline)
         super().send(data)
 
 
 class _Response(http.client.HTTPResponse):
-    """A response that is read with what is left of the deadline each time."""
+    """A response each read of which ends with the deadline."""
 
     def __init__(self, line: socket.socket, method: str, deadline: Deadline) -> None:
         super().__init__(line, method=method)
@@ -146,7 +146,7 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            _bound(self._line, self._deadline)
+            _limit_wait(self._line, self._deadline)
             count = self._line.recv_into(buffer)
         except socket.timeout:  # not TimeoutError before Python 3.10
             if self._begun:
@@ -178,35 +178,35 @@ def _exchange(
 def _read(response: http.client.HTTPResponse, body: Body) -> bytes:
     if body is Body.SKIP:
         return b""
-    kept = bytearray()
-    for part in _parts(response):
+    content = bytearray()
+    for chunk in _chunks(response):
         if body is Body.KEEP:
-            kept += part
-            if len(kept) > LIMIT:
-                raise BadAnswer("TooLong", f"the answer has more than {LIMIT >> 20} MiB, which is the limit")
-    return bytes(kept)
+            content += chunk
+            if len(content) > MAX_BODY_BYTES:
+                raise BadAnswer("TooLong", f"the answer has more than {MAX_BODY_BYTES >> 20} MiB, which is the limit")
+    return bytes(content)
 
 
-def _parts(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body as it comes. Raises IncompleteRead where it ends before its announced length."""
-    left = response.length  # None where only the end tells
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The body in chunks. Raises IncompleteRead where it ends before its announced length."""
+    left = response.length  # None where the length is not announced
     while left is None or left > 0:
-        part = response.read1(_PART if left is None else min(left, _PART))
-        if not part:
+        chunk = response.read1(_CHUNK_BYTES if left is None else min(left, _CHUNK_BYTES))
+        if not chunk:
             break
-        left = left - len(part) if left is not None else None
-        yield part
+        left = left - len(chunk) if left is not None else None
+        yield chunk
     if left:
         raise http.client.IncompleteRead(b"", left)
 
 
-def _connected(address: str, port: int, deadline: Deadline) -> socket.socket:
-    """A connection to the first of the name's addresses that accepts one. To look a name up takes what it takes."""
+def _connect(address: str, port: int, deadline: Deadline) -> socket.socket:
+    """A connection to the first of the name's addresses that accepts one. The name's resolution has no deadline."""
     failure: OSError | None = None
     for family, kind, protocol, _, place in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM):
         line = socket.socket(family, kind, protocol)
         try:
-            _bound(line, deadline)
+            _limit_wait(line, deadline)
             line.connect(place)
             return line
         except OSError as error:
@@ -215,8 +215,8 @@ def _connected(address: str, port: int, deadline: Deadline) -> socket.socket:
     raise failure or OSError(f"{address} has no address")
 
 
-def _bound(line: socket.socket, deadline: Deadline) -> None:
-    """Have the next wait on a socket end with the deadline. Raises socket.timeout when it has passed."""
+def _limit_wait(line: socket.socket, deadline: Deadline) -> None:
+    """Set the socket's timeout to what is left of the deadline. Raises socket.timeout when it has passed."""
     left = deadline.left
     if left <= 0:
         raise socket.timeout("timed out")

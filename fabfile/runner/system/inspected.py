@@ -1,4 +1,4 @@
-"""What `docker inspect` says of a container, as far as it is read here. Docker may leave out any key."""
+"""The output of `docker inspect` for a container, as far as it is read here. Docker may leave out any key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class InspectedState(TypedDict, total=False):
-    """Whether it runs, and how well."""
+    """Its state and health."""
 
     Status: str
     Running: bool
@@ -16,7 +16,7 @@ class InspectedState(TypedDict, total=False):
 
 
 class InspectedConfig(TypedDict, total=False):
-    """What it was made with."""
+    """The configuration it was created with."""
 
     Image: str
     Labels: dict[str, str] | None
@@ -30,14 +30,14 @@ class InspectedConfig(TypedDict, total=False):
 
 
 class InspectedHost(TypedDict, total=False):
-    """What it has of the host."""
+    """Its restart policy, and the ports bound on the host."""
 
     RestartPolicy: dict[str, str] | None
     PortBindings: dict[str, list[dict[str, str]]] | None
 
 
 class InspectedNetwork(TypedDict, total=False):
-    """How one network knows it."""
+    """Its address and names on one network."""
 
     IPAddress: str
     Aliases: list[str] | None
@@ -52,7 +52,7 @@ class InspectedNetworks(TypedDict, total=False):
 
 
 class InspectedMount(TypedDict, total=False):
-    """A folder of the host or a volume in it."""
+    """A mounted folder of the host, or a volume."""
 
     Type: str
     Name: str

@@ -1,4 +1,4 @@
-"""The VPS as the runner touches it: processes with deadlines, polling, and a folder for backups."""
+"""Runs commands on the VPS with deadlines, polls for results, and holds the paths of the runner's folders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any, Callable
 from .deadline import Deadline
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-POLL = 0.05  # seconds between two looks at something that is awaited
+POLL_SECONDS = 0.05  # between two checks of something that is awaited
 
 Evidence = dict[str, object]  # plain JSON, for the journal
 
 
 class StepFailed(Exception):
-    """A step did not do what it should; `evidence` goes into the journal as it is."""
+    """A step failed; `evidence` goes into the journal as it is."""
 
     def __init__(self, message: str, /, **evidence: object) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class CommandFailed(StepFailed):
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     argv: tuple[str, ...]
     code: int
@@ -50,12 +50,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at a probe: whether it holds, and the words and figures that say why."""
+    """The result of a probe: whether it holds, and the text and data that say why."""
 
     ok: bool
     text: str
     data: Mapping[str, object] = field(default_factory=dict)
-    final: bool = False  # it does not hold, and waiting will not help
+    permanent: bool = False  # it does not hold, and waiting will not help
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,24 @@ class Served:
 
 
 def said(error: Exception) -> str:
-    """A failed command's own words where it left some, else the error's."""
+    """A failed command's output where there is some, else the error's message."""
     output = error.evidence.get("said") if isinstance(error, StepFailed) else ""
     return str(output or error)
 
 
 def words(error: Exception) -> str:
-    """An error of the operating system without its number."""
+    """The message of an error of the operating system, without its number."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
 
 
 def tail(text: str, lines: int = 6) -> str:
     """The last `lines` non-empty lines of `text`, at most 1,000 characters."""
-    kept = [line for line in text.splitlines() if line.strip()][-lines:]
-    return "\n".join(kept)[-1000:]
+    last = [line for line in text.splitlines() if line.strip()][-lines:]
+    return "\n".join(last)[-1000:]
 
 
 class Machine:
-    """Runs commands as root or as a user, and knows where the runner keeps its things."""
+    """Runs commands as root or as a user; holds the paths of shipped files and backups."""
 
     def __init__(self, ops: Path, backups: Path | None = None, secrets: Mapping[str, str] | None = None) -> None:
         self.ops = ops
@@ -127,12 +127,12 @@ class Machine:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> Result:
-        """Run a command to its end and return what it said.
+        """Run a command to its end and return its output.
 
         `timeout` is in seconds; past it the command's whole process group is killed. `ok` lists the codes
         that mean success, None accepts all. Raises CommandFailed, and StepFailed when no time is left.
         """
-        timeout = self._left(timeout)
+        timeout = self._within_hold(timeout)
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -142,7 +142,7 @@ class Machine:
                 env={**_environment(user), **(env or {})},
                 cwd=cwd,
                 start_new_session=True,
-                **_identity(user),
+                **_process_owner(user),
             )
         except OSError as error:
             raise CommandFailed(f"{argv[0]} could not be started: {error}", argv=list(argv)) from error
@@ -161,37 +161,37 @@ class Machine:
             )
         return result
 
-    def wait(self, probe: Callable[[], Observation], seconds: float, every: float = POLL) -> Observation:
-        """Look until the probe holds, is lost, or `seconds` have passed; returns the last look.
+    def wait(self, probe: Callable[[], Observation], seconds: float, every: float = POLL_SECONDS) -> Observation:
+        """Probe until it holds, cannot hold any more, or `seconds` have passed; returns the last observation.
 
         Raises StepFailed when no time is left.
         """
-        deadline = Deadline(self._left(seconds))
+        deadline = Deadline(self._within_hold(seconds))
         while True:
-            seen = probe()
-            if seen.ok or seen.final or deadline.passed:
-                return seen
+            observation = probe()
+            if observation.ok or observation.permanent or deadline.passed:
+                return observation
             time.sleep(every)
 
-    def until(self, probe: Callable[[], Observation], seconds: float, every: float = POLL) -> Observation:
-        """As `wait`, for what must hold. Raises StepFailed, with the last look's words and how long it really took."""
+    def until(self, probe: Callable[[], Observation], seconds: float, every: float = POLL_SECONDS) -> Observation:
+        """As `wait`, for what must hold. Raises StepFailed with the last observation's text and the time waited."""
         began = time.monotonic()
-        seen = self.wait(probe, seconds, every)
-        if not seen.ok:
-            raise StepFailed(f"{seen.text} (waited {time.monotonic() - began:.1f} s)", **seen.data)
-        return seen
+        observation = self.wait(probe, seconds, every)
+        if not observation.ok:
+            raise StepFailed(f"{observation.text} (waited {time.monotonic() - began:.1f} s)", **observation.data)
+        return observation
 
-    def _left(self, seconds: float) -> float:
-        """As much of `seconds` as there is before the requests that wait have waited long enough."""
+    def _within_hold(self, seconds: float) -> float:
+        """`seconds`, or what is left of the hold. Raises StepFailed when the hold has reached its limit."""
         if self.hold is None:
             return seconds
         if self.hold.passed:
-            raise StepFailed("requests have waited in the parking lot for as long as they may")
+            raise StepFailed(f"hold limit reached: requests have waited in the parking lot for {self.hold.seconds:g} s")
         return min(seconds, self.hold.left)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a command's process group. What left the group may keep its output open: that is not waited for."""
+    """Kill a command's process group. A process that left the group may keep the output open: don't wait for it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     try:
@@ -218,7 +218,7 @@ def _environment(user: str | None) -> dict[str, str]:
     return base
 
 
-def _identity(user: str | None) -> dict[str, Any]:
+def _process_owner(user: str | None) -> dict[str, Any]:
     if not user or os.geteuid() != 0:
         return {}
     entry = _account(user)

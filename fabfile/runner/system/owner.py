@@ -14,28 +14,28 @@ from .machine import Machine, StepFailed
 NOBODY = "nobody owns the app: there is no owner file, and no container of Docker's runs"
 
 
-def owner_of(said: Owner, containers: Iterable[Container]) -> Owner:
-    """Who owns, by what the owner file holds and the project's containers; empty when nobody does.
+def owner_of(declared: Owner, containers: Iterable[Container]) -> Owner:
+    """The owner, by what the owner file declares and the project's containers; empty when nobody owns the app.
 
     Before the first hand-over there is no owner file, and Docker owns. A file that was lost looks the same, so Docker
     owns only where a container of the project runs.
     """
-    if said:
-        return said
+    if declared:
+        return declared
     return "docker" if any(container.running for container in containers) else ""
 
 
 def find_owner(machine: Machine, path: Path, project: str) -> Owner:
-    """Who owns now, by the owner file and, where there is none, the Compose project's containers.
+    """The current owner, by the owner file and, where there is none, the Compose project's containers.
 
     Raises StepFailed as `read_owner` does, and when Docker does not answer though its containers decide.
     """
-    said = read_owner(path)
-    return said or owner_of(said, docker.containers(machine, project).values())
+    declared = read_owner(path)
+    return declared or owner_of(declared, docker.containers(machine, project).values())
 
 
 def read_owner(path: Path) -> Owner:
-    """What the owner file holds: native or docker; empty when there is none. Raises StepFailed for anything else."""
+    """The runtime in the owner file; empty when there is no file. Raises StepFailed for any other content."""
     try:
         text, mode = path.read_text(errors="replace").strip(), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:

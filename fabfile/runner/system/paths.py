@@ -1,4 +1,4 @@
-"""Files and data directories: what they are, whose they are."""
+"""Kind, mode and ownership of files and data directories."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from ..wire.facts import FileFact, Tree
 from .machine import Machine
 
-WALK = 3600.0  # seconds; a walk that was cut off in the middle would only be longer to undo
-_TEXT_LIMIT = 256 * 1024  # bytes; the files this tool writes are far smaller
+WALK_TIMEOUT_SECONDS = 3600.0  # a walk that was cut off in its middle would only take longer to undo
+_MAX_TEXT_BYTES = 256 * 1024  # the files this tool writes are far smaller
 
 
 def file_fact(path: str) -> FileFact:
-    """What stands at `path`; the contents come along when it is a small text file."""
+    """What is at `path`; with its contents when it is a small text file."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -37,9 +37,9 @@ def file_fact(path: str) -> FileFact:
 
 
 def tree(machine: Machine, path: str) -> Tree:
-    """The owners of everything under `path`, symbolic links not followed; nobody when it does not exist.
+    """The owners of everything under `path`, symbolic links not followed; empty when it does not exist.
 
-    find(1) walks faster than Python could, and while data changes hands the app is away.
+    find(1) is faster than Python, and during a hand-over of data the app is down.
     """
     try:
         status = os.lstat(path)
@@ -47,12 +47,14 @@ def tree(machine: Machine, path: str) -> Tree:
         return Tree(path)
     owner = f"{status.st_uid}:{status.st_gid}"
     # 1 also stands for entries that vanished meanwhile.
-    found = machine.run(["find", path, *others(owner), "-printf", "%U:%G\n"], timeout=WALK, ok=(0, 1))
-    return Tree(path, owner, tuple(sorted(set(found.out.split()))))
+    result = machine.run(
+        ["find", path, *other_owners(owner), "-printf", "%U:%G\n"], timeout=WALK_TIMEOUT_SECONDS, ok=(0, 1)
+    )
+    return Tree(path, owner, tuple(sorted(set(result.out.split()))))
 
 
-def others(owner: str) -> list[str]:
-    """find's words for whatever does not belong to this "uid:gid"."""
+def other_owners(owner: str) -> list[str]:
+    """The arguments of find(1) that match whatever does not belong to this "uid:gid"."""
     uid, gid = owner.split(":")
     return ["(", "!", "-uid", uid, "-o", "!", "-gid", gid, ")"]
 
@@ -88,7 +90,7 @@ def account(name: str) -> str:
 
 
 def _text(raw: bytes) -> str | None:
-    if len(raw) > _TEXT_LIMIT:
+    if len(raw) > _MAX_TEXT_BYTES:
         return None
     try:
         return raw.decode()

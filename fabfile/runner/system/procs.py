@@ -1,4 +1,4 @@
-"""Processes as /proc/PID/stat has them, proc_pid_stat(5)."""
+"""Reads processes from /proc/PID/stat, proc_pid_stat(5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Process:
     pid: int
     state: str
     parent: int
-    ticks: int  # of the clock from the boot to its start: exact, so that it tells two processes of one number apart
+    ticks: int  # of the clock from the boot to its start: exact, so that it distinguishes processes with one number
 
     @property
     def started(self) -> float:
@@ -49,19 +49,19 @@ def process(pid: int) -> Process | None:
 
 def descendants(root: int) -> dict[int, Process]:
     """Every process below `root`, itself included, by number; empty when it is gone."""
-    everything = [process(int(folder.name)) for folder in _PROC.glob("[0-9]*")]
+    processes = [process(int(folder.name)) for folder in _PROC.glob("[0-9]*")]
     children: dict[int, list[Process]] = {}
-    for one in everything:
-        if one:
-            children.setdefault(one.parent, []).append(one)
-    found = {one.pid: one for one in everything if one and one.pid == root}
-    below = list(found)
-    while below:
-        for child in children.get(below.pop(), ()):
-            if child.pid not in found:
-                found[child.pid] = child
-                below.append(child.pid)
-    return found
+    for entry in processes:
+        if entry:
+            children.setdefault(entry.parent, []).append(entry)
+    family = {entry.pid: entry for entry in processes if entry and entry.pid == root}
+    pending = list(family)
+    while pending:
+        for child in children.get(pending.pop(), ()):
+            if child.pid not in family:
+                family[child.pid] = child
+                pending.append(child.pid)
+    return family
 
 
 def title(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""TCP sockets, from /proc: which process listens on which port, and the connections to it."""
+"""Reads TCP sockets from /proc: which process listens on which port, and the connections to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATES = 1 << 1  # established ones
 _INFO = 2  # INET_DIAG_INFO: a struct tcp_info
 _RECEIVED = 128  # where tcpi_bytes_received lies in it, 8 bytes
 _HEAD, _MESSAGE = 16, 72  # bytes of a struct nlmsghdr, and of a struct inet_diag_msg
-_PATIENCE = 2.0  # seconds; the kernel answers at once or never
+_TIMEOUT_SECONDS = 2.0  # the kernel answers at once or never
 
 
 Ends = tuple[str, int, int]  # remote address, remote port, own port
@@ -28,9 +28,9 @@ Ends = tuple[str, int, int]  # remote address, remote port, own port
 
 def listeners(ports: Sequence[int]) -> tuple[Listener, ...]:
     """The sockets that listen on `ports` in the host's network namespace, with their processes."""
-    found = [entry for entry in _listening(Path("/proc/self/net")) if entry[1] in ports]
-    holders = _holders({inode for _, _, inode in found})
-    return tuple(_listener(address, port, holders.get(inode, 0)) for address, port, inode in found)
+    entries = [entry for entry in _listening(Path("/proc/self/net")) if entry[1] in ports]
+    holders = _holders({inode for _, _, inode in entries})
+    return tuple(_listener(address, port, holders.get(inode, 0)) for address, port, inode in entries)
 
 
 def listening_ports(pid: int) -> list[int]:
@@ -40,28 +40,28 @@ def listening_ports(pid: int) -> list[int]:
 
 def connections(pid: int) -> list[tuple[str, int, int]]:
     """The established TCP connections in the network namespace of `pid`: remote address and port, local port."""
-    found = []
+    established = []
     for words in _sockets(Path(f"/proc/{pid}/net"), _ESTABLISHED):
         address, port = words[2].split(":")
-        found.append((_address(address), int(port, 16), int(words[1].split(":")[1], 16)))
-    return found
+        established.append((_address(address), int(port, 16), int(words[1].split(":")[1], 16)))
+    return established
 
 
-def received() -> dict[Ends, int]:
+def received_bytes() -> dict[Ends, int]:
     """Bytes that each established connection of this thread's network has received, by sock_diag(7). Raises OSError.
 
-    They tell a request that nobody has answered yet from a websocket, which an age alone can't.
+    They distinguish an unanswered request from a websocket, which an age alone can't.
     """
-    found: dict[Ends, int] = {}
+    counts: dict[Ends, int] = {}
     for family in (socket.AF_INET, socket.AF_INET6):
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _DIAG) as line:
-            line.settimeout(_PATIENCE)
-            wanted = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), _STATES)
-            line.send(struct.pack("=IHHII", _HEAD + len(wanted), _BY_FAMILY, _DUMP, 1, 0) + wanted)
+            line.settimeout(_TIMEOUT_SECONDS)
+            request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, 1 << (_INFO - 1), _STATES)
+            line.send(struct.pack("=IHHII", _HEAD + len(request), _BY_FAMILY, _DUMP, 1, 0) + request)
             for message in _messages(line):
                 ends, count = _connection(message)
-                found[ends] = count
-    return found
+                counts[ends] = count
+    return counts
 
 
 def reachable(address: str) -> str:
@@ -109,18 +109,18 @@ def _address(text: str) -> str:
 
 
 def _holders(inodes: set[int]) -> dict[int, int]:
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, int] = {}
+    inode_of = {f"socket:[{inode}]": inode for inode in inodes}
+    holders: dict[int, int] = {}
     for process in Path("/proc").iterdir():
-        if len(found) == len(wanted):
+        if len(holders) == len(inode_of):
             break
         if process.name.isdigit():
-            found.update({wanted[link]: int(process.name) for link in _links(process / "fd") if link in wanted})
-    return found
+            holders.update({inode_of[link]: int(process.name) for link in _links(process / "fd") if link in inode_of})
+    return holders
 
 
 def _links(folder: Path) -> Iterator[str]:
-    """What the open files of a process are; one that is closed meanwhile, as databases do all the time, is left out."""
+    """The targets of a process's open files; one that is closed meanwhile, as databases do often, is left out."""
     try:
         names = os.listdir(folder)
     except OSError:  # the process ended meanwhile
@@ -147,7 +147,7 @@ def _messages(line: socket.socket) -> Iterator[bytes]:
             if kind == _DONE:
                 return
             if kind == _ERROR:
-                raise OSError(-struct.unpack_from("=i", part, at + _HEAD)[0], "the kernel does not tell of its sockets")
+                raise OSError(-struct.unpack_from("=i", part, at + _HEAD)[0], "the kernel does not list its sockets")
             yield part[at + _HEAD : at + length]
             at += (length + 3) & ~3
 
@@ -164,4 +164,4 @@ def _connection(message: bytes) -> tuple[Ends, int]:
         if kind == _INFO and length >= 4 + _RECEIVED + 8:
             return (plain, remote, own), int(struct.unpack_from("=Q", message, at + 4 + _RECEIVED)[0])
         at += max(4, (length + 3) & ~3)
-    raise OSError("the kernel does not tell what its sockets have received")
+    raise OSError("the kernel does not report how many bytes its sockets have received")

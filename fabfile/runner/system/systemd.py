@@ -1,4 +1,4 @@
-"""What systemd says of units: the system's, or those of a user's own manager."""
+"""Reads, stops and verifies units of systemd: the system's, or those of a user's own manager."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .machine import Machine, Observation, StepFailed, words
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
 
-_VERIFY = 30.0  # seconds for all units of one manager
+_VERIFY_SECONDS = 30.0  # for all units of one manager
 RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
 
 def systemctl(user: str) -> list[str]:
-    """The first words of every systemctl call: to the system manager, or to the manager of `user`."""
+    """The first arguments of every systemctl call: to the system manager, or to the manager of `user`."""
     return ["systemctl", "--user"] if user else ["systemctl"]
 
 
@@ -29,7 +29,7 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
         return {}
     argv = [*systemctl(user), "show", f"--property={_PROPERTIES}", "--", *units]
     result = machine.run(argv, user=user or None, timeout=10)
-    blocks = [_fields(block) for block in result.out.strip().split("\n\n")]
+    blocks = [_properties(block) for block in result.out.strip().split("\n\n")]
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.said)
     return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
@@ -38,29 +38,29 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
 def stop(
     machine: Machine, units: Sequence[str], user: str = "", timeout: float = 60.0, ok: tuple[int, ...] = (0,)
 ) -> dict[str, str]:
-    """Stop units and leave none failed: an app may end with 1 on its stop signal, or be killed for not ending in time.
+    """Stop units and reset those that systemd then calls failed; returns these, with systemd's result.
 
-    Returns those, with systemd's word for it. They are stopped in any case, so that only what stops them may fail:
-    `ok` are systemctl's good codes. Raises CommandFailed.
+    An app may end with 1 on its stop signal, or be killed for not ending in time: it is stopped in any case. `ok` are
+    systemctl's good exit codes. Raises CommandFailed for others.
     """
     if not units:
         return {}
     machine.run([*systemctl(user), "stop", "--", *units], user=user or None, timeout=timeout, ok=ok)
-    bad = _failed(machine, units, user)
-    if bad:
-        machine.run([*systemctl(user), "reset-failed", "--", *bad], user=user or None, timeout=10, ok=None)
-        left = _failed(machine, list(bad), user)
-        bad = {
-            name: f"{result}, and systemd goes on calling it failed" if name in left else result
-            for name, result in bad.items()
+    failed = _failed(machine, units, user)
+    if failed:
+        machine.run([*systemctl(user), "reset-failed", "--", *failed], user=user or None, timeout=10, ok=None)
+        left = _failed(machine, list(failed), user)
+        failed = {
+            name: f"{result}, and systemd still calls it failed" if name in left else result
+            for name, result in failed.items()
         }
-    return bad
+    return failed
 
 
 def kill(machine: Machine, units: Sequence[str], timeout: float = 60.0) -> None:
-    """Kill units of the system at once, so that they write nothing on their way out, and keep them down.
+    """Kill units of the system at once, so that they write nothing while they end, and keep them down.
 
-    By itself systemd would start what is killed again, and a stop would let it save first. Raises StepFailed.
+    By itself systemd would restart a killed unit, and a plain stop would let it save first. Raises StepFailed.
     """
     if not units:
         return
@@ -89,12 +89,12 @@ def _all_down(machine: Machine, units: Sequence[str]) -> Observation:
 
 
 def _failed(machine: Machine, units: Sequence[str], user: str) -> dict[str, str]:
-    """Those of the units that systemd calls failed, and why; none where it cannot be asked."""
+    """Those of the units that systemd calls failed, with its result; empty where systemd does not answer."""
     try:
-        found = show(machine, units, user)
+        units_by_name = show(machine, units, user)
     except StepFailed:
         return {}
-    return {name: unit.result for name, unit in found.items() if unit.active == "failed"}
+    return {name: unit.result for name, unit in units_by_name.items() if unit.active == "failed"}
 
 
 def manager_error(machine: Machine, user: str) -> str:
@@ -111,25 +111,25 @@ def manager_error(machine: Machine, user: str) -> str:
 
 
 def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
-    """What systemd, or `user`'s own manager, says against unit files; empty when it accepts them.
+    """The complaints of systemd, or of `user`'s own manager, about unit files; empty when it accepts them.
 
-    Any line counts, since systemd may exit with 0 on a bad unit. It loads what the units depend on as well: a line that
-    names only other units is about those, and left out. Raises StepFailed when systemd cannot be run.
+    Any line counts, since systemd may exit with 0 on a bad unit. It also loads the units' dependencies: a line that
+    names only other units is left out. Raises StepFailed when systemd cannot be run.
     """
     argv = ["systemd-analyze", "--user" if user else "--system", "--man=no", "verify", *files]
-    result = machine.run(argv, user=user or None, timeout=_VERIFY, ok=None)
+    result = machine.run(argv, user=user or None, timeout=_VERIFY_SECONDS, ok=None)
     own = {Path(file).name for file in files}
     lines = [line.strip() for line in (result.err + result.out).splitlines() if line.strip()]
     if result.code and not lines:
         return [f"systemd-analyze ended with {result.code}"]
-    return [line for line in lines if own & _named(line) or not _named(line)]
+    return [line for line in lines if own & _unit_names(line) or not _unit_names(line)]
 
 
-def _named(line: str) -> set[str]:
+def _unit_names(line: str) -> set[str]:
     return set(_UNIT_NAME.findall(line))
 
 
-def _fields(block: str) -> dict[str, str]:
+def _properties(block: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 

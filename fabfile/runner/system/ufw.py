@@ -1,4 +1,4 @@
-"""UFW's rules, read from its own listing."""
+"""Reads UFW's rules from its own listing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANYWHERE = ("", "0.0.0.0/0", "::/0")
 
 
 def status(machine: Machine) -> tuple[bool, str]:
-    """Whether UFW filters at all, and what it does with incoming packets that no rule names: deny, reject or allow.
+    """Whether UFW is active, and its default for incoming packets: deny, reject or allow.
 
     Raises CommandFailed when ufw is not there.
     """
@@ -25,7 +25,7 @@ def status(machine: Machine) -> tuple[bool, str]:
     return "Status: active" in output, default.group(1) if default else ""
 
 
-def added(machine: Machine) -> list[str]:
+def list_added(machine: Machine) -> list[str]:
     """Every added rule as UFW lists it, in its order: all for IPv4, then those for IPv6 alone."""
     lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
     return [line for line in lines if line.startswith("ufw ")]
@@ -33,12 +33,12 @@ def added(machine: Machine) -> list[str]:
 
 def rules(machine: Machine) -> tuple[Rule, ...]:
     """The added rules for incoming traffic. Raises CommandFailed when ufw is not there."""
-    parsed = [parse(line) for line in added(machine)]
+    parsed = [parse(line) for line in list_added(machine)]
     return tuple(rule for rule in parsed if rule is not None)
 
 
 def words(line: str) -> tuple[str, ...]:
-    """The words behind `ufw` in a line of its listing: what adds the very rule."""
+    """The arguments of `ufw` in a line of its listing, which add the very rule."""
     return tuple(shlex.split(line)[1:])
 
 
@@ -64,12 +64,12 @@ def parse(line: str) -> Rule | None:
     return Rule(action, port, _after(rest, "proto"), "" if source == "any" else source, comment, line, narrow)
 
 
-def allows(found: Sequence[Rule], source: str, port: int) -> str:
+def allows(listing: Sequence[Rule], source: str, port: int) -> str:
     """The allowing rule that lets TCP from the network `source` reach `port`; empty when none does.
 
     The first that covers it decides, as in UFW.
     """
-    for rule in found:
+    for rule in listing:
         if rule.narrow or not _covers(rule.port, port) or rule.protocol not in ("", "tcp"):
             continue
         if not rule.source or _within(source, rule.source):
@@ -77,13 +77,13 @@ def allows(found: Sequence[Rule], source: str, port: int) -> str:
     return ""
 
 
-def openers(found: Sequence[Rule], port: int, default: str) -> tuple[Rule, ...]:
-    """What lets TCP from anywhere reach `port`: rules up to the first that keeps all out, or else the default.
+def opening_rules(listing: Sequence[Rule], port: int, default: str) -> tuple[Rule, ...]:
+    """The rules by which TCP from anywhere reaches `port`: those up to the first that blocks all, or the default.
 
     A narrow rule counts when it names the port, since the one interface or address may well be the public one.
     """
     opening = []
-    for rule in found:
+    for rule in listing:
         if rule.source not in _ANYWHERE or rule.protocol not in ("", "tcp") or not _covers(rule.port, port):
             continue
         if rule.action in _ALLOWING and (rule.port or not rule.narrow):

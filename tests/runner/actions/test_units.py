@@ -115,7 +115,7 @@ def test_a_unit_that_stays_failed_is_told(tmp_path: Path) -> None:
     machine = Failing(tmp_path)
     machine.mends = False
     ended = Stop((A,)).apply(machine, {"up": [A]})["ended_badly"]
-    assert ended == {A: "exit-code, and systemd goes on calling it failed"}
+    assert ended == {A: "exit-code, and systemd still calls it failed"}
 
 
 def changing(machine: Recorder) -> list[tuple[str, ...]]:
@@ -400,7 +400,7 @@ def test_any_word_of_systemds_against_our_units_is_a_failure_whatever_its_exit_c
     for code in (0, 1) if said else (0,):
         seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
         assert seen.ok is not bool(against) and against in seen.text
-        assert seen.final, "it will not change by waiting"
+        assert seen.permanent, "it will not change by waiting"
 
 
 def test_a_failure_without_a_word_is_a_failure(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Vps(Recorder):
 
     def says(self, own: Any, planned: Any = None, installed: Any = None) -> Vps:
         """What `config` answers for the own file, with an overlay on standard input, with the one that is there."""
-        words = " ".join(docker.own(self.ref))
+        words = " ".join(docker.own_compose(self.ref))
         if installed is not None:
             Path(self.ref.overlay).write_text("services: {}\n")
         laid = {"-": planned or own, self.ref.overlay: installed or own}

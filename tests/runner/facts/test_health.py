@@ -18,9 +18,9 @@ from fabfile.runner.facts import health, servers
 from fabfile.runner.facts.health import healthy, observation_of, wait_until_healthy, wait_until_settled
 from fabfile.runner.facts.nats import jetstream
 from fabfile.runner.facts.servers import probe
-from fabfile.runner.system import questions
+from fabfile.runner.system import polling
 from fabfile.runner.system.machine import StepFailed
-from fabfile.runner.system.questions import Inquiry
+from fabfile.runner.system.polling import Poller
 from fabfile.runner.system.sockets import cgroup_of
 from fabfile.runner.wire.facts import Health, Workload
 from tests.runner.support.nats_server import Nats, consumer, nats_ref, running
@@ -312,8 +312,8 @@ def test_a_server_that_answers_late_is_healthy_once_it_has_answered(
     machine: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes longer than one look waits, and each look would begin anew."""
-    monkeypatch.setattr(health, "GLANCE", 0.05)
-    monkeypatch.setattr(questions, "SLOW", 60.0)
+    monkeypatch.setattr(health, "GLANCE_SECONDS", 0.05)
+    monkeypatch.setattr(polling, "SLOW_SECONDS", 60.0)
     shows(machine)
     asked: list[float] = []
     slow = a_slow_start(1.5)
@@ -362,10 +362,10 @@ def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(mac
         line.sendall(page())
 
     with serving(counted) as port:
-        inquiry = Inquiry(60)
+        poller = Poller(60)
         for pid, times in ((GONE, 1), (GONE, 1), (GONE + 1, 2)):
             shows(machine, MainPID=pid)
-            assert health.healthy(machine, (native(port, path="/"),), inquiry=inquiry)["native/api"].ok
+            assert health.healthy(machine, (native(port, path="/"),), poller=poller)["native/api"].ok
             assert len(asked) == times
 
 
@@ -415,11 +415,11 @@ def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:
     good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", permanent=True)
     assert observation_of({"native/a": good}).text == "1 healthy"
     seen = observation_of({"native/a": good, "native/b": bad})
-    assert (seen.ok, seen.final, seen.text) == (False, True, "b: down")
+    assert (seen.ok, seen.permanent, seen.text) == (False, True, "b: down")
     assert seen.data == {"native/a": "healthy", "native/b": "down"}
 
 
 def test_the_probe_says_no_where_systemd_does_not_answer(machine: Recorder) -> None:
     machine.answers["systemctl"] = (1, "", "Failed to connect to bus")
     seen = Healthy((native(),)).look(machine)
-    assert not seen.ok and not seen.final
+    assert not seen.ok and not seen.permanent

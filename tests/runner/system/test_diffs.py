@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.system.diffs import LIMIT, diff, masked
+from fabfile.runner.system.diffs import MAX_DIFF_LINES, diff, masked
 
 
 def test_a_change_is_diff_with_a_few_lines_around_it() -> None:
@@ -38,6 +38,6 @@ def test_everything_else_is_shown(line: str) -> None:
     assert masked(line) == line
 
 
-@given(st.lists(st.text(max_size=5), max_size=3 * LIMIT))
+@given(st.lists(st.text(max_size=5), max_size=3 * MAX_DIFF_LINES))
 def test_it_is_no_longer_than_people_read(lines: list[str]) -> None:
-    assert len(diff("/etc/x", "", "\n".join(lines))["lines"]) <= LIMIT + 1
+    assert len(diff("/etc/x", "", "\n".join(lines))["lines"]) <= MAX_DIFF_LINES + 1

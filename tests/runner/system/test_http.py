@@ -68,7 +68,7 @@ def test_a_server_that_only_accepts_is_left_in_time_with_tls_too(tmp_path: Path)
 
 
 def test_a_body_over_the_limit_is_refused_in_words_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LIMIT", 1 << 20)
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 1 << 20)
     with serving(says(page(body=b"x" * (1 << 20)))) as port:
         assert len(http.request("127.0.0.1", port, "/", seconds=SOON).body) == 1 << 20
     with serving(says(page(body=b"x" * ((1 << 20) + 1)))) as port:

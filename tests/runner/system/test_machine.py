@@ -118,7 +118,7 @@ def test_waiting_ends_when_it_holds_or_is_lost_or_time_is_up(machine: Machine) -
         return Observation(len(looks) == 3, "")
 
     assert machine.wait(third, 5, every=0.01).ok
-    assert not machine.wait(lambda: Observation(False, "", final=True), 60).ok
+    assert not machine.wait(lambda: Observation(False, "", permanent=True), 60).ok
     started = time.monotonic()
     assert not machine.wait(lambda: Observation(False, ""), 0.2).ok
     assert 0.15 < time.monotonic() - started < 30

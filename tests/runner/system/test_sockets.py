@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.system.sockets import cgroup_of, listeners, listening_ports, reachable, received
+from fabfile.runner.system.sockets import cgroup_of, listeners, listening_ports, reachable, received_bytes
 
 
 @contextmanager
@@ -89,9 +89,9 @@ def test_a_connection_that_was_answered_differs_from_one_that_was_not() -> None:
         with closing(socket.create_connection(("127.0.0.1", port))) as one, server.accept()[0] as other:
             ends = ("127.0.0.1", port, one.getsockname()[1])
             one.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert received()[ends] == 0, "what it has sent does not count"
+            assert received_bytes()[ends] == 0, "what it has sent does not count"
             assert other.recv(100)
             other.sendall(b"x" * 100)
             assert len(one.recv(100, socket.MSG_WAITALL)) == 100
-            assert received()[ends] == 100
-        assert ends not in received()
+            assert received_bytes()[ends] == 100
+        assert ends not in received_bytes()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.system import questions
+from fabfile.runner.system import polling
 from fabfile.runner.system.machine import Machine, Observation, Served, StepFailed
-from fabfile.runner.system.questions import Inquiry, failures, until_good
+from fabfile.runner.system.polling import Poller, failures, until_good
 
 GOOD = Observation(True, "answers 200")
 LONG = 60.0  # seconds; no test takes so long that does not fail
@@ -51,7 +51,7 @@ def test_a_bad_answer_is_followed_by_another_try_and_a_good_one_is_remembered(ma
 def test_a_late_answer_counts_and_its_try_is_given_all_the_time_there_is(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "SLOW", LONG)
+    monkeypatch.setattr(polling, "SLOW_SECONDS", LONG)
     late = Server(1.5)
     assert until_good(machine, {"/": late}, LONG)["/"].ok
     assert late.tries == 1 and late.limits[0] > LONG / 2
@@ -60,7 +60,7 @@ def test_a_late_answer_counts_and_its_try_is_given_all_the_time_there_is(
 def test_beside_a_try_that_hangs_a_second_one_begins_and_no_third(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "SLOW", 0.2)
+    monkeypatch.setattr(polling, "SLOW_SECONDS", 0.2)
     lost = Server(30.0, GOOD)
     assert until_good(machine, {"/": lost}, LONG)["/"].ok and lost.tries == 2, "the first was lost on the way"
     hangs = Server(30.0)
@@ -71,7 +71,7 @@ def test_beside_a_try_that_hangs_a_second_one_begins_and_no_third(
 def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "SLOW", 0.5)
+    monkeypatch.setattr(polling, "SLOW_SECONDS", 0.5)
     mutex, now, most = threading.Lock(), 0, 0
 
     def busy(limit: float) -> Observation:
@@ -85,16 +85,16 @@ def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
         return GOOD
 
     assert all(seen.ok for seen in until_good(machine, {str(n): busy for n in range(20)}, LONG).values())
-    assert 1 < most <= questions.AT_ONCE
-    hanging = {f"hangs {n}": Server(30.0) for n in range(questions.AT_ONCE)}
+    assert 1 < most <= polling.MAX_CONCURRENT
+    hanging = {f"hangs {n}": Server(30.0) for n in range(polling.MAX_CONCURRENT)}
     seen = until_good(machine, {**hanging, "/": Server(GOOD)}, 3.0)
     assert seen["/"].ok
 
 
 def test_however_little_time_there_is_each_is_asked_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a machine that is busy enough would fail whatever it is asked."""
-    monkeypatch.setattr(questions, "LEAST", LONG)
-    monkeypatch.setattr(questions, "GLANCE", 0.0)
+    monkeypatch.setattr(polling, "MIN_ATTEMPT_SECONDS", LONG)
+    monkeypatch.setattr(polling, "GLANCE_SECONDS", 0.0)
     assert all(seen.ok for seen in until_good(machine, {str(n): Server(0.2) for n in range(9)}, 0.0).values())
 
 
@@ -107,7 +107,7 @@ def test_at_the_deadline_each_is_told_with_what_it_was_last(machine: Machine) ->
 
 
 def test_a_refusal_that_is_final_is_not_asked_again(machine: Machine) -> None:
-    refused = Server(Observation(False, "Connection refused", final=True))
+    refused = Server(Observation(False, "Connection refused", permanent=True))
     assert not until_good(machine, {"/": refused}, LONG)["/"].ok
     assert refused.tries == 1
 
@@ -151,19 +151,19 @@ def test_a_wrong_answer_is_wrong_whatever_users_get_and_both_are_told(machine: M
 
 
 def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "SLOW", LONG)
-    late, inquiry = Server(1.0), Inquiry(LONG)
-    first = inquiry.look({"/": late}, 0.05)["/"]
+    monkeypatch.setattr(polling, "SLOW_SECONDS", LONG)
+    late, poller = Server(1.0), Poller(LONG)
+    first = poller.poll({"/": late}, 0.05)["/"]
     assert not first.ok and first.data["slow"]
     deadline = time.monotonic() + LONG
-    while not inquiry.look({"/": late}, 0.05)["/"].ok and time.monotonic() < deadline:
+    while not poller.poll({"/": late}, 0.05)["/"].ok and time.monotonic() < deadline:
         pass
     assert late.tries == 1
 
 
 def test_one_look_asks_once_where_an_answer_is_bad() -> None:
     bad = Server(Observation(False, "answers 500"))
-    assert Inquiry(LONG).look({"/": bad}, LONG)["/"].text == "answers 500"
+    assert Poller(LONG).poll({"/": bad}, LONG)["/"].text == "answers 500"
     assert bad.tries == 1
 
 
@@ -174,6 +174,6 @@ def test_what_is_silent_is_still_found_where_something_else_is_refused(machine: 
         time.sleep(1.0)
         return Observation(False, "no answer within 1 s", {"silent": [4000]})
 
-    refused = Server(Observation(False, "Connection refused", final=True))
+    refused = Server(Observation(False, "Connection refused", permanent=True))
     seen = until_good(machine, {"/": refused, "/ws": silent}, LONG)
     assert seen["/ws"].data["silent"] == [4000]
