@@ -1,1 +1,1 @@
-"""What is on a VPS that nobody has described yet: the facts that an inventory is written from."""
+"""Reads a VPS that has no inventory yet: the facts that an inventory is written from."""

@@ -1,4 +1,4 @@
-"""The checkout that a Compose project runs from: whose it is, where it came from, who could run it natively."""
+"""Reads the checkout that a Compose project runs from: its owner, its remote, and Bun and units of that user."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _BUNS = ("{home}/.bun/bin/bun", "/usr/local/bin/bun", "/usr/bin/bun", "/opt/bun/
 
 
 def root_of(directory: str) -> tuple[Path | None, str]:
-    """The checkout around a directory, and why it is no git checkout.
+    """The root of the checkout around a directory, and why it is no git checkout.
 
-    Without git it is the topmost directory with a package.json, so that at least the rest can be found.
+    Without git it is the topmost directory with a package.json, so that the rest can still be read.
     """
-    place = Path(directory)
-    above = [folder for folder in (place, *place.parents) if folder != Path("/")]
-    for folder in above:
+    start = Path(directory)
+    candidates = [folder for folder in (start, *start.parents) if folder != Path("/")]
+    for folder in candidates:
         if (folder / ".git").exists():
             return folder, ""
-    bare = [folder for folder in above if (folder / "package.json").is_file()]
-    if bare:
-        return bare[-1], f"{bare[-1]} has a package.json but no .git, there or above"
+    packages = [folder for folder in candidates if (folder / "package.json").is_file()]
+    if packages:
+        return packages[-1], f"{packages[-1]} has a package.json but no .git, there or above"
     return None, f"there is no .git in {directory} or above"
 
 
-def work(machine: Machine, root: Path | None, problem: str, wanted: AdoptionRequest) -> Work:
-    """What can be told of a checkout; git is asked as its owner, who alone may trust it."""
+def work(machine: Machine, root: Path | None, problem: str, request: AdoptionRequest) -> Work:
+    """The facts of a checkout. git runs as its owner: it refuses a checkout of another user."""
     if root is None:
         return Work(problem=problem)
     try:
@@ -42,41 +42,41 @@ def work(machine: Machine, root: Path | None, problem: str, wanted: AdoptionRequ
     except OSError as error:
         return Work(problem=f"{root} can't be read: {error.strerror}")
     user = user_name(status.st_uid)
-    known = _account(user)
-    home = known.pw_dir if known else ""
+    account = _account(user)
+    home = account.pw_dir if account else ""
     group = group_name(status.st_gid)
-    bun = _bun(home)
-    found = Work(
+    bun = _find_bun(home)
+    result = Work(
         root=str(root),
         user=user,
         group=group,
         home=home,
         lingering=Path("/var/lib/systemd/linger", user).exists(),
         bun=bun,
-        bun_version=_version(machine, bun, user) if bun and known else "",
-        units=_units(machine, user, wanted.names) if known and wanted.names else (),
-        paths=tuple(path for path in wanted.paths if (root / path).exists()),
+        bun_version=_version(machine, bun, user) if bun and account else "",
+        units=_units(machine, user, request.names) if account and request.names else (),
+        paths=tuple(path for path in request.paths if (root / path).exists()),
         problem=problem,
     )
-    return found if problem or known is None else _with_git(machine, found)
+    return result if problem or account is None else _with_git_facts(machine, result)
 
 
-def _with_git(machine: Machine, bare: Work) -> Work:
-    def ask(*words: str) -> str:
-        return git.run(machine, bare.root, bare.user, *words, timeout=15).strip()
+def _with_git_facts(machine: Machine, plain: Work) -> Work:
+    def run_git(*arguments: str) -> str:
+        return git.run(machine, plain.root, plain.user, *arguments, timeout=15).strip()
 
     try:
-        head, branch = ask("rev-parse", "HEAD"), ask("branch", "--show-current")
+        head, branch = run_git("rev-parse", "HEAD"), run_git("branch", "--show-current")
     except StepFailed as error:
-        return _replaced(bare, problem=f"git says: {said(error)}")
+        return _with(plain, problem=f"git says: {said(error)}")
     try:
-        remote = ask("remote", "get-url", "origin")
+        remote = run_git("remote", "get-url", "origin")
     except StepFailed:
         remote = ""  # an operator may well have none
-    return _replaced(bare, head=head, branch=branch, remote=_LOGIN.sub(r"\1", remote))
+    return _with(plain, head=head, branch=branch, remote=_LOGIN.sub(r"\1", remote))
 
 
-def _replaced(work: Work, **values: str) -> Work:
+def _with(work: Work, **values: str) -> Work:
     return Work(**{**work.__dict__, **values})
 
 
@@ -87,9 +87,9 @@ def _account(user: str) -> pwd.struct_passwd | None:
         return None
 
 
-def _bun(home: str) -> str:
-    places: list[str] = [place.format(home=home) for place in _BUNS if home or "{home}" not in place]
-    return next((place for place in places if os.access(place, os.X_OK)), "")
+def _find_bun(home: str) -> str:
+    candidates: list[str] = [candidate.format(home=home) for candidate in _BUNS if home or "{home}" not in candidate]
+    return next((candidate for candidate in candidates if os.access(candidate, os.X_OK)), "")
 
 
 def _version(machine: Machine, bun: str, user: str) -> str:
@@ -103,4 +103,4 @@ def _units(machine: Machine, user: str, names: tuple[str, ...]) -> tuple[Unit, .
     try:
         return tuple(unit for unit in systemd.show(machine, names, user).values() if unit.load != "not-found")
     except StepFailed:
-        return ()  # without lingering there is no manager to ask
+        return ()  # without lingering the user has no manager

@@ -1,4 +1,4 @@
-"""Docker's containers as they are: what runs, what it is called on which network, what of the host it sees."""
+"""Reads Docker's containers: state, names on each network, mounts, ports, and answers of their HTTP servers."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from ..system.machine import CommandFailed, Machine
 from ..wire.adoption import Box, Mount
 
 _LABEL = "com.docker.compose."
-_ASKED = ("/health", "/healthz", "/")  # paths that a service is asked for
-_PATIENCE = 3.0  # seconds for an answer: nobody depends on it
+_HEALTH_PATHS = ("/health", "/healthz", "/")
+_TIMEOUT_SECONDS = 3.0  # for an answer: nobody depends on it
 
 
-def inspected(machine: Machine) -> list[Inspected]:
-    """Every container of the host, stopped ones included, one-off ones left out. Raises CommandFailed."""
+def inspect_all(machine: Machine) -> list[Inspected]:
+    """`docker inspect` of every container, stopped ones included, one-off ones left out. Raises CommandFailed."""
     ids = machine.run(["docker", "ps", "-a", "-q", "--no-trunc"], timeout=20).out.split()
     if not ids:
         return []
     result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
     try:
-        found = json.loads(result.out or "[]")
+        items = json.loads(result.out or "[]")
     except ValueError as error:
         raise CommandFailed(f"docker inspect answered no JSON: {error}", said=result.said) from error
-    if result.code != 0 and not found:
+    if result.code != 0 and not items:
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
-    return [item for item in found if label(item, "oneoff").lower() != "true"]
+    return [item for item in items if label(item, "oneoff").lower() != "true"]
 
 
 def label(item: Inspected, name: str) -> str:
-    """A label of Compose's; empty where the container has none."""
+    """The value of one of Compose's labels; empty where the container has none."""
     return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
 
 
@@ -61,21 +61,21 @@ def box(item: Inspected, shown: Sequence[str] = ()) -> Box:
     )
 
 
-def asked(address: str, port: int) -> dict[str, str]:
-    """What GET answers on a service's own paths: status and kind of content, by path; silence is left out."""
-    found: dict[str, str] = {}
-    for path in _ASKED:
+def http_answers(address: str, port: int) -> dict[str, str]:
+    """Status and content type of GET on the usual health paths, by path; those without an answer are left out."""
+    answers: dict[str, str] = {}
+    for path in _HEALTH_PATHS:
         try:
-            answer = http.request(address, port, path, seconds=_PATIENCE, body=http.Body.SKIP)
+            answer = http.request(address, port, path, seconds=_TIMEOUT_SECONDS, body=http.Body.SKIP)
         except OSError:
-            return found  # whoever is silent once would only cost the same time again
+            return answers  # the other paths would only time out as well
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()
-        found[path] = f"{answer.status} {kind}".strip()
-    return found
+        answers[path] = f"{answer.status} {kind}".strip()
+    return answers
 
 
 def _aliases(item: Inspected, network: InspectedNetwork, name: str) -> tuple[str, ...]:
-    """The names that others on the network find it by; its short identifier, which changes, is none."""
+    """The names that it has on the network, without its short identifier, which changes."""
     short = str(item.get("Id", ""))[:12]
     names = [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), name]
     return tuple(dict.fromkeys(str(entry) for entry in names if entry and entry != short))
@@ -95,7 +95,7 @@ def _owner(path: str) -> str:
 
 
 def _published(bindings: dict[str, list[dict[str, str]]]) -> dict[str, str]:
-    """As the container was made: a stopped one publishes nothing, and would again."""
+    """The ports by the container's configuration: a stopped one publishes nothing now, and would again."""
     return {
         port: f"{places[0].get('HostIp') or '0.0.0.0'}:{places[0].get('HostPort')}"
         for port, places in bindings.items()

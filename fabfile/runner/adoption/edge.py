@@ -1,4 +1,4 @@
-"""Which containers are Nginx Proxy Manager, and where its hosts lead."""
+"""Finds the containers of Nginx Proxy Manager, and reads the upstreams of its hosts."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from .containers import box, label
 
 _NAME = "nginx-proxy-manager"
 _DATABASES = ("DB_MYSQL_HOST", "DB_POSTGRES_HOST")
-_CLOSING = 9  # the port to which main's script sends a name that it closes
+_CLOSED_PORT = 9  # the port to which main's script sends a name that it closes
 
 
 def edges(items: list[Inspected]) -> tuple[NpmFound, ...]:
-    """Every container that is NPM by what it holds; where none is, those that only look like it."""
-    found = [_edge(item) for item in items]
-    sure = tuple(edge for edge in found if edge.data)
-    return sure or tuple(edge for edge in found if edge.why)
+    """Every container whose data is NPM's; where there is none, those whose image or name suggests it."""
+    candidates = [_edge(item) for item in items]
+    certain = tuple(edge for edge in candidates if edge.data)
+    return certain or tuple(edge for edge in candidates if edge.why)
 
 
 def _edge(item: Inspected) -> NpmFound:
-    here = box(item)
-    data = next((mount.source for mount in here.mounts if mount.target == "/data"), "")
-    holds = bool(data) and Path(data, "nginx/proxy_host").is_dir()
-    other = next((name for name in _DATABASES if name in here.variables), "")
-    why = _why(here, label(item, "project"), holds)
-    if not holds:
-        return NpmFound(here, why, other_database=other)
+    container = box(item)
+    data = next((mount.source for mount in container.mounts if mount.target == "/data"), "")
+    has_hosts = bool(data) and Path(data, "nginx/proxy_host").is_dir()
+    database_variable = next((name for name in _DATABASES if name in container.variables), "")
+    evidence = _evidence(container, label(item, "project"), has_hosts)
+    if not has_hosts:
+        return NpmFound(container, evidence, other_database=database_variable)
     database = Path(data, "database.sqlite")
     hosts, problem = _hosts(Path(data)) if database.is_file() else ((), f"there is no {database}")
-    return NpmFound(here, why, data, database.is_file(), other, hosts, problem)
+    return NpmFound(container, evidence, data, database.is_file(), database_variable, hosts, problem)
 
 
-def _why(here: Box, project: str, holds: bool) -> str:
-    if holds:
+def _evidence(container: Box, project: str, has_hosts: bool) -> str:
+    if has_hosts:
         return "its /data has nginx/proxy_host"
-    words = {"image": here.image, "name": here.name, "Compose project": project}
-    return next((f"its {what} is {text}" for what, text in words.items() if _NAME in text), "")
+    texts = {"image": container.image, "name": container.name, "Compose project": project}
+    return next((f"its {what} is {text}" for what, text in texts.items() if _NAME in text), "")
 
 
 def _hosts(data: Path) -> tuple[tuple[ProxyFound, ...], str]:
@@ -55,7 +55,7 @@ def _hosts(data: Path) -> tuple[tuple[ProxyFound, ...], str]:
 
 
 def _host(data: Path, row: ProxyHost) -> ProxyFound:
-    bare = ProxyFound(row.id, row.names, row.enabled and row.port != _CLOSING, row.host, row.port)
+    host = ProxyFound(row.id, row.names, row.enabled and row.port != _CLOSED_PORT, row.host, row.port)
     file = data / "nginx/proxy_host" / f"{row.id}.conf"
     try:
         text = file.read_text(errors="replace") if row.enabled else ""
@@ -64,16 +64,16 @@ def _host(data: Path, row: ProxyHost) -> ProxyFound:
     try:
         blocks = route_blocks(_directives(text, row))
     except (StepFailed, ParseError) as error:
-        return ProxyFound(**{**bare.__dict__, "problem": str(error)})
+        return ProxyFound(**{**host.__dict__, "problem": str(error)})
     if not blocks:
-        return bare
-    place = blocks[0].upstream  # nginx takes the first location that matches
-    routed = {"route_host": place.host, "route_port": place.port} if place else {}
-    return ProxyFound(**{**bare.__dict__, "prefixes": blocks[0].prefixes, **routed})
+        return host
+    upstream = blocks[0].upstream  # nginx takes the first location that matches
+    route = {"route_host": upstream.host, "route_port": upstream.port} if upstream else {}
+    return ProxyFound(**{**host.__dict__, "prefixes": blocks[0].prefixes, **route})
 
 
 def _directives(text: str, row: ProxyHost) -> tuple[Directive, ...]:
-    """What stands in the host's server block; of a host without a file, what its row would put there."""
+    """The directives of the host's server block; for a host without a file, those of its row."""
     if text and row.names:
         return tuple(hostfile.server_block(text, row.names[0]).children or ())
     return tuple(parse(row.advanced))

@@ -1,4 +1,4 @@
-"""One look at a whole VPS: what is there that an inventory would have to say."""
+"""Reads from a whole VPS what an inventory would have to describe."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _PROGRAMS = ("{name}-server", "{name}")
 _CONTAINER_FOLDERS = ("node_modules", ".git")
 
 
-def adoption(machine: Machine, wanted: AdoptionRequest) -> Adoption:
-    """What is on the VPS. What can't be told is left empty or has its reason beside it; nothing is raised."""
+def adoption(machine: Machine, request: AdoptionRequest) -> Adoption:
+    """What is on the VPS. What can't be read is empty or has a problem beside it; nothing is raised."""
     try:
-        items = containers.inspected(machine)
+        items = containers.inspect_all(machine)
         problem = ""
     except (CommandFailed, LookupError) as error:
         items, problem = [], f"Docker does not answer: {said(error)}"
     names = sorted({name for item in items for name in [containers.label(item, "project")] if name})
     with ThreadPoolExecutor(max_workers=6) as pool:
-        projects = list(pool.map(lambda name: _project(machine, wanted, name, items), names))
-    owner, owner_problem = _owner(wanted.owner_file)
+        projects = list(pool.map(lambda name: _project(machine, request, name, items), names))
+    owner, owner_problem = _owner(request.owner_file)
     return Adoption(
         host=socket.gethostname(),
         docker_error=problem,
         projects={project.name: project for project in projects},
         edges=edge.edges(items),
         gateways=_gateways(machine, items),
-        programs={name: program for name in wanted.servers for program in [_program(name)] if program},
-        accounts={name: _account(name) for name in wanted.servers},
-        units=_units(machine, wanted.units),
+        programs={name: program for name in request.servers for program in [_program(name)] if program},
+        accounts={name: _account(name) for name in request.servers},
+        units=_units(machine, request.units),
         listening=tuple(sockets.listening_ports(os.getpid())),
         owner=owner,
         owner_problem=owner_problem,
@@ -51,58 +51,58 @@ def adoption(machine: Machine, wanted: AdoptionRequest) -> Adoption:
     )
 
 
-def _project(machine: Machine, wanted: AdoptionRequest, name: str, items: list[Inspected]) -> Project:
+def _project(machine: Machine, request: AdoptionRequest, name: str, items: list[Inspected]) -> Project:
     own = [item for item in items if containers.label(item, "project") == name]
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
     root, problem = checkout.root_of(directory)
-    complaint, started = _compose(machine, name, directory, files)
-    boxes = _boxes(wanted, own, root, started)
-    found = env_files.env_files(directory, files, str(root or ""), wanted.shown)
+    compose_problem, started_services = _compose(machine, name, directory, files)
+    boxes = _boxes(request, own, root, started_services)
+    files_read = env_files.env_files(directory, files, str(root or ""), request.shown)
     return Project(
         name=name,
         directory=directory,
         files=files,
-        problem=complaint,
+        problem=compose_problem,
         boxes=boxes,
-        work=checkout.work(machine, root, problem, wanted),
-        env_files=found,
-        differing=env_files.differing(found[0].path, found[-1].path) if len(found) > 1 else (),
+        work=checkout.work(machine, root, problem, request),
+        env_files=files_read,
+        differing=env_files.differing(files_read[0].path, files_read[-1].path) if len(files_read) > 1 else (),
         copies=_copies(directory, root),
         jetstream=streams_of(boxes, own),
     )
 
 
 def _boxes(
-    wanted: AdoptionRequest, items: list[Inspected], root: Path | None, started: tuple[str, ...]
+    request: AdoptionRequest, items: list[Inspected], root: Path | None, started_services: tuple[str, ...]
 ) -> dict[str, Box]:
-    """By service; of several containers the running one speaks for all."""
-    found: dict[str, Box] = {}
+    """The containers by service; of several, a running one represents all."""
+    boxes: dict[str, Box] = {}
     for item in sorted(items, key=lambda item: item["State"].get("Status") != "running"):
-        here = containers.box(item, wanted.shown)
-        before = found.get(here.service)
-        if before:
-            found[here.service] = replace(before, count=before.count + 1)
+        box = containers.box(item, request.shown)
+        known = boxes.get(box.service)
+        if known:
+            boxes[box.service] = replace(known, count=known.count + 1)
             continue
-        server = here.service in wanted.servers or any(name in here.image for name in wanted.servers)
+        server = box.service in request.servers or any(name in box.image for name in request.servers)
         start = None if server else starts.start(item["Config"], root)
-        ours = start is not None and not start.problem  # nobody else's service is asked anything
-        asked = _answers(here) if ours else {}
-        profile = bool(started) and here.service not in started
-        found[here.service] = replace(here, start=start, answers=asked, by_profile=profile)
-    return found
+        is_app = start is not None and not start.problem  # no request to a service that is not the app's
+        answers = _http_answers(box) if is_app else {}
+        profile = bool(started_services) and box.service not in started_services
+        boxes[box.service] = replace(box, start=start, answers=answers, by_profile=profile)
+    return boxes
 
 
-def _answers(here: Box) -> dict[str, str]:
-    """What a service that others are meant to reach says on its own paths."""
-    address = next((address for address in here.networks.values() if address), "")
-    ports = [int(key.partition("/")[0]) for key in here.published] or list(here.exposed)
-    port = next((port for port in ports if port in here.listens), 0)
-    return containers.asked(address, port) if address and port else {}
+def _http_answers(box: Box) -> dict[str, str]:
+    """The HTTP answers of a service that publishes or exposes a port."""
+    address = next((address for address in box.networks.values() if address), "")
+    ports = [int(key.partition("/")[0]) for key in box.published] or list(box.exposed)
+    port = next((port for port in ports if port in box.listens), 0)
+    return containers.http_answers(address, port) if address and port else {}
 
 
 def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """What Compose says against the project's files, empty when it would run them; and the services it would start."""
+    """Compose's complaint about the project's files, empty when there is none; and the services it would start."""
     argv = ["docker", "compose", "-p", name, *(word for file in files for word in ("-f", file))]
     try:
         result = machine.run([*argv, "--project-directory", directory, "config", "--services"], timeout=30, ok=None)
@@ -112,39 +112,39 @@ def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]
 
 
 def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
-    """Folders beside the Compose file with copies of files that stand in the checkout's root."""
+    """Folders beside the Compose file with copies of files in the checkout's root."""
     if root is None or Path(directory) == root:
         return {}
-    found: dict[str, tuple[str, ...]] = {}
+    copies: dict[str, tuple[str, ...]] = {}
     try:
         folders = [place for place in sorted(Path(directory).iterdir()) if place.is_dir()]
         for folder in folders:
-            same = tuple(sorted(entry.name for entry in folder.iterdir() if (root / entry.name).is_file()))
-            if "package.json" in same and folder.name not in _CONTAINER_FOLDERS:
-                found[folder.name] = same
+            shared = tuple(sorted(entry.name for entry in folder.iterdir() if (root / entry.name).is_file()))
+            if "package.json" in shared and folder.name not in _CONTAINER_FOLDERS:
+                copies[folder.name] = shared
     except OSError:
-        return found
-    return found
+        return copies
+    return copies
 
 
 def _gateways(machine: Machine, items: list[Inspected]) -> dict[str, str]:
     names = sorted({name for item in items for name in item["NetworkSettings"].get("Networks") or {}})
-    found: dict[str, str] = {}
+    gateways: dict[str, str] = {}
     for name in names:
         try:
-            found[name] = docker.network(machine, name).gateway
+            gateways[name] = docker.network(machine, name).gateway
         except (CommandFailed, LookupError):
             continue  # `host`, `none` and IPv6 networks have none
-    return found
+    return gateways
 
 
 def _program(name: str) -> str:
-    found = (shutil.which(program.format(name=name), path=PATH) for program in _PROGRAMS)
-    return next((path for path in found if path), "")
+    paths = (shutil.which(program.format(name=name), path=PATH) for program in _PROGRAMS)
+    return next((path for path in paths if path), "")
 
 
 def _account(name: str) -> str:
-    """The package's user and group, which are called like the server."""
+    """The "user:group" of the server's package, which has the server's name; empty without such a user."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:

@@ -1,4 +1,4 @@
-"""JetStream of a Compose project, or of the native server that took its place."""
+"""Reads the JetStream of a Compose project, or of the native server in its place."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _NO_FILE = "/dev/null"
 
 
 def streams_of(boxes: dict[str, Box], items: list[Inspected]) -> JetStream:
-    """The streams of the project's NATS; of a native one where the container does not run. A problem is told.
+    """The streams of the project's NATS, or of a native one where the container does not run; never raises.
 
-    It is asked with the login that the app's containers have: NATS_URL, which never leaves the VPS.
+    It logs in as the app's containers do: with their NATS_URL, which never leaves the VPS.
     """
-    here = boxes.get(_NAME) or next((box for box in boxes.values() if _NAME in box.image.split("/")[-1]), None)
-    if here is None:
+    nats = boxes.get(_NAME) or next((box for box in boxes.values() if _NAME in box.image.split("/")[-1]), None)
+    if nats is None:
         return JetStream(problem="the project has no NATS")
-    address = next((address for address in here.networks.values() if address), "")
-    runtime: Runtime = "docker" if here.state == "running" and address else "native"
-    monitor = _MONITOR if runtime == "native" or _MONITOR in here.listens else 0
+    address = next((address for address in nats.networks.values() if address), "")
+    runtime: Runtime = "docker" if nats.state == "running" and address else "native"
+    monitor = _MONITOR if runtime == "native" or _MONITOR in nats.listens else 0
     environment = Environment(runtime, _NO_FILE, "the app's containers", _login(items))
     try:
-        where = address if runtime == "docker" else _LOCAL
-        return JetStream(runtime, read_streams(where, NatsRef(_PORT, environment, monitor)))
+        host = address if runtime == "docker" else _LOCAL
+        return JetStream(runtime, read_streams(host, NatsRef(_PORT, environment, monitor)))
     except (OSError, ValueError, StepFailed) as error:
         return JetStream(runtime, problem=said(error))
 

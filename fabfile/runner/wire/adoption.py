@@ -1,4 +1,4 @@
-"""What was found on a VPS, as data. Values of variables are not in it, but for the few that the request names."""
+"""What is on a VPS, as data. Values of variables are not in it, except the few that the request names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .facts import Unit
 @wire
 @dataclass(frozen=True)
 class AdoptionRequest:
-    """What to look for besides what is there: names that somebody else knows."""
+    """Names to look for on the VPS: those that the operator's side knows."""
 
     shown: tuple[str, ...] = ()  # variables whose values may leave the VPS
     servers: tuple[str, ...] = ()  # names of the servers that hold data, as in images and programs: redis
@@ -36,7 +36,7 @@ class Mount:
 @wire
 @dataclass(frozen=True)
 class StartFound:
-    """How a service starts, as words behind `bun` in a directory of the checkout; or why that can't be told."""
+    """How a service starts, as arguments of `bun` in a directory of the checkout; or why that is unknown."""
 
     directory: str = "."
     argv: tuple[str, ...] = ()
@@ -60,10 +60,10 @@ class Box:
     published: dict[str, str] = field(default_factory=dict)  # "3000/tcp" → "127.0.0.1:3000"
     exposed: tuple[int, ...] = ()
     listens: tuple[int, ...] = ()  # ports inside; none while it is stopped
-    answers: dict[str, str] = field(default_factory=dict)  # path → what GET answered, "200 text/html"
+    answers: dict[str, str] = field(default_factory=dict)  # path → status and type of GET, "200 text/html"
     variables: tuple[str, ...] = ()  # names
-    shown: dict[str, str] = field(default_factory=dict)  # values of those that may be told
-    by_profile: bool = False  # Compose starts it only when asked for its profile
+    shown: dict[str, str] = field(default_factory=dict)  # values of those that may leave the VPS
+    by_profile: bool = False  # Compose starts it only with its profile
     start: StartFound | None = None
     stop_signal: str = ""
     stop_timeout: int = 0
@@ -72,7 +72,7 @@ class Box:
 @wire
 @dataclass(frozen=True)
 class EnvFileFound:
-    """An env file: the names in it, and those values that may be told."""
+    """An env file: the names in it, and the values that may leave the VPS."""
 
     path: str
     names: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class EnvFileFound:
 @wire
 @dataclass(frozen=True)
 class Work:
-    """The checkout that a Compose project runs from, and whose it is."""
+    """The checkout that a Compose project runs from, and its owner."""
 
     root: str = ""
     remote: str = ""  # without a password
@@ -96,7 +96,7 @@ class Work:
     bun: str = ""
     bun_version: str = ""
     units: tuple[Unit, ...] = ()  # of its user, native ones
-    paths: tuple[str, ...] = ()  # of those that were asked for, the ones that it has
+    paths: tuple[str, ...] = ()  # those of the requested ones that exist
     problem: str = ""  # why it is no git checkout
 
 
@@ -108,11 +108,11 @@ class Project:
     name: str
     directory: str = ""
     files: tuple[str, ...] = ()
-    problem: str = ""  # what Compose says against the file
+    problem: str = ""  # Compose's complaint about the files
     boxes: dict[str, Box] = field(default_factory=dict)  # by service
     work: Work = field(default_factory=Work)
     env_files: tuple[EnvFileFound, ...] = ()  # Docker's, then others that the checkout has
-    differing: tuple[str, ...] = ()  # variables that the checkout's own env file has otherwise than Docker's
+    differing: tuple[str, ...] = ()  # variables with another value in the checkout's own env file than in Docker's
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict)  # folder → files that the checkout's root has too
     jetstream: JetStream = field(default_factory=JetStream)
 
@@ -120,14 +120,14 @@ class Project:
 @wire
 @dataclass(frozen=True)
 class ProxyFound:
-    """A proxy host of NPM's: its names and where it leads; of its advanced_config only the routes."""
+    """A proxy host of NPM's: its names and its upstream; of its advanced_config only the routes."""
 
     id: int
     names: tuple[str, ...]
     enabled: bool
     host: str
     port: int
-    prefixes: tuple[str, ...] = ()  # that lead elsewhere
+    prefixes: tuple[str, ...] = ()  # with another upstream
     route_host: str = ""
     route_port: int = 0
     problem: str = ""

@@ -14,7 +14,7 @@ from .terms import Owner, Runtime
 class Environment:
     """Where a runtime's environment comes from: the app's env file, then the overrides, which win.
 
-    In Docker it is what Compose makes of its own files for the `services`, of which the env file is only one.
+    In Docker it is the environment that Compose builds for the `services`, from the env file among others.
     """
 
     runtime: Runtime
@@ -46,7 +46,7 @@ class Settings:
 @wire
 @dataclass(frozen=True)
 class NatsRef:
-    """How a runtime's NATS is asked: its port, the environment whose NATS_URL logs in, its monitoring's port or 0."""
+    """How to reach a runtime's NATS: its port, the environment whose NATS_URL logs in, its monitoring's port or 0."""
 
     port: int
     environment: Environment
@@ -56,19 +56,19 @@ class NatsRef:
 @wire
 @dataclass(frozen=True)
 class StreamsRef:
-    """Where the owner's JetStream is: what tells the owner, and how each runtime's NATS is asked."""
+    """Where the owner's JetStream is: project and file that determine the owner, and each runtime's NATS."""
 
     project: str
     owner_file: str
     nats: dict[str, NatsRef]  # by runtime
-    durables: tuple[str, ...] = ()  # the app's own; one that is made for fetching is given time to be fetched from
-    apart: float = 0.0  # seconds between two looks that show whether pending messages grow; 0: one look will do
+    durables: tuple[str, ...] = ()  # the app's own; a pull consumer among them has time to be fetched from
+    apart: float = 0.0  # seconds between two readings that show whether pending messages grow; 0: read once
 
 
 @wire
 @dataclass(frozen=True)
 class Consumer:
-    """A durable consumer: how far it was delivered to and acknowledged, and whether somebody receives."""
+    """A durable consumer: its positions, its pending messages, and whether it is bound."""
 
     bound: bool  # somebody is subscribed, or fetches
     pending: int  # messages that were not delivered yet
@@ -78,14 +78,14 @@ class Consumer:
     deliveries: int  # how many there were since it was made
     floor: int  # stream sequence up to which all is acknowledged
     created: str
-    grew: int = 0  # by how many messages `pending` grew between two looks
-    pull: bool = False  # it delivers to who fetches, not to who is subscribed
+    grew: int = 0  # by how many messages `pending` grew between two readings
+    pull: bool = False  # clients fetch from it; else it delivers to a subscription
 
 
 @wire
 @dataclass(frozen=True)
 class Stream:
-    """A stream: its limits (nanoseconds, bytes) and how far it is written."""
+    """A stream: its limits (nanoseconds, bytes), its messages and its consumers."""
 
     max_age: int
     max_bytes: int
@@ -98,7 +98,7 @@ class Stream:
 @wire
 @dataclass(frozen=True)
 class JetStream:
-    """What the owner's JetStream says of its streams, or why it cannot be asked."""
+    """The streams of the owner's JetStream, or why they cannot be read."""
 
     runtime: Owner = ""
     streams: dict[str, Stream] = field(default_factory=dict)
@@ -108,20 +108,20 @@ class JetStream:
 @wire
 @dataclass(frozen=True)
 class AdapterRef:
-    """How an adapter asks its provider: the variable with the address, and headers that name the key's variable."""
+    """The request of an adapter to its provider: the variable with the address, and headers with the key's variable."""
 
     name: str
-    url_env: str = ""  # empty: it asks nobody
+    url_env: str = ""  # empty: it has no provider
     headers: dict[str, str] = field(default_factory=dict)  # name → value with the variable, or alternatives, in braces
-    path: str = ""  # what is asked for there; empty: what the address says
+    path: str = ""  # of the request; empty: the address's own
     url: str = ""  # the app's own address where the variable is not set
-    unchecked: str = ""  # why it can't be asked by HTTP; empty: it can, or it asks nobody
+    unchecked: str = ""  # why it can't be checked by HTTP; empty: it can, or it has no provider
 
 
 @wire
 @dataclass(frozen=True)
 class ProviderRef:
-    """Under which environment a provider shall be asked, and what the adapters need for it."""
+    """The environment to check a provider with, and the adapters that it may choose."""
 
     environment: Environment
     adapter_env: str
@@ -131,15 +131,15 @@ class ProviderRef:
 @wire
 @dataclass(frozen=True)
 class Provided:
-    """How the provider answered the app's own key. Neither the key nor the address's path is in it."""
+    """The provider's answer to the app's own key. Neither the key nor the address's path is in it."""
 
     adapter: str = ""  # empty: no variable chooses one
     adapter_origin: str = ""
-    asked: str = ""  # host and port; empty: nobody was asked
+    asked: str = ""  # host and port of the request; empty: there was none
     keys: dict[str, str] = field(default_factory=dict)  # variable that holds a key → the file that it comes from
     status: int = 0
     problem: str = ""  # why there was no answer
-    unchecked: str = ""  # why nobody can be asked
+    unchecked: str = ""  # why it can't be checked
 
 
 @wire

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-_PLAIN = "plain"  # a dictionary with a key that would else be taken for a type
+_PLAIN = "plain"  # a dictionary that itself has a key "type"
 
 _types: dict[str, type[Any]] = {}
 T = TypeVar("T")

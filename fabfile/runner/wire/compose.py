@@ -1,4 +1,4 @@
-"""Facts about the Compose project, as data: which files it is made of, and what Compose reads in them."""
+"""Facts about the Compose project, as data: its files, and the services that Compose reads in them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Compose:
     project: str
     file: str
     directory: str
-    overlay: str = ""  # laid over the own file once it is written; empty: the own file runs as it is
+    overlay: str = ""  # merged over the own file once it is written; empty: the own file runs as it is
 
 
 @wire
 @dataclass(frozen=True)
 class ComposeService:
-    """A service as Compose reads it, those behind a profile included, and what of it is not on the VPS."""
+    """A service as Compose reads it, also one behind a profile, and what it lacks on the VPS."""
 
     name: str
     image: str  # Compose's own name for it, where the file only says how it is built
@@ -35,7 +35,7 @@ class ComposeService:
 @wire
 @dataclass(frozen=True)
 class ComposeDifference:
-    """A place where what Compose will run is not what the app's own file says; its values stay on the VPS."""
+    """A setting that Compose will run otherwise than the app's own file has it; its values stay on the VPS."""
 
     path: tuple[str, ...]  # services, web, environment, LOG_LEVEL
     change: str  # added, changed or removed by the overlay; lacking: a plan would write it
@@ -45,9 +45,9 @@ class ComposeDifference:
 @wire
 @dataclass(frozen=True)
 class ComposeView:
-    """What stands between the app's own file, what the next call of Compose runs, and the containers as they are."""
+    """How the app's own file, the next call of Compose, and the present containers differ."""
 
     differences: tuple[ComposeDifference, ...] = ()
-    renewed: tuple[str, ...] = ()  # containers that are not as the files say
+    renewed: tuple[str, ...] = ()  # containers that Compose would recreate
     problem: str = ""  # why the files cannot be compared
     untold: str = ""  # why nothing is known of the containers

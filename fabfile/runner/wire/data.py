@@ -1,4 +1,4 @@
-"""What a server holds, as data: counted before a hand-over and compared after it."""
+"""The contents of a server, as data: counted before a hand-over and compared after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .codec import wire
 @wire
 @dataclass(frozen=True)
 class DataRef:
-    """How one runtime's server is asked what it holds. `folder` is the directory that both runtimes share."""
+    """How to count what one runtime's server holds. `folder` is the directory that both runtimes share."""
 
     name: str  # redis, nats, clickhouse
     runtime: str
@@ -51,8 +51,8 @@ class Holding:
     settings: dict[str, str] = field(default_factory=dict)  # those that decide where and how it persists
     elsewhere: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
-    problem: str = ""  # why it can't be asked
-    down: bool = False  # it does not run: that is health's to tell
+    problem: str = ""  # why it can't be counted
+    down: bool = False  # it does not run, which its health reports
 
 
 def losses(before: Holding, after: Holding) -> list[str]:

@@ -1,4 +1,4 @@
-"""The edge, as data: the request for its facts, what Nginx Proxy Manager and nginx say of it, and its backups."""
+"""The edge, as data: the request for its facts, the state of Nginx Proxy Manager and nginx, and the backups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .codec import wire
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
-_NOWHERE = ("http", "127.0.0.1", 9)  # where a script of the app's leads a host that it closes
+_NOWHERE = ("http", "127.0.0.1", 9)  # the upstream that a script of the app's gives a host that it closes
 
 
 @wire
@@ -28,7 +28,7 @@ class EdgeRef:
 @wire
 @dataclass(frozen=True)
 class EdgeLogin:
-    """A question to NPM's API: who one is, or the two-factor code that answers its challenge. Never kept."""
+    """A login to NPM's API: identity and secret, or the two-factor code for its challenge. Never stored."""
 
     edge: EdgeRef
     identity: str = ""
@@ -40,7 +40,7 @@ class EdgeLogin:
 @wire
 @dataclass(frozen=True)
 class Upstream:
-    """Where the edge sends requests. Raises ValueError for what nginx would not take as such."""
+    """Where the edge sends requests. Raises ValueError for what nginx would not accept as an upstream."""
 
     host: str
     port: int
@@ -60,7 +60,7 @@ class Upstream:
 
 
 class Values(NamedTuple):
-    """The columns of a row that are ours to change."""
+    """The columns of a row that this tool may change."""
 
     scheme: str
     host: str
@@ -98,7 +98,7 @@ class ProxyHost:
 
     @property
     def sealed(self) -> bool:
-        """Whether it is closed and leads nowhere, as the app's own script closes one: it lets no websocket through."""
+        """Whether it is closed as the app's own script closes one: disabled, without an upstream or websockets."""
         return not self.enabled and (self.scheme, self.host, self.port) == _NOWHERE
 
     @property
@@ -108,7 +108,7 @@ class ProxyHost:
 
     @property
     def upstream(self) -> Upstream | None:
-        """Where it sends requests; None where nginx could not."""
+        """Where it sends requests; None where that is no valid upstream."""
         try:
             return Upstream(self.host, self.port, self.scheme)
         except ValueError:
@@ -128,15 +128,15 @@ class SavedHost:
     row: ProxyHost
     path: str
     modified: int  # of the file, in ns: a file put back is not newer than what nginx has read
-    written: str  # SHA-256 of the file that the change puts in its place; empty when that cannot be told
-    enabled: bool  # what the change makes of it
-    websocket: bool | None = None  # and of that
+    written: str  # SHA-256 of the file that the change writes in its place; empty when that is unknown
+    enabled: bool  # after the change
+    websocket: bool | None = None  # after the change
 
 
 @wire
 @dataclass(frozen=True)
 class EdgeBackup:
-    """A backup as it is listed; `texts` (by domain) only where one was asked for."""
+    """A backup as it is listed; with `texts` (by domain) only where this one was requested."""
 
     id: str
     plan: str
@@ -154,14 +154,14 @@ class EdgeContainer:
     running: bool
     pid: int  # of its first process, in the host's numbering; 0 when it does not run
     addresses: dict[str, str]  # network → IPv4 address
-    problem: str = ""  # why it does not run, or why that cannot be told
+    problem: str = ""  # why it does not run, or why that is unknown
     known: bool = True  # whether Docker answered at all
 
 
 @wire
 @dataclass(frozen=True)
 class EdgeNetwork:
-    """The Docker network of the edge, as the VPS stands in it (IPv4); both empty when they cannot be read."""
+    """The Docker network of the edge (IPv4); both fields are empty when they cannot be read."""
 
     gateway: str = ""
     subnet: str = ""
@@ -172,12 +172,12 @@ class EdgeNetwork:
 class HostFact:
     """One of our hostnames at the edge. With a `problem` the other fields may be empty.
 
-    A host that is disabled, or whose file NPM has deleted, has no `text`; what the file would be is then `kept`,
-    or `unkept` says why that cannot be told.
+    A host that is disabled, or whose file NPM has deleted, has no `text`; the file that NPM would write is then `kept`,
+    or `unkept` says why that is unknown.
     """
 
     domain: str
-    problem: str = ""  # why there is nothing that a switch could safely build on
+    problem: str = ""  # why a switch would not be safe
     row: ProxyHost | None = None
     path: str = ""  # its generated file
     text: str = ""
@@ -199,7 +199,7 @@ class HostFact:
 @wire
 @dataclass(frozen=True)
 class EdgeFacts:
-    """What is known of the edge before a switch. What cannot be read is empty, and `problem` says why."""
+    """The state of the edge before a switch. What cannot be read is empty, and `problem` says why."""
 
     container: EdgeContainer = field(default_factory=lambda: EdgeContainer("", False, 0, {}, known=False))
     network: EdgeNetwork = EdgeNetwork()

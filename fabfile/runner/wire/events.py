@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True)
 class PastPlan:
-    """A plan in one line: `outcome` is empty where it has not ended, `felt` what users felt, by hostname."""
+    """A plan in one line: `outcome` is empty where it has not ended, `felt` is what users got, by hostname."""
 
     id: str
     plan: str
@@ -55,7 +55,7 @@ class PastPlan:
 
 
 def event(line: dict[str, Any]) -> Event:
-    """The event that a journal's line is. Raises ValueError for a line that is none, NewerFormat for a newer one."""
+    """The event in a journal's line. Raises ValueError for a line that is none, NewerFormat for a newer one."""
     formats.require(line.get("version"), formats.JOURNAL, "the journal on the VPS")
     kind, evidence = line.get("kind"), line.get("evidence")
     if kind not in KINDS or not isinstance(evidence, dict):

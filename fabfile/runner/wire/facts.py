@@ -1,4 +1,4 @@
-"""Facts about a VPS, as data, and the request that names which ones are wanted."""
+"""Facts about a VPS, as data, and the request for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 @wire
 @dataclass(frozen=True)
 class Workload:
-    """A service as a runtime runs it, with all that `healthy` asks about it."""
+    """A service as a runtime runs it, with all that its health depends on."""
 
     name: str
     runtime: Runtime
@@ -29,16 +29,16 @@ class Workload:
     user: str = ""  # whose user manager runs the unit; empty: the system's
     project: str = ""  # Compose project, for docker
     port: int = 0  # 0: it listens nowhere
-    protocol: str = ""  # how it answers: http, redis, nats, clickhouse
-    path: str = ""  # what http asks for
+    protocol: str = ""  # of its server: http, redis, nats, clickhouse
+    path: str = ""  # of an HTTP probe
     durables: tuple[str, ...] = ()
-    nats: NatsRef | None = None  # of whom the durables are asked
+    nats: NatsRef | None = None  # which has the durables
 
 
 @wire
 @dataclass(frozen=True)
 class Program:
-    """A server's program on one side: how to ask it for its version."""
+    """A server's program on one side: the command that prints its version."""
 
     name: str
     argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
@@ -52,13 +52,13 @@ class Need:
 
     path: str
     how: str  # read, run, enter
-    user: str = ""  # who must be able to; empty: root
+    user: str = ""  # who needs it; empty: root
 
 
 @wire
 @dataclass(frozen=True)
 class FactsRequest:
-    """Which facts to gather. Every field left empty costs nothing."""
+    """Which facts to gather. An empty field costs nothing."""
 
     units: tuple[str, ...] = ()
     user: str = ""
@@ -68,7 +68,7 @@ class FactsRequest:
     accounts: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     programs: tuple[Program, ...] = ()
-    project: str = ""  # the Compose project whose containers are wanted
+    project: str = ""  # the Compose project whose containers to read
     compose: Compose | None = None  # what its files say
     overlay: str = ""  # the overlay's text as a plan will write it; empty: there is none
     compose_view: bool = False  # how what Compose will run differs from the own file, and from the containers
@@ -76,7 +76,7 @@ class FactsRequest:
     owner_file: str = ""
     env_file: str = ""
     env_keys: tuple[str, ...] = ()
-    environments: tuple[Environment, ...] = ()  # of which `env_keys` are told
+    environments: tuple[Environment, ...] = ()  # from which to read `env_keys`
     streams: StreamsRef | None = None
     providers: tuple[ProviderRef, ...] = ()
     unit_files: tuple[UnitFile, ...] = ()
@@ -86,11 +86,11 @@ class FactsRequest:
     edge_backups: str = ""  # "all" of them as a list, or one by its identifier, with its files
     workloads: tuple[Workload, ...] = ()
     patience: float = 0.0  # seconds to wait until the workloads are healthy
-    checkout: str = ""  # asked as `user`
+    checkout: str = ""  # read as `user`
     redis_data: tuple[str, ...] = ()
-    data: tuple[DataRef, ...] = ()  # servers that are asked what they hold
-    opened: tuple[str, ...] = ()  # folders of which it is asked who has them open
-    disks: tuple[str, ...] = ()  # folders whose file systems' free space is wanted
+    data: tuple[DataRef, ...] = ()  # servers whose contents to count
+    opened: tuple[str, ...] = ()  # folders whose users to find: processes with a file open there
+    disks: tuple[str, ...] = ()  # folders whose file systems' free space to read
     host: bool = False
     ops: bool = False
     needs: tuple[Need, ...] = ()
@@ -99,7 +99,7 @@ class FactsRequest:
 @wire
 @dataclass(frozen=True)
 class Unit:
-    """What systemd says of a unit (`systemctl show`)."""
+    """A unit's state (`systemctl show`)."""
 
     name: str
     load: str
@@ -134,11 +134,11 @@ class FileFact:
 @wire
 @dataclass(frozen=True)
 class Tree:
-    """Who owns a data directory, in numbers ("uid:gid"); nobody where there is none."""
+    """The owners of a data directory ("uid:gid"); empty where there is no directory."""
 
     path: str
     owner: str = ""  # the directory itself
-    others: tuple[str, ...] = ()  # whoever else owns something in it
+    others: tuple[str, ...] = ()  # other owners of something in it
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class Tree:
 @wire
 @dataclass(frozen=True)
 class Container:
-    """What Docker says of one container of the project."""
+    """One container of the project, as Docker describes it."""
 
     service: str
     name: str
@@ -161,7 +161,7 @@ class Container:
     image: str
     address: str
     published: dict[str, str]  # "3000/tcp" → "127.0.0.1:3000"
-    policy: str = ""  # when Docker starts it by itself: no, on-failure, unless-stopped, always
+    policy: str = ""  # restart policy: no, on-failure, unless-stopped, always
     files: tuple[str, ...] = ()  # the Compose files that it was made from
     mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
 
@@ -194,8 +194,8 @@ class Health:
     state: str = ""  # of its unit ("active/running") or container ("running"); empty where there is none
     pid: int = 0  # of its main process; 0 where none runs
     restarts: int = 0  # how often systemd or Docker started it again
-    answer: str = ""  # what it answered
-    answered: bool | None = None  # whether that was a good answer; None where it was not asked
+    answer: str = ""  # of its server
+    answered: bool | None = None  # whether that is a good answer; None where it was not probed
     permanent: bool = False  # it will not become healthy by waiting
 
     @property
@@ -207,7 +207,7 @@ class Health:
 @wire
 @dataclass(frozen=True)
 class Checkout:
-    """A git work tree: where it stands and what was changed in it by hand."""
+    """A git work tree: its commit, its branch, and the tracked files that differ from the commit."""
 
     head: str
     branch: str  # empty when detached
@@ -217,7 +217,7 @@ class Checkout:
 @wire
 @dataclass(frozen=True)
 class HostInfo:
-    """The VPS itself, and as whom the runner looked at it."""
+    """The VPS itself, and the user that the runner ran as."""
 
     name: str = ""
     python: str = ""  # version
@@ -240,7 +240,7 @@ class EnvFile:
 @wire
 @dataclass(frozen=True)
 class Facts:
-    """What was found. Keys are names, paths or ports; what was not asked for is absent."""
+    """The facts. Keys are names, paths or ports; what was not requested is absent."""
 
     host: HostInfo = field(default_factory=HostInfo)
     units: dict[str, Unit] = field(default_factory=dict)
@@ -254,19 +254,19 @@ class Facts:
     version_errors: dict[str, str] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
-    compose_error: str = ""  # why Compose does not take the app's own file, with the overlay that a plan will write
+    compose_error: str = ""  # why Compose rejects the app's own file, with the overlay that a plan will write
     compose: dict[str, ComposeService] = field(default_factory=dict)  # by service
     compose_view: ComposeView | None = None
     projects: dict[str, str] = field(default_factory=dict)
-    owner: Owner = ""  # what the owner file holds; empty when there is none: `owner_of` says who owns then
+    owner: Owner = ""  # by the owner file; empty when there is none: `owner_of` decides then
     owner_error: str = ""
     env: EnvFile = field(default_factory=EnvFile)
     firewall: Firewall = field(default_factory=Firewall)
     settings: dict[str, Settings] = field(default_factory=dict)  # by runtime
     jetstream: JetStream = field(default_factory=JetStream)
     providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
-    unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → what verifying its units said
-    script_errors: dict[str, str] = field(default_factory=dict)  # path → what bash said
+    unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → complaints about its units
+    script_errors: dict[str, str] = field(default_factory=dict)  # path → bash's complaints
     edge: EdgeFacts = field(default_factory=EdgeFacts)
     edge_backups: tuple[EdgeBackup, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)  # "runtime/name"
@@ -280,17 +280,17 @@ class Facts:
     lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
 
     def unit(self, name: str, user: str = "") -> Unit | None:
-        """A unit's facts; None when nobody asked for it."""
+        """A unit's facts; None when they were not requested."""
         return (self.user_units if user else self.units).get(name)
 
 
 def merge(left: FactsRequest, right: FactsRequest) -> FactsRequest:
-    """A request for all that both want; where only one can be had, the right one's."""
+    """A request for the facts of both; where a field holds only one value, the right one's."""
     values: dict[str, Any] = {}
     for spec in dataclasses.fields(FactsRequest):
-        mine, theirs = getattr(left, spec.name), getattr(right, spec.name)
-        if isinstance(mine, tuple):
-            values[spec.name] = mine + tuple(item for item in theirs if item not in mine)
+        first, second = getattr(left, spec.name), getattr(right, spec.name)
+        if isinstance(first, tuple):
+            values[spec.name] = first + tuple(item for item in second if item not in first)
         else:
-            values[spec.name] = theirs or mine
+            values[spec.name] = second or first
     return FactsRequest(**values)

@@ -18,16 +18,16 @@ class Rule:
     source: str  # empty: anywhere
     comment: str
     text: str
-    narrow: bool = False  # only for one interface, source port or address of ours: whether it fits cannot be told
+    narrow: bool = False  # only for one interface, source port or own address: whether it matches is unknown
 
 
 @wire
 @dataclass(frozen=True)
 class Firewall:
-    """UFW as it is. Without it nothing filters, and the other fields are empty."""
+    """The state of UFW. Where it is not installed nothing filters, and the other fields are empty."""
 
     installed: bool = False
     active: bool = False
-    default: str = ""  # what becomes of incoming packets that no rule names: deny, reject or allow
+    default: str = ""  # for incoming packets that no rule matches: deny, reject or allow
     rules: tuple[Rule, ...] = ()
     problem: str = ""  # why UFW, though installed, does not answer

@@ -10,11 +10,11 @@ BACKUP: Final = 1  # a backup of the edge: its manifest.json
 
 
 class NewerFormat(ValueError):
-    """A file that a newer islandflow wrote: what this one would read in it may be wrong."""
+    """A file that a newer islandflow wrote, which this one might misread."""
 
 
-def require(found: object, known: int, what: str) -> None:
-    """Raise NewerFormat unless this version reads format `found` of `what`; a file that names none has the first."""
-    version = 1 if found is None else found
+def require(number: object, known: int, what: str) -> None:
+    """Raise NewerFormat unless this version reads format `number` of `what`; a file without one has the first."""
+    version = 1 if number is None else number
     if not isinstance(version, int) or version > known:
         raise NewerFormat(f"{what} has format {version}, and this islandflow reads up to {known}: use a newer one")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @wire
 @dataclass(frozen=True)
 class Undo:
-    """A step is undone by its action, from what that recorded before it acted; then it is verified."""
+    """The step's action undoes it, from what it recorded before it acted; then `verify` must hold."""
 
     verify: tuple[Probe, ...] = ()
     deadline: float = 30.0  # seconds in which it is tried again where it fails; and again for all of `verify`
@@ -28,7 +28,7 @@ class Undo:
 @wire
 @dataclass(frozen=True)
 class NothingToUndo:
-    """A step that needs no way back, and the reason."""
+    """The step needs no undo; `why` says the reason."""
 
     why: str
 
@@ -38,7 +38,7 @@ class NothingToUndo:
 class Step:
     """One change: what, how it is verified and until when (seconds), how it is undone.
 
-    `hold` says where requests begin to wait in the parking lot ("begins") and where they are let go ("ends").
+    `hold` says where requests begin to wait in the parking lot ("begins") and where they are released ("ends").
     """
 
     name: str
@@ -52,7 +52,7 @@ class Step:
 @wire
 @dataclass(frozen=True)
 class Watch:
-    """A request that is repeated all through a plan to measure what the users feel."""
+    """A request that is repeated all through a plan to measure what users get."""
 
     name: str
     host: str
@@ -65,7 +65,7 @@ class Watch:
 @wire
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order, and how long to wait for the operator's word at the end (seconds; 0 asks nobody).
+    """Steps in order, and how long to wait for the operator's confirmation at the end (seconds; 0: not at all).
 
     `hold_limit` is how long requests may wait in the parking lot (seconds) before the plan is reverted.
     """
@@ -75,11 +75,11 @@ class Plan:
     confirm_within: float = 0.0
     hold_limit: float = 0.0
     watch: tuple[Watch, ...] = ()
-    workloads: tuple[Workload, ...] = ()  # whose health is told at the end, so that the account is complete
+    workloads: tuple[Workload, ...] = ()  # whose health the last event reports
     well: tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
     id: str = ""
     who: str = ""
-    # For the record: what was asked for, what runs there, and what preflight found but did not refuse.
+    # For the record: what was requested, the versions on the VPS, and preflight's warnings.
     settings: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""A soak as data: what is looked at, and what one look found."""
+"""A soak as data: what is sampled, and the samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .terms import Owner
 @wire
 @dataclass(frozen=True)
 class Soak:
-    """What to look at, every how many seconds and for how many. The owner's workloads are chosen of both runtimes'."""
+    """What to sample, at which interval and for how long (seconds); of the workloads only the owner's are sampled."""
 
     id: str
     who: str
@@ -30,7 +30,7 @@ class Soak:
 @wire
 @dataclass(frozen=True)
 class Memory:
-    """What a control group holds, in bytes: what it keeps, swapped out or not, and caches that the kernel can take."""
+    """The memory of a control group in bytes: its own, swapped out or not, and caches that the kernel can reclaim."""
 
     held: int
     cached: int = 0
@@ -51,7 +51,7 @@ class WorkloadSample:
 @wire
 @dataclass(frozen=True)
 class ConsumerLag:
-    """How many messages a durable has before it, and how many it has had more than once."""
+    """How many messages a durable has not received or acknowledged yet, and how many it received more than once."""
 
     pending: int
     unacknowledged: int
@@ -75,7 +75,7 @@ class Asked:
 @wire
 @dataclass(frozen=True)
 class Served:
-    """Lines of a host's access log at the edge since the sample before, and how many of them tell a 5xx."""
+    """Lines of a host's access log at the edge since the sample before, and how many of them have a 5xx."""
 
     answers: int
     errors: int
@@ -84,13 +84,13 @@ class Served:
 @wire
 @dataclass(frozen=True)
 class Sample:
-    """One look at everything, `at` seconds after the soak began. Edge and logs are keyed by domain."""
+    """One sample of everything, `at` seconds after the soak began. Edge and logs are keyed by domain."""
 
     at: float
-    owner: Owner  # empty where nobody owns or it cannot be told
+    owner: Owner  # empty where nobody owns the app or the owner is unknown
     boot: str  # identifies the boot: counters and processes begin anew with it
     workloads: dict[str, WorkloadSample] = field(default_factory=dict)
     durables: dict[str, ConsumerLag] = field(default_factory=dict)
     edge: dict[str, Asked] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)  # without the hosts whose log cannot be read
-    problems: tuple[str, ...] = ()  # what could not be looked at
+    problems: tuple[str, ...] = ()  # what could not be sampled, and why

@@ -1,4 +1,4 @@
-"""What the runner keeps on the VPS, as data: its files, its lock, the plans that did not end well."""
+"""The runner's store on the VPS, as data: its files, its lock, and unfinished plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .codec import wire
 @wire
 @dataclass(frozen=True)
 class LockHolder:
-    """Who holds a lock, as its file says. Every field is empty for the instant in which the file is written."""
+    """The holder of a lock, by the lock's file. Every field is empty while the file is being written."""
 
     who: str = ""
     what: str = ""
@@ -21,9 +21,9 @@ class LockHolder:
     soak: str = ""  # or of the soak
 
     @classmethod
-    def of(cls, said: Mapping[str, object]) -> LockHolder:
-        """The holder in plain JSON. What a newer version adds is left out."""
-        return cls(**{field.name: str(said.get(field.name, "")) for field in dataclasses.fields(cls)})
+    def of(cls, fields: Mapping[str, object]) -> LockHolder:
+        """The holder from plain JSON. Fields that a newer version adds are left out."""
+        return cls(**{field.name: str(fields.get(field.name, "")) for field in dataclasses.fields(cls)})
 
     def as_json(self) -> dict[str, str]:
         """The fields that are not empty, as the lock's file and events have them."""
@@ -36,7 +36,7 @@ class LockHolder:
 @wire
 @dataclass(frozen=True)
 class StoreState:
-    """What is on the VPS already. `lock` is None while no plan runs."""
+    """What the store already has. `lock` is None while no plan runs."""
 
     files: tuple[str, ...] = ()  # shipped contents, by SHA-256
     runners: tuple[str, ...] = ()  # zipapps, by file name

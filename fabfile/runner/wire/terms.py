@@ -1,11 +1,11 @@
-"""The words for who runs the app, as types that signatures on both machines use."""
+"""The names of the runtimes, as types for both machines."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
 Runtime = Literal["native", "docker"]
-Owner = Literal["native", "docker", ""]  # empty: nobody owns, or who does is unknown
+Owner = Literal["native", "docker", ""]  # empty: nobody owns the app, or the owner is unknown
 
 RUNTIMES: Final[tuple[Runtime, ...]] = ("native", "docker")
 

@@ -77,7 +77,7 @@ def test_a_container_that_is_no_projects_is_its_own_service() -> None:
 
 
 def test_whoever_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert containers.asked("127.0.0.1", 1) == {}
+    assert containers.http_answers("127.0.0.1", 1) == {}
 
 
 # ── How a service starts ────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,12 +120,12 @@ def test_the_scripts_beside_a_start_are_told(checkout: Path) -> None:
     [
         (["sh", "-c"], ["bun x"], "starts sh"),
         (None, None, "starts nothing"),
-        (["bun"], None, "without a word"),
+        (["bun"], None, "without an argument"),
         (["bun"], ["gone.ts"], "nothing in the checkout"),
         (["bun"], ["services/api/src/index.ts", "--token=abc"], "may be secret"),
     ],
 )
-def test_a_start_that_cannot_be_told_says_why(entry: Any, command: Any, problem: str, checkout: Path) -> None:
+def test_a_start_that_is_no_plain_bun_has_a_problem(entry: Any, command: Any, problem: str, checkout: Path) -> None:
     found = starts.start({"Entrypoint": entry, "Cmd": command, "WorkingDir": "/app"}, checkout)
     assert problem in found.problem and "abc" not in json.dumps(encode(found))
 
