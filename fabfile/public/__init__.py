@@ -1,4 +1,4 @@
-"""The public side, asked from outside as users do: what has to hold before a hand-over is confirmed, and more."""
+"""Checks the public side from outside, as users reach it: what must hold before a hand-over is confirmed, and more."""
 
 from fabfile.public.check import Answer, Check, mark
 from fabfile.public.suite import checks, until_good

@@ -1,4 +1,4 @@
-"""Whose fault it is: what both ways say to one question, put together in words."""
+"""Attributes a failure to the origin or to DNS or a CDN, from the answers by both ways."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from fabfile.public.check import Answer, Check
-from fabfile.public.endpoint import DNS, PINNED, Door
+from fabfile.public.endpoint import DNS, PINNED, Target
 
 
-def judged(name: str, answers: Mapping[str, Answer], doors: Mapping[str, Door], origin: str, vital: bool) -> Check:
-    """One check from the answers that a question got by each way.
+def attribute(
+    name: str, answers: Mapping[str, Answer], targets: Mapping[str, Target], origin: str, vital: bool
+) -> Check:
+    """One check from a probe's answers by each way.
 
-    Bad both ways is the origin's fault, bad through DNS alone that of DNS or the CDN. A hand-over can neither cause nor
-    mend the latter, nor an address that is not the edge's, so that such checks are not vital.
+    A failure by both ways is the origin's fault, one through DNS alone that of DNS or the CDN. A hand-over can neither
+    cause nor fix the latter, nor an address that is not the edge's, so such checks are not vital.
     """
-    given = tuple(answers.values())
+    each = tuple(answers.values())
     check = Check(
         name,
-        all(answer.ok for answer in given),
-        given[0].text,
-        max(answer.ms for answer in given),
-        warning=any(answer.warning for answer in given),
+        all(answer.ok for answer in each),
+        each[0].text,
+        max(answer.ms for answer in each),
+        warning=any(answer.warning for answer in each),
         vital=vital,
-        answers=given,
+        answers=each,
     )
-    if len(given) == 1:
+    if len(each) == 1:
         return check
     dns, pinned = answers[DNS], answers[PINNED]
     if check.ok:
@@ -33,11 +35,11 @@ def judged(name: str, answers: Mapping[str, Answer], doors: Mapping[str, Door], 
     if not (dns.ok or pinned.ok):
         return replace(check, text=f"origin: {_both(dns.text, pinned.text)}", fault="origin")
     if pinned.ok:
-        text = f"DNS or CDN: {_cause(doors[DNS], doors[PINNED], dns.text)}; pinned to {origin} it is good"
+        text = f"DNS or CDN: {_dns_cause(targets[DNS], targets[PINNED], dns.text)}; pinned to {origin} it is good"
         return replace(check, text=text, fault="DNS or CDN", vital=False)
-    led = ", ".join(doors[DNS].addresses)
-    text = f"pinned to {origin}: {pinned.text}; through DNS ({led}) it is good: is {origin} the VPS (public.address)?"
-    unreached = bool(doors[PINNED].problem)
+    via = ", ".join(targets[DNS].addresses)
+    text = f"pinned to {origin}: {pinned.text}; through DNS ({via}) it is good: is {origin} the VPS (public.address)?"
+    unreached = bool(targets[PINNED].problem)
     return replace(check, text=text, fault="pinned", vital=vital and not unreached)
 
 
@@ -45,8 +47,8 @@ def _both(dns: str, pinned: str) -> str:
     return dns if dns == pinned else f"{pinned} (through DNS: {dns})"
 
 
-def _cause(dns: Door, pinned: Door, text: str) -> str:
-    """Which part of the way through DNS is broken, given that the origin is not."""
+def _dns_cause(dns: Target, pinned: Target, text: str) -> str:
+    """Which part of the way through DNS fails, given that the origin does not."""
     name = dns.endpoint.name
     if dns.stage == "name":
         return text

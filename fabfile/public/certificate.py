@@ -1,4 +1,4 @@
-"""The certificate that a public name shows, and what is wrong with it, in words."""
+"""Reads the certificate of a public name, and says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXPIRED, _SELF_SIGNED, _NO_ISSUER, _OTHER_NAME = 10, (18, 19), (20, 21), 62
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the server's own certificate says."""
+    """The server's own certificate."""
 
     names: tuple[str, ...]
     issuer: str
@@ -33,14 +33,14 @@ class Certificate:
     @classmethod
     def of(cls, der: bytes) -> Certificate:
         """From its DER form."""
-        read = x509.load_der_x509_certificate(der)
+        parsed = x509.load_der_x509_certificate(der)
         try:
-            names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            listed = tuple(names.get_values_for_type(x509.DNSName))
+            names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            dns_names = tuple(names.get_values_for_type(x509.DNSName))
         except x509.ExtensionNotFound:
-            listed = ()
-        fingerprint = read.fingerprint(hashes.SHA256()).hex()
-        return cls(listed, _called(read.issuer), read.not_valid_after_utc, fingerprint)
+            dns_names = ()
+        fingerprint = parsed.fingerprint(hashes.SHA256()).hex()
+        return cls(dns_names, _common_name(parsed.issuer), parsed.not_valid_after_utc, fingerprint)
 
     @property
     def days(self) -> int:
@@ -48,32 +48,32 @@ class Certificate:
         return (self.ends - datetime.datetime.now(datetime.UTC)).days
 
     def __str__(self) -> str:
-        return f"valid for {_days(self.days)}, until {self.ends:%Y-%m-%d}, for {_listed(self.names)}, by {self.issuer}"
+        return f"valid for {_days(self.days)}, until {self.ends:%Y-%m-%d}, for {_join(self.names)}, by {self.issuer}"
 
 
 def context(public: Public, *, verify: bool = True) -> ssl.SSLContext:
-    """What a certificate is judged by: `public.ca`, or the authorities that `requests` trusts. Raises Refused."""
+    """The context that verifies by `public.ca`, or by the authorities that `requests` trusts. Raises Refused."""
     ca = str(public.ca or requests.utils.DEFAULT_CA_BUNDLE_PATH)
     try:
-        made = ssl.create_default_context(cafile=ca)
+        tls = ssl.create_default_context(cafile=ca)
     except OSError as error:
         raise Refused(f"public.ca: {ca} can't be read: {error.strerror or error}") from None
     if not (verify and public.verify_tls):
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    return made
+        tls.check_hostname = False
+        tls.verify_mode = ssl.CERT_NONE
+    return tls
 
 
-def shown(public: Public, address: str, port: int, name: str, timeout: float) -> tuple[Certificate, str]:
-    """The certificate that `address` shows for `name`, and what is wrong with it; empty when nothing is.
+def fetch(public: Public, address: str, port: int, name: str, timeout: float) -> tuple[Certificate, str]:
+    """The certificate that `address` presents for `name`, and what is wrong with it; empty when nothing is.
 
-    Raises Refused when there is no TLS to speak of, OSError when there is no connection.
+    Raises Refused when TLS fails before a certificate, OSError when there is no connection.
     """
     try:
         return _handshake(context(public), address, port, name, timeout), ""
     except ssl.SSLCertVerificationError as error:
-        found = _handshake(context(public, verify=False), address, port, name, timeout)
-        return found, _fault(error, found, name)
+        certificate = _handshake(context(public, verify=False), address, port, name, timeout)
+        return certificate, _problem(error, certificate, name)
     except ssl.SSLError as error:
         if "UNRECOGNIZED_NAME" in (error.reason or ""):
             raise Refused(UNRECOGNIZED_NAME) from None
@@ -85,30 +85,30 @@ def _handshake(judge: ssl.SSLContext, address: str, port: int, name: str, timeou
         with judge.wrap_socket(plain, server_hostname=name) as secure:
             der = secure.getpeercert(binary_form=True)
     if not der:
-        raise Refused("TLS fails: the server shows no certificate")
+        raise Refused("TLS fails: the server presents no certificate")
     return Certificate.of(der)
 
 
-def _fault(error: ssl.SSLCertVerificationError, found: Certificate, name: str) -> str:
-    if error.verify_code == _EXPIRED and found.days >= 0:
-        return f"a certificate of the chain has expired; the server's own is {found}"
+def _problem(error: ssl.SSLCertVerificationError, certificate: Certificate, name: str) -> str:
+    if error.verify_code == _EXPIRED and certificate.days >= 0:
+        return f"a certificate of the chain has expired; the server's own is {certificate}"
     if error.verify_code == _EXPIRED:
-        return f"the certificate expired {_days(-found.days)} ago, on {found.ends:%Y-%m-%d}"
+        return f"the certificate expired {_days(-certificate.days)} ago, on {certificate.ends:%Y-%m-%d}"
     if error.verify_code == _OTHER_NAME:
-        return f"the certificate is for {_listed(found.names)}, not for {name}"
+        return f"the certificate is for {_join(certificate.names)}, not for {name}"
     if error.verify_code in _SELF_SIGNED:
-        return f"the certificate is signed by an authority that nobody trusts: {found.issuer}"
+        return f"the certificate is signed by an authority that nobody trusts: {certificate.issuer}"
     if error.verify_code in _NO_ISSUER:
-        return f"the chain is incomplete or ends at an unknown authority: nothing known vouches for {found.issuer}"
-    return f"the certificate does not hold: {error.verify_message}"
+        return f"the chain is incomplete or ends at an unknown authority: {certificate.issuer} is not trusted"
+    return f"the certificate is invalid: {error.verify_message}"
 
 
-def _called(name: x509.Name) -> str:
+def _common_name(name: x509.Name) -> str:
     common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     return str(common[0].value) if common else name.rfc4514_string()
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _join(names: tuple[str, ...]) -> str:
     return ", ".join(names) or "no name"
 
 

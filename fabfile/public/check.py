@@ -1,4 +1,4 @@
-"""A question asked from outside and its answer: what everything else here is made of."""
+"""The answer to a probe from outside, and the check that it results in."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from websockets.exceptions import WebSocketException
 
 
 class Refused(Exception):
-    """An answer that is not what it should be, in words."""
+    """An answer is not what it should be; the message says why."""
 
 
-class Worrying(str):
-    """Evidence that is good, but of which the operator must know."""
+class WarningText(str):
+    """Evidence of a success that the operator must be warned of."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a question got by one way; `ms` is how long it took."""
+    """The answer to a probe by one way; `ms` is how long it took."""
 
     way: str
     ok: bool
@@ -31,10 +31,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Check:
-    """One question, judged by its answers.
+    """The verdict on one probe, from its answers.
 
-    With `warning` it is good, but not for long or not by every way. A hand-over is confirmed without a check that is
-    not `vital`. `fault` says whose fault a bad one is, where two ways could tell: "origin", "DNS or CDN" or "pinned".
+    With `warning` it passes, but not for long or not by every way. A hand-over is confirmed without the checks that are
+    not `vital`. `fault` says whose fault a failure is, where both ways were probed: "origin", "DNS or CDN" or "pinned".
     """
 
     name: str
@@ -48,25 +48,25 @@ class Check:
 
 
 def mark(check: Check) -> str:
-    """How a check stands, as the first character of its line."""
+    """The first character of a check's line: ✓, ! or ✗."""
     if not check.ok:
         return "✗"
     return "!" if check.warning else "✓"
 
 
-def timed(way: str, ask: Callable[[], str]) -> Answer:
-    """Ask, and take whatever goes wrong on the way for a bad answer."""
+def run_timed(way: str, probe: Callable[[], str]) -> Answer:
+    """Run a probe and measure it; a failure on the way is a bad answer."""
     started = time.monotonic()
     try:
-        ok, text = True, ask()
+        ok, text = True, probe()
     except (Refused, requests.RequestException, WebSocketException, OSError) as error:
         ok, text = False, plain(error)
     ms = round((time.monotonic() - started) * 1000)
-    return Answer(way, ok, text, ms, warning=isinstance(text, Worrying))
+    return Answer(way, ok, text, ms, warning=isinstance(text, WarningText))
 
 
 def plain(error: BaseException) -> str:
-    """The innermost reason in words: libraries wrap it several times over."""
+    """The message of the innermost error: libraries wrap it several times over."""
     if isinstance(error, Refused):
         return str(error)
     while inner := error.__cause__ or error.__context__:

@@ -1,4 +1,4 @@
-"""The ways that lead to a public name, and the door at the end of each: resolved, connected, greeted with TLS."""
+"""Resolves a public name by each way, connects to it, and does the TLS handshake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fabfile.public import certificate
 from fabfile.public.certificate import Certificate
 from fabfile.public.check import Refused, plain
 
-TIMEOUT = 10.0  # seconds, for each request
+TIMEOUT_SECONDS = 10.0  # for each request
 
 DNS: Final = "DNS"
 PINNED: Final = "pinned"
@@ -30,7 +30,7 @@ class Way(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """What one connects to: a scheme, a public name, a port."""
+    """Scheme, public name and port of a connection."""
 
     scheme: str
     name: str
@@ -38,16 +38,16 @@ class Endpoint(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Endpoint:
-        """Where an address (http:// or https://) leads."""
+        """The endpoint of a URL (http:// or https://)."""
         parts = urlsplit(url)
         return cls(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 @dataclass(frozen=True)
-class Door:
-    """An endpoint as one way leads to it. `address` is the one of `addresses` that accepted a connection.
+class Target:
+    """An endpoint as reached by one way. `address` is the one of `addresses` that accepted a connection.
 
-    `problem` says why nothing can be asked there, and `stage` how far one came: "name", "connection" or "TLS".
+    `problem` says why no request is possible, and `stage` where it failed: "name", "connection" or "TLS".
     `timeout` (seconds) is how long each request there may take.
     """
 
@@ -58,57 +58,57 @@ class Door:
     stage: str = ""
     problem: str = ""
     certificate: Certificate | None = None
-    timeout: float | None = None  # TIMEOUT by default
+    timeout: float | None = None  # TIMEOUT_SECONDS by default
 
     @property
     def patience(self) -> float:
         """Seconds that a request there may take."""
-        return TIMEOUT if self.timeout is None else self.timeout
+        return TIMEOUT_SECONDS if self.timeout is None else self.timeout
 
-    def enter(self) -> None:
-        """Raises Refused where nothing can be asked."""
+    def require(self) -> None:
+        """Raise Refused where no request is possible."""
         if self.problem:
             raise Refused(self.problem)
 
 
 def by_dns(name: str) -> Sequence[str]:
-    """The addresses of a name as this machine finds them, in its order. Raises OSError."""
+    """The addresses of a name by this machine's resolver, in its order. Raises OSError."""
     entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def ways(site: Site, resolve: Resolver) -> list[Way]:
-    """As users come, through DNS, unless the inventory says that the names are in none; and straight to the VPS."""
+    """Through DNS, as users come, unless the inventory says that the names are not in DNS; and directly to the VPS."""
     pinned = Way(PINNED, lambda name: resolve(site.origin))
     return [Way(DNS, resolve), pinned] if site.public.resolve else [pinned]
 
 
-def connect(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = None) -> Door:
-    """Resolve and connect to an endpoint; return its door. Never raises: a failure is the door's `problem`."""
+def connect(public: Public, way: Way, endpoint: Endpoint, timeout: float | None = None) -> Target:
+    """Resolve and connect to an endpoint; return the target. Never raises: a failure is the target's `problem`."""
     try:
         addresses = tuple(way.resolve(endpoint.name))
     except OSError as error:
         why = error.strerror or str(error)
-        return Door(endpoint, way.label, stage="name", problem=f"{endpoint.name} does not resolve: {why}")
-    limit = TIMEOUT if timeout is None else timeout
+        return Target(endpoint, way.label, stage="name", problem=f"{endpoint.name} does not resolve: {why}")
+    limit = TIMEOUT_SECONDS if timeout is None else timeout
     problem = f"{endpoint.name} has no address"
     for address in addresses:
         try:
-            socket.create_connection((address, endpoint.port), min(limit, TIMEOUT)).close()
+            socket.create_connection((address, endpoint.port), min(limit, TIMEOUT_SECONDS)).close()
         except OSError as error:
             problem = f"{address} {plain(error)}"
         else:
-            return _with_certificate(public, Door(endpoint, way.label, addresses, address, timeout=limit))
-    return Door(endpoint, way.label, addresses, stage="connection", problem=problem)
+            return _with_certificate(public, Target(endpoint, way.label, addresses, address, timeout=limit))
+    return Target(endpoint, way.label, addresses, stage="connection", problem=problem)
 
 
-def _with_certificate(public: Public, door: Door) -> Door:
-    endpoint = door.endpoint
+def _with_certificate(public: Public, target: Target) -> Target:
+    endpoint = target.endpoint
     if endpoint.scheme != "https":
-        return door
-    shown, problem = None, ""
+        return target
+    presented, problem = None, ""
     try:
-        shown, problem = certificate.shown(public, door.address, endpoint.port, endpoint.name, door.patience)
+        presented, problem = certificate.fetch(public, target.address, endpoint.port, endpoint.name, target.patience)
     except (Refused, OSError) as error:
         problem = plain(error)
-    return replace(door, stage="TLS" if problem else "", problem=problem, certificate=shown)
+    return replace(target, stage="TLS" if problem else "", problem=problem, certificate=presented)

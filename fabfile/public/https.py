@@ -1,4 +1,4 @@
-"""What is asked over HTTP(S), and which answers are good: page, health, API routes, lookups."""
+"""The probes over HTTP(S), and which answers are good: page, health, API routes, lookups."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from requests.adapters import HTTPAdapter
 
 from fabfile.inventory import Lookup, Public, Site
 from fabfile.public.check import Refused
-from fabfile.public.endpoint import Door
+from fabfile.public.endpoint import Target
 from fabfile.terms import Owner
 
 # Cloudflare's own answers in place of the origin's, from its list of 5xx errors.
-_OF_A_CDN: Final[Mapping[int, str]] = {
+_CDN_ERRORS: Final[Mapping[int, str]] = {
     520: "the origin's answer makes no sense to it",
     521: "the origin refuses its connection",
     522: "it can't connect to the origin",
@@ -28,42 +28,42 @@ _OF_A_CDN: Final[Mapping[int, str]] = {
 }
 
 
-def page(site: Site, runtime: Owner, door: Door) -> str:
+def page(site: Site, runtime: Owner, target: Target) -> str:
     """HEAD of the app's page: anything but an error. Raises Refused."""
-    response = ask(site.public, door, "HEAD", site.public.app_url)
+    response = request(site.public, target, "HEAD", site.public.app_url)
     if response.status_code >= 400:
         raise Refused(status(response.status_code))
-    return _served(site, response, runtime)
+    return _success(site, response, runtime)
 
 
-def health(site: Site, runtime: Owner, door: Door) -> str:
+def health(site: Site, runtime: Owner, target: Target) -> str:
     """The API's health: 200 with JSON. Raises Refused."""
-    response = ask(site.public, door, "GET", site.public.api_health_url)
+    response = request(site.public, target, "GET", site.public.api_health_url)
     if response.status_code != 200:
         raise Refused(status(response.status_code))
-    return _served(site, _json(response), runtime)
+    return _success(site, _json(response), runtime)
 
 
-def route(site: Site, runtime: Owner, url: str, known: bool, door: Door) -> str:
-    """JSON with any status but 404: a route may well refuse a bare GET, but it must be the API that does.
+def route(site: Site, runtime: Owner, url: str, known: bool, target: Target) -> str:
+    """GET of an API route: JSON with any status but 404. A route may refuse a bare GET, but the API must answer.
 
-    What the API need not know (`known` is off) may be 404 as well, in JSON: the web app's would be a page.
+    A route that the API need not have (`known` is off) may be 404 as well, in JSON: the web app's 404 is a page.
     """
-    response = ask(site.public, door, "GET", url)
+    response = request(site.public, target, "GET", url)
     if response.status_code >= 500:
         raise Refused(status(response.status_code))
     if _json(response).status_code == 404 and known:
         raise Refused("answers 404: the edge sent it to the web app, or the API does not know it")
-    return _served(site, response, runtime)
+    return _success(site, response, runtime)
 
 
-def lookup(site: Site, runtime: Owner, asked: Lookup, door: Door) -> str:
-    """What must be answered 200 with a JSON object that has the keys which are expected. Raises Refused."""
-    url = site.public.app_url.rstrip("/") + asked.path
-    sent: dict[str, Any] = (
-        {} if asked.body is None else {"data": asked.body, "headers": {"Content-Type": "application/json"}}
+def lookup(site: Site, runtime: Owner, spec: Lookup, target: Target) -> str:
+    """A lookup: 200 with a JSON object that has the expected keys. Raises Refused."""
+    url = site.public.app_url.rstrip("/") + spec.path
+    options: dict[str, Any] = (
+        {} if spec.body is None else {"data": spec.body, "headers": {"Content-Type": "application/json"}}
     )
-    response = ask(site.public, door, asked.method, url, **sent)
+    response = request(site.public, target, spec.method, url, **options)
     if response.status_code >= 500:
         raise Refused(status(response.status_code))
     if _json(response).status_code != 200:
@@ -72,59 +72,67 @@ def lookup(site: Site, runtime: Owner, asked: Lookup, door: Door) -> str:
         answer = response.json()
     except requests.JSONDecodeError:
         raise Refused("answers 200 with JSON that can't be read") from None
-    missing = [key for key in asked.expect if not isinstance(answer, dict) or key not in answer]
+    missing = [key for key in spec.expect if not isinstance(answer, dict) or key not in answer]
     if missing:
         raise Refused(f"answers 200, but without {', '.join(missing)}")
-    return _served(site, response, runtime)
+    return _success(site, response, runtime)
 
 
 def status(code: int) -> str:
-    """A status in words: who must have given it."""
-    if code in _OF_A_CDN:
-        return f"answers {code}: a CDN stands in front, and {_OF_A_CDN[code]}"
+    """A bad status in words, with what it says about the way."""
+    if code in _CDN_ERRORS:
+        return f"answers {code}: a CDN stands in front, and {_CDN_ERRORS[code]}"
     return f"answers {code}{': nothing behind the edge answers' if code in (502, 503, 504) else ''}"
 
 
-def kind(code: int, headers: Mapping[str, str]) -> str:
-    """What came in place of what was wanted, by its content type."""
+def wrong_content(code: int, headers: Mapping[str, str]) -> str:
+    """An answer of the wrong content type, in words."""
     content_type = headers.get("content-type", "")
     if "html" in content_type:
         return f"answers {code} with HTML: the edge sent it to the web app"
     return f"answers {code} with {content_type or 'no type'}"
 
 
-def by(site: Site, headers: Mapping[str, str], runtime: Owner) -> str:
-    """Who served it, where the answer says so. Raises Refused when that is not `runtime`."""
-    served = headers.get(site.edge.served_by_header, "") if site.edge.served_by_header else ""
-    if runtime and served and served != runtime:
-        raise Refused(f"served by {served} instead of {runtime}")
-    return f", served by {served}" if served else ""
+def served_by(site: Site, headers: Mapping[str, str], runtime: Owner) -> str:
+    """The runtime that served it, where the answer names one. Raises Refused when that is not `runtime`."""
+    name = headers.get(site.edge.served_by_header, "") if site.edge.served_by_header else ""
+    if runtime and name and name != runtime:
+        raise Refused(f"served by {name} instead of {runtime}")
+    return f", served by {name}" if name else ""
 
 
-def ask(public: Public, door: Door, method: str, url: str, *, verify: bool = True, **options: Any) -> requests.Response:
-    """Ask the address behind the door for the name in `url`; a redirect is an answer.
+def request(
+    public: Public, target: Target, method: str, url: str, *, verify: bool = True, **options: Any
+) -> requests.Response:
+    """Send a request for `url` to the target's address; a redirect is an answer.
 
-    Raises Refused where the door can't be entered, RequestException.
+    Raises Refused where the target has a problem, RequestException.
     """
     parts = urlsplit(url)
     if verify:
-        door.enter()
-    judge = (str(public.ca) if public.ca else True) if verify and public.verify_tls else False
-    if not judge:  # asked for: no need to warn of it with every request
+        target.require()
+    verification = (str(public.ca) if public.ca else True) if verify and public.verify_tls else False
+    if not verification:  # chosen by the inventory or the caller: no warning with every request
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    address = f"[{door.address}]" if ":" in door.address else door.address
+    address = f"[{target.address}]" if ":" in target.address else target.address
     headers = {"Host": parts.netloc, **options.pop("headers", {})}
     with requests.Session() as session:
         session.trust_env = False  # a proxy would look the name up by itself
-        session.mount("https://", _Pinned(door.endpoint.name))
-        pinned = parts._replace(netloc=f"{address}:{door.endpoint.port}").geturl()
+        session.mount("https://", _Pinned(target.endpoint.name))
+        pinned = parts._replace(netloc=f"{address}:{target.endpoint.port}").geturl()
         return session.request(
-            method, pinned, headers=headers, timeout=door.patience, verify=judge, allow_redirects=False, **options
+            method,
+            pinned,
+            headers=headers,
+            timeout=target.patience,
+            verify=verification,
+            allow_redirects=False,
+            **options,
         )
 
 
 class _Pinned(HTTPAdapter):
-    """Goes to an address but asks for, and verifies, a name; as curl's --connect-to does."""
+    """Connects to an address but requests, and verifies, a name; as curl's --connect-to does."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -137,9 +145,9 @@ class _Pinned(HTTPAdapter):
 def _json(response: requests.Response) -> requests.Response:
     if "json" in response.headers.get("content-type", ""):
         return response
-    problem = kind(response.status_code, response.headers)
+    problem = wrong_content(response.status_code, response.headers)
     raise Refused(problem if "HTML" in problem else f"{problem} instead of JSON")
 
 
-def _served(site: Site, response: requests.Response, runtime: Owner) -> str:
-    return f"answers {response.status_code}{by(site, response.headers, runtime)}"
+def _success(site: Site, response: requests.Response, runtime: Owner) -> str:
+    return f"answers {response.status_code}{served_by(site, response.headers, runtime)}"

@@ -1,4 +1,4 @@
-"""All the questions, asked by every way at once; and again until a hand-over may be confirmed."""
+"""Runs all probes by every way, once or repeatedly until a hand-over may be confirmed."""
 
 from __future__ import annotations
 
@@ -10,144 +10,144 @@ from dataclasses import dataclass, replace
 
 from fabfile.inventory import Site
 from fabfile.public import attribution, closed_api, endpoint, https, ports, websocket
-from fabfile.public.check import Answer, Check, Worrying, timed
-from fabfile.public.endpoint import Door, Endpoint, Resolver, by_dns
+from fabfile.public.check import Answer, Check, WarningText, run_timed
+from fabfile.public.endpoint import Endpoint, Resolver, Target, by_dns
 from fabfile.runner.system.deadline import Deadline
 from fabfile.terms import Owner
 
-_AT_ONCE = 4  # questions that are asked side by side: more would only make a busy server slower
-_SHORTEST = 2.0  # seconds that a try has at least, however little time is left
+_MAX_CONCURRENT = 4  # probes side by side: more would only make a busy server slower
+_MIN_ATTEMPT_SECONDS = 2.0  # for an attempt, however little time is left
 
-Answers = dict[tuple[str, str], Answer]  # by the names of question and way
+Answers = dict[tuple[str, str], Answer]  # by the names of probe and way
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked at which door; `ask` returns evidence, or raises what is wrong."""
+class Probe:
+    """A request to an endpoint; `run` returns evidence, or raises Refused."""
 
     name: str
     endpoint: Endpoint
-    ask: Callable[[Door], str]
+    run: Callable[[Target], str]
     vital: bool = True
 
 
 def checks(site: Site, runtime: Owner = "", resolve: Resolver = by_dns) -> list[Check]:
-    """Everything that can be asked from outside: TLS, page, health, routes, lookups, websocket, what must be closed.
+    """All checks from outside: TLS, page, health, routes, lookups, websocket, what must be closed.
 
     With a `runtime` each answer must come from it, where answers say so. Never raises: what fails is a failed check.
     """
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
-        closed = _closed_ports(site, resolve, beside)
-        return [*_run(site, runtime, resolve), *closed]
+    with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
+        closed_ports = _closed_ports(site, resolve, pool)
+        return [*_run(site, runtime, resolve), *closed_ports]
 
 
 def until_good(
     site: Site, runtime: Owner, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
 ) -> list[Check]:
-    """The checks, repeated until all that a hand-over hangs on pass or `seconds` are over; what they said in the end.
+    """The checks, repeated until all vital ones pass or `seconds` are over; returns their last results.
 
-    What was answered well is not asked again, and a try has twice the time of the one before: a slow answer is a slow
-    answer. What is bad without being vital comes back as a warning. With `through_dns`, for a change of DNS, what only
-    DNS or a CDN breaks is vital, too.
+    A probe that has passed is not repeated, and each attempt has twice the time of the one before, since a busy server
+    answers late. A failed check that is not vital is returned as a warning. With `through_dns`, for a change of DNS,
+    failures of DNS or a CDN are vital, too.
     """
     deadline = Deadline(seconds)
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as beside:
-        closed = _closed_ports(site, resolve, beside)
+    with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
+        closed_ports = _closed_ports(site, resolve, pool)
         good: Answers = {}
-        limit = endpoint.TIMEOUT
+        limit = endpoint.TIMEOUT_SECONDS
         while True:
-            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _SHORTEST))
-            found = [_with_dns(check) if through_dns else check for check in checks]
-            if all(check.ok or not check.vital for check in found) or deadline.passed:
-                return [_lenient(check) for check in (*found, *closed)]
+            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _MIN_ATTEMPT_SECONDS))
+            judged = [_with_dns(check) if through_dns else check for check in checks]
+            if all(check.ok or not check.vital for check in judged) or deadline.passed:
+                return [_as_warning(check) for check in (*judged, *closed_ports)]
             limit *= 2
             time.sleep(0.5)
 
 
-def questions(site: Site, runtime: Owner) -> list[Question]:
-    """What is asked over HTTP(S), in the order in which it is told: first TLS of every name that must be open."""
+def probes(site: Site, runtime: Owner) -> list[Probe]:
+    """The probes over HTTP(S), in the order of the output: first TLS of every name that must be open."""
     raw = Endpoint("https", site.edge.api_domain, site.public.https_port)
-    asked = list(_open(site, runtime))
+    result = list(_required(site, runtime))
     if site.public.raw_api == "closed":
-        asked = [question for question in asked if question.endpoint != raw]
-        asked.append(Question(f"{raw.name} is closed", raw, functools.partial(closed_api.closed, site), vital=False))
-    secure = dict.fromkeys(q.endpoint for q in asked if q.endpoint.scheme == "https" and q.vital)
-    return [Question(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + asked
+        result = [probe for probe in result if probe.endpoint != raw]
+        result.append(Probe(f"{raw.name} is closed", raw, functools.partial(closed_api.closed, site), vital=False))
+    secure = dict.fromkeys(q.endpoint for q in result if q.endpoint.scheme == "https" and q.vital)
+    return [Probe(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + result
 
 
-def _open(site: Site, runtime: Owner) -> Iterator[Question]:
-    """What must be served."""
+def _required(site: Site, runtime: Owner) -> Iterator[Probe]:
+    """The probes of what must be served."""
     public, edge = site.public, site.edge
     app = Endpoint.of(public.app_url)
     live = Endpoint("https", edge.app_domain, public.https_port)
-    yield Question(f"HEAD {public.app_url}", app, functools.partial(https.page, site, runtime))
+    yield Probe(f"HEAD {public.app_url}", app, functools.partial(https.page, site, runtime))
     url = public.api_health_url
-    yield Question(f"GET {url}", Endpoint.of(url), functools.partial(https.health, site, runtime))
-    yield Question(f"{public.websocket} is live", live, functools.partial(websocket.live, site, runtime))
-    # Below some prefixes the API knows lookups alone. They are asked for themselves, so that the bare one may be 404.
+    yield Probe(f"GET {url}", Endpoint.of(url), functools.partial(https.health, site, runtime))
+    yield Probe(f"{public.websocket} is live", live, functools.partial(websocket.live, site, runtime))
+    # Below some prefixes the API has lookups alone. These have probes of their own, so the bare prefix may be 404.
     lookups = {lookup.path.split("/")[1] for lookup in public.lookups.values()}
     for prefix in edge.api_prefixes:
         url = public.app_url.rstrip("/") + public.routes.get(prefix, f"/{prefix}")
         known = prefix in public.routes or prefix not in lookups
-        yield Question(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url, known))
+        yield Probe(f"/{prefix} is the API's", app, functools.partial(https.route, site, runtime, url, known))
     for lookup in public.lookups.values():
-        yield Question(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
+        yield Probe(f"{lookup.method} {lookup.path}", app, functools.partial(https.lookup, site, runtime, lookup))
 
 
 def _run(
     site: Site, runtime: Owner, resolve: Resolver, good: Answers | None = None, limit: float | None = None
 ) -> list[Check]:
-    """Every question by every way: first to the doors, as what is wrong there is wrong with all that is asked there.
+    """Every probe by every way. The targets are connected first: a problem there fails all probes of the target.
 
-    What is `good` already is not asked again, and what becomes so is added. Each request has `limit` seconds.
+    What is `good` already is not probed again, and what becomes so is added. Each request has `limit` seconds.
     """
-    known: Answers = {} if good is None else good
-    asked, ways = questions(site, runtime), endpoint.ways(site, resolve)
-    endpoints = list(dict.fromkeys(question.endpoint for question in asked))
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    passed: Answers = {} if good is None else good
+    requested, ways = probes(site, runtime), endpoint.ways(site, resolve)
+    endpoints = list(dict.fromkeys(probe.endpoint for probe in requested))
+    with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
         connecting = {
             (at, way.label): pool.submit(endpoint.connect, site.public, way, at, limit)
             for at in endpoints
             for way in ways
         }
-        doors = {place: door.result() for place, door in connecting.items()}
+        targets = {place: target.result() for place, target in connecting.items()}
         pending = {
-            (question.name, way.label): pool.submit(
-                timed, way.label, functools.partial(question.ask, doors[question.endpoint, way.label])
+            (probe.name, way.label): pool.submit(
+                run_timed, way.label, functools.partial(probe.run, targets[probe.endpoint, way.label])
             )
-            for question in asked
+            for probe in requested
             for way in ways
-            if (question.name, way.label) not in known
+            if (probe.name, way.label) not in passed
         }
-    answers = known | {key: answer.result() for key, answer in pending.items()}
-    known.update({key: answer for key, answer in answers.items() if answer.ok})
+    answers = passed | {key: answer.result() for key, answer in pending.items()}
+    passed.update({key: answer for key, answer in answers.items() if answer.ok})
     return [
-        attribution.judged(
-            question.name,
-            {way.label: answers[question.name, way.label] for way in ways},
-            {way.label: doors[question.endpoint, way.label] for way in ways},
+        attribution.attribute(
+            probe.name,
+            {way.label: answers[probe.name, way.label] for way in ways},
+            {way.label: targets[probe.endpoint, way.label] for way in ways},
             site.origin,
-            question.vital,
+            probe.vital,
         )
-        for question in asked
+        for probe in requested
     ]
 
 
-def _tls(site: Site, door: Door) -> str:
-    """The certificate holds, and for long enough. Raises Refused."""
-    door.enter()
+def _tls(site: Site, target: Target) -> str:
+    """The certificate is valid, and for long enough. Raises Refused."""
+    target.require()
     if not site.public.verify_tls:
-        return f"not judged, as public.verify_tls is false: {door.certificate}"
-    soon = door.certificate and door.certificate.days < site.public.certificate_days
-    return Worrying(door.certificate) if soon else str(door.certificate)
+        return f"not verified, as public.verify_tls is false: {target.certificate}"
+    soon = target.certificate and target.certificate.days < site.public.certificate_days
+    return WarningText(target.certificate) if soon else str(target.certificate)
 
 
 def _closed_ports(site: Site, resolve: Resolver, pool: ThreadPoolExecutor) -> Iterator[Check]:
-    """The ports that must not be reachable, asked beside everything else: dropped packets take their time."""
+    """The checks of ports that must not be reachable, in the pool beside all else: dropped packets take long."""
     try:
         address = resolve(site.origin)[0]
     except OSError:
-        return iter(())  # the checks above say that it does not resolve
+        return iter(())  # the other checks report that it does not resolve
     return pool.map(lambda port: ports.closed(address, *port), site.closed_ports.items())
 
 
@@ -159,5 +159,5 @@ def _with_dns(check: Check) -> Check:
     return replace(check, vital=check.vital or check.fault == "DNS or CDN")
 
 
-def _lenient(check: Check) -> Check:
+def _as_warning(check: Check) -> Check:
     return check if check.ok or check.vital else replace(check, ok=True, warning=True)

@@ -1,4 +1,4 @@
-"""The record: what a plan did and what came of it, left on the operator's machine as a page, Markdown and data."""
+"""The record of a plan: its steps and results, kept on the operator's machine as a page, Markdown and data."""
 
 from fabfile.record.followups import Decision, limitations, open_decisions
 from fabfile.record.model import Document

@@ -1,4 +1,4 @@
-"""What a plan leaves to people: the limits of what now stands, and the decisions that are open."""
+"""Lists the known limitations after a plan, and the decisions that are open."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOKEN = "CLOUDFLARE_API_TOKEN"
 
 @dataclass(frozen=True)
 class Decision:
-    """A question that somebody must answer: `title` says it, `text` what speaks for what, `issue` where it is kept."""
+    """An open decision: `text` has the arguments, `issue` says where it is tracked."""
 
     title: str
     text: str
@@ -21,7 +21,7 @@ class Decision:
 
 
 def limitations(site: Site, runtime: Owner) -> Iterator[str]:
-    """What does not show while all is well, with `runtime` up; empty when nobody can tell which one is."""
+    """The limitations while `runtime` is up; empty where the runtime is unknown."""
     native, docker = site.runtimes.native, site.runtimes.docker
     sides = {"native": (native.overrides, site.app.env_file), "docker": (docker.overrides, docker.env_file)}
     overrides, env_file = sides.get(runtime, ({}, ""))
@@ -30,29 +30,29 @@ def limitations(site: Site, runtime: Owner) -> Iterator[str]:
             continue  # it follows the runtime, and limits nothing
         yield f"{key} is overridden for {runtime}: it is {value}, whatever {env_file} says"
     for name in _dns_only(site):
-        yield f"{name} is DNS-only: it tells everybody the VPS's address, and no CDN stands before it"
+        yield f"{name} is DNS-only: the VPS's address is public, and no CDN is in front of it"
 
 
 def open_decisions(site: Site, runtime: Owner, environ: Mapping[str, str]) -> Iterator[Decision]:
-    """What is to be decided after a plan that led to `runtime`; nothing where it is empty."""
+    """The decisions after a plan that ended with `runtime` up; none where it is empty."""
     if not runtime:
         return
     if runtime == "native":
         yield Decision(
             "Keep native as the default runtime, or go back",
-            "`inv soak --hours 24` looks on from the VPS and ends in a recommendation; the way back is "
-            "`inv rollback --full`.",
+            "`inv soak --hours 24` samples the app on the VPS and ends with a recommendation; `inv rollback --full` "
+            "goes back.",
         )
     for name in _dns_only(site):
         yield Decision(
             f"The DNS posture of {name}: DNS-only, or proxied",
-            "DNS-only shows the VPS's address to everybody; proxied puts Cloudflare before it. "
-            "`inv dns.posture --to proxied` changes it, and back when the public checks fail.",
+            "DNS-only makes the VPS's address public; proxied puts Cloudflare in front of it. "
+            "`inv dns.posture --to proxied` changes it, and reverts it when the public checks fail.",
         )
     if environ.get(TOKEN):
         yield Decision(
             "Rotate the Cloudflare token, if it was made for this",
-            f"{TOKEN} was set in the shell that ran this. `inv dns.verify-token` says until when it lives.",
+            f"{TOKEN} was set in the shell that ran this. `inv dns.verify-token` says when it expires.",
         )
 
 

@@ -1,4 +1,4 @@
-"""A record as data, made from a plan's events and the checks made beside it, and from nothing else."""
+"""A record as data, built only from a plan's events and the checks during it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fabfile.public import Check, mark
 from fabfile.record.followups import Decision
-from fabfile.record.timeline import Course, course, epoch
+from fabfile.record.timeline import Timeline, epoch, timeline
 from fabfile.runner.wire.events import Event
 from fabfile.terms import Owner, runtime_named
 
@@ -17,7 +17,7 @@ FORMAT: Final = 1  # of a record's JSON; one that is newer is refused in words
 
 @dataclass(frozen=True)
 class HostImpact:
-    """What was asked of one hostname on the VPS all through the plan, and how it was answered; waits in ms."""
+    """The requests to one hostname all through the plan, with failures, longest wait and outage."""
 
     name: str
     requests: int
@@ -48,7 +48,7 @@ class Outage:
 
 @dataclass(frozen=True)
 class Checked:
-    """A check from outside: its mark (✓, ! or ✗), what was asked, and the evidence."""
+    """A check from outside: its mark (✓, ! or ✗), its name, and the evidence."""
 
     mark: str
     name: str
@@ -58,7 +58,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Diff:
-    """What became of a file, or of a row of the edge's database."""
+    """The change of a file, or of a row of the edge's database."""
 
     path: str
     lines: tuple[str, ...]
@@ -86,7 +86,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Document:
-    """Everything that a record tells. Times are UTC, as in ISO 8601."""
+    """The contents of a record. Times are UTC, as in ISO 8601."""
 
     id: str
     name: str
@@ -100,7 +100,7 @@ class Document:
     settings: dict[str, str]
     versions: dict[str, str]
     held_seconds: float
-    courses: tuple[Course, ...]
+    courses: tuple[Timeline, ...]
     felt: tuple[HostImpact, ...]
     slice_seconds: float
     moments: tuple[TimeSlice, ...]
@@ -117,29 +117,29 @@ class Document:
 
     @property
     def up(self) -> Owner:
-        """The one runtime of which something is healthy in the end; empty when that is not one."""
-        found = {name.partition("/")[0] for name, text in self.health.items() if text == "healthy"}
-        return runtime_named(found.pop()) if len(found) == 1 else ""
+        """The only runtime of which something is healthy at the end; empty where there is none or both are."""
+        runtimes = {name.partition("/")[0] for name, text in self.health.items() if text == "healthy"}
+        return runtime_named(runtimes.pop()) if len(runtimes) == 1 else ""
 
     @property
     def requests(self) -> int:
         """Requests of all hostnames."""
-        return sum(one.requests for one in self.felt)
+        return sum(impact.requests for impact in self.felt)
 
     @property
     def failures(self) -> int:
         """Those of them that failed."""
-        return sum(one.failures for one in self.felt)
+        return sum(impact.failures for impact in self.felt)
 
     @property
     def outage_seconds(self) -> float:
-        """How long the hostname was away that was so for the longest."""
-        return max((one.outage_ms for one in self.felt), default=0) / 1000
+        """The longest outage of a hostname."""
+        return max((impact.outage_ms for impact in self.felt), default=0) / 1000
 
     @property
     def longest_wait_seconds(self) -> float:
-        """How long the most patient request waited."""
-        return max((one.longest_wait_ms for one in self.felt), default=0) / 1000
+        """The longest wait of a request."""
+        return max((impact.longest_wait_ms for impact in self.felt), default=0) / 1000
 
 
 def document(
@@ -148,13 +148,13 @@ def document(
     limitations: Iterable[str] = (),
     decisions: Iterable[Decision] = (),
 ) -> Document:
-    """The document of a plan that has begun. Raises ValueError without an event."""
+    """The document of a plan that has begun. Raises ValueError where there is no event."""
     if not events:
         raise ValueError("a plan without an event has no record")
     first, last = events[0], events[-1]
     heading, ending = first.evidence, last.evidence if last.kind == "finished" else {}
     measured: Mapping[str, Any] = next((e.evidence for e in reversed(events) if e.evidence.get("felt")), {})
-    checked = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
+    judged = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
     return Document(
         id=first.plan,
         name=heading.get("name", ""),
@@ -168,20 +168,20 @@ def document(
         settings=dict(heading.get("settings", {})),
         versions=dict(heading.get("versions", {})),
         held_seconds=measured.get("held_ms", 0) / 1000,
-        courses=tuple(course(part) for part in _parts(events)),
+        courses=tuple(timeline(part) for part in _parts(events)),
         felt=tuple(
             HostImpact(name, t["requests"], t["failures"], t["longest_wait_ms"], t["outage_ms"])
             for name, t in measured.get("felt", {}).items()
         ),
-        slice_seconds=_slice(measured),
+        slice_seconds=_slice_seconds(measured),
         moments=tuple(_moments(measured)),
         outages=tuple(_outage(e, epoch(first)) for e in events if e.kind == "outage"),
-        checks=tuple(checked),
+        checks=tuple(judged),
         health=dict(ending.get("health", {})),
         diffs=tuple(_diffs(events)),
         limitations=(
             *heading.get("warnings", ()),
-            *(f"{check.name}: {check.text}" for check in checked if check.mark == "!"),
+            *(f"{check.name}: {check.text}" for check in judged if check.mark == "!"),
             *limitations,
         ),
         decisions=tuple(decisions),
@@ -201,16 +201,16 @@ def _parts(events: Sequence[Event]) -> list[list[Event]]:
     return parts
 
 
-def _slice(measured: Mapping[str, Any]) -> float:
+def _slice_seconds(measured: Mapping[str, Any]) -> float:
     return max((tally.get("slice_ms", 0) for tally in measured.get("felt", {}).values()), default=0) / 1000
 
 
 def _moments(measured: Mapping[str, Any]) -> Iterable[TimeSlice]:
     series = [tally.get("over_time", ()) for tally in measured.get("felt", {}).values()]
     for number in range(max(map(len, series), default=0)):
-        counts = [one[number] for one in series if number < len(one)]
+        counts = [tallies[number] for tallies in series if number < len(tallies)]
         requests, failures = (sum(count[i] for count in counts) for i in (0, 1))
-        at = round(number * _slice(measured), 3)
+        at = round(number * _slice_seconds(measured), 3)
         yield TimeSlice(at, requests, failures, max(count[2] for count in counts))
 
 
@@ -222,17 +222,17 @@ def _outage(event: Event, began: float) -> Outage:
 
 
 def _amounts(events: Sequence[Event]) -> list[Amount]:
-    """Of the comparison that passed, if one did."""
+    """The amounts of the last comparison that passed, if one did."""
     tables = [event.evidence["handed_over"] for event in events if event.evidence.get("handed_over")]
     return [Amount(*row) for row in tables[-1]] if tables else []
 
 
 def _diffs(events: Sequence[Event]) -> Iterable[Diff]:
-    """Of the steps that were not undone, each file once and as it was changed last."""
+    """The diffs of the steps that were not undone; for each file the last one."""
     undone = {event.step for event in events if event.kind == "undone"}
-    found: dict[str, Diff] = {}
+    diffs: dict[str, Diff] = {}
     for event in events:
         if event.kind == "done" and event.step not in undone:
             for diff in event.evidence.get("diffs", ()):
-                found[diff["path"]] = Diff(diff["path"], tuple(diff["lines"]))
-    return found.values()
+                diffs[diff["path"]] = Diff(diff["path"], tuple(diff["lines"]))
+    return diffs.values()

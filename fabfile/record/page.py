@@ -1,4 +1,4 @@
-"""A record for people: one page that needs nothing else, and the same as Markdown."""
+"""Renders a record as one self-contained page, and as Markdown."""
 
 from __future__ import annotations
 
@@ -14,30 +14,32 @@ from fabfile.record import charts
 from fabfile.record.model import Document
 from fabfile.resources import TEMPLATES
 
-ENDED: Final = {
+ENDINGS: Final = {
     "done": "This plan was carried out.",
-    "nothing": "This plan found nothing to do.",
+    "nothing": "This plan had nothing to do.",
     "reverted": "This plan was reverted: every step of it is undone.",
-    "stuck": "This plan stopped half-way: hands were needed.",
+    "stuck": "This plan stopped half-way: manual intervention required.",
     "locked": "This plan did not begin: another one held the lock.",
-    "unfinished": "This plan has not come to its end.",
+    "unfinished": "This plan has not ended.",
 }
 
 
-def html(made: Document) -> str:
+def html(document: Document) -> str:
     """The page, self-contained."""
-    return with_program(_jinja(True).get_template("record.html.j2").render(doc=made, charts=charts, ended=_ended(made)))
+    return with_program(
+        _jinja(True).get_template("record.html.j2").render(doc=document, charts=charts, ended=_ending(document))
+    )
 
 
-def markdown(made: Document) -> str:
+def markdown(document: Document) -> str:
     """The same as Markdown."""
-    return with_program(_jinja(False).get_template("record.md.j2").render(doc=made, ended=_ended(made)))
+    return with_program(_jinja(False).get_template("record.md.j2").render(doc=document, ended=_ending(document)))
 
 
-def _ended(made: Document) -> str:
-    lost = f" Healthy before it, and not after it: {', '.join(made.lost)}." if made.lost else ""
-    missing = f" Data is missing: {'; '.join(made.missing)}." if made.missing else ""
-    return ENDED[made.outcome] + lost + missing
+def _ending(document: Document) -> str:
+    lost = f" Healthy before it, and not after it: {', '.join(document.lost)}." if document.lost else ""
+    missing = f" Data is missing: {'; '.join(document.missing)}." if document.missing else ""
+    return ENDINGS[document.outcome] + lost + missing
 
 
 @cache
@@ -54,7 +56,7 @@ def _jinja(escaping: bool) -> Environment:
 
 
 def _seconds(value: float) -> str:
-    """As people say it: 0.06 s, 14.1 s, 3 min 20 s."""
+    """A duration as text: 0.06 s, 14.1 s, 3 min 20 s."""
     if value < 1:
         return f"{value:.2f} s"
     if value < 120:
@@ -67,7 +69,7 @@ def _when(iso: str) -> str:
 
 
 def _code(text: str) -> Markup:
-    """Text with what stands between backticks as code."""
+    """Text as HTML, with code elements for what is between backticks."""
     parts = [escape(part) for part in text.split("`")]
     return Markup("").join(Markup("<code>{}</code>").format(p) if n % 2 else p for n, p in enumerate(parts))
 
@@ -79,5 +81,5 @@ def _cell(text: str) -> str:
 
 def _fence(lines: tuple[str, ...]) -> str:
     """A fence that no line among `lines` ends."""
-    longest = max((len(line) - len(line.lstrip("`")) for line in (one.lstrip("+- ") for one in lines)), default=0)
+    longest = max((len(line) - len(line.lstrip("`")) for line in (text.lstrip("+- ") for text in lines)), default=0)
     return "`" * max(3, longest + 1)

@@ -1,4 +1,4 @@
-"""Where records are kept on the operator's machine: a page, Markdown and data of each plan, by its identifier."""
+"""Stores records on the operator's machine: a page, Markdown and data of each plan, by its identifier."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _DATA: TypeAdapter[Document] = TypeAdapter(Document)
 
 
 class RecordStore:
-    """A folder of records, for the operator's eyes only."""
+    """A folder of records, readable by the operator alone."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> RecordStore:
-        """The operator's own: where ISLANDFLOW_RECORDS says, else with the user's state, as XDG has it."""
+        """The operator's own store: ISLANDFLOW_RECORDS, else in XDG's folder for the user's state."""
         state = environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
         return cls(Path(environ.get("ISLANDFLOW_RECORDS") or Path(state) / "islandflow/records").expanduser())
 
-    def put(self, made: Document) -> Path:
-        """Keep a record, over one of the same plan; returns its page. Raises OSError."""
+    def put(self, document: Document) -> Path:
+        """Write a record, over one of the same plan; returns its page. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         texts = {
-            "json": _DATA.dump_json(made, indent=1).decode(),
-            "md": page.markdown(made),
-            "html": page.html(made),
+            "json": _DATA.dump_json(document, indent=1).decode(),
+            "md": page.markdown(document),
+            "html": page.html(document),
         }
         for ending, text in texts.items():
-            _replace(self.folder / f"{made.id}.{ending}", text)
-        return self.page_of(made.id)
+            _replace(self.folder / f"{document.id}.{ending}", text)
+        return self.page_of(document.id)
 
     def page_of(self, plan: str) -> Path:
         """Where the page of a plan's record is, if there is one."""
@@ -66,7 +66,7 @@ class RecordStore:
 
 def _replace(path: Path, text: str) -> None:
     """Write the file, or leave the one that was there."""
-    fresh = path.with_suffix(f"{path.suffix}.new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    new = path.with_suffix(f"{path.suffix}.new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
-    fresh.replace(path)
+    new.replace(path)

@@ -1,4 +1,4 @@
-"""The course of a plan: what each step did and when, for a timeline."""
+"""Builds the timeline of a plan's run: what each step did and when."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from fabfile.runner.wire.events import Event
 
 _FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its start tells two apart
 
-# Of a step's evidence: what is told elsewhere, or only a program can use.
-_APART = ("diffs", "verified", "what", "before", "error", "logs", "hold", "held", "handed_over")
+# Of a step's evidence: what the page shows elsewhere, or only a program can use.
+_EXCLUDED_EVIDENCE = ("diffs", "verified", "what", "before", "error", "logs", "hold", "held", "handed_over")
 
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took time, in seconds since the course began. `kind`: done, failed, undone, stuck or cut off.
+    """A part of a step's run, in seconds since the plan's run began. `kind`: done, failed, undone, stuck or cut off.
 
-    `text` is what went wrong in it, or what was seen in its end.
+    `text` is its error, or what was verified at its end.
     """
 
     kind: str
@@ -30,8 +30,8 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A step that acted, or that is about to: what it does, and its spans, the way back last."""
+class StepRun:
+    """A step that acted, or began to: what it does, and its spans, the undo last."""
 
     name: str
     what: str
@@ -42,7 +42,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """How long it took, its way back included."""
+        """How long it took, its undo included."""
         return sum(span.seconds for span in self.spans)
 
     @property
@@ -52,30 +52,30 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Course:
-    """One run of a plan: when it began (ISO 8601), its stages, and the steps that had nothing to do, with why.
+class Timeline:
+    """One run of a plan: when it began (ISO 8601), its steps, and the no-ops with their reasons (`settled`).
 
-    `hold` is from when until when requests waited (seconds), or empty; `waited` is the same for the operator's word.
+    `hold` is from when until when requests waited (seconds), or empty; `waited` is the same for the confirmation.
     """
 
     began: str
     seconds: float
     reverting: bool
-    stages: tuple[Stage, ...]
+    stages: tuple[StepRun, ...]
     settled: tuple[tuple[str, str], ...]
     hold: tuple[float, ...] = ()
     waited: tuple[float, ...] = ()
 
 
-def course(events: Sequence[Event]) -> Course:
-    """What the events of one run tell of its course."""
+def timeline(events: Sequence[Event]) -> Timeline:
+    """The timeline of one run, from its events."""
     clock = _Clock(events)
-    names = dict.fromkeys(e.step for e in events if e.step and e.kind != "noop")
-    return Course(
+    steps = dict.fromkeys(e.step for e in events if e.step and e.kind != "noop")
+    return Timeline(
         began=events[0].time,
         seconds=clock.end,
         reverting=bool(events[0].evidence.get("reverting")),
-        stages=tuple(_stage(name, [e for e in events if e.step == name], clock) for name in names),
+        stages=tuple(_step_run(name, [e for e in events if e.step == name], clock) for name in steps),
         settled=tuple((e.step, e.evidence["why"]) for e in events if e.step and e.kind == "noop"),
         hold=_hold(events, clock),
         waited=_waited(events, clock),
@@ -88,46 +88,48 @@ class _Clock:
         self.end = self(events[-1])
 
     def __call__(self, event: Event) -> float:
-        """Seconds since the course began."""
+        """Seconds since the run began."""
         return round(epoch(event) - self._began, 3)
 
 
-def _stage(name: str, events: Sequence[Event], clock: _Clock) -> Stage:
+def _step_run(name: str, events: Sequence[Event], clock: _Clock) -> StepRun:
     details: dict[str, Any] = {}
     for event in events:
         details.update(event.evidence)
-    wrong = [e.evidence for e in events if e.kind in ("failed", "stuck")]
-    return Stage(
+    failures = [e.evidence for e in events if e.kind in ("failed", "stuck")]
+    return StepRun(
         name=name,
         what=details.get("what", ""),
         spans=tuple(_spans(events, clock)),
-        error="; ".join(str(one.get("error", "")) for one in wrong),
+        error="; ".join(str(failure.get("error", "")) for failure in failures),
         verified=tuple(text for e in events for text in e.evidence.get("verified", ())),
-        evidence=tuple((key, _plain(value)) for key, value in details.items() if key not in _APART and value),
+        evidence=tuple(
+            (key, _as_text(value)) for key, value in details.items() if key not in _EXCLUDED_EVIDENCE and value
+        ),
     )
 
 
 def _spans(events: Sequence[Event], clock: _Clock) -> Iterator[Span]:
-    """A span for each beginning; one without an end was cut off."""
-    begun: float | None = None
+    """A span for each start and undo; one without an end was cut off."""
+    began: float | None = None
     for event in events:
         if event.kind in ("start", "undo"):
-            begun = clock(event)
+            began = clock(event)
         else:
             at = clock(event)
-            took = 0.0 if begun is None else round(at - begun, 3)
-            yield Span(event.kind, at if begun is None else begun, took, _words(event.evidence))
-            begun = None
-    if begun is not None:
-        yield Span("cut off", begun, round(clock.end - begun, 3))
+            seconds = 0.0 if began is None else round(at - began, 3)
+            yield Span(event.kind, at if began is None else began, seconds, _summary(event.evidence))
+            began = None
+    if began is not None:
+        yield Span("cut off", began, round(clock.end - began, 3))
 
 
-def _words(evidence: Mapping[str, Any]) -> str:
+def _summary(evidence: Mapping[str, Any]) -> str:
     return str(evidence.get("error", "")) or "; ".join(evidence.get("verified", ()))
 
 
 def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
-    """From pointing the edge to the parking lot until the parked are let go, by the plan or by its revert."""
+    """From the step that parks requests until they are released, by the plan or by its revert."""
     begins = next((e for e in events if e.kind == "start" and e.evidence.get("hold") == "begins"), None)
     if begins is None:
         return ()
@@ -147,12 +149,12 @@ def _waited(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
     return ()
 
 
-def _plain(value: Any) -> str:
-    """Evidence as one line of words."""
+def _as_text(value: Any) -> str:
+    """Evidence as one line of text."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{key}: {_as_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_plain(item) for item in value)
+        return ", ".join(_as_text(item) for item in value)
     return _FINGERPRINT.sub(r"\1…", str(value))
 
 

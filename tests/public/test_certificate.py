@@ -46,7 +46,7 @@ def test_a_name_that_is_missing_is_missed_for_that_name_alone(
 
 def test_an_authority_that_nobody_trusts_is_told(tmp_path: Path, port: int) -> None:
     told = bad(asked(site_of(tmp_path, port)))
-    unknown = "the chain is incomplete or ends at an unknown authority: nothing known vouches for ca"
+    unknown = "the chain is incomplete or ends at an unknown authority: ca is not trusted"
     assert list(told) == ASKED and set(told.values()) == {unknown}
 
 
@@ -89,4 +89,4 @@ def test_verification_can_be_turned_off_and_nags_nobody(
     with serving(behaviour, certificate) as port, warnings.catch_warnings():
         warnings.simplefilter("error")
         outcome = asked(site_of(tmp_path, port, verify_tls=False))
-    assert bad(outcome) == {} and outcome[TLS_APP][1].startswith("not judged, as public.verify_tls is false: ")
+    assert bad(outcome) == {} and outcome[TLS_APP][1].startswith("not verified, as public.verify_tls is false: ")

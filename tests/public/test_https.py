@@ -154,7 +154,7 @@ def test_nobody_listening_is_told(tmp_path: Path) -> None:
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "TIMEOUT", 0.3)
+    monkeypatch.setattr(endpoint, "TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         outcome = asked(site_of(tmp_path, listener.getsockname()[1]))
     assert list(bad(outcome)) == ASKED and set(bad(outcome).values()) == {"does not answer: timed out"}

@@ -23,7 +23,7 @@ OPEN = "open to the world, past the edge: "
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "TIMEOUT", 0.3)
+    monkeypatch.setattr(ports, "TIMEOUT_SECONDS", 0.3)
 
 
 @contextlib.contextmanager

@@ -39,7 +39,7 @@ def test_what_was_answered_well_is_not_asked_again(site: Site, behaviour: Behavi
 
 def test_a_late_answer_is_given_more_time(site: Site, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes later than the first tries wait for it."""
-    monkeypatch.setattr(endpoint, "TIMEOUT", 0.3)
+    monkeypatch.setattr(endpoint, "TIMEOUT_SECONDS", 0.3)
     behaviour.paths[ROUTE] = Answer(after=1.0)
     found = public.until_good(site, "native", 60)
     assert [check.name for check in found if not check.ok] == []

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fabfile.record import page
-from fabfile.record.charts import place, span, ticks
+from fabfile.record.charts import position, span, ticks
 from fabfile.record.followups import Decision
 from fabfile.record.model import Document, document
 from tests.record import browser, journals
@@ -28,7 +28,7 @@ def made(name: str) -> Document:
 def test_both_forms_tell_how_it_ended_and_what_failed(name: str) -> None:
     doc = made(name)
     for text in (page.html(doc), page.markdown(doc)):
-        assert doc.id in text and page.ENDED[doc.outcome] in text
+        assert doc.id in text and page.ENDINGS[doc.outcome] in text
         assert all(stage.name in text for course in doc.courses for stage in course.stages)
         assert "Keep native" in text and "a second Compose project" in text
 
@@ -94,7 +94,7 @@ def test_every_bar_lies_on_its_axis_and_can_be_seen(began: float, seconds: float
     course = document(journals.DONE).courses[0]
     left, width = span(course, began, seconds)
     assert 0 <= left < 100 and width >= 0.4
-    assert 0 <= place(began, whole) <= 100
+    assert 0 <= position(began, whole) <= 100
     marks = ticks(whole)
     assert marks[0] == 0 and marks[-1] <= whole and 1 <= len(marks) <= 9
 
