@@ -5,10 +5,11 @@ from __future__ import annotations
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
+from fabfile.plans.steps import data_unused
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept
-from fabfile.runner.actions.probes import ReadOnly, UnitsDown
+from fabfile.runner.actions.probes import ContainersDown, ReadOnly, UnitsDown
 from fabfile.runner.actions.proof import CompareData, CountData
 from fabfile.runner.actions.units import Start, Stop
 from fabfile.runner.wire.facts import Facts
@@ -55,8 +56,13 @@ def seal(site: Site, facts: Facts) -> Steps:
     """
     if facts.owner == "native":
         return ()
-    unit = (site.seal_unit,)
-    verify = (ReadOnly(tuple(server.data for server in site.servers)),)
+    unit, project = (site.seal_unit,), site.runtimes.docker.project
+    names = tuple(workload.name for workload in workloads.everything(site, "docker"))
+    verify = (
+        ReadOnly(tuple(server.data for server in site.servers)),
+        ContainersDown(project, names),  # somebody may have started them again since the plan stopped them
+        *data_unused(site, facts, "native"),
+    )
     return (Step("data: sealed", Start(unit), Undo(verify=(UnitsDown(unit),)), verify),)
 
 

@@ -15,6 +15,8 @@ from .base import Action
 from .before import Before, texts
 from .keep_aside import proven
 
+_ALIVE = ("running", "restarting", "paused")
+
 
 @dataclass(frozen=True)
 class _OnServices(Action):
@@ -66,7 +68,7 @@ class _OnServices(Action):
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
         """Kill the services' containers, so that they write nothing on their way out. Docker leaves them down."""
         boxes = docker.list_containers(machine, self.project.project)
-        names = [box.name for box in boxes if box.service in services and box.state not in ("exited", "created")]
+        names = [box.name for box in boxes if box.service in services and box.state in _ALIVE]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
 
@@ -180,4 +182,4 @@ def _names(standing: dict[str, list[str]]) -> list[str]:
 
 
 def _alive(container: Container | None) -> bool:
-    return container is not None and container.state in ("running", "restarting", "paused")
+    return container is not None and container.state in _ALIVE

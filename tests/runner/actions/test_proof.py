@@ -213,7 +213,7 @@ def test_an_undo_kills_units_only_until_they_have_proven_themselves(
 def test_an_undo_kills_containers_only_until_they_have_proven_themselves(
     shown: bool, verb: str, tmp_path: Path
 ) -> None:
-    machine = Recorder(tmp_path, {"docker ps": (0, "redis\tp-redis-1\trunning\nnats\tp-nats-1\texited\n", "")})
+    machine = Recorder(tmp_path, {"docker ps": (0, "redis\tp-redis-1\trunning\nnats\tp-nats-1\tdead\n", "")})
     machine.backups.mkdir(parents=True, exist_ok=True)
     if shown:
         (machine.backups / "data-proven").touch()

@@ -34,16 +34,23 @@ def tell(**line: Any) -> None:
 
 
 class Owners:
-    """Who runs the API, the workers and the servers, read from the control groups."""
+    """Who runs the API, the workers and the servers, read from the control groups.
 
-    def __init__(self, units: list[str], project: str, services: list[str]) -> None:
-        self._units, self._project, self._services = units, project, services
+    A container counts once it has lived for `grace` seconds: one that finds the data sealed ends before.
+    """
+
+    def __init__(self, units: list[str], project: str, services: list[str], grace: float) -> None:
+        self._units, self._project, self._services, self._grace = units, project, services, grace
+        self._alive_since: dict[str, float] = {}
         self._known: dict[str, str] = {}  # container → what it is called, empty for somebody else's
         self._told: set[str] = set()
 
     def look(self) -> None:
         native = [unit for unit in self._units if any(map(_alive, _groups(unit)))]
-        docker = [name for name in map(self._container, CGROUPS.glob("system.slice/docker-*.scope")) if name]
+        alive = [name for name in map(self._container, CGROUPS.glob("system.slice/docker-*.scope")) if name]
+        now = time.monotonic()
+        self._alive_since = {name: self._alive_since.get(name, now) for name in alive}
+        docker = [name for name, since in self._alive_since.items() if now - since >= self._grace]
         both = f"{', '.join(sorted(native))} beside the containers {', '.join(sorted(docker))}"
         if native and docker and both not in self._told:
             self._told.add(both)
@@ -149,7 +156,7 @@ class Watch:
 
 
 def main(wanted: dict[str, Any]) -> None:
-    owners = Owners(wanted["units"], wanted["project"], wanted["services"])
+    owners = Owners(wanted["units"], wanted["project"], wanted["services"], wanted["grace"])
     watch = Watch(Story(wanted["known"]), wanted["step"], wanted["delay"], wanted["lift"])
     tell(at="watching")
     looked = 0.0

@@ -26,13 +26,15 @@ Event = dict[str, Any]
 class Agent:
     """One agent; it ends with `close`, or with the VPS."""
 
-    def __init__(self, lab: Lab, site: Site, step: str = "", delay: float = 0.0, lift: bool = False) -> None:
+    def __init__(
+        self, lab: Lab, site: Site, step: str = "", delay: float = 0.0, lift: bool = False, grace: float = 0.0
+    ) -> None:
         own = workloads.of_servers(site, "native") + workloads.of_services(site, "native", site.scope("services"))
         wanted = {
             "units": [workload.unit for workload in own],
             "services": [workload.name for workload in own],
             "project": site.runtimes.docker.project,
-            **{"step": step, "delay": delay, "lift": lift, "known": plans(lab)},
+            **{"step": step, "delay": delay, "lift": lift, "grace": grace, "known": plans(lab)},
         }
         source = (HERE / "agent.py").read_text()
         self._process = subprocess.Popen(

@@ -110,7 +110,7 @@ class Bench:
         """From the tool's start to its end; its exit code, and who ran beside whom."""
         lab = self.vps.lab
         first, known = lab.guest.init, set(beside.plans(lab))
-        agent = Agent(lab, self.site, scene.step["name"], fault.delay, fault.lift is not None)
+        agent = Agent(lab, self.site, scene.step["name"], fault.delay, fault.lift is not None, fault.grace)
         agents = [agent]
         scene.tool = self.start(scene.direction)
         try:

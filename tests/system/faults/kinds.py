@@ -100,6 +100,7 @@ class Fault:
     delay: float = 0.0  # seconds into the step, or at its end where it is faster
     reboots: bool = False
     unseen: bool = False  # nobody is left to see how the plan ends
+    grace: float = 0.0  # seconds that a container of Docker's may live beside native: until it sees that it can't write
 
 
 def _does(text: str) -> Callable[[Scene], None]:
@@ -209,6 +210,27 @@ def _edge_back(scene: Scene) -> None:
     scene.sh(f"cd {scene.site.edge.root} && docker compose up --detach")
 
 
+def _compose_up(scene: Scene) -> None:
+    """What an operator types who does not know that a hand-over is under way."""
+    docker = scene.site.runtimes.docker
+    argv = ["docker", "compose", "--project-name", docker.project, "--file", docker.file, "up", "--detach"]
+    scene.vps.lab.run(["systemd-run", "--quiet", "--collect", "--unit=by-hand", *argv])
+
+
+def _start_units(scene: Scene) -> None:
+    site, user = scene.site, scene.site.app.user
+    servers = " ".join(server.unit for server in site.servers)
+    services = " ".join(service.unit for service in site.scope("full"))
+    scene.sh(f"systemctl start --no-block {servers}; systemctl --user -M {user}@ start --no-block {services}; true")
+
+
+def _by_hand_over(scene: Scene) -> None:
+    """Wait until Compose has given up or is done, then do what `inv status` says: stop what runs beside native."""
+    scene.sh("while systemctl is-active --quiet by-hand; do sleep 0.2; done")
+    if scene.sh(f"cat {scene.site.app.owner_file} 2>/dev/null || true").strip() == "native":
+        scene.vps.good("docker.stop")
+
+
 FAULTS = (
     Fault("command fails", _arm, _shims("echo 'injected: no' >&2; exit 1"), _disarm, _no_shims),
     Fault("command hangs", _does(ARM), _shims("exec sleep 3600"), _does(DISARM), _no_shims),
@@ -221,6 +243,8 @@ FAULTS = (
     Fault("edge gone", _does("docker rm -f {site.edge.container}"), mend=_edge_back, ends=("reverted", "stuck")),
     Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),
     Fault("unit crash-loops", _crash_loop, mend=_no_crash_loop),
+    Fault("Compose up by hand", _compose_up, mend=_by_hand_over, grace=5.0),
+    Fault("units started by hand", _start_units, mend=_by_hand_over),
     # It stays locked, so rows that were changed cannot be put back: only hands can end that.
     Fault("database locked", _lock_database, mend=_does("systemctl stop locker || true"), ends=ANY),
 )
