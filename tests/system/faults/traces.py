@@ -17,7 +17,8 @@ from typing import Any
 
 COLUMNS = "id, domain_names, is_deleted, enabled, forward_scheme, forward_host, forward_port, advanced_config"
 TRANSIENT = ("islandflow-execute-", "islandflow-revert-", "islandflow-recover.")  # the runner's own
-UNFINISHED = ("/**/.*.islandflow-*", "/**/reserve")  # what the runner makes and must remove
+UNFINISHED = ("/**/.*.islandflow-*", "/**/.*-by-islandflow*", "/**/reserve")  # what the runner makes and must remove
+SEAL = "/run/islandflow/data"  # stays while native owns
 
 
 def main(wanted: dict[str, Any]) -> dict[str, str]:
@@ -32,7 +33,8 @@ def main(wanted: dict[str, Any]) -> dict[str, str]:
     for root in wanted["roots"]:
         for pattern in UNFINISHED:
             found.update(dict.fromkeys(glob.glob(root + pattern, recursive=True), "left over"))
-    found.update(dict.fromkeys(glob.glob("/run/islandflow/*"), "left over"))
+    running = [path for path in glob.glob("/run/islandflow/*") if path != SEAL or found["owner"] != "native"]
+    found.update(dict.fromkeys(running, "left over"))
     with sqlite3.connect(f"file:{wanted['database']}?mode=ro", uri=True) as database:
         for row in database.execute(f"SELECT {COLUMNS} FROM proxy_host"):
             found[f"row {row[0]}"] = repr(row[1:])
