@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import Task
 
-from fabfile import namespace, output, resources
+from fabfile import bug, namespace, output, resources
 from fabfile.commands import locate
 from fabfile.commands.options import choices_of, help_of, short_flag
 from fabfile.errors import CutoverError
@@ -45,7 +46,12 @@ class DottedGroup(click.Group):
 def main() -> None:
     """Run the command line and leave with the exit code that errors.py lists."""
     output.print_in_any_encoding()
-    cli()
+    try:
+        cli()
+    except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
+        failure = bug.report(error)
+        output.error(failure, as_json=False)
+        sys.exit(failure.exit_code)
 
 
 def _set_inventory(context: click.Context, parameter: click.Parameter, file: str | None) -> None:

@@ -8,6 +8,7 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
     4    somebody else holds the lock, or runs a soak
     5    failed and could not be undone: manual intervention required
     6    the VPS, or Cloudflare's API, can't be reached
+    70   a fault of this tool's own
     130  interrupted
 """
 
@@ -275,6 +276,17 @@ class DnsUnreachable(Unreachable):
 
     def __init__(self, message: str, *, state: str = DNS_UNTOUCHED, next_step: str) -> None:
         super().__init__(message, state=state, next_step=next_step)
+
+
+class Bug(CutoverError):
+    """A fault of this tool's own (`EX_SOFTWARE` of sysexits.h). `what` is the exception and its text."""
+
+    exit_code = 70
+
+    def __init__(self, what: str, *, state: str, next_step: str) -> None:
+        super().__init__(
+            f"this is a fault of the tool itself, not of the VPS: {what}", state=state, next_step=next_step
+        )
 
 
 class Interrupted(CutoverError):

@@ -12,6 +12,7 @@ from typing import Final
 import requests
 from requests.auth import AuthBase
 
+from fabfile import bug
 from fabfile.cloudflare.schema import Answer
 from fabfile.errors import UsageError
 
@@ -60,7 +61,7 @@ def _prompt() -> str:
             next_step=f"Set {VARIABLE} to a token with Zone:Read and DNS:Edit for the zone.",
         )
     try:
-        return getpass.getpass("Cloudflare API token (not shown): ")
+        return bug.mask(getpass.getpass("Cloudflare API token (not shown): "))
     except EOFError:
         return ""
 

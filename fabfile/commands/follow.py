@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 
-from fabfile import console, public
+from fabfile import bug, console, public
 from fabfile.commands import record
 from fabfile.commands.session import Session
 from fabfile.errors import Interrupted, Unreachable, UsageError
@@ -53,18 +53,18 @@ def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Ite
     """
     history = _History(list(earlier))
     try:
-        _follow_events(session, events, history)
+        _follow_events(session, plan_id, events, history)
     except KeyboardInterrupt:
         if not _operator_reverts(plan_id):
             raise _interrupted(plan_id) from None
         session.host.decide(plan_id, "revert")
         history = _History()  # it is followed from its first event again
-        _follow_events(session, session.host.follow(plan_id), history)
+        _follow_events(session, plan_id, session.host.follow(plan_id), history)
     _end(session, plan_id, history)
 
 
-def _follow_events(session: Session, events: Iterator[Event], history: _History) -> None:
-    with session.console.following():
+def _follow_events(session: Session, plan_id: str, events: Iterator[Event], history: _History) -> None:
+    with session.console.following(), bug.plan_under_way(plan_id):
         for event in events:
             decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
             history.events.append(event)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from fabfile import bug
 from fabfile.errors import PreflightRefused, UsageError
 from fabfile.runner.actions.edge_switch import API, FILES, SECRET
 from fabfile.runner.wire.edge import EdgeLogin, EdgeRef
@@ -60,6 +61,6 @@ def _answer_to(question: str, variable: str, prompt: Prompt) -> str:
         fix = f"Set {IDENTITY_VARIABLE} and {SECRET_VARIABLE}" if variable else "Run it at a terminal"
         raise UsageError(f"{what}, and there is no terminal to ask at", next_step=f"{fix}, or say --way files.")
     try:
-        return prompt(question)
+        return bug.mask(prompt(question))
     except EOFError:
         raise UsageError("no answer was given", next_step="Run it again, or say --way files.") from None

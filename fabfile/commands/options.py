@@ -11,7 +11,7 @@ from typing import Any, Final
 import invoke.exceptions
 import invoke.tasks
 
-from fabfile import output
+from fabfile import bug, output
 from fabfile.errors import CutoverError, Interrupted, UsageError
 from fabfile.terms import POSTURES, RUNTIMES, SCOPES
 
@@ -97,6 +97,8 @@ def task(function: Callable[..., None]) -> Any:
                 _exit(error, bound.arguments)
             except KeyboardInterrupt:
                 _exit(Interrupted(), bound.arguments)
+            except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
+                _exit(bug.report(error), bound.arguments)
 
     guarded.__dict__["__signature__"] = _with_output(signature)
     everything = [*parameters, *_OUTPUT]

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from fabfile.bug import RunnerFault
 from fabfile.errors import SoakAlreadyRunning, Unreachable, UsageError
 from fabfile.runner.wire import events
 from fabfile.runner.wire.events import Event, PastPlan
@@ -25,8 +26,8 @@ _NO_SUDO = re.compile(
 def answer(line: bytes) -> dict[str, Any]:
     """One line of the runner's.
 
-    Raises UsageError for a plan that the VPS does not know, Refused for any other error, and for what the runner never
-    wrote.
+    Raises UsageError for a plan that the VPS does not know, RunnerFault for a fault of the runner's own, and Refused
+    for any other error, and for what the runner never wrote.
     """
     try:
         reply: dict[str, Any] = json.loads(line)
@@ -37,6 +38,8 @@ def answer(line: bytes) -> dict[str, Any]:
     if "error" in reply:
         if "unknown" in reply:
             raise UsageError(reply["error"], next_step="inv history lists those on the VPS.")
+        if "trace" in reply:
+            raise RunnerFault(reply["error"], reply["trace"])
         raise _refusal(reply["error"])
     return reply
 

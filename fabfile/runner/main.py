@@ -209,8 +209,10 @@ def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
         tell({"error": str(unknown), "unknown": "plan"})
     except (StepFailed, OSError, ValueError) as error:
         tell({"error": f"{argv[0]}: {error}"})
-    except LookupError as error:  # whose text alone says too little
-        tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}"})
+    except Exception as error:  # noqa: BLE001  a fault of ours: whoever called writes the trace to a file
+        import traceback
+
+        tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}", "trace": traceback.format_exc()})
     return 1
 
 

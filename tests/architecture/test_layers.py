@@ -90,7 +90,7 @@ LAYERS = (
     ("runner.main",),
     # The operator's side.
     ("errors", "resources", "terms", "lazy"),
-    ("output",),
+    ("output", "bug"),
     ("inventory",),
     ("workloads", "rendering"),
     ("survey",),

@@ -36,6 +36,7 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
         5,
     ),
     (errors.DnsUnreachable("api.example: Connection refused", next_step="Try again."), 6),
+    (errors.Bug("KeyError: 'x'", state="No plan was started.", next_step="Report it."), 70),
     (errors.Interrupted(), 130),
 ]
 

@@ -1,0 +1,79 @@
+"""A fault of this tool's own: said to be one, its trace in a file, with what the VPS is doing meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fabfile import resources
+from fabfile.errors import Bug
+
+_SECRET_VARIABLES: Final = ("NPM_IDENTITY", "NPM_SECRET", "CLOUDFLARE_API_TOKEN")
+_MIN_SECRET_LENGTH: Final = 4  # characters; a shorter one would mask half of a trace
+_MASK: Final = "•••"
+
+_typed: set[str] = set()  # secrets that no variable holds
+_plan: list[str] = []  # the plan that this command follows, if it does
+
+
+class RunnerFault(Exception):
+    """The runner on the VPS met a fault of its own; `trace` is the runner's."""
+
+    def __init__(self, message: str, trace: str) -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+def mask(secret: str) -> str:
+    """Have every trace mask a secret that the operator typed; returns it."""
+    _typed.add(secret)
+    return secret
+
+
+@contextlib.contextmanager
+def plan_under_way(plan_id: str) -> Iterator[None]:
+    """While a plan is followed a report says that it goes on without this command."""
+    _plan.append(plan_id)
+    yield
+    _plan.pop()  # only where nothing was raised: a fault of ours ends the command, not the plan
+
+
+def report(error: Exception) -> Bug:
+    """Write the trace to a file and return the error that says so. Never raises."""
+    import traceback  # only here: each command would pay for it
+
+    text = _masked("".join(traceback.format_exception(error)) + getattr(error, "trace", ""))
+    what = f"{type(error).__name__}: {_masked(str(error)).strip() or 'no text'}".splitlines()[0][:200]
+    try:
+        place = f"Its trace is in {_write(text)}; secrets that this command knows are masked in it."
+    except (OSError, ValueError) as failure:
+        place = f"Its trace could not be written ({failure})."
+    if not _plan:
+        return Bug(what, state="This command has started no plan there.", next_step=f"Report it as a bug. {place}")
+    state = f"The plan {_plan[-1]} goes on there; unconfirmed, it reverts by itself."
+    return Bug(what, state=state, next_step=f"inv attach --plan {_plan[-1]}. Then report this as a bug. {place}")
+
+
+def _write(text: str) -> Path:
+    """A new file among the user's own state. Raises OSError."""
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    folder = Path(state) / "islandflow"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"bug-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.txt"
+    heading = f"islandflow {resources.version()}, Python {sys.version.split()[0]}\n{_masked(' '.join(sys.argv))}\n\n"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", errors="backslashreplace") as file:
+        file.write(heading + text)
+    return path
+
+
+def _masked(text: str) -> str:
+    secrets = {*_typed, *(os.environ.get(name, "") for name in _SECRET_VARIABLES)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _MIN_SECRET_LENGTH:
+            text = text.replace(secret, _MASK)
+    return text
