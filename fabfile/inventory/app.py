@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from fabfile.inventory import fields
-from fabfile.inventory.base import Table
+from fabfile.inventory.base import Conflict, Table
 
 
 class App(Table):
@@ -84,6 +85,17 @@ class Service(Table):
     """JetStream consumers that must be bound while it is healthy."""
     unit: fields.Unit
     """Its native unit."""
+
+    @classmethod
+    def conflicts(cls, written: dict[str, Any]) -> Iterator[Conflict]:
+        """Web and api have a port and a health path; a worker has neither."""
+        kind = written.get("kind")
+        for key in ("port", "health"):
+            if kind in ("web", "api") and key not in written:
+                yield Conflict((key,), f'is missing: a service of kind "{kind}" has one')
+        for key in ("port", "health", "parking_port"):
+            if kind == "worker" and key in written:
+                yield Conflict((key,), "a worker has none; remove the line")
 
 
 class Native(Table):

@@ -1,11 +1,11 @@
-"""What no single value can tell: values that must differ, or must fit together.
+"""What no single table shows: values of several tables that must differ, or must fit together.
 
-These look at the raw tables, so that they also find what is wrong when other values can't be used yet.
+What concerns one table only is in its model, as `conflicts`. Both read the raw tables, so that they also find what is
+wrong when other values can't be used yet.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -31,9 +31,6 @@ _FILES: Final = (
     "infra.redis.config",
     "infra.clickhouse.drop_in",
 )
-_SERVED: Final = ("port", "health")
-_ONLY_SERVED: Final = (*_SERVED, "parking_port")
-_HOLDS: Final = {"A": "IPv4", "AAAA": "IPv6", "CNAME": "name"}
 
 
 def check(raw: dict[str, Any]) -> Iterator[Problem]:
@@ -47,8 +44,6 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _placeholders(raw)
     yield from _stops_in_time(raw)
     yield from _overlay(raw)
-    yield from _dns(raw)
-    yield from _adapters(raw)
     yield from _routes(raw)
 
 
@@ -90,12 +85,6 @@ def _kinds(raw: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(("services",), f'exactly one service of kind "{wanted}" is needed; there is: {found}')
     for name, entry in entries.items():
         kind = entry.get("kind")
-        for key in _SERVED:
-            if kind in ("web", "api") and key not in entry:
-                yield Problem(("services", name, key), f'is missing: a service of kind "{kind}" has one')
-        for key in _ONLY_SERVED:
-            if kind == "worker" and key in entry:
-                yield Problem(("services", name, key), "a worker has none; remove the line")
         if kind in ("web", "api") and "parking_port" not in entry and paths.get(raw, ("edge", "hold")) is not False:
             path = ("services", name, "parking_port")
             yield Problem(path, "is missing: its requests wait there during a hand-over, unless edge.hold is false")
@@ -154,45 +143,6 @@ def _overlay(raw: dict[str, Any]) -> Iterator[Problem]:
     value = paths.get(raw, path)
     if isinstance(value, str) and value.startswith(f"{checkout}/"):
         yield Problem(path, f"{paths.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
-
-
-def _dns(raw: dict[str, Any]) -> Iterator[Problem]:
-    """Records lie in the zone, are there once, and hold what their type holds."""
-    zone, records = paths.get(raw, ("dns", "zone")), paths.get(raw, ("dns", "records"))
-    if not isinstance(records, dict):
-        return
-    if not records:
-        yield Problem(("dns", "records"), "is empty: at least one record is needed")
-    first: dict[tuple[str, str], str] = {}
-    for name, record in records.items():
-        if not isinstance(record, dict):
-            continue
-        kind, domain, content = (str(record.get(key, "")) for key in ("type", "domain", "content"))
-        path, key = ("dns", "records", name), (kind, domain.lower())
-        if domain and isinstance(zone, str) and not f".{domain}".lower().endswith(f".{zone}".lower()):
-            yield Problem((*path, "domain"), f"{paths.quote(domain)} is not in the zone, {zone}")
-        if content and kind in _HOLDS and _kind_of(content) != _HOLDS[kind]:
-            yield Problem((*path, "content"), f"{paths.quote(content)} is not what a record of type {kind} holds")
-        if key in first:
-            yield Problem((*path, "domain"), f"dns.records.{first[key]} is the {kind} record of the same domain")
-        first.setdefault(key, name)
-
-
-def _kind_of(content: str) -> str:
-    try:
-        return f"IPv{ipaddress.ip_address(content).version}"
-    except ValueError:
-        return "name"
-
-
-def _adapters(raw: dict[str, Any]) -> Iterator[Problem]:
-    """A key and a path need somebody to be shown to."""
-    for path, adapter in paths.find(raw, "provider.adapters.*"):
-        if not isinstance(adapter, dict) or "url_env" in adapter:
-            continue
-        for key, are in (("headers", "headers are"), ("path", "path is"), ("url", "url is")):
-            if adapter.get(key):
-                yield Problem((*path, "url_env"), f"is missing: the {are} for a request to the address it holds")
 
 
 def _routes(raw: dict[str, Any]) -> Iterator[Problem]:

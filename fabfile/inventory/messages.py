@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fabfile.inventory import paths
+from fabfile.inventory.base import Conflict
 from fabfile.inventory.model import Site
 
 
@@ -81,6 +82,8 @@ def _text(detail: ErrorDetails, value: object) -> str:
     if kind == "extra_forbidden":
         return unknown_key(detail["loc"], known_keys(detail["loc"][:-1])).text
     if kind == "value_error":
+        if isinstance(detail["ctx"]["error"], Conflict):
+            return str(detail["ctx"]["error"])
         return f"{paths.quote(value)} {detail['ctx']['error']}"
     if kind == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ")

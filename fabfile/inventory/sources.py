@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from fabfile.inventory import fields
-from fabfile.inventory.base import Table
+from fabfile.inventory.base import Conflict, Table
 
 
 class Stream(Table):
@@ -35,6 +36,15 @@ class Adapter(Table):
     is set."""
     unchecked: fields.Text | None = None
     """Why this adapter can't be asked by HTTP."""
+
+    @classmethod
+    def conflicts(cls, written: dict[str, Any]) -> Iterator[Conflict]:
+        """A key and a path are for an address."""
+        if "url_env" in written:
+            return
+        for key, are in (("headers", "headers are"), ("path", "path is"), ("url", "url is")):
+            if written.get(key):
+                yield Conflict(("url_env",), f"is missing: the {are} for a request to the address it holds")
 
 
 class Provider(Table):

@@ -184,6 +184,40 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        (
+            {"services.web.health": REMOVED, "services.web.port": REMOVED, "services.web.argv": "run"},
+            ["services.web.argv: ", "services.web.health: is missing: a", "services.web.port: is missing: a"],
+        ),
+        (
+            {"dns.records.app.content": "::1", "dns.records.app.domain": "a.org", "dns.zoen": "x", "dns.api": 5},
+            [
+                "dns.api: ",
+                "dns.records.app.content: ",
+                'dns.records.app.domain: "a.org" is not in',
+                "dns.zoen: unknown",
+            ],
+        ),
+        (
+            {"provider.adapters.synthetic.path": "v1", "provider.adapters.synthetic.url": 5},
+            [
+                "provider.adapters.synthetic.path: ",
+                "provider.adapters.synthetic.url: ",
+                "provider.adapters.synthetic.url_env: is missing: the path",
+                "provider.adapters.synthetic.url_env: is missing: the url",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named_beside_what_is_wrong_by_itself(
+    tmp_path: Path, changes: dict[str, Any], starts: list[str]
+) -> None:
+    found = problems(tmp_path, changes)
+    assert len(found) == len(starts) and all(map(str.startswith, found, starts)), found
+
+
 def test_only_the_mistake_is_reported_and_not_what_follows_from_it(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in problems(tmp_path, {"app.name": "Island Flow"})] == ["app.name"]
     assert [line.split(":")[0] for line in problems(tmp_path, {"app.data_root": 5})] == ["app.data_root"]
