@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
-from rich import console as rich
+import rich.console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
@@ -39,9 +39,9 @@ _LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are sho
 _IN_LINE: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
 
 
-def screen(stream: IO[str]) -> rich.Console:
+def screen(stream: IO[str]) -> rich.console.Console:
     """A stream as Rich prints on it: nothing is highlighted or cut, and NO_COLOR leaves neither colour nor bold."""
-    return rich.Console(
+    return rich.console.Console(
         file=stream,
         highlight=False,
         emoji=False,
@@ -53,7 +53,9 @@ def screen(stream: IO[str]) -> rich.Console:
 class Console:
     """Prints what happens; with `json` people get only warnings, and standard output one JSON object a line."""
 
-    def __init__(self, *, json: bool = False, out: rich.Console | None = None, err: rich.Console | None = None) -> None:
+    def __init__(
+        self, *, json: bool = False, out: rich.console.Console | None = None, err: rich.console.Console | None = None
+    ) -> None:
         self._json = json
         self._out = out or screen(sys.stdout)
         self._err = err or screen(sys.stderr)
@@ -138,7 +140,7 @@ class Console:
         else:
             self._lines(self._out, event)
 
-    def _lines(self, screen: rich.Console, event: Event) -> None:
+    def _lines(self, screen: rich.console.Console, event: Event) -> None:
         text = _line(event)
         if text:
             _print(screen, text)
@@ -147,7 +149,7 @@ class Console:
                 _print(screen, f"[dim]{escape(detail)}[/]")
 
 
-def _print(screen: rich.Console, markup: str) -> None:
+def _print(screen: rich.console.Console, markup: str) -> None:
     screen.print(output.with_program(markup))
 
 

@@ -6,6 +6,7 @@
 The names stand at the top of the file, where type checkers and readers look for them, but `session` is an empty module
 until the first `session.…`. So a block imports modules, and nothing from inside them: that would look into the module
 at once. The main thread must be the first to use one; `load()` uses some of them while it would wait anyway.
+`import fabfile.plans.cutover` is for a module whose name something else in the file has.
 """
 
 from __future__ import annotations
@@ -14,15 +15,36 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import LazyLoader
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 
-class _Whole(SourceFileLoader):
-    """Loads a module with everything that it imports: an `__init__` may import modules for what they register."""
+class _Unloaded(ModuleType):
+    """A module until its first use.
+
+    importlib's own LazyLoader would load it at its second `import a.b`, which reads `__spec__` of what is there.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        spec = super().__getattribute__("__spec__")
+        if name == "__spec__":
+            return spec
+        object.__setattr__(self, "__class__", ModuleType)
+        spec.loader.load(self)
+        return getattr(self, name)
+
+
+class _Later(SourceFileLoader):
+    """Loads a module when it is first used, and then with everything that it imports.
+
+    An `__init__` may import modules for what they register.
+    """
 
     def exec_module(self, module: ModuleType) -> None:
+        module.__class__ = _Unloaded
+
+    def load(self, module: ModuleType) -> None:
+        """Run the module's code."""
         with _switched(on=False):
             super().exec_module(module)
 
@@ -40,7 +62,7 @@ class _Finder:
             return None  # the next finder is asked
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = LazyLoader(_Whole(fullname, spec.loader.path))
+            spec.loader = _Later(fullname, spec.loader.path)
         return spec
 
 

@@ -14,7 +14,7 @@ from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.system.owner import owner_of
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.wire.edge import EdgeRef, HostFact
-from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload
+from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload, merge
 from fabfile.runner.wire.terms import Owner
 from fabfile.terms import Runtime
 
@@ -149,6 +149,21 @@ def static(site: Site) -> FactsRequest:
         scripts=site.app.scripts,
         user=user,
     )
+
+
+def docker(site: Site) -> FactsRequest:
+    """Everything the plans judge by, and what Compose would run."""
+    return merge(request(site), FactsRequest(compose_view=True))
+
+
+def firewall(site: Site, ports: tuple[int, ...] = ()) -> FactsRequest:
+    """UFW, the edge's network, and what listens on `ports`."""
+    return FactsRequest(firewall=True, ports=ports, edge=edge_ref(site))
+
+
+def edge(site: Site, backups: str = "") -> FactsRequest:
+    """The edge, and of its backups "all" or the one of that name."""
+    return FactsRequest(edge=edge_ref(site), edge_backups=backups)
 
 
 def edge_ref(site: Site) -> EdgeRef:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from fabfile.runner.wire.terms import RUNTIMES as RUNTIMES
-from fabfile.runner.wire.terms import Owner as Owner
-from fabfile.runner.wire.terms import Runtime as Runtime
-from fabfile.runner.wire.terms import other as other
-from fabfile.runner.wire.terms import runtime_named as runtime_named
+from fabfile.runner.wire.terms import RUNTIMES, Owner, Runtime, other, runtime_named
+
+__all__ = ["POSTURES", "RUNTIMES", "SCOPES", "Owner", "Runtime", "Scope", "other", "runtime_named"]
 
 # Apart from the inventory, so that listing and completing the tasks loads none of its models.
 Scope = Literal["full", "web", "api", "services", "workers"]

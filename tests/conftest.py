@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from fabfile import output
-from fabfile.inventory import Site
-from fabfile.inventory import load as load_inventory
+from fabfile.inventory import Site, load
 from fabfile.runner.wire.edge import EdgeFacts
 from fabfile.runner.wire.facts import Facts
 from tests.support import facts, json_lines
@@ -83,7 +82,7 @@ def every_line_is_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def site() -> Site:
-    return load_inventory(INVENTORY, {})
+    return load(INVENTORY, {})
 
 
 @pytest.fixture(scope="session")

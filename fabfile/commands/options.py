@@ -123,7 +123,7 @@ def duration(text: str) -> float:
     return 0.0 if math.isinf(seconds) else seconds
 
 
-def hours(text: str) -> float:
+def seconds_of_hours(text: str) -> float:
     """The value of --hours in seconds; 0 when it is left out. Raises UsageError."""
     count = _positive(text, "hours", "--hours 24") if text else 0.0
     if math.isinf(count):

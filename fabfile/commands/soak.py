@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fabfile import survey, workloads
-from fabfile.checks import soak as judging
-from fabfile.checks.soak import Recommendation, SoakReport
+from fabfile.checks.soak import COLUMNS, MB, Metric, Recommendation, SoakReport, metrics, recommend, soak_report
 from fabfile.commands.session import Session
 from fabfile.console import Console, outage
 from fabfile.errors import Failed, Interrupted
@@ -83,7 +82,7 @@ def _follow(session: Session, request: Soak) -> None:
             state=f"{request.id} runs on the VPS to its end, and only looks.",
             next_step="inv soak shows how it stands, and in the end what it recommends; inv soak --stop ends it.",
         ) from None
-    _end(session.console, judging.soak_report(events, running=False))
+    _end(session.console, soak_report(events, running=False))
 
 
 def _stop(session: Session) -> None:
@@ -94,7 +93,7 @@ def _stop(session: Session) -> None:
         return
     for event in events:
         console.event_data(event)
-    _end(console, judging.soak_report(events, running=False))
+    _end(console, soak_report(events, running=False))
 
 
 def _show(session: Session) -> None:
@@ -103,13 +102,13 @@ def _show(session: Session) -> None:
         console.say("No soak has run on this host yet: inv soak --hours 24")
         console.data("nothing", name="soak", settled={})
         return
-    report = judging.soak_report(events, running=running == events[0].plan)
+    report = soak_report(events, running=running == events[0].plan)
     for event in events:
         console.event_data(event)
     if report.ended:
         _end(console, report)
         return
-    _show_metrics(console, report, judging.metrics(report))
+    _show_metrics(console, report, metrics(report))
     console.say(f"It goes on, for {report.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
 
 
@@ -139,7 +138,7 @@ def _summary(sample: Sample) -> str:
     errors = sum(served.errors for served in sample.served.values())
     parts = [
         f"{sample.owner or 'nobody'}: {len(sample.workloads) - len(ill)} of {len(sample.workloads)} healthy",
-        f"{memory / judging.MB:.0f} MB",
+        f"{memory / MB:.0f} MB",
         f"lag {behind}",
         f"{failures} of {requests} requests failed",
         *([f"{errors} answers 5xx"] if errors else []),
@@ -150,7 +149,7 @@ def _summary(sample: Sample) -> str:
 
 
 def _end(console: Console, report: SoakReport) -> None:
-    recommendation = judging.recommend(report)
+    recommendation = recommend(report)
     _show_metrics(console, report, recommendation.metrics)
     console.data(
         "recommendation",
@@ -173,11 +172,11 @@ def _plain(recommendation: Recommendation) -> dict[str, Any]:
     return {"verdict": recommendation.verdict, "reasons": recommendation.reasons, "command": recommendation.command}
 
 
-def _show_metrics(console: Console, report: SoakReport, metrics: Sequence[judging.Metric]) -> None:
+def _show_metrics(console: Console, report: SoakReport, metrics: Sequence[Metric]) -> None:
     console.say(
         f"{report.soak.id} by {report.soak.who}, since {report.since[:19]} UTC: {report.hours:.2g} h of {report.owner}"
     )
-    for kind, columns in judging.COLUMNS.items():
+    for kind, columns in COLUMNS.items():
         rows = [
             ("✗" if metric.faults else "✓", metric.what, *metric.cells) for metric in metrics if metric.kind == kind
         ]

@@ -40,7 +40,7 @@ class Table(BaseModel):
         except ValidationError as error:
             if not errors:
                 raise
-            errors += [_value_error(detail) for detail in error.errors(include_url=False)]
+            errors += [_line_error(detail) for detail in error.errors(include_url=False)]
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return table
@@ -50,6 +50,6 @@ def _conflict(conflict: Conflict) -> InitErrorDetails:
     return InitErrorDetails(type="value_error", loc=conflict.path, input=None, ctx={"error": conflict})
 
 
-def _value_error(detail: ErrorDetails) -> InitErrorDetails:
+def _line_error(detail: ErrorDetails) -> InitErrorDetails:
     """An error of pydantic's in the form in which another ValidationError can contain it."""
     return InitErrorDetails(type=detail["type"], loc=detail["loc"], input=detail["input"], ctx=detail.get("ctx", {}))

@@ -6,7 +6,7 @@ from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Probe, Step, Steps, Undo
 from fabfile.plans.steps import as_healthy, awaited, data_unused, write_files
-from fabfile.rendering import files as rendering
+from fabfile.rendering import files
 from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.files import Gone
 from fabfile.runner.actions.probes import ContainersDown, Healthy
@@ -16,9 +16,9 @@ from fabfile.terms import Owner, Scope
 
 def render(site: Site, facts: Facts) -> Steps:
     """The overlay that the inventory's overrides need; without any there is none, and the own file runs as it is."""
-    files = rendering.overlay(site)
+    overlay = files.overlay(site)
     gone = Gone((site.runtimes.docker.overlay_file,), "there is no overlay: the app's own Compose file runs as it is")
-    return (Step("docker: overlay", write_files(files) if files else gone, Undo()),)
+    return (Step("docker: overlay", write_files(overlay) if overlay else gone, Undo()),)
 
 
 def create_containers(site: Site, facts: Facts, scope: Scope) -> Steps:

@@ -8,7 +8,7 @@ from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.plans.steps import KILL_SECONDS, as_healthy, data_unused, units_valid, write_files
-from fabfile.rendering import files as render
+from fabfile.rendering import files
 from fabfile.runner.actions.files import Accounts, Folder, Folders
 from fabfile.runner.actions.probes import Healthy, PortsFree, UnitsDown
 from fabfile.runner.actions.units import Disable, Enable, Start, Stop
@@ -25,11 +25,12 @@ def install(site: Site, facts: Facts) -> Steps:
     users = {server.user: server.data for server in servers}
     folders = [Folder(site.app.data_root, 0o755, "root", "root")]
     folders += [Folder(server.data, 0o750, server.user, server.group) for server in servers]
-    files = render.infra(site)
+    rendered = files.infra(site)
+    action = write_files(rendered, reload=True)
     return (
         Step("infra: users", Accounts(tuple(users), tuple(users.values())), NothingToUndo(_USER_STAYS)),
         Step("infra: folders", Folders(tuple(folders)), Undo()),
-        Step("infra: units and configuration", write_files(files, reload=True), Undo(), verify=units_valid(files)),
+        Step("infra: units and configuration", action, Undo(), verify=units_valid(rendered)),
     )
 
 
@@ -96,7 +97,7 @@ def missing_programs(site: Site, facts: Facts) -> tuple[str, ...]:
 
 def _stop_seconds(site: Site) -> float:
     """Seconds for stopping the servers: never less than systemd gives them before it kills them."""
-    return max(site.timeouts.step, render.SERVER_STOP + KILL_SECONDS)
+    return max(site.timeouts.step, files.SERVER_STOP + KILL_SECONDS)
 
 
 def _units(site: Site) -> tuple[str, ...]:

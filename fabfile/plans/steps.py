@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fabfile.inventory import Service, Site
 from fabfile.plans.plan import Probe, Watch
-from fabfile.rendering import files as render
+from fabfile.rendering import files
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import DataUnused, Healthy, Runs, UnitsValid
 from fabfile.runner.wire.facts import Facts, Workload
@@ -17,15 +17,15 @@ from fabfile.terms import Owner
 KILL_SECONDS = 10.0  # seconds that systemd may need to kill what did not end in its own time
 
 
-def write_files(rendered: Iterable[render.File], *, reload: bool = False, user: str = "") -> Files:
+def write_files(rendered: Iterable[files.File], *, reload: bool = False, user: str = "") -> Files:
     """The action that writes rendered files; with `reload` the system's systemd, or `user`'s, reads them."""
-    files = tuple(
+    contents = tuple(
         File(f.path, hashlib.sha256(f.content).hexdigest(), f.mode, f.owner, f.group, f.content) for f in rendered
     )
-    return Files(files, reload=reload, user=user)
+    return Files(contents, reload=reload, user=user)
 
 
-def units_valid(rendered: Iterable[render.File], *, user: str = "") -> tuple[Probe, ...]:
+def units_valid(rendered: Iterable[files.File], *, user: str = "") -> tuple[Probe, ...]:
     """What systemd must say of the units among rendered files once they are written: nothing."""
     return (UnitsValid(tuple(file.path for file in rendered if file.path.endswith(".service")), user),)
 

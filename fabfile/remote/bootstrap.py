@@ -21,7 +21,7 @@ from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.soak import Soak
 
 with lazily():
-    from fabfile.plans import plan as plans
+    from fabfile.plans import plan
 
 if TYPE_CHECKING:
     from fabfile.plans.plan import Plan
@@ -93,12 +93,12 @@ def payload(request: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin) ->
     return _line(encode(request))
 
 
-def shipment(plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
+def shipment(new_plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
     """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
     present = set(facts.ops.files)
-    lacking = {name: content for name, content in plans.contents(plan).items() if name not in present}
+    lacking = {name: content for name, content in plan.contents(new_plan).items() if name not in present}
     header = {
-        "plan": plans.as_json(plan),
+        "plan": plan.as_json(new_plan),
         "runner": runner_name(),
         "files": {name: len(content) for name, content in lacking.items()},
         "secrets": dict(secrets or {}),

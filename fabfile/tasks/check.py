@@ -8,8 +8,8 @@ from fabfile.commands.options import task
 from fabfile.lazy import lazily
 
 with lazily():
+    import fabfile.checks.static
     from fabfile import survey
-    from fabfile.checks import static as files
     from fabfile.commands import session
 
 
@@ -17,4 +17,4 @@ with lazily():
 def static(c: Context, host: str = "", json: bool = False) -> None:
     """Check Compose file, image snapshot, rendered units, shell scripts and nginx; installs nothing."""
     vps = session.begin(c, host, json=json)
-    vps.show_checks("static", files.checks(vps.site, vps.survey(survey.static(vps.site))))
+    vps.show_checks("static", fabfile.checks.static.checks(vps.site, vps.survey(survey.static(vps.site))))

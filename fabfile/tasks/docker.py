@@ -9,12 +9,11 @@ from fabfile.lazy import lazily
 from fabfile.terms import Scope
 
 with lazily():
+    import fabfile.checks.docker
     from fabfile import survey
-    from fabfile.checks import docker as docker_checks
     from fabfile.checks import parts
     from fabfile.commands import apply, session
     from fabfile.plans import docker, plan
-    from fabfile.runner.wire import facts as wire
 
 
 @task
@@ -53,5 +52,5 @@ def stop(
 def check(c: Context, host: str = "", json: bool = False) -> None:
     """Compare what Compose would run with the app's own file; look for images and the workspace snapshot."""
     vps = session.begin(c, host, json=json)
-    facts = vps.survey(wire.merge(survey.request(vps.site), wire.FactsRequest(compose_view=True)))
-    vps.show_checks("docker", docker_checks.checks(vps.site, facts))
+    facts = vps.survey(survey.docker(vps.site))
+    vps.show_checks("docker", fabfile.checks.docker.checks(vps.site, facts))

@@ -8,12 +8,11 @@ from fabfile.commands.options import task
 from fabfile.lazy import lazily
 
 with lazily():
+    import fabfile.checks.firewall
     from fabfile import survey
-    from fabfile.checks import firewall as open_ports
     from fabfile.checks import preflight
     from fabfile.commands import apply, session
     from fabfile.plans import firewall, plan
-    from fabfile.runner.wire import facts as wire
 
 
 @task
@@ -30,7 +29,7 @@ def close(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
     """Close what is open to the world and need not be; names what it cannot close, with the cure."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("firewall.close", firewall.close(site, facts)),
-        judge=lambda site, facts: preflight.unknown_subnet(site, facts) + open_ports.refusals(site, facts),
+        judge=lambda site, facts: preflight.unknown_subnet(site, facts) + fabfile.checks.firewall.refusals(site, facts),
     )
 
 
@@ -40,10 +39,10 @@ def audit(c: Context, host: str = "", json: bool = False) -> None:
     vps = session.begin(c, host, json=json)
     site = vps.site
     ports = tuple(site.private_ports.values())
-    facts = vps.survey(wire.FactsRequest(firewall=True, ports=ports, edge=survey.edge_ref(site)))
+    facts = vps.survey(survey.firewall(site, ports))
     vps.show_checks(
         "open to the world",
-        open_ports.public_ports(site, facts),
+        fabfile.checks.firewall.public_ports(site, facts),
         "inv firewall.close --dry shows what can be closed, and how.",
     )
 
@@ -52,5 +51,5 @@ def audit(c: Context, host: str = "", json: bool = False) -> None:
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show whether UFW is active and whether it lets the edge reach web and API."""
     vps = session.begin(c, host, json=json)
-    facts = vps.survey(wire.FactsRequest(firewall=True, edge=survey.edge_ref(vps.site)))
-    vps.show_checks("firewall", open_ports.rows(vps.site, facts))
+    facts = vps.survey(survey.firewall(vps.site))
+    vps.show_checks("firewall", fabfile.checks.firewall.rows(vps.site, facts))

@@ -11,8 +11,7 @@ from fabfile.lazy import lazily
 
 with lazily():
     from fabfile import console
-    from fabfile.lab import choices
-    from fabfile.lab import lab as machine
+    from fabfile.lab import choices, lab
 
 
 @task
@@ -44,41 +43,41 @@ def up(
         inventory=inventory,
         image=image,
     )
-    lab = machine.Lab(name)
-    lab.up(None if options == choices.Choices() else options)
-    console.Console().say(lab.guide())
+    vps = lab.Lab(name)
+    vps.up(None if options == choices.Choices() else options)
+    console.Console().say(vps.guide())
 
 
 @task
 def down(c: Context, name: str = "lab") -> None:
     """Power the lab off and remove it."""
-    machine.Lab(name).down()
+    lab.Lab(name).down()
 
 
 @task
 def reset(c: Context, name: str = "lab") -> None:
     """Put the lab back to the Docker baseline."""
-    lab = machine.Lab(name)
-    lab.reset()
-    console.Console().say(lab.guide())
+    vps = lab.Lab(name)
+    vps.reset()
+    console.Console().say(vps.guide())
 
 
 @task
 def ssh(c: Context, name: str = "lab") -> None:
     """Open a shell on the lab, as the operator does."""
-    command = machine.Lab(name).require_up().ssh()
+    command = lab.Lab(name).require_up().ssh()
     os.execvp(command[0], command)
 
 
 @task
 def status(c: Context, name: str = "") -> None:
     """Show the labs, or one: power, ports, age, disk."""
-    rows = [_row(lab.status()) for lab in machine.labs() if name in ("", lab.name)]
+    rows = [_row(vps.status()) for vps in lab.labs() if name in ("", vps.name)]
     console.Console().table("Labs", ("lab", "power", "pid", "ports on 127.0.0.1", "age", "disk", "asked for"), rows)
 
 
-def _row(lab: machine.Status) -> tuple[str, ...]:
-    ports = " ".join(f"{name}:{port}" for name, port in lab.ports.items())
-    age = f"{lab.age / 3600:.1f} h" if lab.age > 3600 else f"{lab.age / 60:.0f} min"
-    size = f"{lab.disk / 2**20:.0f} MB"
-    return lab.name, "up" if lab.up else "down", str(lab.pid or ""), ports, age, size, str(lab.choices)
+def _row(state: lab.Status) -> tuple[str, ...]:
+    ports = " ".join(f"{name}:{port}" for name, port in state.ports.items())
+    age = f"{state.age / 3600:.1f} h" if state.age > 3600 else f"{state.age / 60:.0f} min"
+    size = f"{state.disk / 2**20:.0f} MB"
+    return state.name, "up" if state.up else "down", str(state.pid or ""), ports, age, size, str(state.choices)

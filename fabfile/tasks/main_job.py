@@ -6,22 +6,21 @@ import os
 
 from invoke.context import Context
 
-from fabfile.commands.options import help_texts, task
-from fabfile.commands.options import hours as as_seconds
+from fabfile.commands.options import help_texts, seconds_of_hours, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
 from fabfile.resources import INVENTORY
 from fabfile.terms import Scope
 
 with lazily():
+    import fabfile.commands.record
+    import fabfile.commands.soak
+    import fabfile.commands.status
+    import fabfile.plans.cutover
+    import fabfile.plans.rollback
     from fabfile import console
     from fabfile.checks import parts, preflight
     from fabfile.commands import adopt, apply, follow, session
-    from fabfile.commands import record as records
-    from fabfile.commands import soak as soaks
-    from fabfile.commands import status as show_status
-    from fabfile.plans import cutover as handover
-    from fabfile.plans import rollback as way_back
 
 
 @task
@@ -37,7 +36,7 @@ def cutover(
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
-        lambda site, facts: handover.cutover(site, facts, scope),
+        lambda site, facts: fabfile.plans.cutover.cutover(site, facts, scope),
         judge=lambda site, facts: (
             parts.scope_findings(site, facts, scope)
             + preflight.findings(site, facts, "native", accept_downgrade=accept_downgrade)
@@ -69,12 +68,12 @@ def rollback(
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     if ref:
         operation.apply(
-            lambda site, facts: way_back.release(site, facts, ref, scope),
+            lambda site, facts: fabfile.plans.rollback.release(site, facts, ref, scope),
             judge=lambda site, facts: parts.app_may_run(site, facts, scope) + preflight.changed_checkout(site, facts),
         )
     else:
         operation.apply(
-            way_back.rollback,
+            fabfile.plans.rollback.rollback,
             judge=lambda site, facts: preflight.findings(site, facts, "docker", accept_downgrade=accept_downgrade),
             versions=True,
             confirm=not no_confirm,
@@ -85,7 +84,7 @@ def rollback(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
     vps = session.begin(c, host, json=json)
-    show_status.show(vps.console, vps.site, vps.survey(then=(show_status,)))
+    fabfile.commands.status.show(vps.console, vps.site, vps.survey(then=(fabfile.commands.status,)))
 
 
 @task
@@ -124,9 +123,9 @@ def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> N
     """List past plans and how they ended, or with --plan every event of one."""
     vps = session.begin(c, host, json=json)
     if plan:
-        show_status.events(vps.console, vps.host.journal(plan))
+        fabfile.commands.status.events(vps.console, vps.host.journal(plan))
     else:
-        show_status.past(vps.console, vps.host.history())
+        fabfile.commands.status.past(vps.console, vps.host.history())
 
 
 @task
@@ -135,15 +134,15 @@ def record(c: Context, plan: str = "", last: bool = False, host: str = "", json:
     if plan and last:
         raise UsageError("record takes one of --plan and --last", next_step="inv record --last, or --plan ID.")
     if plan or last:
-        records.open_one(session.begin(c, host, json=json), plan, os.environ)
+        fabfile.commands.record.open_one(session.begin(c, host, json=json), plan, os.environ)
     else:
-        records.list_all(console.Console(json=json), os.environ)
+        fabfile.commands.record.list_all(console.Console(json=json), os.environ)
 
 
 @task
 def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) -> None:
     """Make issues of what a plan left to decide (with Beads' bd where that is installed), or list it."""
-    records.follow_up(console.Console(json=json), plan, dry, os.environ)
+    fabfile.commands.record.follow_up(console.Console(json=json), plan, dry, os.environ)
 
 
 @task
@@ -181,10 +180,10 @@ def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: 
     It samples health, restarts, memory, stream lag and the edge's errors, and goes on without you. Ctrl-C only stops
     watching; without --hours it shows the figures so far. It ends with 0 only where it recommends to keep what runs.
     """
-    seconds = as_seconds(hours)
+    seconds = seconds_of_hours(hours)
     if seconds and stop:
         raise UsageError(
             "soak takes one of --hours and --stop",
             next_step="inv soak --stop ends the one that runs; inv soak --hours 24 starts another.",
         )
-    soaks.soak(session.begin(c, host, json=json), seconds, stop)
+    fabfile.commands.soak.soak(session.begin(c, host, json=json), seconds, stop)

@@ -14,13 +14,11 @@ from fabfile.lazy import lazily
 from fabfile.terms import RUNTIMES, Owner, Runtime
 
 with lazily():
+    import fabfile.checks.edge
     from fabfile import survey
-    from fabfile.checks import edge as agreement
     from fabfile.checks import preflight
-    from fabfile.commands import apply, npm_token, session
-    from fabfile.commands import status as showing
+    from fabfile.commands import apply, backups, npm_token, session
     from fabfile.plans import edge, plan, steps
-    from fabfile.runner.wire import facts as wire
 
 
 @task
@@ -52,8 +50,8 @@ def switch(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     vps = session.begin(c, host, json=json)
-    facts = vps.survey(wire.FactsRequest(edge=survey.edge_ref(vps.site)))
-    vps.show_checks("edge", agreement.state(vps.site, facts))
+    facts = vps.survey(survey.edge(vps.site))
+    vps.show_checks("edge", fabfile.checks.edge.state(vps.site, facts))
 
 
 @task
@@ -67,7 +65,7 @@ def diff(c: Context, to: Runtime | Literal["owner"] = "owner", host: str = "", j
         why = facts.owner_error or "nobody owns the app"
         raise UsageError(f"{why}, so nothing says where the edge should lead", next_step="Say --to.")
     fix = f"inv npm.switch --to {runtime} makes them agree, or says what keeps it from doing so."
-    vps.show_checks(f"edge, wanted: {runtime}", agreement.differences(vps.site, facts, runtime), fix)
+    vps.show_checks(f"edge, wanted: {runtime}", fabfile.checks.edge.differences(vps.site, facts, runtime), fix)
 
 
 @task
@@ -85,11 +83,11 @@ def restore(
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
     if not backup:
         vps = operation.session
-        facts = vps.survey(wire.FactsRequest(edge=survey.edge_ref(vps.site), edge_backups="all"))
-        showing.backups(vps.console, facts)
+        facts = vps.survey(survey.edge(vps.site, backups="all"))
+        backups.show(vps.console, facts)
         return
     operation.apply(
         lambda site, facts: plan.Plan("npm.restore", edge.restore(site, facts, backup), watch=steps.watches(site)),
         judge=lambda site, facts: preflight.edge_problems(edge.restore(site, facts, backup), facts),
-        also=wire.FactsRequest(edge_backups=backup),
+        also=survey.edge(operation.session.site, backups=backup),
     )

@@ -8,8 +8,8 @@ from fabfile.commands.options import task
 from fabfile.lazy import lazily
 
 with lazily():
+    import fabfile.commands.public
     from fabfile import console, public
-    from fabfile.commands import public as showing
     from fabfile.commands import session
 
 
@@ -17,4 +17,4 @@ with lazily():
 def check(c: Context, json: bool = False) -> None:
     """Check from outside that all that is public answers as it should, and that the rest is closed."""
     site = session.load_site()
-    showing.show(console.Console(json=json), site, public.checks(site))
+    fabfile.commands.public.show(console.Console(json=json), site, public.checks(site))

@@ -8,10 +8,10 @@ from fabfile.commands.options import duration, task
 from fabfile.lazy import lazily
 
 with lazily():
+    import fabfile.commands.streams
     from fabfile import survey
     from fabfile.checks import streams
     from fabfile.commands import session
-    from fabfile.commands import streams as watching
 
 
 @task
@@ -29,4 +29,4 @@ def watch(c: Context, seconds: str = "", host: str = "", json: bool = False) -> 
     Run it in a second terminal. It ends with 1 when a position moved back or a message was skipped.
     """
     limit = duration(seconds)
-    watching.watch(session.begin(c, host, json=json), limit)
+    fabfile.commands.streams.watch(session.begin(c, host, json=json), limit)

@@ -199,6 +199,12 @@ def too_new(module: Module) -> list[str]:
     return found
 
 
+def aliases(tree: ast.Module) -> list[str]:
+    """The imports that give what they import another name."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return [f"{each.name} as {each.asname}" for node in imports for each in node.names if each.asname]
+
+
 def _postpones(tree: ast.Module) -> bool:
     return any(
         isinstance(node, ast.ImportFrom)
@@ -277,6 +283,14 @@ def test_no_package_is_crowded() -> None:
     for module in modules(PACKAGE):
         sizes[module.path.parent] = sizes.get(module.path.parent, 0) + (module.path.name != "__init__.py")
     assert {folder.name: size for folder, size in sizes.items() if size > MOST} == {}
+
+
+def test_no_import_gives_another_name() -> None:
+    """A module and a function have the name under which everybody looks for them; `st` is Hypothesis' own custom."""
+    files = [path for room in ("fabfile", "tests", "bench") for path in sorted((PACKAGE.parent / room).rglob("*.py"))]
+    renamed = {f"{path}: {name}" for path in files for name in aliases(ast.parse(path.read_text()))}
+    assert {name for name in renamed if not name.endswith(": strategies as st")} == set()
+    assert aliases(ast.parse("import a as b\nfrom c import d as e, f")) == ["a as b", "d as e"]
 
 
 # ── The checker itself: a planted violation is found ────────────────────────────────────────────────────────────────

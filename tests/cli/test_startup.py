@@ -111,6 +111,17 @@ def test_a_package_on_the_way_to_a_lazy_module_is_whole() -> None:
     assert {"fabfile.runner.actions", "fabfile.runner.actions.units", "fabfile.runner.actions.data"} <= loaded
 
 
+def test_a_second_import_loads_no_lazy_module() -> None:
+    twice = (
+        "    from fabfile.plans import cutover\n    import fabfile.plans.cutover\n    import fabfile.plans.cutover\n"
+    )
+    lazily = f"from fabfile.lazy import lazily\nwith lazily():\n{twice}"
+    _, loaded = run(lazily)
+    assert "fabfile.plans.cutover" not in loaded
+    printed, loaded = run(f"{lazily}print(fabfile.plans.cutover.cutover is cutover.cutover)")
+    assert printed.strip() == "True" and "fabfile.plans.cutover" in loaded
+
+
 def test_a_module_that_is_not_there_is_missed_at_once() -> None:
     run(
         "from fabfile.lazy import lazily\n"

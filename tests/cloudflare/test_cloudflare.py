@@ -27,11 +27,10 @@ from fabfile.cloudflare.client import Api
 from fabfile.cloudflare.schema import Record, Zone
 from fabfile.cloudflare.token import Secret
 from fabfile.errors import CutoverError, DnsFailed
-from tests.support import inventories
+from tests.support import https_server, inventories
 from tests.support.cloudflare_server import OTHER_ID, TOKEN, ZONE_ID, Cloudflare, Fault, Grant, serving
 from tests.support.entry_points import DOORS, Run, inv
 from tests.support.https_server import Answer, Authority, Behaviour
-from tests.support.https_server import serving as public_serving
 
 ZONE, APP, API = "deltaisland.io", "flow.deltaisland.io", "api.flow.deltaisland.io"
 VPS = "127.0.0.1"
@@ -121,7 +120,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(client, "Deadline", clock.deadline)
     monkeypatch.setenv("CLOUDFLARE_API_TOKEN", TOKEN)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
-    with serving(cloudflare) as address, public_serving(behaviour, authority.certificate(APP, API)) as port:
+    with serving(cloudflare) as address, https_server.serving(behaviour, authority.certificate(APP, API)) as port:
         public = {"https_port": port, "ca": str(authority.file), "address": VPS, "resolve": False}
         made = World(cloudflare, behaviour, clock, tmp_path, address, public)
         made.inventory()

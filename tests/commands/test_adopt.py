@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.commands import adopt as adopting
+from fabfile.commands import adopt
 from fabfile.inventory import Host, Site, load
 from fabfile.runner.wire.adoption import Adoption
 from fabfile.runner.wire.store import LockHolder
@@ -54,7 +54,7 @@ def surveyed(site: Site, monkeypatch: pytest.MonkeyPatch) -> list[Host]:
         logins.append(entry)
         return Surveyed()
 
-    monkeypatch.setattr(adopting, "host_for", reached)
+    monkeypatch.setattr(adopt, "host_for", reached)
     return logins
 
 
@@ -84,7 +84,7 @@ def test_a_host_that_is_no_login_is_refused(given: str, door: Callable[..., Run]
 
 @pytest.mark.parametrize("given", ["delta@[2001:db8::7]:22", "delta@[2001:db8::7]"])
 def test_an_ipv6_address_stands_in_brackets(given: str) -> None:
-    assert adopting.parse_login(None, given, "").address == "2001:db8::7"
+    assert adopt.parse_login(None, given, "").address == "2001:db8::7"
 
 
 @pytest.mark.parametrize("given", ["delta@192.0.2.7:99999", "Delta!@192.0.2.7", "delta@-x"])
@@ -136,7 +136,7 @@ def test_as_json_every_value_comes_with_its_source(tmp_path: Path, surveyed: lis
 def test_an_inventory_that_somebody_broke_still_lets_init_run(tmp_path: Path) -> None:
     file = tmp_path / "broken.toml"
     file.write_text("not = [toml")
-    assert adopting.shipped_tables(file) == {}
+    assert adopt.shipped_tables(file) == {}
 
 
 # ── doctor ──────────────────────────────────────────────────────────────────────────────────────────────────────────

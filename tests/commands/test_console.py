@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from rich import console as rich
+import rich.console
 
 from fabfile import console
 from fabfile.console import Console
@@ -36,7 +36,9 @@ EVERY_KIND = [
 def told(events: list[Event], *, terminal: bool = False) -> list[str]:
     """The lines that a console makes of events."""
     out = io.StringIO()
-    shown = Console(err=rich.Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False))
+    shown = Console(
+        err=rich.console.Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False)
+    )
     with shown.following():
         for each in events:
             shown.event(each)

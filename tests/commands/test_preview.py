@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.commands import preview
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, judge
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, as_json, contents, judge
 from fabfile.runner.actions.base import Probe
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
@@ -109,8 +108,8 @@ def test_nobody_waits_for_checks_when_nothing_changes() -> None:
 
 def test_contents_travel_beside_the_plan_and_each_once() -> None:
     plan = writing(file("/etc/a", "same\n"), file("/etc/b", "same\n"), file("/etc/c", "other\n"))
-    assert sorted(plans.contents(plan).values()) == [b"other\n", b"same\n"]
-    assert "other" not in str(plans.as_json(plan))
+    assert sorted(contents(plan).values()) == [b"other\n", b"same\n"]
+    assert "other" not in str(as_json(plan))
 
 
 # ── The edge ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import fabfile.commands.soak
 from fabfile.commands import session
-from fabfile.commands import soak as soaking
 from fabfile.commands.session import load_site
 from fabfile.errors import CutoverError, Failed, Interrupted, SoakAlreadyRunning
 from fabfile.inventory import Site
@@ -57,7 +57,7 @@ def site(host: FakeHost) -> Site:
 
 
 def soaked(seconds: float = 0.0, stop: bool = False, json_lines: bool = False) -> None:
-    soaking.soak(session.begin(object(), json=json_lines), seconds, stop)
+    fabfile.commands.soak.soak(session.begin(object(), json=json_lines), seconds, stop)
 
 
 def started(host: FakeHost) -> Soak:

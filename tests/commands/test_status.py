@@ -12,11 +12,11 @@ import pytest
 from fabfile.commands import status
 from fabfile.console import Console
 from fabfile.inventory import Site
-from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, EdgeNetwork, HostFact, ProxyHost, SavedHost, Upstream
+from fabfile.runner.wire.edge import EdgeFacts, EdgeNetwork, HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts, Health, Unit, Workload
 from fabfile.runner.wire.store import LockHolder, StoreState
-from tests.support import facts as surveys
 from tests.support import inventories
+from tests.support.facts import container, unit
 from tests.support.fake_host import GOOD_HOST
 
 GATEWAY = "172.18.0.1"
@@ -179,12 +179,12 @@ def test_all_is_well_without_a_warning(site: Site, capsys: pytest.CaptureFixture
 def test_what_a_reboot_brings_up_is_shown_and_a_mismatch_is_a_warning(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    units = {s.unit: surveys.unit(s.unit, True) for s in site.servers}
-    services = {s.unit: surveys.unit(s.unit, True) for s in site.scope("full")}
+    units = {s.unit: unit(s.unit, True) for s in site.servers}
+    services = {s.unit: unit(s.unit, True) for s in site.scope("full")}
     found = Facts(host=GOOD_HOST, owner="native", edge=native(site), units=units, user_units=services)
     assert "reboot native\n" in shown(site, found, capsys)
     assert {"version": 2, "kind": "reboot", "runtime": "docker", "names": []} in lines(site, found, capsys)
-    off = dataclasses.replace(found, user_units={name: surveys.unit(name, False) for name in services})
+    off = dataclasses.replace(found, user_units={name: unit(name, False) for name in services})
     out = shown(site, off, capsys)
     assert "reboot native's nats, redis, clickhouse\n" in out
     assert "warning: native owns, and a reboot would not bring up web, api" in out and "→ inv app.start" in out
@@ -192,28 +192,6 @@ def test_what_a_reboot_brings_up_is_shown_and_a_mismatch_is_a_warning(
 
 def test_before_the_first_hand_over_there_is_no_owner_file(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     assert "owner  nobody (no owner file yet)" in shown(site, Facts(host=GOOD_HOST, edge=docker(site)), capsys)
-
-
-# ── Backups of the edge ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_backups_tell_when_by_which_plan_and_where_the_names_led(capsys: pytest.CaptureFixture[str]) -> None:
-    names = ("app.example", "api.example")
-    row = ProxyHost(1, names, True, "http", "web", 3000, "", "", "{}")
-    closed = dataclasses.replace(row, host="api", port=4000, enabled=False)
-    hosts = {n: SavedHost(n, r, "/x", 1, "", r.enabled) for n, r in zip(names, (row, closed), strict=True)}
-    facts = Facts(edge_backups=(EdgeBackup("20231114T221320-000000", "p1", 1.7e9, hosts, {}),))
-    status.backups(Console(json=True), facts)
-    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert (line["kind"], line["id"], line["plan"]) == ("backup", "20231114T221320-000000", "p1")
-    assert line["hosts"] == ["app.example at http://web:3000", "api.example at http://api:4000 (closed)"]
-    status.backups(Console(), facts)
-    assert "2023-11-14 22:13:20" in capsys.readouterr().out
-
-
-def test_without_any_it_says_how_one_is_made(capsys: pytest.CaptureFixture[str]) -> None:
-    status.backups(Console(), Facts())
-    assert "There are none yet: inv npm.backup" in capsys.readouterr().out
 
 
 def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +202,7 @@ def test_a_closed_name_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -
     assert f"edge   docker; {name} is closed" in shown(site, facts, capsys)
 
 
-def unit(name: str, sub: str) -> Unit:
+def active_unit(name: str, sub: str) -> Unit:
     """An active unit, as systemd shows it."""
     return Unit(name, "loaded", "active", sub, "static", 0, 0, "success", "", False)
 
@@ -233,22 +211,22 @@ def test_servers_that_run_on_data_which_is_not_sealed_are_a_warning(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They were started before their units knew the seal, or somebody stopped it."""
-    servers = {server.unit: unit(server.unit, "running") for server in site.servers}
+    servers = {server.unit: active_unit(server.unit, "running") for server in site.servers}
     facts = Facts(host=GOOD_HOST, owner="native", edge=native(site), units=servers)
     assert "the data of nats, redis, clickhouse is not sealed" in shown(site, facts, capsys)
-    sealed = dataclasses.replace(facts, units={**servers, site.seal_unit: unit(site.seal_unit, "exited")})
+    sealed = dataclasses.replace(facts, units={**servers, site.seal_unit: active_unit(site.seal_unit, "exited")})
     assert "is not sealed" not in shown(site, sealed, capsys)
 
 
 def test_containers_that_run_beside_a_native_owner_or_that_nobody_knows_are_a_warning(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api, stray = (surveys.container(Workload(name, "docker"), True) for name in ("api", "news"))
+    api, stray = (container(Workload(name, "docker"), True) for name in ("api", "news"))
     facts = Facts(host=GOOD_HOST, owner="native", edge=native(site), containers={"api": api, "news": stray})
     out = shown(site, facts, capsys)
     assert "warning: native owns, and these containers run: x-api-1; both have the data open; inv docker.stop" in out
     assert "container x-news-1 runs in the project, and the inventory has no service news" in out
-    sealed = dataclasses.replace(facts, units={site.seal_unit: unit(site.seal_unit, "exited")})
+    sealed = dataclasses.replace(facts, units={site.seal_unit: active_unit(site.seal_unit, "exited")})
     assert "the data is sealed, so that they can't write to it; inv docker.stop" in shown(site, sealed, capsys)
     served = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), containers={"api": api})
     assert "these containers run" not in shown(site, served, capsys)

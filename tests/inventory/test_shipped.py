@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from fabfile.inventory import Site, load, placeholders
-from fabfile.rendering import files as render
+from fabfile.rendering import files
 from tests.support.inventories import SHIPPED
 
 BRIDGE = "172.18.0.1"
@@ -24,7 +24,7 @@ def shipped() -> Site:
 
 def lines_of(site: Site, service: str) -> list[str]:
     """The lines of a service's unit."""
-    (unit, _) = render.app(site, bind=BRIDGE, services=[site.services[service]])
+    (unit, _) = files.app(site, bind=BRIDGE, services=[site.services[service]])
     return unit.content.decode().splitlines()
 
 
@@ -88,7 +88,7 @@ def test_the_prefixes_are_the_apps_own_and_each_is_asked_for_something(shipped: 
 def test_the_native_services_find_everything_by_what_the_inventory_says_elsewhere(shipped: Site) -> None:
     overrides = shipped.runtimes.native.overrides
     assert all(placeholders.held(value) for value in overrides.values()), "an address is written twice"
-    assert render.overrides(shipped, "native", bind=BRIDGE) == {
+    assert files.overrides(shipped, "native", bind=BRIDGE) == {
         "NATS_URL": "nats://127.0.0.1:4222",
         "REDIS_URL": "redis://127.0.0.1:6379",
         "CLICKHOUSE_URL": "http://127.0.0.1:8123",
@@ -113,10 +113,10 @@ def test_the_adapters_name_the_variables_that_the_app_reads(shipped: Site) -> No
 
 
 def test_the_servers_have_the_limits_and_the_persistence_of_the_apps_own_units(shipped: Site) -> None:
-    files = {file.path.rpartition("/")[2]: file.content.decode().splitlines() for file in render.infra(shipped)}
-    assert "LimitNOFILE=1048576" in files["islandflow-nats.service"]
-    assert "LimitNOFILE=262144" in files["islandflow-clickhouse.service"]
-    assert {"appendonly yes", "save 900 1", "save 300 10", "save 60 10000"} <= set(files["redis.conf"])
+    texts = {file.path.rpartition("/")[2]: file.content.decode().splitlines() for file in files.infra(shipped)}
+    assert "LimitNOFILE=1048576" in texts["islandflow-nats.service"]
+    assert "LimitNOFILE=262144" in texts["islandflow-clickhouse.service"]
+    assert {"appendonly yes", "save 900 1", "save 300 10", "save 60 10000"} <= set(texts["redis.conf"])
 
 
 def test_what_the_first_cutovers_commit_needs_stands_beside_it() -> None:

@@ -16,14 +16,15 @@ import pytest
 from invoke.context import MockContext
 from invoke.exceptions import Exit
 
+import fabfile.lab.host
+import fabfile.lab.inventory
 from fabfile import inventory, resources
 from fabfile.errors import UsageError
 from fabfile.lab import cache
-from fabfile.lab import host as paths
-from fabfile.lab import inventory as site
 from fabfile.lab.edge import hostfile, seed
 from fabfile.lab.guest import Guest
-from fabfile.lab.host import LabError
+from fabfile.lab.host import LabError, UnsupportedMachine, require
+from fabfile.lab.inventory import STATIONS, write_inventory
 from fabfile.lab.lab import Lab
 from fabfile.tasks import lab
 
@@ -60,7 +61,7 @@ def test_two_processes_build_a_folder_once() -> None:
     with multiprocessing.get_context("fork").Pool(3) as pool:
         answers = pool.map(build_in_a_process, ["k1"] * 3)
     assert len(set(answers)) == 1
-    assert (paths.home() / "tier/builds").read_text() == "x"
+    assert (fabfile.lab.host.home() / "tier/builds").read_text() == "x"
 
 
 def test_a_build_that_fails_leaves_nothing_under_its_key(home: Path) -> None:
@@ -113,8 +114,8 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     absent = {"mmdebstrap", "systemd-nspawn"}
     monkeypatch.setattr(shutil, "which", lambda tool: None if tool in absent else f"/usr/bin/{tool}")
-    with pytest.raises(paths.UnsupportedMachine) as refused:
-        paths.require()
+    with pytest.raises(UnsupportedMachine) as refused:
+        require()
     assert "apt-get install mmdebstrap systemd-container" in refused.value.render()
     assert len(refused.value.render().splitlines()) == 1
     assert refused.value.exit_code == 2
@@ -127,8 +128,8 @@ def test_a_name_that_could_lead_elsewhere_is_refused(name: str) -> None:
 
 
 def test_the_labs_inventory_is_valid_and_leads_to_the_lab_alone(tmp_path: Path) -> None:
-    ports = {name: 20000 + number for number, name in enumerate(site.STATIONS)}
-    found = inventory.load(site.write_inventory(tmp_path, ports), {})
+    ports = {name: 20000 + number for number, name in enumerate(STATIONS)}
+    found = inventory.load(write_inventory(tmp_path, ports), {})
     (host,) = found.hosts.values()
     assert (str(host.address), host.port) == ("127.0.0.1", ports["ssh"])
     assert (str(found.public.address), found.public.https_port) == ("127.0.0.1", ports["https"])
@@ -141,9 +142,9 @@ def test_the_labs_inventory_is_valid_and_leads_to_the_lab_alone(tmp_path: Path) 
 
 def test_the_labs_inventory_describes_the_labs_own_app(tmp_path: Path) -> None:
     """As its code says: where each service is, what it consumes, and which streams there are."""
-    found = inventory.load(site.write_inventory(tmp_path), {})
+    found = inventory.load(write_inventory(tmp_path), {})
     code = {service.name: f"{service.directory}/{service.argv[-1]}" for service in found.services.values()}
-    app = Path(site.__file__).parent / "app"
+    app = Path(fabfile.lab.inventory.__file__).parent / "app"
     for name, path in code.items():
         source = (app / Path(path).relative_to(found.app.checkout)).read_text()
         consumed = set(re.findall(r'bus\.consume\(\s*"([a-z-]+)"', source))

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from fabfile.inventory import Backup, Site
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import Action, NothingToUndo, Plan, Step, Undo
+from fabfile.plans.plan import Action, NothingToUndo, Plan, Step, Undo, as_json, contents, identified, judge
 from fabfile.runner import actions  # noqa: F401  it names every action
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode
@@ -41,7 +40,7 @@ def test_every_step_that_changes_something_has_a_way_back_or_says_why_not(name: 
 
 @EVERY
 def test_steps_have_names_of_their_own_that_say_whose_they_are(name: str, site: Site, facts: Facts) -> None:
-    plan = plans.identified(PLANS[name](site, facts))
+    plan = identified(PLANS[name](site, facts))
     for step in plan.steps:
         room, colon, what = step.name.partition(": ")
         assert room in ("infra", "app", "docker", "firewall", "data", "edge") and colon and what.strip() == what
@@ -54,7 +53,7 @@ def test_steps_have_names_of_their_own_that_say_whose_they_are(name: str, site: 
 @EVERY
 def test_a_plan_is_data_and_arrives_as_it_left(name: str, site: Site, facts: Facts) -> None:
     plan = PLANS[name](site, facts)
-    assert decode(json.loads(json.dumps(plans.as_json(plan)))) == plan
+    assert decode(json.loads(json.dumps(as_json(plan)))) == plan
 
 
 @EVERY
@@ -69,16 +68,16 @@ def test_commands_are_lists_of_words_and_no_shell_is_asked(name: str, site: Site
 @EVERY
 def test_what_a_plan_writes_travels_with_it_under_its_own_hash(name: str, site: Site, facts: Facts) -> None:
     plan = PLANS[name](site, facts)
-    for sha256, content in plans.contents(plan).items():
+    for sha256, content in contents(plan).items():
         assert hashlib.sha256(content).hexdigest() == sha256
         assert content, "no file that we write is empty"
-    assert "content" not in json.dumps(plans.as_json(plan)), "contents travel beside the plan"
+    assert "content" not in json.dumps(as_json(plan)), "contents travel beside the plan"
 
 
 @EVERY
 def test_a_step_never_fails_to_judge_a_survey(name: str, site: Site, facts: Facts) -> None:
     plan = PLANS[name](site, facts)
-    reasons = plans.judge(plan, facts).no_ops
+    reasons = judge(plan, facts).no_ops
     assert set(reasons) <= {step.name for step in plan.steps}
     assert all(reasons.values())
     for step in plan.steps:
@@ -104,11 +103,11 @@ def test_every_action_is_in_some_plan(site: Site, fresh: Facts, native_serves: F
 def test_the_same_name_twice_is_refused() -> None:
     step = Step("a", Run(("true",)), NothingToUndo("changes nothing at all here"))
     with pytest.raises(ValueError, match="names these steps twice: a"):
-        plans.identified(Plan("x", (step, step)))
+        identified(Plan("x", (step, step)))
 
 
 def test_two_plans_never_share_an_identifier() -> None:
-    assert len({plans.identified(Plan("a.b", ())).id for _ in range(50)}) == 50
+    assert len({identified(Plan("a.b", ())).id for _ in range(50)}) == 50
 
 
 DONE = {
@@ -140,9 +139,9 @@ DONE = {
 def test_what_is_so_already_changes_nothing(survey: str, name: str, site: Site, request: pytest.FixtureRequest) -> None:
     facts: Facts = request.getfixturevalue(survey)
     plan = PLANS[name](site, facts)
-    left = {step.name for step in plan.steps} - set(plans.judge(plan, facts).no_ops)
+    left = {step.name for step in plan.steps} - set(judge(plan, facts).no_ops)
     assert not left
-    assert not plans.judge(plan, facts).changes
+    assert not judge(plan, facts).changes
 
 
 @pytest.mark.parametrize(
@@ -159,7 +158,7 @@ def test_what_cannot_be_asked_is_never_taken_for_done(
         docker_error="Docker does not answer",
         containers={},
     )
-    assert plans.judge(PLANS[name](site, mute), mute).changes
+    assert judge(PLANS[name](site, mute), mute).changes
 
 
 def _argvs(value: Any) -> Iterator[Any]:

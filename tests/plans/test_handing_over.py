@@ -13,8 +13,7 @@ from fabfile.checks.parts import scope_findings
 from fabfile.checks.preflight import changed_checkout
 from fabfile.inventory import Backup, Site
 from fabfile.plans import app, cutover, docker, infra, rollback
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import Plan, Step, Undo
+from fabfile.plans.plan import Plan, Step, Undo, judge
 from fabfile.runner.actions import backup
 from fabfile.runner.actions.compose import Down, Up
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
@@ -338,8 +337,8 @@ def test_stopping_a_part_of_docker_leaves_its_servers(site: Site, docker_serves:
 
 def test_every_half_can_be_run_again_and_turned_round(site: Site, docker_serves: Facts, native_serves: Facts) -> None:
     there, back = cutover.cutover(site, native_serves, "full"), rollback.rollback(site, docker_serves)
-    assert not plans.judge(there, native_serves).changes and not plans.judge(back, docker_serves).changes
-    turned = plans.judge(cutover.cutover(site, docker_serves, "full"), docker_serves).no_ops
+    assert not judge(there, native_serves).changes and not judge(back, docker_serves).changes
+    turned = judge(cutover.cutover(site, docker_serves, "full"), docker_serves).no_ops
     assert "edge: point to native" not in turned and "docker: app stopped" not in turned
     assert {"infra: users", "infra: folders", "app: units and environment"} <= set(turned), "installed already"
 

@@ -16,7 +16,7 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.parking import CloseLot, Drain, OpenLot, ReleaseLot
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Scope
-from tests.support import facts as surveys
+from tests.support.facts import changed
 
 LOT = (OpenLot, Drain, ReleaseLot, CloseLot)
 
@@ -100,7 +100,7 @@ def test_the_way_back_ends_with_the_public_served_as_before(site: Site, docker_s
     assert isinstance(step.undo, Undo) and isinstance(step.undo.verify[0], EdgeServes)
     assert {host.domain for host in step.undo.verify[0].hosts} == {site.edge.app_domain, site.edge.api_domain}
     ill = dataclasses.replace(docker_serves.health["docker/web"], ok=False)
-    facts = surveys.changed(docker_serves, health={"docker/web": ill})
+    facts = changed(docker_serves, health={"docker/web": ill})
     step = next(step for step in cutover.cutover(site, facts, "full").steps if step.hold == "begins")
     assert isinstance(step.undo, Undo) and not step.undo.verify, "what was ill before need not get well by it"
 

@@ -7,13 +7,11 @@ import re
 
 import pytest
 
-from fabfile.plans import plan as plans
-from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo
+from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, contents, files, identified, judge
 from fabfile.runner.actions.data import SetOwner
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.units import Start
-from fabfile.runner.wire.facts import Facts, FileFact, merge
-from fabfile.runner.wire.facts import FactsRequest as W
+from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, merge
 
 OWNER = SetOwner("/o", "native")
 A, B = (File(f"/etc/{name}", name * 64, content=name.encode()) for name in "ab")
@@ -24,34 +22,34 @@ def steps(*names: str) -> tuple[Step, ...]:
 
 
 def test_an_identifier_sorts_by_time_and_names_the_plan() -> None:
-    plan = plans.identified(Plan("infra.bootstrap", steps("a")))
+    plan = identified(Plan("infra.bootstrap", steps("a")))
     assert re.fullmatch(r"\d{8}T\d{6}-infra-bootstrap-[0-9a-f]{6}", plan.id)
     assert dataclasses.replace(plan, id="", who="") == Plan("infra.bootstrap", steps("a"))
 
 
 def test_steps_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="these steps twice: a, c"):
-        plans.identified(Plan("x", steps("a", "b", "c", "a", "c")))
+        identified(Plan("x", steps("a", "b", "c", "a", "c")))
 
 
 def test_what_is_settled_is_told_with_its_reason() -> None:
     plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NothingToUndo("none is needed here"))))
     facts = Facts(owner="native")
-    assert plans.judge(plan, facts).no_ops == {"a": "the owner is native"}
-    assert plans.judge(plan, facts).changes
-    assert not plans.judge(Plan("x", steps("a")), facts).changes
-    assert not plans.judge(Plan("x", ()), Facts()).changes
+    assert judge(plan, facts).no_ops == {"a": "the owner is native"}
+    assert judge(plan, facts).changes
+    assert not judge(Plan("x", steps("a")), facts).changes
+    assert not judge(Plan("x", ()), Facts()).changes
 
 
 def test_what_cannot_be_told_is_not_settled() -> None:
     facts = Facts(owner="native", owner_error="it holds nonsense")
-    assert plans.judge(Plan("x", steps("a")), facts).no_ops == {}
+    assert judge(Plan("x", steps("a")), facts).no_ops == {}
 
 
 def test_every_file_is_found_wherever_it_is() -> None:
     plan = Plan("x", (Step("a", Files((A, B)), Undo()), Step("b", Files((A,)), Undo())))
-    assert plans.files(plan) == [A, B, A]
-    assert plans.contents(plan) == {"a" * 64: b"a", "b" * 64: b"b"}
+    assert files(plan) == [A, B, A]
+    assert contents(plan) == {"a" * 64: b"a", "b" * 64: b"b"}
 
 
 @pytest.mark.parametrize(
@@ -74,5 +72,7 @@ def test_what_is_different_about_a_file(fact: FileFact | None, difference: str) 
 
 
 def test_two_requests_become_one() -> None:
-    both = merge(W(units=("a", "b"), user="x", patience=1.0), W(units=("b", "c"), user="y", firewall=True))
-    assert both == W(units=("a", "b", "c"), user="y", patience=1.0, firewall=True)
+    both = merge(
+        FactsRequest(units=("a", "b"), user="x", patience=1.0), FactsRequest(units=("b", "c"), user="y", firewall=True)
+    )
+    assert both == FactsRequest(units=("a", "b", "c"), user="y", patience=1.0, firewall=True)

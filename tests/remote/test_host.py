@@ -28,8 +28,7 @@ from fabfile.errors import (
     UsageError,
 )
 from fabfile.remote import bootstrap, refusals
-from fabfile.remote import host as hosts
-from fabfile.remote.host import Host
+from fabfile.remote.host import ANSWER_SECONDS, Host
 from fabfile.remote.target import select_host
 from fabfile.runner import store
 from fabfile.runner.soak import sampler
@@ -408,7 +407,7 @@ class Ops:
 
 @pytest.fixture
 def ops(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
-    monkeypatch.setattr(hosts, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("fabfile.remote.host.RETRY_SECONDS", 0.05)
     root = tmp_path / "ops"
     server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
     ops = Ops(root, "20260101T000000-cutover-abcd")
@@ -447,7 +446,7 @@ def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) 
 
 
 def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 0.5)
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         events = host.follow(ops.plan)
         next(events)
@@ -470,7 +469,7 @@ def test_a_vps_that_was_never_reached_is_not_tried_again(server: Server, ops: Op
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(Unreachable) as caught:
         list(host.follow(ops.plan))
     assert "no connection" in caught.value.message
-    assert time.monotonic() - started < hosts.ANSWER_SECONDS / 2
+    assert time.monotonic() - started < ANSWER_SECONDS / 2
 
 
 def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
@@ -478,7 +477,7 @@ def test_a_refusal_is_not_tried_again(server: Server, ops: Ops) -> None:
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host, pytest.raises(UsageError) as caught:
         list(host.follow("../outside"))
     assert "is not a plan's identifier" in caught.value.message
-    assert time.monotonic() - started < hosts.ANSWER_SECONDS / 2
+    assert time.monotonic() - started < ANSWER_SECONDS / 2
 
 
 def test_a_plan_that_never_was_is_said(server: Server, ops: Ops) -> None:

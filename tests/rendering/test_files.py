@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fabfile import survey
 from fabfile.inventory import Site, load, placeholders
-from fabfile.rendering import files as render
+from fabfile.rendering import files
 from fabfile.rendering.files import File
 from tests.support.inventories import INVENTORY, site
 
@@ -27,8 +27,8 @@ def project() -> Site:
     return load(INVENTORY, {})
 
 
-def by_name(files: tuple[File, ...]) -> dict[str, str]:
-    return {Path(file.path).name: file.content.decode() for file in files}
+def by_name(rendered: tuple[File, ...]) -> dict[str, str]:
+    return {Path(file.path).name: file.content.decode() for file in rendered}
 
 
 def environment(text: str) -> dict[str, str]:
@@ -39,8 +39,8 @@ def environment(text: str) -> dict[str, str]:
 
 
 def test_the_infrastructure_s_files_are_root_s_and_readable(project: Site) -> None:
-    files = render.infra(project)
-    assert [file.path for file in files] == [
+    rendered = files.infra(project)
+    assert [file.path for file in rendered] == [
         "/etc/systemd/system/islandflow-seal.service",
         "/etc/systemd/system/islandflow-nats.service",
         "/etc/systemd/system/islandflow-redis.service",
@@ -48,11 +48,11 @@ def test_the_infrastructure_s_files_are_root_s_and_readable(project: Site) -> No
         "/etc/islandflow/redis.conf",
         "/etc/clickhouse-server/config.d/islandflow.xml",
     ]
-    assert {(file.owner, file.group, file.mode) for file in files} == {("root", "root", 0o644)}
+    assert {(file.owner, file.group, file.mode) for file in rendered} == {("root", "root", 0o644)}
 
 
 def test_the_app_s_units_belong_to_its_user(project: Site) -> None:
-    *units, overrides = render.app(project, bind=GATEWAY, services=project.scope("services"))
+    *units, overrides = files.app(project, bind=GATEWAY, services=project.scope("services"))
     assert [unit.path for unit in units] == [
         f"/home/delta/.config/systemd/user/islandflow-{name}.service"
         for name in ("api", "compute", "candles", "ingest-options", "ingest-equities")
@@ -62,19 +62,19 @@ def test_the_app_s_units_belong_to_its_user(project: Site) -> None:
 
 
 def test_without_services_all_are_rendered(project: Site) -> None:
-    assert len(render.app(project, bind=GATEWAY)) == len(project.services) + 1
+    assert len(files.app(project, bind=GATEWAY)) == len(project.services) + 1
 
 
 def test_rendering_twice_gives_the_same_bytes(project: Site) -> None:
     def everything(of: Site) -> tuple[File, ...]:
-        return render.infra(of) + render.app(of, bind=GATEWAY) + render.overlay(of)
+        return files.infra(of) + files.app(of, bind=GATEWAY) + files.overlay(of)
 
     assert everything(project) == everything(load(INVENTORY, {}))
 
 
 def test_the_word_bridge_is_no_address(project: Site) -> None:
     with pytest.raises(ValueError, match="must be an address"):
-        render.app(project, bind="bridge")
+        files.app(project, bind="bridge")
 
 
 # Units
@@ -83,7 +83,7 @@ def test_the_word_bridge_is_no_address(project: Site) -> None:
 def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
     units = {
         name: text
-        for name, text in by_name(render.infra(project) + render.app(project, bind=GATEWAY)).items()
+        for name, text in by_name(files.infra(project) + files.app(project, bind=GATEWAY)).items()
         if name.endswith(".service")
     }
     assert len(units) == 10
@@ -91,7 +91,7 @@ def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
 
 
 def test_a_user_unit_reads_the_overrides_after_the_app_s_own_environment(project: Site) -> None:
-    lines = by_name(render.app(project, bind=GATEWAY))["islandflow-ingest-options.service"].splitlines()
+    lines = by_name(files.app(project, bind=GATEWAY))["islandflow-ingest-options.service"].splitlines()
     assert [line for line in lines if line.startswith(("Environment", "WorkingDirectory", "ExecStart="))] == [
         "WorkingDirectory=/home/delta/islandflow/services/ingest-options",
         "EnvironmentFile=/home/delta/islandflow/.env",
@@ -110,7 +110,7 @@ def test_a_unit_runs_in_the_checkout_listens_where_it_is_told_and_stops_as_it_wa
             "services.web.argv": ["x", "next", "start", "-H", "{bind}", "-p", "{port}", "--api={api_url}"],
         },
     )
-    units = by_name(render.app(made, bind=GATEWAY))
+    units = by_name(files.app(made, bind=GATEWAY))
     api, web, compute = (units[f"islandflow-{name}.service"].splitlines() for name in ("api", "web", "compute"))
     assert "WorkingDirectory=/home/delta/islandflow" in api
     assert {"KillSignal=SIGINT", "TimeoutStopSec=20.5"} <= set(api)
@@ -121,8 +121,8 @@ def test_a_unit_runs_in_the_checkout_listens_where_it_is_told_and_stops_as_it_wa
 
 def test_what_fills_a_placeholder_is_quoted_with_the_word_it_stands_in(tmp_path: Path) -> None:
     made = site(tmp_path, {"services.api.argv": ["100% {bind}", "$HOME/{port}"]})
-    files = by_name(render.app(made, bind=GATEWAY))
-    assert f'ExecStart=/home/delta/.bun/bin/bun "100%% {GATEWAY}" "$$HOME/4000"' in files["islandflow-api.service"]
+    texts = by_name(files.app(made, bind=GATEWAY))
+    assert f'ExecStart=/home/delta/.bun/bin/bun "100%% {GATEWAY}" "$$HOME/4000"' in texts["islandflow-api.service"]
 
 
 def test_without_a_port_for_it_nats_has_no_monitoring_and_nothing_else_knows_of_one(project: Site) -> None:
@@ -130,7 +130,7 @@ def test_without_a_port_for_it_nats_has_no_monitoring_and_nothing_else_knows_of_
     bare = project.model_copy(update={"infra": project.infra.model_copy(update={"nats": nats})})
     (line,) = [
         line
-        for line in by_name(render.infra(bare))["islandflow-nats.service"].splitlines()
+        for line in by_name(files.infra(bare))["islandflow-nats.service"].splitlines()
         if line.startswith("ExecStart=")
     ]
     assert line == "ExecStart=/usr/sbin/nats-server -js -sd /var/lib/islandflow/nats -a 127.0.0.1 -p 4222"
@@ -139,16 +139,16 @@ def test_without_a_port_for_it_nats_has_no_monitoring_and_nothing_else_knows_of_
 
 
 def test_no_unit_sets_a_state_directory(project: Site) -> None:
-    assert all("StateDirectory" not in text for text in by_name(render.infra(project)).values())
+    assert all("StateDirectory" not in text for text in by_name(files.infra(project)).values())
 
 
 def test_the_servers_start_on_the_loopback_address_with_their_data(project: Site) -> None:
-    files = by_name(render.infra(project))
+    texts = by_name(files.infra(project))
     assert (
         "ExecStart=/usr/sbin/nats-server -js -sd /var/lib/islandflow/nats -a 127.0.0.1 -p 4222 -m 8222"
-        in files["islandflow-nats.service"].splitlines()
+        in texts["islandflow-nats.service"].splitlines()
     )
-    assert files["redis.conf"].splitlines()[1:] == [
+    assert texts["redis.conf"].splitlines()[1:] == [
         "bind 127.0.0.1",
         "protected-mode yes",
         "port 6379",
@@ -161,25 +161,25 @@ def test_the_servers_start_on_the_loopback_address_with_their_data(project: Site
         "supervised systemd",
         'logfile ""',
     ]
-    assert "Type=notify" in files["islandflow-redis.service"].splitlines()
+    assert "Type=notify" in texts["islandflow-redis.service"].splitlines()
 
 
 def test_clickhouse_gets_a_drop_in_beside_the_package_s_configuration(project: Site) -> None:
-    files = by_name(render.infra(project))
-    drop_in = ElementTree.fromstring(files["islandflow.xml"])
+    texts = by_name(files.infra(project))
+    drop_in = ElementTree.fromstring(texts["islandflow.xml"])
     assert drop_in.findtext("path") == "/var/lib/islandflow/clickhouse/"
     assert drop_in.findtext("listen_host") == "127.0.0.1"
     assert drop_in.find("users") is None
-    assert "--config-file=/etc/clickhouse-server/config.xml" in files["islandflow-clickhouse.service"]
+    assert "--config-file=/etc/clickhouse-server/config.xml" in texts["islandflow-clickhouse.service"]
 
 
 def test_clickhouse_s_configuration_is_complete_where_the_package_has_none(tmp_path: Path) -> None:
     own = "/etc/islandflow/clickhouse.xml"
-    files = by_name(render.infra(site(tmp_path, {"infra.clickhouse.config": own, "infra.clickhouse.drop_in": own})))
-    complete = ElementTree.fromstring(files["clickhouse.xml"])
+    texts = by_name(files.infra(site(tmp_path, {"infra.clickhouse.config": own, "infra.clickhouse.drop_in": own})))
+    complete = ElementTree.fromstring(texts["clickhouse.xml"])
     assert complete.findtext("user_directories/users_xml/path") == own
     assert complete.findtext("users/default/networks/ip") == "127.0.0.1"
-    assert f"--config-file={own}" in files["islandflow-clickhouse.service"]
+    assert f"--config-file={own}" in texts["islandflow-clickhouse.service"]
 
 
 @pytest.mark.parametrize("data_root", ["/var/lib/islandflow", "/srv/100% flow"])
@@ -192,13 +192,13 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path, data_root:
         "app.checkout": "/home/delta/100% flow",
     }
     rendered = site(tmp_path, changes)
-    assert verified(tmp_path / "system", "--system", render.infra(rendered)) == ""
-    assert verified(tmp_path / "user", "--user", render.app(rendered, bind=GATEWAY)) == ""
+    assert verified(tmp_path / "system", "--system", files.infra(rendered)) == ""
+    assert verified(tmp_path / "user", "--user", files.app(rendered, bind=GATEWAY)) == ""
 
 
 @pytest.mark.parametrize("manager", ["--system", "--user"])
 def test_systemd_does_find_a_mistake(tmp_path: Path, project: Site, manager: str) -> None:
-    unit = render.infra(project)[1] if manager == "--system" else render.app(project, bind=GATEWAY)[0]
+    unit = files.infra(project)[1] if manager == "--system" else files.app(project, bind=GATEWAY)[0]
     broken = File(unit.path, unit.content.replace(b"Restart=always", b"Restart=sometimes"))
     assert "sometimes" in verified(tmp_path, manager, (broken,))
 
@@ -223,7 +223,7 @@ def verified(directory: Path, manager: str, files: tuple[File, ...]) -> str:
 
 
 def test_the_native_overrides_name_the_runtime_its_servers_and_its_address(project: Site) -> None:
-    assert environment(by_name(render.app(project, bind=GATEWAY))["native.env"]) == {
+    assert environment(by_name(files.app(project, bind=GATEWAY))["native.env"]) == {
         "ISLANDFLOW_RUNTIME": "native",
         "NATS_URL": "nats://127.0.0.1:4222",
         "REDIS_URL": "redis://127.0.0.1:6379",
@@ -239,7 +239,7 @@ def test_the_native_overrides_name_the_runtime_its_servers_and_its_address(proje
 def test_an_override_is_written_for_its_reader(tmp_path: Path) -> None:
     value = {"A": 'pa$$ "word"'}
     rendered = site(tmp_path, {"runtimes.native.overrides": value})
-    assert by_name(render.app(rendered, bind=GATEWAY))["native.env"].splitlines()[-1] == r'A="pa$$ \"word\""'
+    assert by_name(files.app(rendered, bind=GATEWAY))["native.env"].splitlines()[-1] == r'A="pa$$ \"word\""'
 
 
 # Whatever the inventory holds
@@ -264,9 +264,9 @@ def test_no_value_adds_a_line_to_any_file(tmp_path: Path, word: str, path: str, 
         },
     )
     plain = site(tmp_path, {"runtimes.docker.overrides": {"OPTIONS_INGEST_ADAPTER": "synthetic"}})
-    for of in (render.infra, render.overlay, lambda it: render.app(it, bind=GATEWAY)):
+    for of in (files.infra, files.overlay, lambda it: files.app(it, bind=GATEWAY)):
         counts = [[len(file.content.decode().splitlines()) for file in of(it)] for it in (changed, plain)]
         assert counts[0] == counts[1]
-    laid = yaml.safe_load(render.overlay(changed)[0].content)
+    laid = yaml.safe_load(files.overlay(changed)[0].content)
     written = laid["services"]["api"]["environment"]["OPTIONS_INGEST_ADAPTER"]
     assert "$" not in written.replace("$$", "") and written.replace("$$", "$") == value

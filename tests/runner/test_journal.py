@@ -12,9 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner import journal as journals
 from fabfile.runner import store
-from fabfile.runner.journal import JournalFailed
+from fabfile.runner.journal import Journal, JournalFailed
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.commands import Run
@@ -156,7 +155,7 @@ def test_revert_of_an_interrupted_undo_goes_on_where_it_was(world: World) -> Non
 def test_evidence_may_hold_anything(world: World) -> None:
     failure = StepFailed("no", event=1, step=2, error=b"bytes", evidence=Path("/x"))
     assert failure.evidence["error"] == "no", "evidence never hides the error"
-    journal = journals.Journal(world.ops / "journal.jsonl", "p")
+    journal = Journal(world.ops / "journal.jsonl", "p")
     journal.write("failed", "a", **failure.evidence, self=object(), name="\udcff")
     (event,) = store.read_journal(world.ops)
     assert event["evidence"]["evidence"] == "/x"
@@ -164,7 +163,7 @@ def test_evidence_may_hold_anything(world: World) -> None:
 
 
 def test_a_partial_write_is_taken_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = journals.Journal(world.ops / "journal.jsonl", "p")
+    journal = Journal(world.ops / "journal.jsonl", "p")
     journal.write("start")
     write = os.write
 

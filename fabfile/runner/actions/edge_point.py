@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ..edge import backup
-from ..edge.change import EdgeHost as EdgeHost
-from ..edge.change import HostChange, planned_change, restoring_change, target_of
+from ..edge.change import EdgeHost, HostChange, planned_change, restoring_change, target_of
 from ..facts.gather import gather
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from fabfile.runner.adoption import checkout as work
 from fabfile.runner.adoption import containers, env_files, starts
-from fabfile.runner.adoption import edge as edges
+from fabfile.runner.adoption.checkout import root_of, work
+from fabfile.runner.adoption.edge import edges
 from fabfile.runner.adoption.gather import adoption
 from fabfile.runner.system.inspected import Inspected
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
@@ -193,9 +193,9 @@ def test_a_checkout_is_found_around_the_compose_file(tmp_path: Path) -> None:
     git(tmp_path, "init", "--initial-branch=main")
     git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "first")
     git(tmp_path, "remote", "add", "origin", "https://me:hunter2@git.example/app.git")
-    root, problem = work.root_of(str(tmp_path / "deployment/docker"))
+    root, problem = root_of(str(tmp_path / "deployment/docker"))
     assert (root, problem) == (tmp_path, "")
-    found = work.work(Machine(tmp_path), root, problem, AdoptionRequest(paths=("deployment", "gone")))
+    found = work(Machine(tmp_path), root, problem, AdoptionRequest(paths=("deployment", "gone")))
     assert found.paths == ("deployment",)
     assert found.remote == "https://git.example/app.git" and found.branch == "main" and len(found.head) == 40
 
@@ -203,11 +203,11 @@ def test_a_checkout_is_found_around_the_compose_file(tmp_path: Path) -> None:
 def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "app/deployment"
     folder.mkdir(parents=True)
-    assert work.root_of(str(folder)) == (None, f"there is no .git in {folder} or above")
+    assert root_of(str(folder)) == (None, f"there is no .git in {folder} or above")
     (tmp_path / "app/package.json").write_text("{}")
-    root, problem = work.root_of(str(folder))
+    root, problem = root_of(str(folder))
     assert root == tmp_path / "app" and "no .git" in problem
-    assert work.work(Machine(tmp_path), root, problem, AdoptionRequest()).problem == problem
+    assert work(Machine(tmp_path), root, problem, AdoptionRequest()).problem == problem
 
 
 # ── The edge ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -220,7 +220,7 @@ def edge_item(edge: FakeEdge, **given: Any) -> Inspected:
 
 def test_npm_is_known_by_what_it_holds(tmp_path: Path) -> None:
     edge = FakeEdge(tmp_path)
-    [found] = edges.edges([container(), edge_item(edge)])
+    [found] = edges([container(), edge_item(edge)])
     assert found.box.name == "npm" and found.database and found.data == str(edge.root / "data")
     hosts = {host.names[0]: host for host in found.hosts}
     assert (hosts[DOMAIN].host, hosts[DOMAIN].port) == ("web", 3000)
@@ -232,23 +232,23 @@ def test_npm_is_known_by_what_it_holds(tmp_path: Path) -> None:
 def test_a_host_that_is_closed_is_told_with_its_row(tmp_path: Path) -> None:
     edge = FakeEdge(tmp_path)
     edge.close(2)
-    [found] = edges.edges([edge_item(edge)])
+    [found] = edges([edge_item(edge)])
     assert [host.enabled for host in found.hosts] == [True, False, True]
 
 
 def test_what_an_operator_wrote_into_a_host_never_leaves(tmp_path: Path) -> None:
     edge = FakeEdge(tmp_path)
     edge.add(("secret.example.test",), Upstream("web", 3000), 'proxy_set_header Authorization "hunter2";')
-    assert "hunter2" not in json.dumps(encode(edges.edges([edge_item(edge)])))
+    assert "hunter2" not in json.dumps(encode(edges([edge_item(edge)])))
 
 
 def test_npm_on_another_database_says_which_variable_names_it(tmp_path: Path) -> None:
-    [found] = edges.edges([edge_item(FakeEdge(tmp_path), Env=["DB_MYSQL_HOST=db"])])
+    [found] = edges([edge_item(FakeEdge(tmp_path), Env=["DB_MYSQL_HOST=db"])])
     assert found.other_database == "DB_MYSQL_HOST"
 
 
 def test_where_no_container_holds_npms_files_one_that_is_called_so_is_told() -> None:
-    [found] = edges.edges([container(), container(Image="jc21/nginx-proxy-manager:2")])
+    [found] = edges([container(), container(Image="jc21/nginx-proxy-manager:2")])
     assert found.why == "its image is jc21/nginx-proxy-manager:2" and not found.data
 
 

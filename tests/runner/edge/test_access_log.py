@@ -14,7 +14,7 @@ from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
 
 
-def line(status: int, upstream: str = "200", uri: str = "/") -> bytes:
+def log_line(status: int, upstream: str = "200", uri: str = "/") -> bytes:
     """A line as NPM's `proxy` log format has it."""
     where = f'GET https {DOMAIN} "{uri}" [Client 127.0.0.1] [Length 12] [Gzip -] [Sent-to web]'
     return f'[01/Jan/2026:12:00:00 +0000] - {upstream} {status} - {where} "curl 500 - GET" "-"'.encode()
@@ -23,24 +23,24 @@ def line(status: int, upstream: str = "200", uri: str = "/") -> bytes:
 @pytest.mark.parametrize(
     ("text", "errors"),
     [
-        (line(200), 0),
-        (line(404), 0),
-        (line(499), 0),
-        (line(500, "500"), 1),
-        (line(502, "502, 502"), 1),
-        (line(200, "502, 200"), 0),
-        (line(504, "-"), 1),
-        (line(200, uri="/prints/502 - GET"), 0),
+        (log_line(200), 0),
+        (log_line(404), 0),
+        (log_line(499), 0),
+        (log_line(500, "500"), 1),
+        (log_line(502, "502, 502"), 1),
+        (log_line(200, "502, 200"), 0),
+        (log_line(504, "-"), 1),
+        (log_line(200, uri="/prints/502 - GET"), 0),
     ],
 )
 def test_the_edges_answer_is_counted_and_not_the_upstreams(text: bytes, errors: int) -> None:
     assert count([text]) == Served(1, errors)
 
 
-@given(st.lists(st.binary(max_size=40) | st.sampled_from([line(200), line(503)])))
+@given(st.lists(st.binary(max_size=40) | st.sampled_from([log_line(200), log_line(503)])))
 def test_a_line_in_any_format_is_counted_or_left_out(lines: list[bytes]) -> None:
     found = count(lines)
-    assert lines.count(line(503)) <= found.errors <= found.answers <= len(lines)
+    assert lines.count(log_line(503)) <= found.errors <= found.answers <= len(lines)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def log(edge: FakeEdge) -> Path:
     """The app's access log, with an old answer in it."""
     path = edge.root / "data/logs/proxy-host-1_access.log"
     path.parent.mkdir(parents=True)
-    path.write_bytes(line(500) + b"\n")
+    path.write_bytes(log_line(500) + b"\n")
     return path
 
 
@@ -61,11 +61,11 @@ def test_only_whole_lines_added_since_the_last_call_count(edge: FakeEdge, log: P
     logs = EdgeLogs(edge.ref)
     assert logs.new_counts() == {DOMAIN: Served(0, 0)}, "the API has no log yet"
     with log.open("ab") as file:
-        file.write(line(200) + b"\n" + line(502)[:40])
+        file.write(log_line(200) + b"\n" + log_line(502)[:40])
         file.flush()
         assert logs.new_counts() == {DOMAIN: Served(1, 0)}
-        file.write(line(502)[40:] + b"\n")
-    (log.parent / "proxy-host-2_access.log").write_bytes(line(503) + b"\n")
+        file.write(log_line(502)[40:] + b"\n")
+    (log.parent / "proxy-host-2_access.log").write_bytes(log_line(503) + b"\n")
     assert logs.new_counts() == {DOMAIN: Served(1, 1), API_DOMAIN: Served(1, 1)}
     logs.close()
 
@@ -74,12 +74,12 @@ def test_a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning(edg
     logs = EdgeLogs(edge.ref)
     with log.open("ab") as file:
         log.rename(log.with_suffix(".1"))
-        log.write_bytes(line(502) + b"\n")
-        file.write(line(503) + b"\n")
+        log.write_bytes(log_line(502) + b"\n")
+        file.write(log_line(503) + b"\n")
     assert logs.new_counts()[DOMAIN] == Served(2, 2)
     log.write_bytes(b"")
     assert logs.new_counts()[DOMAIN] == Served(0, 0)
-    log.write_bytes(line(500) + b"\n")
+    log.write_bytes(log_line(500) + b"\n")
     assert logs.new_counts()[DOMAIN] == Served(1, 1)
     log.unlink()
     assert logs.new_counts() == {}

@@ -18,8 +18,7 @@ from fabfile.runner.edge.api import Api, ApiError
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.edge import EdgeLogin
-from tests.runner.edge.test_change import API as API_PLACE
-from tests.runner.edge.test_change import WEB, carry_out, exposed, facts_of
+from tests.runner.edge.test_change import API_UPSTREAM, WEB, carry_out, exposed, facts_of
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.npm_api import USER, Recording, api_of
 from tests.runner.support.npm_shape import DOMAIN, HostShape
@@ -32,7 +31,7 @@ def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
     made = FakeEdge(tmp_path)
     stand_in(made, monkeypatch)
     made.serve(upstream=WEB)
-    made.serve(upstream=API_PLACE)
+    made.serve(upstream=API_UPSTREAM)
     return made
 
 
@@ -78,13 +77,13 @@ def test_both_ways_end_in_the_same_rows_and_bytes(
     twin = FakeEdge(tmp_path / "twin")
     with pytest.MonkeyPatch.context() as patched:
         stand_in(twin, patched)
-        for upstream in (WEB, API_PLACE):
+        for upstream in (WEB, API_UPSTREAM):
             twin.serve(upstream=upstream)
         carry_out(twin, exposed(twin, exposure))
     assert values(edge) == values(twin)
     assert contents(edge) == contents(twin)
     assert (edge.rows()[2], edge.files()["3.conf"]) == other
-    assert edge.leads(DOMAIN) == twin.leads(DOMAIN) == (str(WEB), str(API_PLACE))
+    assert edge.leads(DOMAIN) == twin.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
 
 
 def test_only_fields_that_differ_are_sent_to_npm(edge: FakeEdge, npm: Recording) -> None:
@@ -139,7 +138,7 @@ def test_a_file_that_nginx_refuses_is_a_failure_although_npm_answers_200(edge: F
 
 
 def test_a_second_host_going_offline_restores_both(edge: FakeEdge, npm: Recording) -> None:
-    edge.refuses = lambda text: API_DOMAIN in text and API_PLACE.host in text
+    edge.refuses = lambda text: API_DOMAIN in text and API_UPSTREAM.host in text
     assert f"NPM has taken {API_DOMAIN} offline" in str(failed(edge, by_api(edge)))
 
 
@@ -214,13 +213,13 @@ def test_a_closed_hosts_row_follows_and_it_stays_closed(edge: FakeEdge, npm: Rec
     edge.close(2)
     carry_out(edge, by_api(edge))
     assert "2.conf" not in edge.files()
-    assert (values(edge)[1]["enabled"], values(edge)[1]["forward_host"]) == (0, API_PLACE.host)
+    assert (values(edge)[1]["enabled"], values(edge)[1]["forward_host"]) == (0, API_UPSTREAM.host)
 
 
 def test_opening_needs_no_backup_since_npm_makes_the_file(edge: FakeEdge, npm: Recording) -> None:
     edge.close(2)
     carry_out(edge, by_api(edge, OPEN))
-    assert contents(edge)["2.conf"].decode() == HostShape(API_PLACE, "", (API_DOMAIN,)).render()
+    assert contents(edge)["2.conf"].decode() == HostShape(API_UPSTREAM, "", (API_DOMAIN,)).render()
 
 
 def test_a_missing_file_is_made_again(edge: FakeEdge, npm: Recording) -> None:

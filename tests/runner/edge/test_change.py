@@ -13,10 +13,10 @@ import pytest
 
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge import backup, database, server, verify
-from fabfile.runner.edge import text as npmtext
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.edge.database import COLUMNS
 from fabfile.runner.edge.routes import managed_block
+from fabfile.runner.edge.text import digest
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
@@ -28,7 +28,7 @@ from tests.runner.support.npm_shape import DOMAIN, HostShape
 
 ROUTES = ("ws", "replay", "prints", "flow", "quotes")
 NATIVE = "x-islandflow-runtime: native"
-WEB, API = Upstream("172.18.0.1", 3000), Upstream("172.18.0.1", 4000)
+WEB, API_UPSTREAM = Upstream("172.18.0.1", 3000), Upstream("172.18.0.1", 4000)
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
     made = FakeEdge(tmp_path)
     stand_in(made, monkeypatch)
     made.serve(upstream=WEB)
-    made.serve(upstream=API)
+    made.serve(upstream=API_UPSTREAM)
     return made
 
 
 def point(edge: FakeEdge, seconds: float = 0.1) -> PointEdge:
-    app = EdgeHost(DOMAIN, WEB.host, WEB.port, ROUTES, API.host, API.port, "/", NATIVE)
-    api = EdgeHost(API_DOMAIN, API.host, API.port, probe_path="/health", expect_header=NATIVE)
+    app = EdgeHost(DOMAIN, WEB.host, WEB.port, ROUTES, API_UPSTREAM.host, API_UPSTREAM.port, "/", NATIVE)
+    api = EdgeHost(API_DOMAIN, API_UPSTREAM.host, API_UPSTREAM.port, probe_path="/health", expect_header=NATIVE)
     return PointEdge(edge.ref, (app, api), seconds)
 
 
@@ -70,13 +70,13 @@ def facts_of(edge: FakeEdge, action: PointEdge) -> Facts:
 
 def test_pages_and_routes_move_together_in_database_files_and_the_running_nginx(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
-    assert edge.leads(DOMAIN) == (str(WEB), str(API))
-    assert edge.leads(API_DOMAIN) == (str(API), "")
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
+    assert edge.leads(API_DOMAIN) == (str(API_UPSTREAM), "")
     [app, api] = database.live_rows(edge.ref.database)[:2]
-    assert (app.host, app.port, app.advanced) == (WEB.host, WEB.port, managed_block(ROUTES, API))
-    assert (api.host, api.port, api.advanced) == (API.host, API.port, "")
+    assert (app.host, app.port, app.advanced) == (WEB.host, WEB.port, managed_block(ROUTES, API_UPSTREAM))
+    assert (api.host, api.port, api.advanced) == (API_UPSTREAM.host, API_UPSTREAM.port, "")
     assert app.modified_on > "2025-01-01 00:00:00"
-    for row, upstream in ((app, WEB), (api, API)):
+    for row, upstream in ((app, WEB), (api, API_UPSTREAM)):
         text = (edge.conf / f"{row.id}.conf").read_text()
         assert text == HostShape(upstream, row.advanced, row.names).render()
 
@@ -260,7 +260,7 @@ def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(e
     facts = facts_of(edge, point(edge))
     assert "advanced_config differs" in facts.edge.hosts[DOMAIN].drift[0]
     before = carry_out(edge, point(edge))
-    advanced = f"a b;\n{managed_block(ROUTES, API)}"
+    advanced = f"a b;\n{managed_block(ROUTES, API_UPSTREAM)}"
     assert (edge.conf / "1.conf").read_text() == HostShape(WEB, advanced, (DOMAIN,)).render()
     assert facts_of(edge, point(edge)).edge.hosts[DOMAIN].drift == ()
     point(edge).undo(edge, before)
@@ -275,10 +275,10 @@ def test_a_block_of_the_apps_own_script_is_understood(edge: FakeEdge, times: int
     for _ in range(times):
         edge.script(Upstream("web", 3000), Upstream("api", 4000), ROUTES)
     fact = facts_of(edge, point(edge)).edge.hosts[DOMAIN]
-    assert (str(fact.upstream), str(fact.route_upstream)) == ("web:3000", str(API)) and fact.drift
+    assert (str(fact.upstream), str(fact.route_upstream)) == ("web:3000", str(API_UPSTREAM)) and fact.drift
     carry_out(edge, point(edge))
-    assert edge.leads(DOMAIN) == (str(WEB), str(API))
-    block = managed_block(ROUTES, API)
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
+    block = managed_block(ROUTES, API_UPSTREAM)
     assert (edge.conf / "1.conf").read_text() == HostShape(WEB, block, (DOMAIN,)).render()
     assert database.live_rows(edge.ref.database)[0].advanced == block
 
@@ -295,8 +295,8 @@ def test_a_file_that_a_backup_has_is_made_again(edge: FakeEdge) -> None:
     facts = facts_of(edge, point(edge))
     assert "its file is missing" in facts.edge.hosts[API_DOMAIN].drift[0]
     carry_out(edge, point(edge))
-    assert (edge.conf / "2.conf").read_text() == HostShape(API, "", (API_DOMAIN,)).render()
-    assert before["hosts"][API_DOMAIN]["file_becomes"] == npmtext.digest((edge.conf / "2.conf").read_text())
+    assert (edge.conf / "2.conf").read_text() == HostShape(API_UPSTREAM, "", (API_DOMAIN,)).render()
+    assert before["hosts"][API_DOMAIN]["file_becomes"] == digest((edge.conf / "2.conf").read_text())
 
 
 def test_what_a_kept_file_depends_on_must_not_have_changed_since(edge: FakeEdge) -> None:
@@ -329,7 +329,7 @@ def test_a_container_outside_of_the_network_is_refused(edge: FakeEdge) -> None:
 
 
 def test_a_silent_upstream_is_refused_with_the_rule_that_opens_the_firewall(edge: FakeEdge) -> None:
-    del edge.answers[API.host, API.port]
+    del edge.answers[API_UPSTREAM.host, API_UPSTREAM.port]
     words = refusal(edge, point(edge))
     assert "172.18.0.1:4000/ws (10.1.1.1) no answer within 2 s" in words
     assert "add: ufw allow proto tcp from 172.18.0.0/16 to any port 4000 comment" in words
@@ -337,7 +337,7 @@ def test_a_silent_upstream_is_refused_with_the_rule_that_opens_the_firewall(edge
 
 
 def test_an_upstream_of_the_other_runtime_is_refused(edge: FakeEdge) -> None:
-    edge.serve(upstream=API, header="docker")
+    edge.serve(upstream=API_UPSTREAM, header="docker")
     assert "x-islandflow-runtime is 'docker' instead of 'native'" in refusal(edge, point(edge))
 
 
@@ -463,7 +463,7 @@ def test_an_edge_that_serves_from_the_wrong_runtime_fails_and_can_be_undone(
     real = server.reload
 
     def reload_then_change(*args: Any) -> dict[str, Any]:
-        edge.serve(upstream=API, header="docker")
+        edge.serve(upstream=API_UPSTREAM, header="docker")
         return real(*args)
 
     monkeypatch.setattr(server, "reload", reload_then_change)

@@ -9,7 +9,7 @@ import pytest
 from fabfile.runner.edge import database, server
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import Observation, StepFailed
-from tests.runner.edge.test_change import API, WEB, carry_out, exposed, facts_of, point, refusal
+from tests.runner.edge.test_change import API_UPSTREAM, WEB, carry_out, exposed, facts_of, point, refusal
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN, HostShape
 
@@ -19,7 +19,7 @@ def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
     made = FakeEdge(tmp_path)
     stand_in(made, monkeypatch)
     made.serve(upstream=WEB)
-    made.serve(upstream=API)
+    made.serve(upstream=API_UPSTREAM)
     return made
 
 
@@ -30,7 +30,7 @@ def enabled(edge: FakeEdge) -> list[bool]:
 def test_closing_disables_the_row_and_deletes_the_file_and_the_app_stays(edge: FakeEdge) -> None:
     carry_out(edge, exposed(edge, CLOSED))
     assert (enabled(edge), sorted(edge.files())) == ([True, False, True], ["1.conf", "3.conf"])
-    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
     assert not any(API_DOMAIN in text for text in edge.loaded.values())
 
 
@@ -56,10 +56,10 @@ def test_a_closed_hosts_row_follows_and_opening_leads_where_it_says(edge: FakeEd
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'elsewhere' WHERE id = 2")
     carry_out(edge, exposed(edge, KEEP))
-    assert (enabled(edge)[1], database.live_rows(edge.ref.database)[1].host) == (False, API.host)
+    assert (enabled(edge)[1], database.live_rows(edge.ref.database)[1].host) == (False, API_UPSTREAM.host)
     assert "2.conf" not in edge.files()
     carry_out(edge, exposed(edge, OPEN))
-    assert (edge.conf / "2.conf").read_text() == HostShape(API, "", (API_DOMAIN,)).render()
+    assert (edge.conf / "2.conf").read_text() == HostShape(API_UPSTREAM, "", (API_DOMAIN,)).render()
 
 
 @pytest.mark.parametrize("exposure", [CLOSED, OPEN])
@@ -93,7 +93,7 @@ def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
     before = carry_out(edge, exposed(edge, KEEP))
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET enabled = 1 WHERE id = 2")
-    (edge.conf / "2.conf").write_text(HostShape(API, "", (API_DOMAIN,)).render())
+    (edge.conf / "2.conf").write_text(HostShape(API_UPSTREAM, "", (API_DOMAIN,)).render())
     exposed(edge, KEEP).undo(edge, before)
     assert enabled(edge)[1] and (edge.conf / "2.conf").exists()
 
@@ -133,7 +133,7 @@ def test_a_host_that_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeE
     assert fact.closed and fact.row and fact.row.sealed and fact.drift == ()
     sealed = edge.rows()[1]
     carry_out(edge, exposed(edge, KEEP))
-    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
     assert exposed(edge, CLOSED).look(edge).noop_reason
     assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
 
@@ -144,7 +144,7 @@ def test_a_sealed_host_is_opened_with_websockets_from_its_backup(edge: FakeEdge)
     edge.seal(2)
     sealed, loaded = edge.rows(), dict(edge.loaded)
     before = carry_out(edge, exposed(edge, OPEN))
-    assert edge.leads(API_DOMAIN) == (str(API), "")
+    assert edge.leads(API_DOMAIN) == (str(API_UPSTREAM), "")
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
     assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
     exposed(edge, OPEN).undo(edge, before)
@@ -155,7 +155,7 @@ def test_a_host_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdg
     carry_out(edge, point(edge))
     files = edge.files()
     edge.seal(2)
-    edge.unseal(2, API)
+    edge.unseal(2, API_UPSTREAM)
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert not fact.closed and "its file is missing" in fact.drift[0]
     carry_out(edge, exposed(edge, KEEP))

@@ -16,7 +16,7 @@ from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.edge import EdgeBackup, ProxyHost, Upstream
 from fabfile.runner.wire.facts import FactsRequest
-from tests.runner.edge.test_change import API, ROUTES, WEB, carry_out, exposed, point
+from tests.runner.edge.test_change import API_UPSTREAM, ROUTES, WEB, carry_out, exposed, point
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
 
@@ -27,7 +27,7 @@ OLD = (Upstream("web", 3000), Upstream("api", 4000))
 def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
     made = FakeEdge(tmp_path)
     stand_in(made, monkeypatch)
-    for upstream in (WEB, API):
+    for upstream in (WEB, API_UPSTREAM):
         made.serve(upstream=upstream)
     for upstream in OLD:
         made.serve(upstream=upstream, header="docker")
@@ -111,7 +111,7 @@ def test_a_restore_can_itself_be_undone(edge: FakeEdge) -> None:
     before = bring_back(edge, number)
     bringing_back(edge, number).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
-    assert edge.leads(DOMAIN) == (str(WEB), str(API))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
 
 
 def test_restoring_the_present_state_changes_nothing(edge: FakeEdge) -> None:

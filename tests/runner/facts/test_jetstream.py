@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.facts.nats import jetstream as module
 from fabfile.runner.facts.nats.client import Denied, Unanswered
 from fabfile.runner.facts.nats.follow import readings
 from fabfile.runner.facts.nats.jetstream import durables_of, jetstream, parse_monitoring, read_streams
@@ -32,7 +31,7 @@ def machine(tmp_path: Path) -> Recorder:
 @pytest.fixture(autouse=True)
 def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine may be busy: what answers at all is waited for."""
-    monkeypatch.setattr(module, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.ANSWER_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -119,7 +118,7 @@ def test_a_durable_made_for_fetching_is_bound_when_somebody_waits_at_it() -> Non
 def test_between_two_fetches_nobody_waits_and_it_is_looked_at_again(
     monkeypatch: pytest.MonkeyPatch, denied: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(module, "FETCH_SECONDS", 60.0)
+    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 60.0)
     server = Nats({"S": [consumer("polled", pull=True), consumer("pushed", push_bound=True)]}, denied=denied)
     server.fetched = ("S.polled",)
     if denied:  # then the second look shows it
@@ -139,7 +138,7 @@ class Moving(list[JSON]):
 
 
 def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FETCH_SECONDS", 0.1)
+    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 0.1)
     server = Nats({"S": [consumer("a", pull=True)], "T": [consumer("b", pull=True)]})
     lists = {"S": 0, "T": 0}
 
@@ -155,7 +154,7 @@ def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.Monk
 
 
 def test_nobody_waits_for_a_durable_that_is_none_of_the_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FETCH_SECONDS", 60.0)
+    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 60.0)
     started = time.monotonic()
     assert not read(Nats({"S": [consumer("left over", pull=True)]}), "api-alerts")["left over"].bound
     assert time.monotonic() - started < 30

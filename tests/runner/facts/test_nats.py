@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.facts.nats import client as nats
 from fabfile.runner.facts.nats.client import (
+    MAX_LINE,
     Client,
     Denied,
     Line,
@@ -203,7 +203,7 @@ def test_nobody_there() -> None:
         (says(b"INFO [1]\r\n", ask=False), "is no NATS"),
         (says(b"INFO {\r\n", ask=False), "is no NATS"),
         (says(b"PING\r\n", ask=False), "is no NATS"),
-        (says(b"x" * (nats.MAX_LINE + 70_000), ask=False), "its line never ends"),
+        (says(b"x" * (MAX_LINE + 70_000), ask=False), "its line never ends"),
         (says(b"", ask=False), "closed the connection"),
         (says(b"-ERR 'maximum connections exceeded'\r\n", ask=False), "maximum connections exceeded"),
         (after_login(b"-ERR 'Slow Consumer'\r\n"), "Slow Consumer"),
@@ -215,7 +215,7 @@ def test_nobody_there() -> None:
     ],
 )
 def test_whatever_answers_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, talk: Talk, words: str) -> None:
-    monkeypatch.setattr(nats, "MAX_TOTAL", 1 << 20)
+    monkeypatch.setattr("fabfile.runner.facts.nats.client.MAX_TOTAL", 1 << 20)
     assert words in str(refusal(talk))
 
 

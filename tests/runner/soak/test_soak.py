@@ -18,15 +18,14 @@ import pytest
 
 from fabfile.remote import bootstrap
 from fabfile.runner import main, recovery, store
-from fabfile.runner.soak import sampler
-from fabfile.runner.soak import verbs as soakverbs
+from fabfile.runner.soak import sampler, verbs
 from fabfile.runner.system.machine import CommandFailed
 from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.facts import Workload
 from fabfile.runner.wire.plan import Watch
 from fabfile.runner.wire.soak import ConsumerLag, Sample, Served, Soak, WorkloadSample
 from fabfile.runner.wire.store import LockHolder
-from tests.runner.edge.test_access_log import line as answered
+from tests.runner.edge.test_access_log import log_line
 from tests.runner.support.fake_edge import FakeEdge
 from tests.runner.support.nats_server import Nats, consumer, running, streams_ref
 from tests.runner.support.npm_shape import DOMAIN
@@ -130,7 +129,7 @@ def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
         store.lock(world.ops, LockHolder("a plan's runner")),
         carried_out(world, replace(wanted, seconds=15.0)) as process,
     ):
-        log.write_bytes(answered(502) + b"\n")
+        log.write_bytes(log_line(502) + b"\n")
         holder = sampler.running(world.ops)
         assert holder and (holder.who, holder.soak) == ("ana@laptop", ID)
         process.communicate(timeout=60)
@@ -218,7 +217,7 @@ def test_after_a_boot_the_one_that_was_cut_off_goes_on(
     world: World, wanted: Soak, root: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[Path, str]] = []
-    monkeypatch.setattr(soakverbs, "detach", lambda root, runner, soak_id: started.append((runner, soak_id)))
+    monkeypatch.setattr(verbs, "detach", lambda root, runner, soak_id: started.append((runner, soak_id)))
     monkeypatch.setattr(recovery, "await_boot", lambda machine: None)
     link = world.root / "link.pyz"
     link.symlink_to("runner.pyz")
@@ -248,7 +247,7 @@ def request(wanted: Soak) -> io.BytesIO:
 def detached(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[str]]]:
     """In place of systemd, which this machine has not: a process of our own."""
     started: list[subprocess.Popen[str]] = []
-    monkeypatch.setattr(soakverbs, "detach", lambda root, runner, soak_id: started.append(run(soak_id)))
+    monkeypatch.setattr(verbs, "detach", lambda root, runner, soak_id: started.append(run(soak_id)))
     monkeypatch.setattr(sys, "path", [str(world.root / "runner.pyz"), *sys.path])
 
     def run(soak_id: str) -> subprocess.Popen[str]:
@@ -295,7 +294,7 @@ def test_one_that_could_not_be_started_leaves_nothing(
     def fails(*_: Any) -> None:
         raise CommandFailed("systemd-run ended with 1")
 
-    monkeypatch.setattr(soakverbs, "detach", fails)
+    monkeypatch.setattr(verbs, "detach", fails)
     monkeypatch.setattr(sys, "path", [str(world.root / "runner.pyz"), *sys.path])
     assert main.main(["soak_start"], request(wanted), world.ops) == 1
     assert "systemd-run" in said(capsys)[0]["error"] and sampler.last(world.ops) == ""
@@ -304,7 +303,7 @@ def test_one_that_could_not_be_started_leaves_nothing(
 def test_following_ends_where_nobody_carries_it_out(
     world: World, wanted: Soak, root: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(soakverbs, "STARTING", 0.1)
+    monkeypatch.setattr(verbs, "STARTING", 0.1)
     sampler.begin(world.ops, wanted)
     assert main.main(["soak_follow", ID], io.BytesIO(), world.ops) == 0
     assert [line["kind"] for line in said(capsys)] == ["start"]

@@ -17,8 +17,7 @@ from ..credentials import Credentials, credentials
 from ..nats.client import Unanswered
 from ..nats.jetstream import read_streams
 from . import clickhouse
-from . import redis as redis_protocol
-from .redis import Redis
+from .redis import LoginRefused, Redis, RedisError, Refused, not_shared
 
 _LOCAL = "127.0.0.1"
 
@@ -52,11 +51,11 @@ def _holding(ref: DataRef, container: Container | None) -> Holding:
         return Holding(problem=f"{_name(ref)} is on no network")
     try:
         return _KINDS[ref.name](ref, address, mounts)
-    except (redis_protocol.LoginRefused, clickhouse.LoginRefused) as error:
+    except (LoginRefused, clickhouse.LoginRefused) as error:
         login = credentials(ref.environment, _VARIABLES[ref.name])
         what = f"refuses the login of {_VARIABLES[ref.name]}" if login else "wants a login, and there is none"
         return Holding(problem=f"{_name(ref)} {what} ({error}): {login.origin}")
-    except (redis_protocol.RedisError, clickhouse.ClickHouseError) as error:
+    except (RedisError, clickhouse.ClickHouseError) as error:
         return Holding(problem=f"{_name(ref)} {error}")
     except Unanswered as error:
         return Holding(problem=str(error))
@@ -72,16 +71,16 @@ def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Hold
     with Redis(address, ref.port) as server:
         try:
             persistence = server.persistence()
-        except redis_protocol.LoginRefused:
+        except LoginRefused:
             server.log_in(credentials(ref.environment, "REDIS_URL"))
             persistence = server.persistence()
         counts = server.keys()
         try:
             settings = server.settings()
-        except redis_protocol.Refused:  # CONFIG may be renamed or forbidden: what INFO says must do
+        except Refused:  # CONFIG may be renamed or forbidden: what INFO says must do
             settings = {}
     held = _on_vps(settings["dir"], mounts) if "dir" in settings else ref.folder
-    reasons = redis_protocol.not_shared({**persistence, **settings}, _real(ref.folder), _real(held))
+    reasons = not_shared({**persistence, **settings}, _real(ref.folder), _real(held))
     return Holding(counts, settings, tuple(reasons))
 
 

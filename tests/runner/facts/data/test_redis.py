@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.facts.data import redis as protocol
+import fabfile.runner.facts.data.redis
 from fabfile.runner.facts.data.holding import holdings
 from fabfile.runner.facts.data.redis import RedisError, not_shared
 from fabfile.runner.system.machine import Machine
@@ -168,6 +168,6 @@ def test_nobody_there_is_down(tmp_path: Path) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_answer_of_any_kind_is_more_than_an_error(words: bytes) -> None:
-    with serving(says(words)) as port, protocol.Redis("127.0.0.1", port) as server:
+    with serving(says(words)) as port, fabfile.runner.facts.data.redis.Redis("127.0.0.1", port) as server:
         with contextlib.suppress(RedisError, OSError):
             server.keys()
