@@ -1,7 +1,9 @@
-"""What the texts name exists: paths, tasks, options, exit codes."""
+"""What the texts name exists: paths, functions, tasks, options, exit codes."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,8 @@ _ANCHOR = re.compile(r"\]\(#([^)\s]+)\)")
 _TASK = re.compile(r"\binv\s+([a-z][a-z0-9.-]*[a-z0-9])")
 _CALL = re.compile(r"\binv\s+(?P<task>[a-z][a-z0-9.-]*[a-z0-9])(?P<rest>[^\n`#&;│|]*)")
 _OPTION = re.compile(r"(?<!\S)\[?--([a-z][a-z-]*[a-z])")
+_FUNCTION = re.compile(r"`(?:(\w+)\.)?(\w+)\(\)`(?:\s+(?:in|of)\s+`([\w./]+\.py)`)?")
+_MODULE = re.compile(r"`(\w+\.py)`")
 _ROW = re.compile(r"^\| (\d+) \|", re.MULTILINE)
 
 
@@ -42,6 +46,48 @@ def missing(text: str, folder: Path = REPOSITORY) -> list[str]:
     lost = [p for p in named(text) if not (REPOSITORY / p).exists() and not (REPOSITORY / "fabfile" / p).exists()]
     links = [link for link in _LINK.findall(text) if "://" not in link]
     return lost + [link for link in links if not (folder / link).exists()]
+
+
+def missing_functions(text: str) -> list[str]:
+    """The functions and methods in backticks that are nowhere, or not in the module that the text names with them."""
+    return [
+        ".".join(filter(None, (owner, name))) + "()" + (f" in {path}" if path else "")
+        for owner, name, path in _FUNCTION.findall(text)
+        if not any(_defines(file, owner, name) for file in _files(path))
+    ]
+
+
+def missing_modules(text: str) -> list[str]:
+    """The names of modules in backticks, without a folder, that no module has."""
+    names = {path.name for path in _files("")}
+    return [name for name in _MODULE.findall(text) if name not in names]
+
+
+def _defines(file: Path, owner: str, name: str) -> bool:
+    """Whether a module has the function; `owner` is a class or the module itself."""
+    return ("" if file.stem == owner else owner, name) in functions(file)
+
+
+@functools.cache
+def functions(path: Path) -> set[tuple[str, str]]:
+    """The functions that a module defines, each with its class and without one."""
+    tree = ast.parse(path.read_text())
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    methods = {
+        (each.name, node.name)
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef)
+        for node in each.body
+        if isinstance(node, kinds)
+    }
+    return methods | {("", node.name) for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+def _files(path: str) -> list[Path]:
+    """The module at a path, or without one all of them."""
+    if path:
+        return [place for place in (REPOSITORY / path, REPOSITORY / "fabfile" / path) if place.exists()]
+    return [file for room in ROOMS for file in (REPOSITORY / room).rglob("*.py")] + list(REPOSITORY.glob("*.py"))
 
 
 def unknown_tasks(text: str) -> list[str]:
@@ -101,6 +147,12 @@ def test_every_path_exists(path: Path) -> None:
 
 
 @every_text
+def test_every_function_and_module_exists(path: Path) -> None:
+    assert missing_functions(path.read_text()) == []
+    assert missing_modules(path.read_text()) == []
+
+
+@every_text
 def test_every_task_exists(path: Path) -> None:
     assert unknown_tasks(path.read_text()) == []
 
@@ -146,6 +198,7 @@ def test_the_texts_were_read() -> None:
     names = {path.name for path in TEXTS}
     assert names >= {"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "exit-codes.md", "what-if.md"}
     architecture = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    assert len(_FUNCTION.findall(architecture)) > 20
     assert len(set(named(architecture))) > 40 and "revert" in _TASK.findall(architecture)
 
 
@@ -165,6 +218,24 @@ def test_the_texts_were_read() -> None:
 )
 def test_a_path_that_is_not_there_is_found(text: str, found: list[str]) -> None:
     assert missing(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("`findings()` in `fabfile/checks/preflight.py`, `Machine.run()`, `healthy()`", []),
+        ("`findings()` in\n`fabfile/checks/parts.py`", ["findings() in fabfile/checks/parts.py"]),
+        ("`session.begin()` and `session.ends()`", ["session.ends()"]),
+        ("`Operation._refuse()` and `Operation.refuse()`", ["Operation.refuse()"]),
+        ("`no_function_has_this_name()` of `checks/edge.py`", ["no_function_has_this_name() in checks/edge.py"]),
+    ],
+)
+def test_a_function_that_is_not_there_is_found(text: str, found: list[str]) -> None:
+    assert missing_functions(text) == found
+
+
+def test_a_module_that_is_not_there_is_found() -> None:
+    assert missing_modules("`preflight.py`, `preflights.py`, `fabfile/x.py`") == ["preflights.py"]
 
 
 @pytest.mark.parametrize(
