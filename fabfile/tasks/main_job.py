@@ -147,7 +147,11 @@ def followup(c: Context, plan: str = "", dry: bool = False, json: bool = False) 
 
 @task
 def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> None:
-    """Follow a plan that runs on the VPS, from its first event."""
+    """Follow a plan that runs on the VPS; confirm or revert it where it waits for that.
+
+    It shows the plan from its first event. Whoever began the plan: if it waits for its confirmation, the public checks
+    run from this machine, and the plan is confirmed if they pass, else reverted.
+    """
     follow.attach(session.begin(c, host, json=json), plan)
 
 
@@ -178,7 +182,8 @@ def soak(c: Context, hours: str = "", stop: bool = False, host: str = "", json: 
     """Watch the owner's runtime for hours, from the VPS, and recommend: keep native, or go back.
 
     It samples health, restarts, memory, stream lag and the edge's errors, and goes on without you. Ctrl-C only stops
-    watching; without --hours it shows the figures so far. It ends with 0 only where it recommends to keep what runs.
+    watching; without --hours it shows the figures so far. Once a soak has ended, the command ends with 0 only if it
+    recommends to keep what runs; while one runs, or where there is none, with 0.
     """
     seconds = seconds_of_hours(hours)
     if seconds and stop:

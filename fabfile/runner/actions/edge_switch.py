@@ -1,9 +1,9 @@
-"""How the edge is changed: NPM's rows and files together, the running nginx told, the result seen.
+"""How the edge is changed: NPM's rows and files are written together, nginx is reloaded, the result is checked.
 
-The order is the safe one: nothing is touched before nginx's own test passes and the new upstreams have
-answered from inside the edge's container; until the reload the running nginx never notices; past it, what
-users get is asked through the edge itself. NPM's own API does the middle of it in its own order; whatever
-becomes of that, rows and files can be restored without it.
+Before anything is written, nginx's test of the present files must pass and each new upstream must answer from inside
+the edge's container. Rows and files are backed up, written, and tested by nginx; what it refuses is put back, and the
+running nginx has not read it. After the reload the answers through the edge itself must be right. NPM's own API writes
+and reloads in its own order; rows and files can be restored without it, whatever it has done.
 """
 
 from __future__ import annotations

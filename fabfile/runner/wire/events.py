@@ -18,7 +18,7 @@ class Event:
     """What happened at `time` (UTC, ISO 8601) in a plan or a soak.
 
     `step` is None for what concerns the plan as a whole. `ms` counts milliseconds since the step's start or undo, else
-    the plan's. ARCHITECTURE.md lists the evidence of each kind.
+    the plan's. docs/events.md lists the evidence of each kind.
     """
 
     time: str
