@@ -122,7 +122,8 @@ class LockHeld(CutoverError):
         super().__init__(
             f"{who} holds the lock: {what}, since {since}",
             state="This command changed nothing; the other one goes on.",
-            next_step="Run the same command with --wait, or look at the other plan: inv attach",
+            next_step="Run the same command with --wait. inv attach follows the other plan, and confirms or reverts it if "
+            "it waits for that.",
         )
 
 

@@ -93,9 +93,7 @@ def directions(site: Site, facts: Facts) -> dict[str, list[Finding]]:
     backward = preflight.findings(site, facts, "docker")
     holder = facts.ops.lock
     locked = (
-        [Finding(LockHeld.by(holder.as_json()).message, "wait for its end, or look at it: inv attach")]
-        if holder
-        else []
+        [Finding(LockHeld.by(holder.as_json()).message, "wait for its end, or follow it: inv attach")] if holder else []
     )
     return {"cutover": locked + forward, "rollback --full": locked + backward}
 
