@@ -122,8 +122,7 @@ class LockHeld(CutoverError):
         super().__init__(
             f"{who} holds the lock: {what}, since {since}",
             state="This command changed nothing; the other one goes on.",
-            next_step="Run the same command with --wait. inv attach follows the other plan, and confirms or reverts it if "
-            "it waits for that.",
+            next_step="Run this again with --wait. inv attach follows the other plan and may confirm or revert it.",
         )
 
 
