@@ -1,8 +1,8 @@
-"""One member of the public: sends requests over TLS and tells what became of each.
+"""One user: sends requests over TLS and records the result of each.
 
 A request on a reused connection that is closed before any byte of its answer is sent again on a new one, as browsers
 and CDNs do (RFC 9112, 9.3.1): the server had closed an idle connection just as it was used again. Such a repeat is
-told apart; whatever else goes wrong is a failure.
+counted apart; any other error is a failure.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where the edge is reached, whatever DNS says, and which certificates are trusted."""
+class EdgeAddress:
+    """Address and port of the edge, used in place of DNS, and the certificates that are trusted."""
 
     address: str
     port: int
@@ -30,8 +30,8 @@ class Door:
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked for; `header` of the answer names the runtime that served it."""
+class Request:
+    """A request; `header` of its answer names the runtime that served it."""
 
     name: str
     domain: str
@@ -43,9 +43,9 @@ class Question:
 
 @dataclass(frozen=True)
 class Sample:
-    """One request as whoever sent it felt it: `seconds` from the first try to the last byte of the answer."""
+    """The result of one request: `seconds` from the first try to the last byte of the answer."""
 
-    question: Question
+    request: Request
     started: float  # on the monotonic clock
     seconds: float
     failure: str = ""  # of which kind; empty when it was served
@@ -54,7 +54,7 @@ class Sample:
 
 
 class Failure(Exception):
-    """A request that was not served, and of which kind that is."""
+    """A request that was not served; the message is the kind of failure."""
 
 
 class ClosedBeforeAnswer(Failure):
@@ -62,7 +62,7 @@ class ClosedBeforeAnswer(Failure):
 
 
 class _Stream(asyncio.StreamReader):
-    """Counts the times that something arrives: an error hides what came before it."""
+    """Counts the arrivals of data: an error hides what came before it."""
 
     received = 0
 
@@ -72,37 +72,37 @@ class _Stream(asyncio.StreamReader):
 
 
 class Client:
-    """Asks one question after the other; with `keep` over one connection for as long as it lasts."""
+    """Sends one request after the other; with `keep` over one connection for as long as it lasts."""
 
-    def __init__(self, door: Door, *, keep: bool, limit: float = 60.0) -> None:
-        self._door = door
+    def __init__(self, edge: EdgeAddress, *, keep: bool, limit: float = 60.0) -> None:
+        self._edge = edge
         self._keep = keep
         self._limit = limit  # seconds for a request, its repeat included
         self._stream: _Stream | None = None
         self._transport: asyncio.Transport | None = None
         self._domain = ""
 
-    async def ask(self, question: Question) -> Sample:
-        """Send a request, once more where that is right, and tell how it ended. Raises nothing."""
+    async def send(self, request: Request) -> Sample:
+        """Send a request, and repeat it where a browser would; returns the result, never raises."""
         started = time.monotonic()
         failure, runtime, repeated = "", "", False
         try:
             async with asyncio.timeout(self._limit):
-                reused = self._reusable(question.domain)
+                reused = self._reusable(request.domain)
                 try:
-                    runtime = await self._answer(question)
+                    runtime = await self._answer(request)
                 except ClosedBeforeAnswer:
                     if not reused:
                         raise
                     repeated = True
-                    runtime = await self._answer(question)
+                    runtime = await self._answer(request)
         except TimeoutError:
             failure = "timeout"
         except Failure as error:
             failure = str(error)
         if failure or not self._keep:
             self.close()
-        return Sample(question, started, time.monotonic() - started, failure, repeated, runtime)
+        return Sample(request, started, time.monotonic() - started, failure, repeated, runtime)
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -116,14 +116,14 @@ class Client:
             return False
         return domain == self._domain and not self._stream.at_eof() and not self._transport.is_closing()
 
-    async def _answer(self, question: Question) -> str:
+    async def _answer(self, request: Request) -> str:
         """One try; returns the runtime that served it. Raises Failure, and then the connection is gone."""
         try:
-            if not self._reusable(question.domain):
-                await self._connect(question.domain)
+            if not self._reusable(request.domain):
+                await self._connect(request.domain)
             assert self._stream and self._transport
             with _as_failure(self._stream):
-                self._transport.write(self._request(question))
+                self._transport.write(self._encoded(request))
                 status, headers = await _head(self._stream)
                 await _body(self._stream, headers)
         except Failure:
@@ -134,7 +134,7 @@ class Client:
         if status >= 400:
             whose = " in JSON: the app's own" if "json" in headers.get("content-type", "") else ""
             raise Failure(f"answered {status}{whose}")
-        return str(headers.get(question.header, ""))
+        return str(headers.get(request.header, ""))
 
     async def _connect(self, domain: str) -> None:
         self.close()
@@ -142,18 +142,18 @@ class Client:
         protocol = asyncio.StreamReaderProtocol(stream)
         try:
             self._transport, _ = await asyncio.get_running_loop().create_connection(
-                lambda: protocol, self._door.address, self._door.port, ssl=self._door.trust, server_hostname=domain
+                lambda: protocol, self._edge.address, self._edge.port, ssl=self._edge.trust, server_hostname=domain
             )
         except OSError as error:  # TLS that is cut off while it greets is one, too
             raise Failure(f"no connection: {type(error).__name__}") from error
         self._stream, self._domain = stream, domain
 
-    def _request(self, question: Question) -> bytes:
-        lines = [f"{question.method} {question.path} HTTP/1.1", f"Host: {question.domain}"]
-        if question.method == "POST":
-            lines += ["Content-Type: application/json", f"Content-Length: {len(question.body)}"]
+    def _encoded(self, request: Request) -> bytes:
+        lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.domain}"]
+        if request.method == "POST":
+            lines += ["Content-Type: application/json", f"Content-Length: {len(request.body)}"]
         lines += [] if self._keep else ["Connection: close"]
-        return "\r\n".join([*lines, "", ""]).encode() + question.body
+        return "\r\n".join([*lines, "", ""]).encode() + request.body
 
 
 @contextlib.contextmanager
@@ -172,8 +172,8 @@ def _as_failure(stream: _Stream) -> Iterator[None]:
 
 async def _head(stream: asyncio.StreamReader) -> tuple[int, http.client.HTTPMessage]:
     head = await stream.readuntil(HEAD_END)
-    first, _, rest = head.partition(b"\r\n")
-    return int(first.split()[1]), http.client.parse_headers(io.BytesIO(rest))
+    status_line, _, rest = head.partition(b"\r\n")
+    return int(status_line.split()[1]), http.client.parse_headers(io.BytesIO(rest))
 
 
 async def _body(stream: asyncio.StreamReader, headers: http.client.HTTPMessage) -> None:

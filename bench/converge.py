@@ -1,12 +1,12 @@
-"""Where the time goes in a command that finds nothing to do, beside one SSH connection that runs `true`.
+"""Measures the parts of a command that has nothing to do, beside one SSH connection that runs `true`.
 
     python -m bench.converge [--rounds R] [--rtt 0,50] [--name LAB]
 
 Needs root: it works on a lab of its own, which it boots and removes unless it is up. It hands the app over to native
 first, unless it is there, so that each command finds its results. The medians of the rounds are printed: what it took
-until the tool began to connect (start), until the VPS began to look (connect), until the facts were there (survey) and
-until the end (judge); then what each fact took on the VPS, all of them looked at side by side. Each command has a bare
-connection right before it, as what else the machine does changes from minute to minute.
+until the tool began to connect (start), until the VPS began to gather facts (connect), until the facts were there
+(survey) and until the end (judge); then what each fact took on the VPS, all of them gathered side by side. Each command
+has a bare connection right before it, since the machine's other load changes from minute to minute.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import methods, show, trace
-from bench.distance import further
+from bench.distance import delayed
 from fabfile import inventory, survey
 from fabfile.console import Console
 from fabfile.errors import CutoverError
@@ -40,7 +40,7 @@ PARTS = ("start", "connect", "survey", "judge")
 SCRATCH = "/root/islandflow-converge"  # on the lab
 
 # Gathers the facts of a request and prints the seconds that each took.
-LOOK = f"""
+SURVEY_SCRIPT = f"""
 import json, sys, time
 sys.path.insert(0, {SCRATCH!r} + "/runner.pyz")
 from pathlib import Path
@@ -48,10 +48,10 @@ from runner.facts import gather
 from runner.main import Machine, decode
 took = {{}}
 def timed(job):
-    def run(machine, wanted):
+    def run(machine, request):
         began = time.monotonic()
         try:
-            return job(machine, wanted)
+            return job(machine, request)
         finally:
             took[job.__name__.strip("_")] = time.monotonic() - began
     return run
@@ -76,7 +76,7 @@ def main() -> int:
     """Measure and print; returns 0 when everything could be measured, else 1."""
     options = _options()
     lab = Lab(options.name)
-    found = lab.running
+    was_running = lab.running
     try:
         lab.up()
         _measure(lab, options)
@@ -84,21 +84,21 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     finally:
-        if not found:
+        if not was_running:
             lab.down()
     return 0
 
 
 def _measure(lab: Lab, options: argparse.Namespace) -> None:
-    tool, report = methods.Tool(lab), show.wide()
+    tool, report = methods.Tool(lab), show.wide_console()
     if tool.owner() != "native":
-        show.saying("hands the app over to native")
+        show.progress("hands the app over to native")
         tool.run("cutover")
     rows = []
     for rtt in options.rtt:
         with _at_distance(lab, rtt / 1000) as (file, bare):
             for words in COMMANDS:
-                show.saying(f"{' '.join(words)}, {rtt:g} ms away")
+                show.progress(f"{' '.join(words)}, {rtt:g} ms away")
                 samples = [_sample(words, file, bare) for _ in range(options.rounds + 1)][1:]  # the first one warms up
                 rows.append(_row(words, rtt, samples))
     columns = (
@@ -120,7 +120,7 @@ def _measure(lab: Lab, options: argparse.Namespace) -> None:
 
 def _sample(words: Sequence[str], file: Path, bare: Sequence[str]) -> Sample:
     began = time.monotonic()
-    subprocess.run(bare, check=True, stdin=subprocess.DEVNULL, timeout=methods.LIMIT)
+    subprocess.run(bare, check=True, stdin=subprocess.DEVNULL, timeout=methods.TIMEOUT_SECONDS)
     connection = time.monotonic() - began
     marks = file.with_name("marks.json")
     marks.unlink(missing_ok=True)
@@ -131,7 +131,7 @@ def _sample(words: Sequence[str], file: Path, bare: Sequence[str]) -> Sample:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=methods.LIMIT,
+        timeout=methods.TIMEOUT_SECONDS,
     )
     whole, used = time.monotonic() - began, _cpu() - used
     if done.returncode:
@@ -154,21 +154,22 @@ def _facts(lab: Lab, report: Console) -> None:
     """What each fact takes on the VPS, by the requests of `status` and of a cutover."""
     site = inventory.load(lab.inventory, {})
     lab.guest.write(f"{SCRATCH}/runner.pyz", bootstrap.zipapp())
-    found = []
+    columns = []
     for versions in (False, True):
         request = bootstrap.payload(survey.request(site, versions=versions)).decode()
-        looks = [json.loads(lab.run(["python3", "-I", "-c", LOOK], stdin=request).stdout) for _ in range(4)][1:]
-        found.append({name: statistics.median(look[name] for look in looks) for name in looks[0]})
-    names = sorted(found[1], key=lambda name: -found[1][name])
-    rows = [(name, *(f"{some[name]:.2f} s" if name in some else "" for some in found)) for name in names]
+        argv = ["python3", "-I", "-c", SURVEY_SCRIPT]
+        rounds = [json.loads(lab.run(argv, stdin=request).stdout) for _ in range(4)][1:]
+        columns.append({name: statistics.median(times[name] for times in rounds) for name in rounds[0]})
+    names = sorted(columns[1], key=lambda name: -columns[1][name])
+    rows = [(name, *(f"{medians[name]:.2f} s" if name in medians else "" for medians in columns)) for name in names]
     report.table("The survey by fact, side by side (medians)", ("fact", "status", "cutover"), rows)
 
 
 @contextlib.contextmanager
 def _at_distance(lab: Lab, seconds: float) -> Iterator[tuple[Path, list[str]]]:
-    """An inventory that leads to the lab over such a round trip, and a bare connection over the same way."""
+    """An inventory with the lab at such a round-trip time, and a bare connection with the same."""
     near = str(lab.ports["ssh"])
-    with tempfile.TemporaryDirectory(prefix="converge-") as scratch, further(lab.ports["ssh"], seconds) as port:
+    with tempfile.TemporaryDirectory(prefix="converge-") as scratch, delayed(lab.ports["ssh"], seconds) as port:
         known = Path(scratch, "known_hosts")
         known.write_text((lab.folder / "known_hosts").read_text().replace(f":{near} ", f":{port} "))
         text = re.sub(rf"^port = {near}$", f"port = {port}", lab.inventory.read_text(), flags=re.MULTILINE)

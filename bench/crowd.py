@@ -1,4 +1,4 @@
-"""The public: clients that keep asking at a steady pace, and websockets that come back when they are cut."""
+"""The users: clients that send requests at a steady pace, and websockets that reconnect when they are cut."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from types import TracebackType
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from bench.client import Client, Door, Question, Sample
+from bench.client import Client, EdgeAddress, Request, Sample
 
-RETRY = 0.1  # seconds between two tries to open a websocket
+RETRY_SECONDS = 0.1  # between two tries to open a websocket
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A websocket that was cut, and how it came back: after how long (seconds), how many refused tries, by whom."""
+    """A websocket that was cut: seconds until it was open again, refused tries, and the runtime that it is open to."""
 
     at: float
     seconds: float
-    refused: int
+    refusals: int
     runtime: str
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How many there are, and how long a client thinks between two requests (seconds, on average)."""
+    """How many clients and websockets there are, and a client's pause between two requests (seconds, on average)."""
 
     clients: int
     sockets: int
@@ -39,52 +39,52 @@ class Pace:
 
 
 class Crowd:
-    """Asks from `async with` on until it is left, and then waits for the last answers."""
+    """Sends requests from the entry of `async with` to its exit, and then waits for the last answers."""
 
-    def __init__(self, door: Door, questions: Sequence[Question], socket: Question, pace: Pace) -> None:
+    def __init__(self, edge: EdgeAddress, requests: Sequence[Request], socket: Request, pace: Pace) -> None:
         self.samples: list[Sample] = []
         self.cuts: list[Cut] = []
         self.open = 0  # websockets
-        self._door, self._questions, self._socket, self._pace = door, questions, socket, pace
-        self._leaving = asyncio.Event()
-        self._browsing: list[asyncio.Task[None]] = []
-        self._listening: list[asyncio.Task[None]] = []
+        self._edge, self._requests, self._socket, self._pace = edge, requests, socket, pace
+        self._stopping = asyncio.Event()
+        self._clients: list[asyncio.Task[None]] = []
+        self._websockets: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Crowd:
-        self._browsing = [asyncio.create_task(self._browse(number)) for number in range(self._pace.clients)]
-        self._listening = [asyncio.create_task(self._listen()) for _ in range(self._pace.sockets)]
+        self._clients = [asyncio.create_task(self._run_client(number)) for number in range(self._pace.clients)]
+        self._websockets = [asyncio.create_task(self._run_websocket()) for _ in range(self._pace.sockets)]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leaving.set()
-        for task in self._listening:
+        self._stopping.set()
+        for task in self._websockets:
             task.cancel()
-        await asyncio.gather(*self._browsing)
-        await asyncio.gather(*self._listening, return_exceptions=True)
+        await asyncio.gather(*self._clients)
+        await asyncio.gather(*self._websockets, return_exceptions=True)
 
-    async def _browse(self, number: int) -> None:
-        """Every other client keeps its connection; each begins with another question."""
-        keep, chance = number % 2 == 0, random.Random(number)
-        clients = {name: Client(self._door, keep=keep) for name in {q.domain for q in self._questions}}
-        start = number // 2 % len(self._questions)
-        for question in itertools.cycle([*self._questions[start:], *self._questions[:start]]):
+    async def _run_client(self, number: int) -> None:
+        """Every other client keeps its connection; each begins with another request."""
+        keep, generator = number % 2 == 0, random.Random(number)
+        clients = {name: Client(self._edge, keep=keep) for name in {q.domain for q in self._requests}}
+        start = number // 2 % len(self._requests)
+        for request in itertools.cycle([*self._requests[start:], *self._requests[:start]]):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), self._pace.think * chance.uniform(0.5, 1.5))
-            if self._leaving.is_set():
+                await asyncio.wait_for(self._stopping.wait(), self._pace.think * generator.uniform(0.5, 1.5))
+            if self._stopping.is_set():
                 break
-            self.samples.append(await clients[question.domain].ask(question))
+            self.samples.append(await clients[request.domain].send(request))
         for client in clients.values():
             client.close()
 
-    async def _listen(self) -> None:
+    async def _run_websocket(self) -> None:
         cut_at = 0.0
         while True:
-            connection, refused = await self._opened()
+            connection, refusals = await self._open_websocket()
             if cut_at:
                 runtime = connection.response.headers.get(self._socket.header, "") if connection.response else ""
-                self.cuts.append(Cut(cut_at, time.monotonic() - cut_at, refused, runtime))
+                self.cuts.append(Cut(cut_at, time.monotonic() - cut_at, refusals, runtime))
             self.open += 1
             async with connection:
                 with contextlib.suppress(ConnectionClosed):
@@ -93,15 +93,15 @@ class Crowd:
             self.open -= 1
             cut_at = time.monotonic()
 
-    async def _opened(self) -> tuple[ClientConnection, int]:
+    async def _open_websocket(self) -> tuple[ClientConnection, int]:
         """An open websocket, and how many tries were refused before."""
-        for refused in itertools.count():
+        for refusals in itertools.count():
             try:
                 connection = await connect(
                     f"wss://{self._socket.domain}{self._socket.path}",
-                    host=self._door.address,
-                    port=self._door.port,
-                    ssl=self._door.trust,
+                    host=self._edge.address,
+                    port=self._edge.port,
+                    ssl=self._edge.trust,
                     server_hostname=self._socket.domain,
                     compression=None,
                     open_timeout=60,
@@ -109,7 +109,7 @@ class Crowd:
                     proxy=None,
                 )
             except (OSError, WebSocketException, EOFError):  # TimeoutError is an OSError
-                await asyncio.sleep(RETRY)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
-                return connection, refused
+                return connection, refusals
         raise AssertionError("it counts without end")

@@ -1,4 +1,4 @@
-"""A server that seems to be further away: a proxy on 127.0.0.1 that holds back what passes, for half the round trip."""
+"""Makes a server seem further away: a proxy on 127.0.0.1 delays what passes for half the round-trip time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def further(port: int, seconds: float) -> Iterator[int]:
-    """A port of 127.0.0.1 that leads to `port` there, with a round-trip time of `seconds`; no limit on what passes."""
+def delayed(port: int, seconds: float) -> Iterator[int]:
+    """A port of 127.0.0.1 that forwards to `port` there, with a round-trip time of `seconds` and no limit of rate."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -31,17 +31,17 @@ async def _end_all() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _serve(port: int, late: float) -> asyncio.Server:
+async def _serve(port: int, delay: float) -> asyncio.Server:
     async def pair(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(2 * late)  # the way that a TCP handshake takes
+        await asyncio.sleep(2 * delay)  # the way that a TCP handshake takes
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         with contextlib.suppress(asyncio.CancelledError):  # by `_end_all`; asyncio would print it as an error
-            await asyncio.gather(_pass(reader, far_writer, late), _pass(far_reader, writer, late))
+            await asyncio.gather(_pass(reader, far_writer, delay), _pass(far_reader, writer, delay))
 
     return await asyncio.start_server(pair, "127.0.0.1", 0)
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late: float) -> None:
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float) -> None:
     """Pass on in order, each part `late` seconds after it came; so many parts may be on their way."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -61,5 +61,5 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late
             part = await reader.read(65536)
         except OSError:
             part = b""
-        loop.call_later(late, deliver, part)
+        loop.call_later(delay, deliver, part)
     await ended.wait()

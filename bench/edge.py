@@ -1,4 +1,4 @@
-"""What the public feels at the edge while the app changes hands, and what the original's way did to it.
+"""Measures what users get at the edge during hand-overs, and during those of the original's scripts.
 
     python -m bench.edge [--rounds R] [--clients N] [--sockets M] [--think SECONDS] [--name LAB]
                          [--cpus 2,1,0.5] [--web-cost MS] [--web-warmup SECONDS] [--no-nats-monitoring]
@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from bench import methods, show, starved
-from bench.client import Door, Question
+from bench.client import EdgeAddress, Request
 from bench.crowd import Crowd, Pace
 from fabfile import inventory
 from fabfile.errors import CutoverError
@@ -37,8 +37,8 @@ from fabfile.lab.choices import Choices
 from fabfile.lab.lab import Lab
 
 T = TypeVar("T")
-BARE = 3  # how often the bare hand-over is measured; odd, so that there is a median
-SETTLE = 5.0  # seconds after each part: what it broke may show late, and the next one is to begin as this one did
+BARE_ROUNDS = 3  # how often the bare hand-over is measured; odd, so that there is a median
+SETTLE_SECONDS = 5.0  # after each part: failures may show late, and the next part must begin as this one did
 
 
 @dataclass
@@ -49,17 +49,17 @@ class Run:
     parts: list[show.Part] = field(default_factory=list)
 
     async def part(self, name: str, work: Callable[[], T]) -> T:
-        """Do the work, off the loop, while the crowd asks; what it feels until the next part is this one's."""
+        """Do the work in a thread during the crowd's requests; those until the next part count for this one."""
         started = time.monotonic()
         self.parts[-1:] = [replace(part, ended=started) for part in self.parts[-1:]]
         result = await asyncio.to_thread(work)
         self.parts.append(show.Part(name, started, math.inf, time.monotonic() - started))
-        await asyncio.sleep(SETTLE)
+        await asyncio.sleep(SETTLE_SECONDS)
         return result
 
 
 def main() -> int:
-    """Measure and print; returns 0 when everything that was to be measured happened, else 1."""
+    """Measure and print; returns 0 when everything could be measured, else 1."""
     options = _options()
     try:
         with _lab(options.name, _choices(options)) as lab:
@@ -75,7 +75,7 @@ def main() -> int:
 
 async def _starve(lab: Lab, site: Site, options: argparse.Namespace) -> int:
     levels = await starved.measure(lab, site, lambda: _crowd(lab, site, options), options.cpus, options.rounds)
-    return 0 if starved.table(show.wide(), levels) else 1
+    return 0 if starved.table(show.wide_console(), levels) else 1
 
 
 async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> None:
@@ -91,37 +91,37 @@ async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> None:
         for number in range(1, options.rounds + 1):
             for to, words in (("native", ("cutover",)), ("docker", ("rollback", "--full"))):
                 name = f"{words[0]} {number}"
-                show.saying(name)
+                show.progress(name)
                 events = await run.part(name, functools.partial(tool.run, *words))
                 plans.append(show.Plan(name, events))
                 await asyncio.to_thread(hand.keep_edge, to)
         unchanged = await asyncio.to_thread(methods.third_host, lab, site) == before
         timings = {}
         for to, name in (("native", "original's cutover"), ("docker", "original's rollback")):
-            show.saying(name)
+            show.progress(name)
             timings[name] = await run.part(name, functools.partial(hand.original, to))
         opened = crowd.open
         used = (time.process_time() - clock) / (time.monotonic() - began)
     timings |= _bare(hand)
-    show.everything(show.Findings(crowd, run.parts, plans, timings, opened, unchanged, used), site)
+    show.report_all(show.Results(crowd, run.parts, plans, timings, opened, unchanged, used), site)
 
 
 def _bare(hand: methods.ByHand) -> dict[str, methods.Timing]:
     """The bare hand-over, both ways several times in turn: of each the median, for one alone varies by a fifth."""
     timings = collections.defaultdict(list)
-    for number in range(1, BARE + 1):
+    for number in range(1, BARE_ROUNDS + 1):
         for to in ("native", "docker"):
-            show.saying(f"bare, to {to} {number}")
+            show.progress(f"bare, to {to} {number}")
             timings[f"bare, to {to}"].append(hand.bare(to))
-            time.sleep(SETTLE)
-    return {name: sorted(some, key=lambda timing: timing.whole)[BARE // 2] for name, some in timings.items()}
+            time.sleep(SETTLE_SECONDS)
+    return {name: sorted(runs, key=lambda timing: timing.whole)[BARE_ROUNDS // 2] for name, runs in timings.items()}
 
 
 def _choices(options: argparse.Namespace) -> Choices:
-    """The lab to measure on; a web app that costs nothing tells little of a starved one."""
+    """The choices of the lab; with --cpus its web app needs processor time, or the starved lab would show little."""
     slow = {"web_cost": options.web_cost, "web_warmup": options.web_warmup}
     if options.cpus:
-        slow = {name: value or usual for (name, value), usual in zip(slow.items(), ("18", "3"), strict=True)}
+        slow = {name: value or default for (name, value), default in zip(slow.items(), ("18", "3"), strict=True)}
     return Choices.of(**slow, no_nats_monitoring=options.no_nats_monitoring)
 
 
@@ -129,40 +129,40 @@ def _choices(options: argparse.Namespace) -> Choices:
 def _lab(name: str, choices: Choices) -> Iterator[Lab]:
     """The lab of that name: as it is, if it is up; one that was not up before is not up afterwards."""
     lab = Lab(name)
-    found = lab.running
-    lab.up(None if found or choices == Choices() else choices)
+    was_running = lab.running
+    lab.up(None if was_running or choices == Choices() else choices)
     try:
         yield lab
     finally:
-        if not found:
+        if not was_running:
             lab.down()
 
 
 def _crowd(lab: Lab, site: Site, options: argparse.Namespace) -> Crowd:
     pace = Pace(options.clients, options.sockets, options.think)
-    return Crowd(_door(lab), _questions(site), _socket(site), pace)
+    return Crowd(_edge_address(lab), _requests(site), _socket(site), pace)
 
 
-def _door(lab: Lab) -> Door:
+def _edge_address(lab: Lab) -> EdgeAddress:
     """Through the lab's own forwarder: it shares its loop among all connections and forks nothing."""
-    return Door("127.0.0.1", lab.ports["https"], ssl.create_default_context(cafile=str(lab.ca)))
+    return EdgeAddress("127.0.0.1", lab.ports["https"], ssl.create_default_context(cafile=str(lab.ca)))
 
 
-def _questions(site: Site) -> tuple[Question, ...]:
-    """What the app answers in both runtimes; lookups at the API's own name, for the lab's first edge knows none."""
+def _requests(site: Site) -> tuple[Request, ...]:
+    """Requests that the app answers in both runtimes; a lookup goes to the API's name, the edge has no route for it."""
     app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header or ""
     route = site.public.routes.get("prints", f"/{site.edge.api_prefixes[0]}")
     posts = [lookup for lookup in site.public.lookups.values() if lookup.body][:1]
     return (
-        Question("page", app, site.web.health or "/", header=header),
-        Question("API", api, site.api.health or "/", header=header),
-        Question("API route", app, route, header=header),
-        *(Question("POST to API", api, post.path, "POST", (post.body or "").encode(), header) for post in posts),
+        Request("page", app, site.web.health or "/", header=header),
+        Request("API", api, site.api.health or "/", header=header),
+        Request("API route", app, route, header=header),
+        *(Request("POST to API", api, post.path, "POST", (post.body or "").encode(), header) for post in posts),
     )
 
 
-def _socket(site: Site) -> Question:
-    return Question("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header or "")
+def _socket(site: Site) -> Request:
+    return Request("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header or "")
 
 
 def _options() -> argparse.Namespace:
@@ -171,7 +171,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=50, help="half keep their connection, half don't (50)")
     parser.add_argument("--sockets", type=int, default=10, help="open websockets (10)")
     parser.add_argument("--think", type=float, default=0.4, help="seconds between a client's requests (0.4)")
-    parser.add_argument("--idle", type=float, default=5.0, help="seconds of asking before anything happens (5)")
+    parser.add_argument("--idle", type=float, default=5.0, help="seconds of requests before anything happens (5)")
     parser.add_argument("--name", default="bench", help="the lab's name (bench)")
     parser.add_argument("--cpus", type=starved.levels, default=[], help="starve the lab: 2,1,0.5 measures three times")
     parser.add_argument("--web-cost", default="", help="milliseconds of processor time a page (18 with --cpus)")

@@ -1,4 +1,4 @@
-"""What samples and events amount to: waits, failures, outages, the hold and its steps."""
+"""Computes figures from samples and events: waits, failures, outages, the hold and its steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Window = tuple[float, float]  # from, to, in seconds
 
 @dataclass(frozen=True)
 class Tally:
-    """What the public got during a part of the run. Waits and windows in seconds."""
+    """What users got during a part of the run. Waits and windows in seconds."""
 
     requests: int
     failures: Mapping[str, int]  # kind → how many
@@ -35,12 +35,12 @@ class Tally:
 
     @property
     def away(self) -> float:
-        """Seconds for which anything that was asked for was away."""
+        """Seconds in which at least one of the requests failed."""
         return sum(end - start for start, end in self.outages)
 
 
 @dataclass(frozen=True)
-class Stage:
+class StepTime:
     """A step of a plan that did something, and how long it took (seconds)."""
 
     name: str
@@ -49,29 +49,29 @@ class Stage:
 
 @dataclass(frozen=True)
 class Hold:
-    """From the moment when requests wait until they are let go, and the steps in between."""
+    """The time from parking requests to releasing them, and the steps in between."""
 
     seconds: float
-    stages: tuple[Stage, ...]
+    step_times: tuple[StepTime, ...]
 
 
 def tally(samples: Iterable[Sample]) -> Tally:
     """The sum of these samples; waits of failures count only for the longest."""
-    chosen = sorted(samples, key=lambda sample: sample.started)
-    served = sorted(sample.seconds for sample in chosen if not sample.failure)
-    by_question: dict[str, list[Sample]] = collections.defaultdict(list)
-    for sample in chosen:
-        by_question[sample.question.name].append(sample)
-    windows = [window for some in by_question.values() for window in outages(some)]
+    ordered = sorted(samples, key=lambda sample: sample.started)
+    served = sorted(sample.seconds for sample in ordered if not sample.failure)
+    by_request: dict[str, list[Sample]] = collections.defaultdict(list)
+    for sample in ordered:
+        by_request[sample.request.name].append(sample)
+    windows = [window for of_request in by_request.values() for window in outages(of_request)]
     return Tally(
-        requests=len(chosen),
-        failures=collections.Counter(sample.failure for sample in chosen if sample.failure),
-        repeats=collections.Counter(sample.question.method for sample in chosen if sample.repeated),
-        longest=max((sample.seconds for sample in chosen), default=0.0),
+        requests=len(ordered),
+        failures=collections.Counter(sample.failure for sample in ordered if sample.failure),
+        repeats=collections.Counter(sample.request.method for sample in ordered if sample.repeated),
+        longest=max((sample.seconds for sample in ordered), default=0.0),
         p50=percentile(served, 0.50),
         p99=percentile(served, 0.99),
         outages=tuple(union(windows)),
-        runtimes=collections.Counter(sample.runtime for sample in chosen if sample.runtime),
+        runtimes=collections.Counter(sample.runtime for sample in ordered if sample.runtime),
     )
 
 
@@ -85,7 +85,7 @@ def outages(samples: Iterable[Sample]) -> list[Window]:
 
     For samples of one and the same question: two that are served by different processes fail for themselves.
     """
-    found: list[Window] = []
+    windows: list[Window] = []
     since: float | None = None
     last = 0.0
     for sample in sorted(samples, key=lambda sample: sample.started):
@@ -93,9 +93,9 @@ def outages(samples: Iterable[Sample]) -> list[Window]:
             since = sample.started if since is None else since
             last = sample.started + sample.seconds
         elif since is not None:
-            found.append((since, sample.started))
+            windows.append((since, sample.started))
             since = None
-    return found if since is None else [*found, (since, last)]
+    return windows if since is None else [*windows, (since, last)]
 
 
 def union(windows: Iterable[Window]) -> list[Window]:
@@ -109,9 +109,9 @@ def union(windows: Iterable[Window]) -> list[Window]:
     return merged
 
 
-def stages(events: Iterable[Event]) -> list[Stage]:
+def step_times(events: Iterable[Event]) -> list[StepTime]:
     """The steps that a plan's journal shows as done, in order; those with nothing to do took no time."""
-    return [Stage(e["step"], e["ms"] / 1000) for e in events if e["kind"] == "done" and e["step"]]
+    return [StepTime(e["step"], e["ms"] / 1000) for e in events if e["kind"] == "done" and e["step"]]
 
 
 def hold(events: Sequence[Event]) -> Hold | None:
@@ -124,7 +124,7 @@ def hold(events: Sequence[Event]) -> Hold | None:
     end = _first(events, "done", "ends")
     if begin is None or end is None:
         return None
-    return Hold(_at(events[end]) - _at(events[begin]), tuple(stages(events[begin : end + 1])))
+    return Hold(_at(events[end]) - _at(events[begin]), tuple(step_times(events[begin : end + 1])))
 
 
 def public_impact(events: Iterable[Event]) -> dict[str, dict[str, int]]:
@@ -132,15 +132,15 @@ def public_impact(events: Iterable[Event]) -> dict[str, dict[str, int]]:
     return {name: figures for e in events for name, figures in e["evidence"].get("felt", {}).items()}
 
 
-def agrees(record: Mapping[str, int], seen: Tally, slack: float = 0.5) -> bool:
-    """Whether the runner's record tells what was seen from outside: both nothing, or outages equal but for `slack`.
+def agrees(record: Mapping[str, int], measured: Tally, slack: float = 0.5) -> bool:
+    """Whether the runner's record agrees with the figures from outside: no outage, or outages equal within `slack`.
 
-    The two ask at their own moments, some 50 ms apart, and requests that fail hang for as long as they like.
+    The two send their requests at different moments, some 50 ms apart, and failing requests may hang.
     """
-    if not record["failures"] or not seen.failed:
+    if not record["failures"] or not measured.failed:
         # A single failed request may fall between the other's, a longer outage can't.
-        return max(record["outage_ms"] / 1000, seen.away) <= slack
-    return abs(record["outage_ms"] / 1000 - seen.away) <= slack + 0.1 * seen.away
+        return max(record["outage_ms"] / 1000, measured.away) <= slack
+    return abs(record["outage_ms"] / 1000 - measured.away) <= slack + 0.1 * measured.away
 
 
 def _first(events: Sequence[Event], kind: str, hold: str) -> int | None:

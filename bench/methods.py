@@ -17,12 +17,12 @@ from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
 from fabfile.runner.system import docker
 
-KEPT = "/root/bench"  # on the lab: what the edge's files and database look like for each runtime
-LIMIT = 900  # seconds for one command
+EDGE_COPIES = "/root/bench"  # on the lab: copies of the edge's files and database for each runtime
+TIMEOUT_SECONDS = 900  # for one command
 
 
 class BenchError(Exception):
-    """What was measured failed: there are no figures."""
+    """The measured command failed: there are no figures."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +47,25 @@ class Tool:
 
     def run(self, *words: str) -> list[dict[str, Any]]:
         """Run a plan to its end; returns its journal's events. Raises BenchError when it fails."""
-        told = self._json(*words)
-        plan = next((line["plan"] for line in told if "step" in line), "")
+        lines = self._json(*words)
+        plan = next((line["plan"] for line in lines if "step" in line), "")
         if not plan:
             raise BenchError(f"islandflow {' '.join(words)} had nothing to do: is the lab at its baseline?")
         return [line for line in self._json("history", "--plan", plan) if "step" in line]
 
     def owner(self) -> str:
-        """Who owns the app."""
+        """The runtime that owns the app."""
         return next(str(line["owner"]) for line in self._json("status") if line["kind"] == "status")
 
     def _json(self, *words: str) -> list[dict[str, Any]]:
         command = [str(Path(sys.executable).with_name("islandflow")), *words, "--json"]
         variables = os.environ | {"ISLANDFLOW_INVENTORY": str(self._lab.inventory)}
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=variables, timeout=LIMIT, stdin=subprocess.DEVNULL
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=variables, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL
         )
-        if done.returncode:
-            raise BenchError(f"islandflow {' '.join(words)} ended with {done.returncode}:\n{done.stderr.strip()}")
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        if result.returncode:
+            raise BenchError(f"islandflow {' '.join(words)} ended with {result.returncode}:\n{result.stderr.strip()}")
+        return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 class ByHand:
@@ -82,27 +82,27 @@ class ByHand:
 
     def keep_edge(self, runtime: str) -> None:
         """Keep the edge's database and files as they are, to be what `switch` writes for this runtime."""
-        folder = f"{KEPT}/{runtime}"
+        folder = f"{EDGE_COPIES}/{runtime}"
         self._run(["mkdir", "-p", folder])
         self._run(["cp", self._site.edge.database, *self._edge_files, folder])
 
     def bare(self, to: str) -> Timing:
-        """Stop and start, nothing else: the edge keeps pointing where it pointed, and no health check is waited for."""
-        return self._over(to, between=lambda: None, bare=True)
+        """Stop and start, nothing else: the edge keeps its upstreams, and no health check is awaited."""
+        return self._hand_over(to, between=lambda: None, bare=True)
 
     def original(self, to: str) -> Timing:
         """As the original's scripts: the edge is restarted with rewritten files, at the end or before Docker starts."""
         if to == "docker":
-            return self._over(to, between=lambda: self._switch(to))
-        timing = self._over(to, between=lambda: None)
+            return self._hand_over(to, between=lambda: self._switch(to))
+        timing = self._hand_over(to, between=lambda: None)
         self._switch(to)
         return timing
 
-    def _over(self, to: str, between: Callable[[], None], *, bare: bool = False) -> Timing:
+    def _hand_over(self, to: str, between: Callable[[], None], *, bare: bool = False) -> Timing:
         began = time.monotonic()
         self._stop("docker" if to == "native" else "native")
         stopped = time.monotonic()
-        self._hand(to)
+        self._change_owner(to)
         between()
         self._start(to, bare)
         started = time.monotonic()
@@ -128,7 +128,7 @@ class ByHand:
             self._run(["systemctl", "start", *self._server_units])
             self._run([*self._user, "start", *self._units])
 
-    def _hand(self, to: str) -> None:
+    def _change_owner(self, to: str) -> None:
         """The data to the new owner's servers; the original had it done by hand, after its first failure."""
         for server in self._site.servers:
             owner = f"{server.user}:{server.group}" if to == "native" else server.image_user
@@ -137,27 +137,26 @@ class ByHand:
 
     def _switch(self, to: str) -> None:
         """Both hosts' rows and files rewritten, then the whole edge restarted."""
-        kept = [f"{KEPT}/{to}/{path.rpartition('/')[2]}" for path in (self._site.edge.database, *self._edge_files)]
-        for source, target in zip(kept, (self._site.edge.database, *self._edge_files), strict=True):
-            self._run(["cp", source, target])
+        for target in (self._site.edge.database, *self._edge_files):
+            self._run(["cp", f"{EDGE_COPIES}/{to}/{target.rpartition('/')[2]}", target])
         self._run(["docker", "restart", self._site.edge.container])
 
     def _await(self, runtime: str) -> None:
-        """Until web and API answer where the runtime listens, asked every 20 ms."""
+        """Wait until web and API answer where the runtime listens; requests are 20 ms apart."""
         bridge = ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
         address = "127.0.0.1"
         if runtime == "native":
             address = self._run([*bridge, self._site.edge.network]).strip()
         probe = "curl --silent --fail --max-time 2 --output /dev/null"
-        asked = [f"{probe} http://{address}:{s.port}{s.health}" for s in (self._site.web, self._site.api)]
-        self._run(["sh", "-c", f"until {' && '.join(asked)}; do sleep 0.02; done"])
+        probes = [f"{probe} http://{address}:{s.port}{s.health}" for s in (self._site.web, self._site.api)]
+        self._run(["sh", "-c", f"until {' && '.join(probes)}; do sleep 0.02; done"])
 
     @property
     def _edge_files(self) -> tuple[str, ...]:
         return tuple(f"{self._site.edge.root}/data/nginx/proxy_host/{number}.conf" for number in (1, 2))
 
     def _run(self, words: Sequence[str], **options: Any) -> str:
-        return str(self._lab.run(list(words), timeout=LIMIT, **options).stdout)
+        return str(self._lab.run(list(words), timeout=TIMEOUT_SECONDS, **options).stdout)
 
 
 def third_host(lab: Lab, site: Site) -> str:

@@ -1,4 +1,4 @@
-"""What was measured, as tables."""
+"""Prints what was measured as tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fabfile.console import Console, screen
 from fabfile.inventory import Site
 
 _WIDTH = 200  # columns of a file, or of a pipe
-_MANY = 6  # outage windows that are told one by one
+_MAX_WINDOWS = 6  # outage windows that are listed one by one
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Results:
     """All that a run has measured."""
 
     crowd: Crowd
@@ -50,9 +50,9 @@ class Findings:
     used: float  # seconds of processor time a second, by the load generator and what it started
 
     def tally(self, part: Part, domain: str = "") -> Tally:
-        """The part as it was felt, or as those felt it who asked for one domain."""
-        chosen = (s for s in self.crowd.samples if part.started <= s.started < part.ended)
-        return figures.tally(s for s in chosen if domain in ("", s.question.domain))
+        """What users got in the part: of all requests, or of those to one domain."""
+        samples = (s for s in self.crowd.samples if part.started <= s.started < part.ended)
+        return figures.tally(s for s in samples if domain in ("", s.request.domain))
 
     def cuts(self, part: Part) -> list[Cut]:
         """The websockets that were cut in this part."""
@@ -63,63 +63,65 @@ class Findings:
         return [part for part in self.parts if part.name.startswith(start)]
 
 
-def saying(name: str) -> None:
-    """Tell what is being measured."""
+def progress(name: str) -> None:
+    """Print what is being measured."""
     print(f"bench: {name}", file=sys.stderr, flush=True)
 
 
-def wide() -> Console:
-    """A report whose tables have room, in a file as well."""
+def wide_console() -> Console:
+    """A console whose tables are wide, in a file as well."""
     out = screen(sys.stdout)
     if not out.is_terminal:
         out.width = _WIDTH
     return Console(out=out)
 
 
-def everything(found: Findings, site: Site) -> None:
+def report_all(results: Results, site: Site) -> None:
     """Print all tables."""
-    report = wide()
-    _public(report, found)
-    _websockets(report, found)
+    report = wide_console()
+    _public(report, results)
+    _websockets(report, results)
     for way in ("cutover", "rollback"):
-        _steps(report, way, [plan for plan in found.plans if plan.name.startswith(way)])
-    _agreement(report, found, site)
-    _bare(report, found)
-    _ratios(report, found)
-    (idle, *_) = found.parts
-    rate = found.tally(idle).requests / (idle.ended - idle.started)
-    report.say(f"\n{rate:.0f} requests/s while nothing happened; asking took {found.used:.0%} of one processor.")
-    report.say(f"{found.open} websockets were open at the end.")
-    report.say(f"The third proxy host's row and file: {'byte-identical' if found.unchanged else 'CHANGED'}.")
+        _steps(report, way, [plan for plan in results.plans if plan.name.startswith(way)])
+    _agreement(report, results, site)
+    _bare(report, results)
+    _ratios(report, results)
+    (idle, *_) = results.parts
+    rate = results.tally(idle).requests / (idle.ended - idle.started)
+    load = f"{results.used:.0%} of one processor"
+    report.say(f"\n{rate:.0f} requests/s while nothing happened; the load generator took {load}.")
+    report.say(f"{results.open} websockets were open at the end.")
+    report.say(f"The third proxy host's row and file: {'byte-identical' if results.unchanged else 'CHANGED'}.")
 
 
-def _public(report: Console, found: Findings) -> None:
+def _public(report: Console, results: Results) -> None:
     rows = []
-    for part in found.parts:
-        tally = found.tally(part)
+    for part in results.parts:
+        tally = results.tally(part)
         rows.append((
             part.name, _s(part.took), str(tally.requests), str(tally.failed), _repeats(tally),
             _s(tally.longest), _ms(tally.p50), _ms(tally.p99), f"{_s(tally.away)} in {len(tally.outages)}",
         ))  # fmt: skip
     columns = ("", "took", "requests", "failed", "repeats", "longest wait", "p50", "p99", "outages")
     report.table("Requests through the edge", columns, rows)
-    for part in found.parts:
-        tally = found.tally(part)
+    for part in results.parts:
+        tally = results.tally(part)
         for kind, count in sorted(tally.failures.items()):
             report.say(f"  {part.name}: {count} × {kind}")
-        windows = [f"{_s(start - part.started)} to {_s(end - part.started)}" for start, end in tally.outages[:_MANY]]
+        listed = tally.outages[:_MAX_WINDOWS]
+        windows = [f"{_s(start - part.started)} to {_s(end - part.started)}" for start, end in listed]
         if windows:
             more = len(tally.outages) - len(windows)
             report.say(f"  {part.name}: away from {', '.join(windows)}{f' and {more} more' if more else ''}")
 
 
-def _websockets(report: Console, found: Findings) -> None:
+def _websockets(report: Console, results: Results) -> None:
     rows = []
-    for part in found.parts:
-        cuts = found.cuts(part)
+    for part in results.parts:
+        cuts = results.cuts(part)
         back = sorted(cut.seconds for cut in cuts)
-        by = ", ".join(f"{count} × {name or '?'}" for name, count in _counted(cut.runtime for cut in cuts))
-        refused = sum(cut.refused for cut in cuts)
+        by = ", ".join(f"{count} × {name or '?'}" for name, count in _by_count(cut.runtime for cut in cuts))
+        refused = sum(cut.refusals for cut in cuts)
         rows.append((
             part.name, str(len(cuts)), str(refused), _s(figures.percentile(back, 0.5)), _s(max(back, default=0.0)), by,
         ))  # fmt: skip
@@ -130,25 +132,25 @@ def _websockets(report: Console, found: Findings) -> None:
 def _steps(report: Console, way: str, plans: Sequence[Plan]) -> None:
     """How long the hold and each step took, over all plans of one way."""
     holds = [hold for plan in plans if (hold := figures.hold(plan.events))]
-    inside = {stage.name for hold in holds for stage in hold.stages}
-    took: dict[str, list[float]] = collections.defaultdict(list)
+    inside = {step.name for hold in holds for step in hold.step_times}
+    seconds: dict[str, list[float]] = collections.defaultdict(list)
     for plan in plans:
-        for stage in figures.stages(plan.events):
-            took[stage.name].append(stage.seconds)
-    rows = [(name, *_spread(some), "in the hold" if name in inside else "") for name, some in took.items()]
+        for step in figures.step_times(plan.events):
+            seconds[step.name].append(step.seconds)
+    rows = [(name, *_spread(times), "in the hold" if name in inside else "") for name, times in seconds.items()]
     median, longest = _spread([hold.seconds for hold in holds])
     held = f"held for {median}, at most {longest}" if holds else "nothing is parked in these plans"
     report.table(f"{way}: {held}", ("step", "median", "longest", ""), rows)
 
 
-def _agreement(report: Console, found: Findings, site: Site) -> None:
-    """The runner's own record beside what was seen from outside."""
+def _agreement(report: Console, results: Results, site: Site) -> None:
+    """The runner's own record beside the figures from outside."""
     rows = []
-    for plan in found.plans:
-        (part,) = (part for part in found.parts if part.name == plan.name)
+    for plan in results.plans:
+        (part,) = (part for part in results.parts if part.name == plan.name)
         record = figures.public_impact(plan.events)
         for domain in (site.edge.app_domain, site.edge.api_domain):
-            own, theirs = found.tally(part, domain), record[domain]
+            own, theirs = results.tally(part, domain), record[domain]
             rows.append((
                 plan.name, domain,
                 *_pair(theirs["requests"], own.requests), *_pair(theirs["failures"], own.failed),
@@ -160,26 +162,26 @@ def _agreement(report: Console, found: Findings, site: Site) -> None:
     report.table("The runner's own record, and what was seen from outside", ("", "", *columns, ""), rows)
 
 
-def _bare(report: Console, found: Findings) -> None:
+def _bare(report: Console, results: Results) -> None:
     rows = [
         (name, _s(timing.stop), _s(timing.start), _s(timing.answering), _s(timing.whole))
-        for name, timing in found.timings.items()
+        for name, timing in results.timings.items()
     ]
     report.table("By hand", ("", "stop", "start", "until it answers", "whole"), rows)
 
 
-def _ratios(report: Console, found: Findings) -> None:
+def _ratios(report: Console, results: Results) -> None:
     rows = []
     for way, bare in (("cutover", "bare, to native"), ("rollback", "bare, to docker")):
-        (original,) = found.named(f"original's {way}")
-        theirs, limit = found.tally(original), found.timings[bare].whole
-        for part in found.named(f"{way} "):
-            ours = found.tally(part)
+        (original,) = results.named(f"original's {way}")
+        theirs, limit = results.tally(original), results.timings[bare].whole
+        for part in results.named(f"{way} "):
+            ours = results.tally(part)
             rows.append((
                 part.name,
                 _ratio(ours.failed, theirs.failed), _ratio(ours.away, theirs.away),
                 _ratio(ours.longest, theirs.longest), _ratio(part.took, original.took),
-                _ratio(len(found.cuts(part)), len(found.cuts(original))),
+                _ratio(len(results.cuts(part)), len(results.cuts(original))),
                 _ratio(ours.longest, limit),
             ))  # fmt: skip
     columns = ("ours : theirs", "failed", "outage", "longest wait", "took", "websockets cut", "longest wait : bare")
@@ -190,7 +192,7 @@ def _repeats(tally: Tally) -> str:
     return ", ".join(f"{count} {method}" for method, count in tally.repeats.items()) or "0"
 
 
-def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
+def _by_count(values: Iterable[str]) -> list[tuple[str, int]]:
     return collections.Counter(values).most_common()
 
 
@@ -199,8 +201,8 @@ def _spread(values: Sequence[float]) -> tuple[str, str]:
     return _s(figures.percentile(sorted(values), 0.5)), _s(max(values, default=0.0))
 
 
-def _pair(one: int, other: int) -> tuple[str, str]:
-    return str(one), str(other)
+def _pair(theirs: int, ours: int) -> tuple[str, str]:
+    return str(theirs), str(ours)
 
 
 def _ratio(ours: float, theirs: float) -> str:

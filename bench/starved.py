@@ -1,4 +1,4 @@
-"""Hand-overs on a VPS with fewer processors than it wants: how many are reverted, who fails, how long is waited."""
+"""Measures hand-overs on a VPS with too few processors: how many are reverted, failed requests, and waits."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
 
 WAYS = (("native", ("cutover",)), ("docker", ("rollback", "--full")))
-SETTLE = 5.0  # seconds after each plan
+SETTLE_SECONDS = 5.0  # after each plan
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What the public got during one plan: until it ended and what it had begun was answered."""
+    """What users got during one plan, until it had ended and its requests were answered."""
 
     way: str  # cutover or rollback
-    problem: str  # why it was reverted, as the tool said it; empty when it was done
+    problem: str  # the tool's message, where it was reverted; empty when it was done
     seconds: float
-    hold: float  # seconds; 0 where none is told
+    hold: float  # seconds; 0 where there was none
     felt: Tally
 
 
@@ -53,14 +53,14 @@ async def _level(lab: Lab, site: Site, crowd: Callable[[], Crowd], cpus: float, 
             for to, words in WAYS:
                 if await asyncio.to_thread(tool.owner) == to:
                     continue  # the cutover before was reverted: there is nothing to go back from
-                show.saying(f"{cpus:g} CPUs: {words[0]} {number}")
+                show.progress(f"{cpus:g} CPUs: {words[0]} {number}")
                 attempts.append(await _attempt(public, tool, words))
                 if attempts[-1].problem:
-                    show.saying(attempts[-1].problem)
+                    show.progress(attempts[-1].problem)
     bare = {}
     for to, words in WAYS:
         if tool.owner() != to:
-            show.saying(f"{cpus:g} CPUs: bare {words[0]}")
+            show.progress(f"{cpus:g} CPUs: bare {words[0]}")
             bare[words[0]] = hand.bare(to).whole
     return Level(cpus, attempts, bare)
 
@@ -72,7 +72,7 @@ async def _attempt(public: Crowd, tool: methods.Tool, words: Sequence[str]) -> A
     except methods.BenchError as error:
         problem = str(error)
     seconds = time.monotonic() - began
-    await asyncio.sleep(SETTLE)
+    await asyncio.sleep(SETTLE_SECONDS)
     samples = [sample for sample in public.samples if sample.started >= began]
     hold = figures.hold(events)
     return Attempt(words[0], problem, seconds, hold.seconds if hold else 0.0, figures.tally(samples))
@@ -80,12 +80,12 @@ async def _attempt(public: Crowd, tool: methods.Tool, words: Sequence[str]) -> A
 
 def table(report: Console, levels: Sequence[Level]) -> bool:
     """Print a line for each way at each number of processors; whether all was done and nobody failed."""
-    rows, good = [], True
+    rows, successful = [], True
     for level in levels:
         for _, words in WAYS:
-            some = [attempt for attempt in level.attempts if attempt.way == words[0]]
-            rows.append(_row(level, words[0], some))
-            good = good and bool(some) and not any(one.problem or one.felt.failed for one in some)
+            of_way = [attempt for attempt in level.attempts if attempt.way == words[0]]
+            rows.append(_row(level, words[0], of_way))
+            successful = successful and bool(of_way) and not any(a.problem or a.felt.failed for a in of_way)
     columns = (
         "CPUs", "way", "plans", "reverted", "requests", "failed", "took", "hold", "longest hold", "longest wait",
         "bare", "hold : bare", "longest wait : bare",
@@ -96,17 +96,17 @@ def table(report: Console, levels: Sequence[Level]) -> bool:
             kinds = [f"{count} × {kind}" for kind, count in sorted(attempt.felt.failures.items())]
             if kinds or attempt.problem:
                 report.say(f"  {level.cpus:g} CPUs, {attempt.way}: {', '.join([attempt.problem, *kinds])}")
-    return good
+    return successful
 
 
-def _row(level: Level, way: str, some: Sequence[Attempt]) -> tuple[str, ...]:
-    done = [attempt for attempt in some if not attempt.problem]
-    hold, longest = _median([one.hold for one in done]), max((one.felt.longest for one in some), default=0.0)
+def _row(level: Level, way: str, attempts: Sequence[Attempt]) -> tuple[str, ...]:
+    done = [attempt for attempt in attempts if not attempt.problem]
+    hold, longest = _median([a.hold for a in done]), max((a.felt.longest for a in attempts), default=0.0)
     bare = level.bare.get(way, 0.0)
     return (
-        f"{level.cpus:g}", way, str(len(some)), str(len(some) - len(done)),
-        str(sum(one.felt.requests for one in some)), str(sum(one.felt.failed for one in some)),
-        _s(_median([one.seconds for one in done])), _s(hold), _s(max((one.hold for one in done), default=0.0)),
+        f"{level.cpus:g}", way, str(len(attempts)), str(len(attempts) - len(done)),
+        str(sum(a.felt.requests for a in attempts)), str(sum(a.felt.failed for a in attempts)),
+        _s(_median([a.seconds for a in done])), _s(hold), _s(max((a.hold for a in done), default=0.0)),
         _s(longest), _s(bare), _ratio(hold, bare), _ratio(longest, bare),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Runs one command of the tool and notes when its parts began, on the clock that all processes share.
+"""Runs one command of the tool and records when its parts began, on the monotonic clock.
 
     python -m bench.trace FILE status
 
@@ -23,31 +23,31 @@ def main(file: str, *words: str) -> int:
     from fabfile.remote.host import Host
     from fabfile.remote.link import Link
 
-    seen: dict[str, float] = {}
+    times: dict[str, float] = {}
 
-    def marked(cls: type, name: str, before: str = "", after: str = "") -> None:
+    def mark(cls: type, name: str, before: str = "", after: str = "") -> None:
         whole: Callable[..., Any] = getattr(cls, name)
 
         def call(*args: Any, **more: Any) -> Any:
             if before:
-                seen.setdefault(before, time.monotonic())
+                times.setdefault(before, time.monotonic())
             result = whole(*args, **more)
             if after:
-                seen[after] = time.monotonic()
+                times[after] = time.monotonic()
             return result
 
         setattr(cls, name, call)
 
-    marked(Link, "begin", before="connect")
-    marked(Link, "execute", after="asked")
-    marked(Host, "survey", after="answered")
+    mark(Link, "begin", before="connect")
+    mark(Link, "execute", after="asked")
+    mark(Host, "survey", after="answered")
     code = 0
     try:
         fabfile.cli.cli(list(words), prog_name="islandflow")
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
-    seen["ended"] = time.monotonic()
-    Path(file).write_text(json.dumps(seen))
+    times["ended"] = time.monotonic()
+    Path(file).write_text(json.dumps(times))
     return code
 
 

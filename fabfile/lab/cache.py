@@ -1,4 +1,4 @@
-"""Build a folder once, keep it under the hash of its recipe, and let nobody build it twice or prune it in use."""
+"""Caches built folders under the hash of their recipe; none is built twice, or pruned while it is in use."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _pieces(part: str | bytes | Path) -> Iterable[bytes]:
 
 def tree(folder: Path) -> list[Path]:
     """Every file under a folder in a fixed order, but what tools leave behind (caches, installed modules)."""
-    litter = {"__pycache__", "node_modules", ".git"}
+    ignored = {"__pycache__", "node_modules", ".git"}
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return [path for path in files if not litter.intersection(path.relative_to(folder).parts)]
+    return [path for path in files if not ignored.intersection(path.relative_to(folder).parts)]
 
 
 def cached(kind: str, key: str, build: Callable[[Path], None]) -> Cached:
@@ -57,9 +57,9 @@ def cached(kind: str, key: str, build: Callable[[Path], None]) -> Cached:
 
     A second process waits for the first one's build. A build that raises leaves nothing under the key.
     """
-    shelf = home() / kind
-    shelf.mkdir(parents=True, exist_ok=True)
-    path = shelf / key
+    folder = home() / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / key
     lock = _open_lock(path)
     fcntl.flock(lock, fcntl.LOCK_SH)
     while not path.exists():
@@ -68,7 +68,7 @@ def cached(kind: str, key: str, build: Callable[[Path], None]) -> Cached:
             _build(path, build)
         # Not atomic: another recipe's prune may come in between, hence the loop.
         fcntl.flock(lock, fcntl.LOCK_SH)
-    _prune(shelf, keep=key)
+    _prune(folder, keep=key)
     return Cached(key, path, lock)
 
 
@@ -86,13 +86,13 @@ def _build(path: Path, build: Callable[[Path], None]) -> None:
     unfinished.rename(path)
 
 
-def _prune(shelf: Path, keep: str) -> None:
+def _prune(folder: Path, keep: str) -> None:
     """Remove what other recipes left, unless somebody uses or builds it."""
-    for path in shelf.iterdir():
+    for path in folder.iterdir():
         key = path.name.split(".")[0]
         if key == keep or path.suffix == ".lock":
             continue
-        with _open_lock(shelf / key) as lock:
+        with _open_lock(folder / key) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

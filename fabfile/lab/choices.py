@@ -1,4 +1,4 @@
-"""What a lab was asked to be: how starved, how slow, whose app runs on it. Kept with it, through reset and reboot."""
+"""The options that a lab was made with: processors, load, the app on it. They are kept through reset and reboot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "choices.json"
 
 @dataclass(frozen=True)
 class Choices:
-    """What `lab.up` was given. Zero and nothing mean: as it comes."""
+    """The options of `lab.up`. Zero and empty mean the default."""
 
     cpus: float = 0.0  # of this machine's; 0: all of them
     web_warmup: float = 0.0  # seconds of processor time that the web app's first pages take together
@@ -44,10 +44,11 @@ class Choices:
     ) -> Choices:
         """From the options of `lab.up`, as they were typed. Raises UsageError."""
         warmup, cost = _number(web_warmup, "web-warmup", "3"), _number(web_cost, "web-cost", "18")
-        own = {"env": env, "docker-env": docker_env, "inventory": inventory, "image": image}
-        alone = [name for name, value in own.items() if value and not app]
-        if alone:
-            raise UsageError(f"--{alone[0]} is for an app of your own", next_step="Name its checkout with --app DIR.")
+        own_app_options = {"env": env, "docker-env": docker_env, "inventory": inventory, "image": image}
+        unusable = [name for name, value in own_app_options.items() if value and not app]
+        if unusable:
+            option = unusable[0]
+            raise UsageError(f"--{option} is for an app of your own", next_step="Name its checkout with --app DIR.")
         if app and (warmup or cost):
             raise UsageError(
                 "--web-warmup and --web-cost slow the lab's own app down, not yours", next_step="Leave them out."
@@ -64,20 +65,20 @@ class Choices:
             images=dict(map(_mapping, filter(None, image.split(",")))),
         )
 
-    def keep(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Write them into the lab's folder."""
         (folder / FILE).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @classmethod
-    def kept(cls, folder: Path) -> Choices:
-        """Those of the lab in this folder; of one that is not there yet, none."""
+    def load(cls, folder: Path) -> Choices:
+        """The choices of the lab in this folder; the defaults where there is none."""
         try:
             return cls(**json.loads((folder / FILE).read_text()))
         except FileNotFoundError:
             return cls()
 
     def __str__(self) -> str:
-        """As they were typed; empty when nothing was asked for."""
+        """The options as typed; empty for the defaults."""
         options = {
             "cpus": f"{self.cpus:g}" if self.cpus else "",
             "web-warmup": f"{self.web_warmup:g}" if self.web_warmup else "",
@@ -88,8 +89,8 @@ class Choices:
             "inventory": self.inventory,
             "image": ",".join(f"{name}={image}" for name, image in self.images.items()),
         }
-        words = [f"--{name} {value}" for name, value in options.items() if value]
-        return " ".join(words if self.nats_monitoring else [*words, "--no-nats-monitoring"])
+        arguments = [f"--{name} {value}" for name, value in options.items() if value]
+        return " ".join(arguments if self.nats_monitoring else [*arguments, "--no-nats-monitoring"])
 
 
 def _number(text: str, option: str, example: str) -> float:
@@ -111,6 +112,6 @@ def _mapping(text: str) -> tuple[str, str]:
     if not name or not image:
         raise UsageError(
             f"--image {text} maps nothing",
-            next_step="Say --image NAME=LAB_IMAGE, as in --image oven/bun=islandflow-lab/bun; several with commas.",
+            next_step="Use --image NAME=LAB_IMAGE, as in --image oven/bun=islandflow-lab/bun; several with commas.",
         )
     return name, image

@@ -12,7 +12,7 @@ from typing import Any
 from fabfile.lab import inventory
 from fabfile.lab.cache import Cached
 
-OWN = ("upper", "work", "root", "docker", "data")
+OWN_FOLDERS = ("upper", "work", "root", "docker", "data")
 
 
 def keys(folder: Path, port: int) -> None:
@@ -26,8 +26,8 @@ def keys(folder: Path, port: int) -> None:
 
 
 def lay_out(folder: Path, baseline: Path) -> None:
-    """Give the lab a disk as the baseline has it, in place of the one it had."""
-    for name in OWN:
+    """Replace the lab's disk by a copy of the baseline's."""
+    for name in OWN_FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
@@ -50,15 +50,15 @@ def _copy_docker(source: Path, target: Path) -> None:
     (target / "overlay2").mkdir()
     shutil.copystat(layers, target / "overlay2")
     names = {entry.name for entry in layers.iterdir()}
-    own = {name for name in names if name.endswith("-init") or f"{name}-init" in names or name == "l"}
+    container_layers = {name for name in names if name.endswith("-init") or f"{name}-init" in names or name == "l"}
     for name in names:
-        _copy(layers / name, target / "overlay2" / name, link=name not in own)
+        _copy(layers / name, target / "overlay2" / name, link=name not in container_layers)
 
 
 def _copy(source: Path, target: Path, *, link: bool = False) -> None:
-    """With owners, extended attributes and devices, which shutil does not know."""
-    how = ["--link"] if link else ["--reflink=auto"]
-    subprocess.run(["cp", "--archive", *how, str(source), str(target)], check=True)
+    """Copy with owners, extended attributes and devices, which shutil does not support."""
+    options = ["--link"] if link else ["--reflink=auto"]
+    subprocess.run(["cp", "--archive", *options, str(source), str(target)], check=True)
 
 
 def spec(folder: Path, name: str, ports: dict[str, int], base: Cached, root: Cached) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def spec(folder: Path, name: str, ports: dict[str, int], base: Cached, root: Cac
             "/etc/ssh/ssh_host_ed25519_key": str(folder / "host_key"),
             "/etc/ssh/lab_authorized_keys": str(folder / "key.pub"),
         },
-        "ports": {key: [near, inventory.STATIONS[key]] for key, near in ports.items()},
+        "ports": {key: [near, inventory.VPS_PORTS[key]] for key, near in ports.items()},
     }  # fmt: skip
 
 

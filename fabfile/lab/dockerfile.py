@@ -1,4 +1,4 @@
-"""What a Dockerfile says of the image that comes out of it, without building it."""
+"""Reads from a Dockerfile how its image is based and started, without building it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _ARGUMENT = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
-KEPT = ("ENV", "ENTRYPOINT", "CMD", "EXPOSE", "USER", "STOPSIGNAL")
-"""Instructions of the last stage that say how the image is started, not what is in it."""
+START_INSTRUCTIONS = ("ENV", "ENTRYPOINT", "CMD", "EXPOSE", "USER", "STOPSIGNAL")
+"""Instructions of the last stage that determine how the image is started, not what is in it."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The last stage: the bases that it and the others stand on, its folder, and how it is started."""
+    """The last stage: the bases of all stages, its working directory, and how it is started."""
 
     bases: tuple[str, ...]
     workdir: str
-    started: tuple[str, ...]
+    start_instructions: tuple[str, ...]
 
 
 def last_stage(text: str, arguments: Mapping[str, str] | None = None) -> Stage:
@@ -26,33 +26,33 @@ def last_stage(text: str, arguments: Mapping[str, str] | None = None) -> Stage:
     names: set[str] = set()
     bases: list[str] = []
     workdir = "/"
-    started: list[str] = []
+    start_instructions: list[str] = []
     for instruction, rest in _instructions(text):
         if instruction == "ARG" and not bases:
             name, _, default = rest.partition("=")
             values[name] = (arguments or {}).get(name, default.strip("\"'"))
         elif instruction == "FROM":
             words = [word for word in rest.split() if not word.startswith("--")]
-            base = _filled(words[0], values)
+            base = _expanded(words[0], values)
             bases += [] if base in names or base in bases else [base]
             names |= {words[2]} if len(words) > 2 else set()
-            workdir, started = "/", []
+            workdir, start_instructions = "/", []
         elif instruction == "WORKDIR":
             workdir = rest if rest.startswith("/") else f"{workdir.rstrip('/')}/{rest}"
-        elif instruction in KEPT:
-            started.append(f"{instruction} {rest}")
-        elif instruction == "ARG":  # ENV may speak of it
-            started.append(f"ARG {rest}")
-    return Stage(tuple(bases), workdir, tuple(started))
+        elif instruction in START_INSTRUCTIONS:
+            start_instructions.append(f"{instruction} {rest}")
+        elif instruction == "ARG":  # ENV may use it
+            start_instructions.append(f"ARG {rest}")
+    return Stage(tuple(bases), workdir, tuple(start_instructions))
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:
-    """Each instruction with what stands behind it: comments gone, continued lines joined."""
+    """Each instruction with its arguments, without comments, with continued lines joined."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\s*\n", " ", "\n".join(lines))
     words = [line.strip().partition(" ") for line in joined.splitlines()]
     return [(instruction.upper(), rest.strip()) for instruction, _, rest in words]
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return _ARGUMENT.sub(lambda found: values.get(found[1] or found[3]) or found[2] or "", text)
+def _expanded(text: str, values: Mapping[str, str]) -> str:
+    return _ARGUMENT.sub(lambda match: values.get(match[1] or match[3]) or match[2] or "", text)

@@ -1,4 +1,4 @@
-"""A booted VPS, seen from the machine that holds it: its first process, and commands run inside as its root."""
+"""A booted VPS from the host's side: its first process, and commands run inside as its root."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Guest:
 
     @property
     def supervisor(self) -> int | None:
-        """The supervisor's pid if it lives; a stranger who got the same pid later is not mistaken for it."""
+        """The supervisor's pid if it lives; another process that got the same pid later does not count."""
         try:
             identity = json.loads((self.state / "supervisor.json").read_text())
         except FileNotFoundError:
@@ -81,12 +81,12 @@ class Guest:
         words = ["sh", "-c", command] if isinstance(command, str) else list(command)
         argv = self.enter(words)
         source: dict[str, Any] = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin or subprocess.DEVNULL}
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, **source)
-        if check and done.returncode:
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT, **source)
+        if check and result.returncode:
             raise LabError(
-                f"in the lab, exit {done.returncode}: {command}\n{(done.stdout + done.stderr).strip()[-3000:]}"
+                f"in the lab, exit {result.returncode}: {command}\n{(result.stdout + result.stderr).strip()[-3000:]}"
             )
-        return done
+        return result
 
     def write(self, path: str, content: bytes, *, owner: str = "root:root", mode: int = 0o644) -> None:
         """Write one file inside, making its folder (the owner's too) if it isn't there."""
@@ -161,8 +161,8 @@ class Guest:
                 try:
                     file.write_text(unlimited if cpus is None else limited.format(round(cpus * PERIOD)))
                 except OSError as error:  # version 1 gives a child no more than its parent has
-                    wanted = "all CPUs" if cpus is None else f"{cpus:g} CPUs"
-                    raise LabError(f"this machine does not give a lab {wanted} ({error}): ask for fewer") from error
+                    amount = "all CPUs" if cpus is None else f"{cpus:g} CPUs"
+                    raise LabError(f"this machine can't give a lab {amount} ({error}): use fewer") from error
                 return
         raise LabError("this machine's control groups can't limit a lab's processors: leave --cpus out")
 
@@ -197,8 +197,8 @@ def _end_group(group: Path, timeout: float = 20) -> None:
 
 def _started(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; None when it is gone or only its exit status is left."""
-    found = procs.process(pid)
-    return found.ticks if found and not found.ended else None
+    process = procs.process(pid)
+    return process.ticks if process and not process.ended else None
 
 
 def _children(pid: int) -> list[int]:

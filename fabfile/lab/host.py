@@ -1,4 +1,4 @@
-"""Where the lab keeps things on the operator's machine, and what that machine must have."""
+"""The lab's folder on the operator's machine, and the requirements of that machine."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class UnsupportedMachine(CutoverError):
         super().__init__(message, state="", next_step="")
 
     def render(self) -> str:
-        """One line is all there is to say."""
+        """The message as one line."""
         return f"Error: {self.message}"
 
 

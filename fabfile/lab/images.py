@@ -1,4 +1,4 @@
-"""The container images of an app of the operator's own, without a registry: built, or made from what lies there."""
+"""Makes the container images of an app of the operator's own without a registry: built, or copied from the checkout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUILD_LIMIT, UP_LIMIT = 900, 600  # seconds
 
 @dataclass(frozen=True)
 class Compose:
-    """The app's Compose project: where its file lies inside, and what Compose itself reads in it."""
+    """The app's Compose project on the lab."""
 
     guest: Guest
     directory: str
@@ -33,76 +33,76 @@ class Compose:
     project: str
 
     def command(self, words: str, *, check: bool = True, timeout: float = 120) -> str:
-        """Run `docker compose` on it; what it printed."""
+        """Run `docker compose` on it; returns its output."""
         argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' {words}"
         return self.guest.run(argv, check=check, timeout=timeout).stdout
 
     def services(self) -> dict[str, dict[str, Any]]:
         """Every service, those behind a profile as well."""
-        found: dict[str, dict[str, Any]] = json.loads(self.command("--profile '*' config --format json"))["services"]
-        return found
+        services: dict[str, dict[str, Any]] = json.loads(self.command("--profile '*' config --format json"))["services"]
+        return services
 
     def up(self) -> None:
-        """Start everything. Raises LabError with the last words of whatever did not come up."""
+        """Start everything. Raises LabError with the last log lines of the services that did not come up."""
         words = "up --detach --wait --no-build --pull never"
         argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' {words} 2>&1"
-        done = self.guest.run(argv, check=False, timeout=UP_LIMIT)
-        if done.returncode:
-            bad = self.command("ps --all --format '{{.Service}} {{.State}} {{.Health}}'").splitlines()
-            names = [line.split()[0] for line in bad if not line.endswith((" running ", " running healthy"))]
-            said = [self.command(f"logs --no-log-prefix --tail 3 {name} 2>&1").strip() for name in names[:3]]
+        result = self.guest.run(argv, check=False, timeout=UP_LIMIT)
+        if result.returncode:
+            states = self.command("ps --all --format '{{.Service}} {{.State}} {{.Health}}'").splitlines()
+            names = [line.split()[0] for line in states if not line.endswith((" running ", " running healthy"))]
+            logs = [self.command(f"logs --no-log-prefix --tail 3 {name} 2>&1").strip() for name in names[:3]]
             raise LabError(
-                f"the app did not come up in Docker: {done.stdout.strip().splitlines()[-1]}\n"
-                + "\n".join(f"{name}: {text}" for name, text in zip(names, said, strict=False))
+                f"the app did not come up in Docker: {result.stdout.strip().splitlines()[-1]}\n"
+                + "\n".join(f"{name}: {text}" for name, text in zip(names, logs, strict=False))
             )
 
     def build(self, service: str) -> str:
-        """Build one service's image, without asking any registry; the last thing it said if that failed."""
+        """Build one service's image without a registry; returns the last line of output if that failed, else ""."""
         argv = f"cd '{self.directory}' && docker compose -p '{self.project}' -f '{self.file}' build '{service}' 2>&1"
-        done = self.guest.run(argv, check=False, timeout=BUILD_LIMIT)
-        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        return (lines or ["it said nothing"])[-1] if done.returncode else ""
+        result = self.guest.run(argv, check=False, timeout=BUILD_LIMIT)
+        lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        return (lines or ["no output"])[-1] if result.returncode else ""
 
 
-def make(compose: Compose, checkout: str, chosen: Mapping[str, str]) -> None:
-    """Have every image that the project's services name. Raises LabError, naming the image that the lab has not."""
+def make(compose: Compose, checkout: str, mapping: Mapping[str, str]) -> None:
+    """Make every image that the project's services name. Raises LabError for one that the lab cannot provide."""
     built: dict[str, str] = {}
     for name, service in compose.services().items():
         image = service.get("image") or f"{compose.project}-{name}"
         if "build" not in service:
-            _stand_in(compose.guest, image, chosen)
+            _tag_stand_in(compose.guest, image, mapping)
             continue
         recipe = json.dumps(service["build"], sort_keys=True)
         if recipe in built:
             compose.guest.run(["docker", "tag", built[recipe], image])
         else:
-            _build(compose, name, service["build"], image, checkout, chosen)
+            _build(compose, name, service["build"], image, checkout, mapping)
             built[recipe] = image
 
 
-def stands_in(image: str, chosen: Mapping[str, str]) -> str:
+def stand_in_for(image: str, mapping: Mapping[str, str]) -> str:
     """The lab's image for one of the app's, by its whole name or its repository's; empty when there is none."""
     repository = image.rpartition(":")[0] if ":" in image.rpartition("/")[2] else image
     for name in (image, repository, repository.removeprefix("docker.io/").removeprefix("library/")):
-        if found := chosen.get(name) or STAND_INS.get(name):
-            return found
+        if stand_in := mapping.get(name) or STAND_INS.get(name):
+            return stand_in
     return ""
 
 
-def _stand_in(guest: Guest, image: str, chosen: Mapping[str, str]) -> str:
-    """Have an image of that name; the lab's own that it is."""
-    ours = stands_in(image, chosen)
-    if not ours and _exists(guest, image):
+def _tag_stand_in(guest: Guest, image: str, mapping: Mapping[str, str]) -> str:
+    """Tag the lab's stand-in with the image's name, unless there is an image of that name; returns the image used."""
+    stand_in = stand_in_for(image, mapping)
+    if not stand_in and _exists(guest, image):
         return image
     if "@" in image:
         raise LabError(f"{image} is named by its digest, so that nothing can stand in for it here; name it by a tag")
-    if not ours:
+    if not stand_in:
         raise LabError(
             f"the lab has no image for {image}, and no network to get it; name one: --image {image}=LAB_IMAGE, "
             f"of {', '.join(sorted(set(STAND_INS.values())))}"
         )
-    guest.run(["docker", "tag", ours, image])
-    return ours
+    guest.run(["docker", "tag", stand_in, image])
+    return stand_in
 
 
 def _exists(guest: Guest, image: str) -> bool:
@@ -110,24 +110,24 @@ def _exists(guest: Guest, image: str) -> bool:
 
 
 def _build(
-    compose: Compose, service: str, recipe: Mapping[str, Any], image: str, checkout: str, chosen: Mapping[str, str]
+    compose: Compose, service: str, recipe: Mapping[str, Any], image: str, checkout: str, mapping: Mapping[str, str]
 ) -> None:
-    """As the app's own Dockerfile says; where that needs the internet, from the checkout as it lies there."""
+    """Build by the app's own Dockerfile; where that needs the internet, make the image from the checkout as it is."""
     path = posixpath.join(recipe["context"], recipe.get("dockerfile", "Dockerfile"))
     text = compose.guest.run(["cat", path]).stdout
     stage = last_stage(text, recipe.get("args"))
-    bases = [_stand_in(compose.guest, base, chosen) for base in stage.bases]
+    bases = [_tag_stand_in(compose.guest, base, mapping) for base in stage.bases]
     problem = compose.build(service)
     if not problem:
         say(f"{service}: built with {posixpath.basename(path)}")
         return
     say(f"{service}: {posixpath.basename(path)} can't be built without the internet ({problem[:160]})")
-    say(f"{service}: its image is the checkout as it lies there, at {stage.workdir}, started as its last stage says")
+    say(f"{service}: its image is a copy of the checkout, at {stage.workdir}, started as its last stage says")
     _from_checkout(compose.guest, stage, bases[-1], image, checkout)
 
 
 def _from_checkout(guest: Guest, stage: Stage, base: str, image: str, checkout: str) -> None:
-    """The files once a folder and base, since they are large; what differs between services is a thin layer."""
+    """Copy the files once for each folder and base, since they are large; each service has a thin layer over them."""
     files = f"{FILES}:{(base + stage.workdir).replace('/', '-')}"
     if not _exists(guest, files):
         dockerfile = f"FROM {base}\\nWORKDIR {stage.workdir}\\nCOPY files/ ./\\n"
@@ -139,5 +139,5 @@ def _from_checkout(guest: Guest, stage: Stage, base: str, image: str, checkout: 
             rm /tmp/Dockerfile.lab""",
             timeout=BUILD_LIMIT,
         )
-    recipe = "\n".join([f"FROM {files}", f"WORKDIR {stage.workdir}", *stage.started]) + "\n"
+    recipe = "\n".join([f"FROM {files}", f"WORKDIR {stage.workdir}", *stage.start_instructions]) + "\n"
     guest.run(["docker", "build", "--quiet", "--tag", image, "-"], stdin=recipe, timeout=BUILD_LIMIT)

@@ -1,4 +1,4 @@
-"""The lab's inventory: the project's own, with what is different in a lab."""
+"""Writes the lab's inventory: the project's own with the lab's values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN_APP = Path(__file__).parent / "assets" / "site.toml"
 _CHANGED = {(), ("app",), ("runtimes",), ("runtimes", "native"), ("runtimes", "docker"), ("edge",), ("public",)}
 
 # The VPS's port behind each forwarder on 127.0.0.1. Not all are open: they lead to the public address.
-STATIONS = {"ssh": 22, "http": 80, "npm": 81, "https": 443, "web": 3000, "api": 4000}
+VPS_PORTS = {"ssh": 22, "http": 80, "npm": 81, "https": 443, "web": 3000, "api": 4000}
 
 # Who may log in to the edge's own API.
 NPM_IDENTITY, NPM_SECRET = "lab@islandflow.test", "only-in-the-lab"
@@ -25,27 +25,27 @@ NPM_IDENTITY, NPM_SECRET = "lab@islandflow.test", "only-in-the-lab"
 IMAGES = {"nats": "islandflow-lab/nats", "redis": "islandflow-lab/redis", "clickhouse": "islandflow-lab/clickhouse"}
 
 
-def write_inventory(folder: Path, ports: Mapping[str, int] = STATIONS, choices: Choices | None = None) -> Path:
+def write_inventory(folder: Path, ports: Mapping[str, int] = VPS_PORTS, choices: Choices | None = None) -> Path:
     """Write inventory.toml for the lab whose key, known_hosts and ca.pem lie in `folder`; returns its path.
 
     With an app of the operator's own it is his inventory, or the project's, with the lab's addresses.
     """
     choices = choices or Choices()
     inventory = tomllib.loads(Path(choices.inventory or resources.INVENTORY).read_text())
-    _place(inventory, folder, ports)
+    _set_addresses(inventory, folder, ports)
     if not choices.nats_monitoring:
         inventory["infra"]["nats"].pop("monitor_port", None)
     if choices.app:
-        _lodge(inventory)
+        _adapt_to_lab(inventory)
     else:
-        _own_app(inventory)
+        _use_labs_app(inventory)
     path = folder / "inventory.toml"
     path.write_text("# Written by lab.up for this lab alone.\n" + "\n".join(_toml(inventory)) + "\n")
     return path
 
 
-def _place(inventory: dict[str, Any], folder: Path, ports: Mapping[str, int]) -> None:
-    """The addresses: whose VPS it is, whoever's app runs on it."""
+def _set_addresses(inventory: dict[str, Any], folder: Path, ports: Mapping[str, int]) -> None:
+    """Set host and public addresses to the lab's."""
     inventory["default_host"] = "lab"
     inventory["hosts"] = {
         "lab": {
@@ -59,8 +59,8 @@ def _place(inventory: dict[str, Any], folder: Path, ports: Mapping[str, int]) ->
     }  # fmt: skip
 
 
-def _lodge(inventory: dict[str, Any]) -> None:
-    """What an app of the operator's own finds here: the lab's user, its Bun, its edge."""
+def _adapt_to_lab(inventory: dict[str, Any]) -> None:
+    """Set the lab's user, Bun and edge for an app of the operator's own."""
     for key in ("dns", "backup"):
         inventory.pop(key, None)
     inventory["app"] |= {
@@ -74,19 +74,19 @@ def _lodge(inventory: dict[str, Any]) -> None:
     }  # fmt: skip
 
 
-def _own_app(inventory: dict[str, Any]) -> None:
-    """What is different in the lab's own app."""
-    _change(inventory, tomllib.loads(OWN_APP.read_text()))
+def _use_labs_app(inventory: dict[str, Any]) -> None:
+    """Set the values of the lab's own app."""
+    _merge(inventory, tomllib.loads(OWN_APP.read_text()))
     del inventory["public"]["websocket_hello"]
     for server, image in IMAGES.items():
         inventory["infra"][server]["image"] = image
 
 
-def _change(inventory: dict[str, Any], own: Mapping[str, Any], at: tuple[str, ...] = ()) -> None:
+def _merge(inventory: dict[str, Any], own: Mapping[str, Any], at: tuple[str, ...] = ()) -> None:
     """Put the lab's own values into a table of the inventory."""
     for key, value in own.items():
         if (*at, key) in _CHANGED:
-            _change(inventory[key], value, (*at, key))
+            _merge(inventory[key], value, (*at, key))
         else:
             inventory[key] = value
 

@@ -1,4 +1,4 @@
-"""A lab by its name: up, down, back to the baseline, and what a test or a demonstration asks of it."""
+"""A lab by its name: up, down, back to the baseline, and commands on it for tests and demonstrations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fabfile.lab.baseline import await_app, baseline
 from fabfile.lab.choices import Choices
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import LabError, home, require, say
-from fabfile.lab.inventory import NPM_IDENTITY, NPM_SECRET, STATIONS, write_inventory
+from fabfile.lab.inventory import NPM_IDENTITY, NPM_SECRET, VPS_PORTS, write_inventory
 from fabfile.runner.system.deadline import Deadline
 
 PORT_BLOCKS = range(22000, 32000, 10)
@@ -31,7 +31,7 @@ PORT_BLOCKS = range(22000, 32000, 10)
 
 @dataclass(frozen=True)
 class Status:
-    """What lab.status tells of one lab. `age` in seconds since it was made, `disk` in bytes of its own."""
+    """The state of one lab. `age` in seconds since it was made, `disk` in bytes of its own."""
 
     name: str
     up: bool
@@ -78,13 +78,13 @@ class Lab:
 
     @property
     def choices(self) -> Choices:
-        """What it was asked to be."""
-        return Choices.kept(self.folder)
+        """The options that it was made with."""
+        return Choices.load(self.folder)
 
     def up(self, choices: Choices | None = None) -> None:
-        """Have the lab up, at the baseline unless it is running already; returns when the app answers outside.
+        """Boot the lab at the baseline, unless it is running already; returns when the app answers from outside.
 
-        Without `choices` it is what it was before. Raises UsageError where it runs and other ones are asked for.
+        Without `choices` it has those that it had before. Raises UsageError where it runs with other ones.
         """
         require()
         if self.running:
@@ -140,14 +140,14 @@ class Lab:
         ]  # fmt: skip
 
     def status(self) -> Status:
-        """What there is to tell of it."""
+        """Its state, for lab.status."""
         age = time.time() - (self.folder / "ports.json").stat().st_mtime
         return Status(
             self.name, self.running, self.guest.supervisor, self.ports, age, disk.own_bytes(self.folder), self.choices
         )
 
     def guide(self) -> str:
-        """What an operator may want to know once it is up."""
+        """Addresses and commands for an operator, once it is up."""
         ports, app = self.ports, self.choices.app or "Islandflow"
         return "\n".join([
             f"{self.name} is up: {app} in Docker Compose behind the edge, on a VPS of its own.",
@@ -170,13 +170,13 @@ class Lab:
         return fabfile.inventory.load(self.inventory, {})
 
     def _start(self, choices: Choices) -> None:
-        """From the caches to an app that answers; the lab's own things are made once and kept."""
+        """Boot it from the caches and wait until the app answers; keys and ports are made once and kept."""
         if choices.app:
             own.check(choices)
         self.guest.pull_plug()
         base, root = baseline()
         self.folder.mkdir(parents=True, exist_ok=True)
-        choices.keep(self.folder)
+        choices.save(self.folder)
         _reserve_ports(self.folder / "ports.json")
         disk.keys(self.folder, self.ports["ssh"])
         disk.lay_out(self.folder, base.path)
@@ -185,7 +185,7 @@ class Lab:
         self.guest.boot(spec, [base.lock.fileno(), root.lock.fileno()])
         self.guest.await_boot()
         if choices.app:
-            own.furnish(self.guest, self._site, choices, self.folder)
+            own.install(self.guest, self._site, choices, self.folder)
         else:
             if choices.web_warmup or choices.web_cost:
                 slow.web(self.guest, self._site, choices)
@@ -237,11 +237,11 @@ def _reserve_ports(file: Path) -> None:
 
 
 def _free_ports() -> dict[str, int]:
-    """A block of ports that no other lab has and nobody listens on."""
-    taken = {port for lab in labs() for port in lab.ports.values()}
+    """A block of ports that no other lab has and no process listens on."""
+    used = {port for lab in labs() for port in lab.ports.values()}
     for block in PORT_BLOCKS:
-        ports = {name: block + number for number, name in enumerate(STATIONS)}
-        if taken.isdisjoint(ports.values()) and all(map(_is_free, ports.values())):
+        ports = {name: block + number for number, name in enumerate(VPS_PORTS)}
+        if used.isdisjoint(ports.values()) and all(map(_is_free, ports.values())):
             return ports
     raise LabError("no free ports between 22000 and 32000 on 127.0.0.1")
 

@@ -1,4 +1,4 @@
-"""An app of the operator's own on the lab: his checkout in place of the lab's app, his Compose file, his images."""
+"""Installs an app of the operator's own on the lab, from a checkout and its Compose file, in place of the lab's app."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ git fetch --quiet origin
 
 
 def check(choices: Choices) -> None:
-    """Raise UsageError unless the checkout has all that the lab can't download, and the files named with it exist."""
+    """Raise UsageError unless the checkout has all that the lab can't download, and the given files exist."""
     for option, text in (("env", choices.env), ("docker-env", choices.docker_env), ("inventory", choices.inventory)):
         if text and not Path(text).is_file():
             raise UsageError(f"--{option} {text} is no file", next_step="Name one that exists.")
@@ -53,24 +53,24 @@ def check(choices: Choices) -> None:
     if not (app / "node_modules").is_dir():
         raise UsageError(
             f"{app} has no node_modules, and the lab has no network to install them",
-            next_step=f"In the checkout, run: bun {' '.join(_quoted(word) for word in site.app.install_argv)}",
+            next_step=f"In the checkout, run: bun {' '.join(_quote(word) for word in site.app.install_argv)}",
         )
     docker = str(site.runtimes.docker.env_file)
-    for given, path, option in (
+    for option_file, path, option in (
         (choices.env, str(site.app.env_file), "env"),
         (choices.docker_env, docker, "docker-env"),
     ):
-        lies = app / Path(path).relative_to(site.app.checkout)
-        if not given and not lies.is_file():
-            raise UsageError(f"there is no env file {lies}", next_step=f"Name one with --{option} FILE.")
+        in_checkout = app / Path(path).relative_to(site.app.checkout)
+        if not option_file and not in_checkout.is_file():
+            raise UsageError(f"there is no env file {in_checkout}", next_step=f"Name one with --{option} FILE.")
 
 
-def furnish(guest: Guest, site: Site, choices: Choices, folder: Path) -> None:
-    """Have the operator's app up in Docker on a lab that is up with its own; what that one had is gone.
+def install(guest: Guest, site: Site, choices: Choices, folder: Path) -> None:
+    """Start the operator's app in Docker on a lab that is up with its own app, which is removed with its data.
 
-    `folder` is the lab's, where the authority lies that signed the edge's certificate.
+    `folder` is the lab's, with the authority that signed the edge's certificate.
     """
-    say(f"taking the lab's own app away for {choices.app}")
+    say(f"replacing the lab's own app by {choices.app}")
     checkout = str(site.app.checkout)
     _clear(guest, site)
     _plant(guest, site, choices)
@@ -79,14 +79,14 @@ def furnish(guest: Guest, site: Site, choices: Choices, folder: Path) -> None:
     names = [str(site.edge.app_domain), str(site.edge.api_domain)]
     if names != hosts.names(guest, NPM_ROOT):
         (folder / "ca.pem").write_bytes(hosts.plant(guest, NPM_ROOT, names))
-    say("having the images that the Compose file names")
+    say("making the images that the Compose file names")
     images.make(compose, checkout, choices.images)
     say("starting it")
     compose.up()
 
 
 def _clear(guest: Guest, site: Site) -> None:
-    """Nothing of the lab's own app is left but the images that others stand on."""
+    """Remove the lab's own app, except images that others are based on."""
     guest.run(CLEAR, timeout=300)
     guest.run(["docker", "image", "rm", "--force", "islandflow-app"], check=False)
     guest.run(["rm", "-rf", CHECKOUT, ORIGIN])
@@ -95,16 +95,16 @@ def _clear(guest: Guest, site: Site) -> None:
 
 
 def _plant(guest: Guest, site: Site, choices: Choices) -> None:
-    """The checkout as it lies there, with everything that git does not track, and an origin that needs no network."""
+    """Copy the checkout as it is, with everything that git does not track, and an origin that needs no network."""
     checkout, user = str(site.app.checkout), site.app.user
     say(f"copying the checkout to {checkout}")
     guest.run(["install", "-d", "-o", user, "-g", site.app.group, checkout])
     guest.unpack(Path(choices.app), checkout, owner=user)
     guest.run(["sudo", "-u", user, "sh", "-c", f"cd '{checkout}' && {GIT}"])
     owner = f"{user}:{site.app.group}"
-    for given, path in ((choices.env, site.app.env_file), (choices.docker_env, site.runtimes.docker.env_file)):
-        if given:
-            guest.write(str(path), Path(given).read_bytes(), owner=owner, mode=0o600)
+    for option_file, path in ((choices.env, site.app.env_file), (choices.docker_env, site.runtimes.docker.env_file)):
+        if option_file:
+            guest.write(str(path), Path(option_file).read_bytes(), owner=owner, mode=0o600)
 
 
 def _compose_file(site: Site) -> Path:
@@ -113,5 +113,5 @@ def _compose_file(site: Site) -> Path:
     return Path(docker.directory, docker.file).relative_to(site.app.checkout)
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     return word if word.replace("-", "").isalnum() else f"'{word}'"

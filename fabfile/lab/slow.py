@@ -8,7 +8,7 @@ from fabfile.lab.guest import Guest
 
 
 def web(guest: Guest, site: Site, choices: Choices) -> None:
-    """Tell the web app of both runtimes, by the env file that each reads, and start Docker's again with it."""
+    """Set the costs of the web app in both runtimes' env files, and restart Docker's with them."""
     docker = site.runtimes.docker
     lines = f"LAB_WEB_WARMUP_SECONDS={choices.web_warmup:g}\nLAB_WEB_COST_MS={choices.web_cost:g}\n"
     for path in (site.app.env_file, docker.env_file):

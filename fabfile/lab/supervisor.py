@@ -1,4 +1,4 @@
-"""The process that is a lab's outside world and its power supply. Run as a script, standard library only.
+"""The supervisor process of a lab: its network, and the boot of its VPS. Run as a script, standard library only.
 
 It listens on 127.0.0.1, then steps out of the host's network and mount namespaces into its own: its bridge is the
 internet, with the VPS's public side at the other end, so that what comes through the forwarders has to pass the VPS's

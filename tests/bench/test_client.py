@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.client import Client, Door, Question, Sample
+from bench.client import Client, EdgeAddress, Request, Sample
 from tests.support.https_server import Authority
 
-PAGE = Question("page", "app.test", "/")
-FORM = Question("form", "app.test", "/lookup", "POST", b'{"a": 1}')
+PAGE = Request("page", "app.test", "/")
+FORM = Request("form", "app.test", "/lookup", "POST", b'{"a": 1}')
 GOOD = b"HTTP/1.1 200 OK\r\nX-Islandflow-Runtime: native\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3;x=y\r\nyes\r\n0\r\n\r\n"
 UNTIL_CLOSED = b"HTTP/1.1 200 OK\r\n\r\nok"
@@ -74,16 +74,16 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @asynccontextmanager
-async def serving(server: Server, authority: Authority) -> AsyncIterator[Door]:
+async def serving(server: Server, authority: Authority) -> AsyncIterator[EdgeAddress]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.certificate("app.test"))
     async with await asyncio.start_server(server.talk, "127.0.0.1", 0, ssl=context) as listening:
         port = listening.sockets[0].getsockname()[1]
-        yield Door("127.0.0.1", port, ssl.create_default_context(cafile=str(authority.file)))
+        yield EdgeAddress("127.0.0.1", port, ssl.create_default_context(cafile=str(authority.file)))
 
 
 def ask(
-    authority: Authority, server: Server, *questions: Question, keep: bool = True, limit: float = 30.0
+    authority: Authority, server: Server, *questions: Request, keep: bool = True, limit: float = 30.0
 ) -> list[Sample]:
     """What one client makes of these questions, one after the other."""
 
@@ -92,7 +92,7 @@ def ask(
             client = Client(door, keep=keep, limit=limit)
             samples = []
             for question in questions:
-                samples.append(await client.ask(question))
+                samples.append(await client.send(question))
                 await asyncio.sleep(0.1)  # time to notice that the server has closed
             client.close()
             return samples
@@ -121,7 +121,7 @@ def test_whoever_keeps_nothing_says_so_and_connects_anew(authority: Authority) -
 @pytest.mark.parametrize("question", [PAGE, FORM])
 @pytest.mark.parametrize("nasty", [says(b"", close=True), resets], ids=["closes", "resets"])
 def test_a_reused_connection_that_ends_before_any_byte_is_a_repeat(
-    authority: Authority, nasty: Deed, question: Question
+    authority: Authority, nasty: Deed, question: Request
 ) -> None:
     server = Server([says(GOOD), nasty, says(GOOD)])
     samples = ask(authority, server, PAGE, question)
@@ -192,9 +192,9 @@ def test_nobody_who_listens_and_nobody_who_speaks_tls(authority: Authority) -> N
     async def run() -> list[str]:
         async with await asyncio.start_server(closes, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            door = Door("127.0.0.1", port, ssl.create_default_context(cafile=str(authority.file)))
-            mute = await Client(door, keep=True).ask(PAGE)
-        return [mute.failure, (await Client(door, keep=True).ask(PAGE)).failure]
+            door = EdgeAddress("127.0.0.1", port, ssl.create_default_context(cafile=str(authority.file)))
+            mute = await Client(door, keep=True).send(PAGE)
+        return [mute.failure, (await Client(door, keep=True).send(PAGE)).failure]
 
     mute, deaf = asyncio.run(run())
     assert mute.startswith("no connection: ") and deaf == "no connection: ConnectionRefusedError"

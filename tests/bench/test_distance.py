@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 
-from bench.distance import further
+from bench.distance import delayed
 
 MUCH = bytes(range(256)) * 4096
 
@@ -23,7 +23,7 @@ def test_all_of_it_arrives_in_order_and_an_end_is_passed_on() -> None:
 
         thread = threading.Thread(target=echo)
         thread.start()
-        with further(server.getsockname()[1], 0.02) as port, socket.create_connection(("127.0.0.1", port)) as near:
+        with delayed(server.getsockname()[1], 0.02) as port, socket.create_connection(("127.0.0.1", port)) as near:
             near.settimeout(30)
             sender = threading.Thread(target=near.sendall, args=(MUCH,))
             sender.start()

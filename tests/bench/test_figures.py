@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import figures
-from bench.client import Question, Sample
-from bench.figures import Stage, agrees, outages, percentile, tally, union
+from bench.client import Request, Sample
+from bench.figures import StepTime, agrees, outages, percentile, tally, union
 
-PAGE, API = Question("page", "app.test", "/"), Question("API", "api.test", "/health")
+PAGE, API = Request("page", "app.test", "/"), Request("API", "api.test", "/health")
 
 
-def sample(at: float, failure: str = "", seconds: float = 0.01, question: Question = PAGE, **more: Any) -> Sample:
+def sample(at: float, failure: str = "", seconds: float = 0.01, question: Request = PAGE, **more: Any) -> Sample:
     return Sample(question, at, seconds, failure, **more)
 
 
@@ -108,12 +108,12 @@ PARKING = [
 def test_the_hold_is_from_pointing_to_the_parking_lot_until_those_parked_are_let_go() -> None:
     found = figures.hold(PARKING)
     assert found and found.seconds == pytest.approx(3.65)
-    assert found.stages == (
-        Stage("edge: point to the parking lot", 0.4),
-        Stage("docker: app stopped", 1.5),
-        Stage("edge: parked requests to native", 0.05),
+    assert found.step_times == (
+        StepTime("edge: point to the parking lot", 0.4),
+        StepTime("docker: app stopped", 1.5),
+        StepTime("edge: parked requests to native", 0.05),
     )
-    assert len(figures.stages(PARKING)) == 5
+    assert len(figures.step_times(PARKING)) == 5
 
 
 @pytest.mark.parametrize("missing", ["begins", "ends"])

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from bench import show
-from bench.client import Door, Question, Sample
+from bench.client import EdgeAddress, Request, Sample
 from bench.crowd import Crowd, Cut, Pace
 from bench.methods import Timing
 from fabfile.inventory import load
 from tests.bench.test_figures import PARKING
 from tests.support.inventories import INVENTORY
 
-PAGE = Question("page", "flow.deltaisland.io", "/")
-API = Question("API", "api.flow.deltaisland.io", "/health")
+PAGE = Request("page", "flow.deltaisland.io", "/")
+API = Request("API", "api.flow.deltaisland.io", "/health")
 
 
-def found(*samples: Sample, cuts: tuple[Cut, ...] = (), events: Any = ()) -> show.Findings:
+def found(*samples: Sample, cuts: tuple[Cut, ...] = (), events: Any = ()) -> show.Results:
     """A run of 10 s each: nothing, our cutover, our rollback, the original's two."""
-    crowd = Crowd(Door("127.0.0.1", 1, ssl.create_default_context()), [PAGE], PAGE, Pace(0, 0, 1))
+    crowd = Crowd(EdgeAddress("127.0.0.1", 1, ssl.create_default_context()), [PAGE], PAGE, Pace(0, 0, 1))
     crowd.samples.extend(samples)
     crowd.cuts.extend(cuts)
     names = ("nothing happens", "cutover 1", "rollback 1", "original's cutover", "original's rollback")
@@ -30,7 +30,7 @@ def found(*samples: Sample, cuts: tuple[Cut, ...] = (), events: Any = ()) -> sho
     parts[-1] = show.Part(names[-1], 40.0, math.inf, 10.0)
     bare = {"bare, to native": Timing(1.0, 0.5, 0.5), "bare, to docker": Timing(1, 1, 1)}
     plans = [show.Plan(name, events) for name in ("cutover 1", "rollback 1")]
-    return show.Findings(crowd, parts, plans, bare, 9, True, 0.25)
+    return show.Results(crowd, parts, plans, bare, 9, True, 0.25)
 
 
 def felt(failures: int, outage_ms: int) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def felt(failures: int, outage_ms: int) -> dict[str, Any]:
     return {"kind": "finished", "step": None, "evidence": {"felt": {PAGE.domain: figures, API.domain: figures}}}
 
 
-def lines(run: show.Findings, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    show.everything(run, load(INVENTORY, {}))
+def lines(run: show.Results, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    show.report_all(run, load(INVENTORY, {}))
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -56,7 +56,7 @@ def test_a_run_without_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert "docker: app stopped 1.50 s 1.50 s in the hold" in told
     assert "cutover 1 flow.deltaisland.io 99 11 0 0 3.00 s 3.00 s 0.00 s 0.00 s agree" in told
     assert "cutover 1 0.00 0.00 30.00 1.00 1 : 0 1.50" in told
-    assert "2 requests/s while nothing happened; asking took 25% of one processor." in told
+    assert "2 requests/s while nothing happened; the load generator took 25% of one processor." in told
     assert "9 websockets were open at the end." in told
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bench import show, starved
-from bench.client import Question, Sample
+from bench.client import Request, Sample
 from bench.figures import tally
 from bench.starved import Attempt, Level
 
-PAGE = Question("page", "flow.deltaisland.io", "/")
+PAGE = Request("page", "flow.deltaisland.io", "/")
 
 
 def attempt(way: str, problem: str = "", wait: float = 3.0, failure: str = "") -> Attempt:
@@ -21,7 +21,7 @@ def attempt(way: str, problem: str = "", wait: float = 3.0, failure: str = "") -
 
 def table(*attempts: Attempt, bare: dict[str, float] | None = None, capsys: Any) -> tuple[bool, list[str]]:
     given = {"cutover": 6.0, "rollback": 4.0} if bare is None else bare
-    good = starved.table(show.wide(), [Level(0.5, attempts, given)])
+    good = starved.table(show.wide_console(), [Level(0.5, attempts, given)])
     return good, [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 

@@ -45,11 +45,11 @@ CMD ["bun", "run", "start", "--", \\
 
 def test_what_is_asked_for_is_kept_with_the_lab_and_told_as_it_was_typed(tmp_path: Path) -> None:
     asked = Choices.of(cpus="0.5", app=str(tmp_path), env=str(tmp_path / "e"), image="a/b:1=lab/b, c = lab/c")
-    asked.keep(tmp_path)
-    assert Choices.kept(tmp_path) == asked
+    asked.save(tmp_path)
+    assert Choices.load(tmp_path) == asked
     assert dict(asked.images) == {"a/b:1": "lab/b", "c": "lab/c"}
     assert str(asked) == f"--cpus 0.5 --app {tmp_path} --env {tmp_path}/e --image a/b:1=lab/b,c=lab/c"
-    assert Choices.kept(tmp_path / "nowhere") == Choices() and str(Choices()) == ""
+    assert Choices.load(tmp_path / "nowhere") == Choices() and str(Choices()) == ""
     assert str(Choices.of(web_cost="18", no_nats_monitoring=True)) == "--web-cost 18 --no-nats-monitoring"
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there_is_named(checkout: Path, option: str) -> None:
 def test_the_last_stage_of_a_dockerfile_says_how_the_image_is_started() -> None:
     stage = last_stage(WEB)
     assert stage.bases == ("oven/bun:1.3",) and stage.workdir == "/srv/app"
-    assert stage.started == (
+    assert stage.start_instructions == (
         "ARG REVISION",
         "ENV NODE_ENV=production",
         "EXPOSE 3000",
@@ -148,12 +148,12 @@ def test_the_last_stage_of_a_dockerfile_says_how_the_image_is_started() -> None:
     ],
 )
 def test_a_repository_has_a_stand_in_whatever_its_tag(image: str, ours: str) -> None:
-    assert images.stands_in(image, {"registry.test:5000/mine": "mine-of-the-lab"}) == ours
+    assert images.stand_in_for(image, {"registry.test:5000/mine": "mine-of-the-lab"}) == ours
 
 
 def test_what_is_named_wins_over_the_usual_one_and_a_whole_name_over_a_repository() -> None:
     chosen = {"redis": "mine", "redis:7.2": "older"}
-    assert (images.stands_in("redis:8", chosen), images.stands_in("redis:7.2", chosen)) == ("mine", "older")
+    assert (images.stand_in_for("redis:8", chosen), images.stand_in_for("redis:7.2", chosen)) == ("mine", "older")
 
 
 class Inside:

@@ -24,7 +24,7 @@ from fabfile.lab import cache
 from fabfile.lab.edge import hostfile, seed
 from fabfile.lab.guest import Guest
 from fabfile.lab.host import LabError, UnsupportedMachine, require
-from fabfile.lab.inventory import STATIONS, write_inventory
+from fabfile.lab.inventory import VPS_PORTS, write_inventory
 from fabfile.lab.lab import Lab
 from fabfile.tasks import lab
 
@@ -53,7 +53,7 @@ def test_a_share_that_the_kernel_refuses_is_told_in_words(tmp_path: Path, cpus: 
     group = tmp_path / "group"
     (group / "cpu.max").mkdir(parents=True)  # it can't be written, whoever asks
     (tmp_path / "cgroup").write_text(f"{group}")
-    with pytest.raises(LabError, match=f"does not give a lab {said}"):
+    with pytest.raises(LabError, match=f"can't give a lab {said}"):
         Guest(tmp_path).starve(cpus)
 
 
@@ -128,7 +128,7 @@ def test_a_name_that_could_lead_elsewhere_is_refused(name: str) -> None:
 
 
 def test_the_labs_inventory_is_valid_and_leads_to_the_lab_alone(tmp_path: Path) -> None:
-    ports = {name: 20000 + number for number, name in enumerate(STATIONS)}
+    ports = {name: 20000 + number for number, name in enumerate(VPS_PORTS)}
     found = inventory.load(write_inventory(tmp_path, ports), {})
     (host,) = found.hosts.values()
     assert (str(host.address), host.port) == ("127.0.0.1", ports["ssh"])

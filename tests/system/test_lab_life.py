@@ -96,7 +96,7 @@ def test_a_starved_lab_gets_no_more_than_its_share(vps: Vps) -> None:
         vps.lab.guest.starve(None)
     minutes, rest = used.split()[2].rstrip("s").split("m")
     assert 0 < float(minutes) * 60 + float(rest) <= 0.2 * seconds + 0.5
-    with pytest.raises(LabError, match="ask for fewer"):
+    with pytest.raises(LabError, match="use fewer"):
         vps.lab.guest.starve(1e12)
     vps.lab.guest.starve(None)
 
