@@ -25,19 +25,19 @@ def table(*attempts: Attempt, bare: dict[str, float] | None = None, capsys: Any)
     return good, [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_all_done_and_nobody_failed_is_good(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_reverts_and_failures_is_successful(capsys: pytest.CaptureFixture[str]) -> None:
     good, told = table(attempt("cutover"), attempt("cutover", wait=9.0), attempt("rollback"), capsys=capsys)
     assert good
     assert "0.5 cutover 2 0 4 0 30.0 s 12.0 s 12.0 s 9.0 s 6.0 s 2.00 1.50" in told
     assert "0.5 rollback 1 0 2 0 30.0 s 12.0 s 12.0 s 3.0 s 4.0 s 3.00 0.75" in told
 
 
-def test_a_plan_taken_back_is_not_and_tells_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reverted_plan_makes_a_run_fail_and_its_reason_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     good, told = table(attempt("cutover", "it was reverted"), attempt("rollback"), capsys=capsys)
     assert not good and "0.5 CPUs, cutover: it was reverted" in told
 
 
-def test_a_failed_request_is_not_and_tells_of_which_kind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_request_makes_a_run_fail_and_its_kind_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     good, told = table(attempt("cutover"), attempt("rollback", failure="answered 502"), capsys=capsys)
     assert not good and any(line.endswith("1 × answered 502") for line in told)
 

@@ -43,7 +43,7 @@ CMD ["bun", "run", "start", "--", \\
 # ── What is asked for ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_asked_for_is_kept_with_the_lab_and_told_as_it_was_typed(tmp_path: Path) -> None:
+def test_choices_are_kept_with_the_lab_and_printed_as_typed(tmp_path: Path) -> None:
     asked = Choices.of(cpus="0.5", app=str(tmp_path), env=str(tmp_path / "e"), image="a/b:1=lab/b, c = lab/c")
     asked.save(tmp_path)
     assert Choices.load(tmp_path) == asked

@@ -49,7 +49,7 @@ def build_in_a_process(key: str) -> str:
 
 
 @pytest.mark.parametrize(("cpus", "said"), [(4.0, "4 CPUs"), (None, "all CPUs")])
-def test_a_share_that_the_kernel_refuses_is_told_in_words(tmp_path: Path, cpus: float | None, said: str) -> None:
+def test_a_share_that_the_kernel_refuses_is_an_error_in_words(tmp_path: Path, cpus: float | None, said: str) -> None:
     group = tmp_path / "group"
     (group / "cpu.max").mkdir(parents=True)  # it can't be written, whoever asks
     (tmp_path / "cgroup").write_text(f"{group}")

@@ -40,7 +40,7 @@ def faults(site: Site, addresses: Sequence[str]) -> set[str]:
     return {check.fault for check in public.checks(site, resolve=leading_to(*addresses)) if not check.ok}
 
 
-def test_both_ways_are_asked_and_one_answer_is_told_once(site: Site, behaviour: Behaviour) -> None:
+def test_both_ways_are_probed_and_equal_answers_are_printed_once(site: Site, behaviour: Behaviour) -> None:
     found = public.checks(site, "native", leading_to(HERE))
     assert all(check.ok for check in found)
     assert {tuple(answer.way for answer in check.answers) for check in found} == {("DNS", "pinned")}
@@ -75,7 +75,7 @@ def test_an_address_where_nobody_listens_is_dns(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_another_server_behind_dns_is_told_with_its_answer(site: Site, other: Behaviour) -> None:
+def test_another_server_behind_dns_is_named_with_its_answer(site: Site, other: Behaviour) -> None:
     other.paths[ROUTE] = Answer(kind="text/html")
     other.paths["/"] = Answer(522, "text/html")
     other.paths["/ws/live"] = Answer(200)
@@ -90,7 +90,7 @@ def test_another_server_behind_dns_is_told_with_its_answer(site: Site, other: Be
     assert faults(site, [ELSEWHERE]) == {"DNS or CDN"}
 
 
-def test_another_certificate_behind_dns_is_told(
+def test_another_certificate_behind_dns_is_named(
     site: Site, other: Behaviour, tmp_path: Path, port: int, authority: Authority
 ) -> None:
     with serving(other, authority.certificate(APP, API, lasts=-DAY), address=ELSEWHERE, port=port):

@@ -27,7 +27,7 @@ def test_a_good_certificate_says_whose_it_is_and_until_when(site: Site) -> None:
     ],
     ids=["expired", "another name"],
 )
-def test_a_certificate_that_does_not_hold_is_told_of_everything_behind_it(
+def test_an_invalid_certificate_fails_every_check_behind_it(
     tmp_path: Path, authority: Authority, behaviour: Behaviour, names: tuple[str, ...], lasts: timedelta, text: str
 ) -> None:
     with serving(behaviour, authority.certificate(*names, lasts=lasts)) as port:
@@ -44,19 +44,19 @@ def test_a_name_that_is_missing_is_missed_for_that_name_alone(
     assert outcome[TLS_APP][0] and outcome[TLS_API][1] == f"the certificate is for {APP}, not for {API}"
 
 
-def test_an_authority_that_nobody_trusts_is_told(tmp_path: Path, port: int) -> None:
+def test_an_unknown_authority_fails_every_check(tmp_path: Path, port: int) -> None:
     told = bad(asked(site_of(tmp_path, port)))
     unknown = "the chain is incomplete or ends at an unknown authority: ca is not trusted"
     assert list(told) == ASKED and set(told.values()) == {unknown}
 
 
-def test_a_server_that_knows_no_such_name_is_told(site: Site, behaviour: Behaviour) -> None:
+def test_a_server_without_such_a_name_fails_the_check(site: Site, behaviour: Behaviour) -> None:
     behaviour.unknown = {API}
     told = bad(asked(site))
     assert told[TLS_API] == "TLS alert unrecognized_name: the edge has no host of this name" and len(told) == 2
 
 
-def test_a_server_that_speaks_no_tls_is_told(tmp_path: Path, behaviour: Behaviour) -> None:
+def test_a_server_without_tls_fails_the_check(tmp_path: Path, behaviour: Behaviour) -> None:
     with serving(behaviour, None) as port:
         told = bad(asked(site_of(tmp_path, port)))
     assert list(told) == ASKED and all(text.startswith("TLS fails: ") for text in told.values())
@@ -75,7 +75,7 @@ def test_few_days_left_are_a_warning_and_no_failure(
     assert found[TLS_APP].text.startswith(f"valid for {days} days, until ")
 
 
-def test_a_missing_ca_file_is_told(tmp_path: Path, port: int) -> None:
+def test_a_missing_ca_file_fails_the_check(tmp_path: Path, port: int) -> None:
     file = tmp_path / "nowhere.pem"
     told = bad(asked(site_of(tmp_path, port, ca=str(file))))
     assert list(told) == ASKED

@@ -81,7 +81,7 @@ def test_an_open_one_that_should_be_closed_keeps_no_hand_over_back(closed: Site)
     assert "answers 200 with JSON" in found[CLOSED].text
 
 
-def test_health_that_is_asked_elsewhere_is_asked_all_the_same(
+def test_the_health_url_at_another_name_is_checked_while_the_api_is_closed(
     tmp_path: Path, authority: Authority, behaviour: Behaviour, port: int, http_port: int
 ) -> None:
     url = f"https://{APP}:{port}/health"

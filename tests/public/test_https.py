@@ -38,7 +38,7 @@ def test_an_app_that_is_as_it_should_be_passes(site: Site) -> None:
     assert outcome[SOCKET] == (True, "upgrades and delivers, served by native")
 
 
-def test_the_server_is_asked_for_the_public_names_with_their_port(site: Site, behaviour: Behaviour, port: int) -> None:
+def test_requests_have_the_public_names_with_their_port(site: Site, behaviour: Behaviour, port: int) -> None:
     asked(site)
     assert {(name, path) for _, name, path in behaviour.asked} == {
         (f"{APP}:{port}", "/"),
@@ -64,12 +64,12 @@ def test_html_on_a_route_means_the_web_app(site: Site, behaviour: Behaviour) -> 
     assert bad(asked(site)) == {PRINTS: f"answers 200 with HTML: {WEB_APP}"}
 
 
-def test_a_route_that_is_neither_html_nor_json_is_told(site: Site, behaviour: Behaviour) -> None:
+def test_a_route_that_is_neither_html_nor_json_fails_the_check(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths[ROUTE] = Answer(kind="text/plain")
     assert bad(asked(site)) == {PRINTS: "answers 200 with text/plain instead of JSON"}
 
 
-def test_a_route_that_is_not_found_is_told(site: Site, behaviour: Behaviour) -> None:
+def test_a_route_that_answers_404_fails_the_check(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths[ROUTE] = Answer(404)
     assert bad(asked(site)) == {PRINTS: f"answers 404: {WEB_APP}, or the API does not know it"}
     behaviour.paths[ROUTE] = Answer(404, "text/html")
@@ -100,13 +100,13 @@ def test_a_prefix_under_which_there_are_lookups_alone_may_be_unknown_to_the_api(
         (Answer(kind="text/html"), "answers 200 with HTML: the edge sent it to the web app"),
     ],
 )
-def test_a_health_that_is_not_good_is_told(site: Site, behaviour: Behaviour, answer: Answer, text: str) -> None:
+def test_a_bad_health_answer_fails_the_check(site: Site, behaviour: Behaviour, answer: Answer, text: str) -> None:
     behaviour.paths["/health"] = answer
     assert bad(asked(site)) == {HEALTH: text}
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_an_app_that_is_down_is_told_from_a_wrong_route(site: Site, behaviour: Behaviour, status: int) -> None:
+def test_an_app_that_is_down_is_distinguished_from_a_wrong_route(site: Site, behaviour: Behaviour, status: int) -> None:
     behaviour.paths, behaviour.otherwise = {}, Answer(status, "text/html", runtime="")
     outcome = asked(site)
     down = f"answers {status}: nothing behind the edge answers"
@@ -122,7 +122,7 @@ def test_the_wrong_runtime_is_named(site: Site, behaviour: Behaviour) -> None:
     assert bad(asked(site, "native")) == {PAGE: wrong, SOCKET: wrong, PRINTS: wrong, LOOKUP: wrong}
 
 
-def test_any_runtime_will_do_where_none_is_asked_for(site: Site, behaviour: Behaviour) -> None:
+def test_any_runtime_passes_where_none_is_required(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/"].runtime = "docker"
     assert bad(asked(site)) == {}
 
@@ -139,13 +139,13 @@ def test_an_answer_that_does_not_say_who_served_it_will_do(site: Site, behaviour
     assert bad(asked(site, "native")) == {}
 
 
-def test_a_connection_that_is_closed_without_an_answer_is_told(site: Site, behaviour: Behaviour) -> None:
+def test_a_connection_that_is_closed_without_an_answer_fails_the_check(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/ws/live"] = behaviour.paths["/"] = Answer(silent=True)
     outcome = bad(asked(site))
     assert list(outcome) == [PAGE, SOCKET] and all(outcome.values())
 
 
-def test_nobody_listening_is_told(tmp_path: Path) -> None:
+def test_a_port_without_listener_fails_the_check(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     outcome = asked(site_of(tmp_path, port))
@@ -187,7 +187,9 @@ def test_a_lookup_posts_the_inventorys_json(site: Site, behaviour: Behaviour) ->
         (Answer(body="{"), "answers 200 with JSON that can't be read"),
     ],
 )
-def test_a_lookup_that_is_not_answered_is_told(site: Site, behaviour: Behaviour, answer: Answer, text: str) -> None:
+def test_a_lookup_without_an_answer_fails_the_check(
+    site: Site, behaviour: Behaviour, answer: Answer, text: str
+) -> None:
     behaviour.paths["/lookup/options-support"] = answer
     assert bad(asked(site)) == {LOOKUP: text}
 

@@ -55,7 +55,7 @@ def test_a_port_that_accepts_is_open_to_the_world(site: Site, tmp_path: Path, fi
     assert check.text.startswith(OPEN)
 
 
-def test_nobody_listening_is_closed() -> None:
+def test_a_port_without_listener_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     assert (ports.closed("127.0.0.1", "api", port).ok, ports.closed("127.0.0.1", "api", port).text) == (True, "refused")

@@ -23,7 +23,7 @@ def test_checks_are_repeated_until_all_pass(site: Site, behaviour: Behaviour) ->
     assert mend.finished.is_set()
 
 
-def test_the_last_round_is_told_when_time_is_up(site: Site, behaviour: Behaviour) -> None:
+def test_the_last_round_is_returned_when_time_is_up(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths[ROUTE] = Answer(502)
     found = public.until_good(site, "native", 0.7)
     assert [check.name for check in found if not check.ok] == [PRINTS]

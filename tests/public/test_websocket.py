@@ -23,7 +23,9 @@ from tests.support.inventories import REMOVED
         (Answer(502, "text/html"), "answers 502: nothing behind the edge answers"),
     ],
 )
-def test_one_that_does_not_upgrade_is_told(site: Site, behaviour: Behaviour, answer: Answer, text: str) -> None:
+def test_a_websocket_that_does_not_upgrade_fails_the_check(
+    site: Site, behaviour: Behaviour, answer: Answer, text: str
+) -> None:
     behaviour.paths["/ws/live"] = answer
     assert bad(asked(site)) == {SOCKET: f"does not upgrade: {text}"}
 
@@ -33,7 +35,9 @@ def quick(tmp_path: Path, authority: Authority, port: int, **table: Any) -> Site
     return site_of(tmp_path, port, **{"ca": str(authority.file), "event_within": 0.3, **table})
 
 
-def test_one_that_stays_silent_is_told(tmp_path: Path, authority: Authority, behaviour: Behaviour, port: int) -> None:
+def test_a_websocket_without_an_event_fails_the_check(
+    tmp_path: Path, authority: Authority, behaviour: Behaviour, port: int
+) -> None:
     behaviour.paths["/ws/live"] = Answer(upgrade=True, messages=())
     told = bad(asked(quick(tmp_path, authority, port)))
     assert told == {SOCKET: "upgrades, but delivers no event within 0.3 s"}
@@ -73,7 +77,7 @@ def test_the_app_is_greeted_first_where_it_wants_it(
     assert hello in behaviour.heard
 
 
-def test_one_that_closes_at_once_is_told(site: Site, behaviour: Behaviour) -> None:
+def test_a_websocket_that_closes_at_once_fails_the_check(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/ws/live"] = Answer(upgrade=True, messages=(), leaves=True)
     text = bad(asked(site))[SOCKET]
     assert text.startswith("upgrades, but closes before it delivers an event: ") and "1000" in text

@@ -31,7 +31,7 @@ def test_hostnames_are_summed_up_for_the_plot_slice_by_slice() -> None:
     ]
 
 
-def test_a_plan_that_was_taken_back_has_changed_nothing() -> None:
+def test_a_reverted_plan_has_changed_nothing() -> None:
     made = document(journals.REVERTED)
     stage = next(s for s in made.courses[0].stages if s.name == "docker: app stopped")
     assert [span.kind for span in stage.spans] == ["failed", "undone"] and stage.seconds == 3
@@ -55,7 +55,7 @@ def test_what_was_cut_off_is_told_as_such() -> None:
     assert made.courses[0].stages[-1].kind == "cut off"
 
 
-def test_taking_it_back_later_is_a_course_of_its_own_and_what_was_felt_before_stays() -> None:
+def test_a_later_revert_has_a_timeline_of_its_own_and_keeps_the_impact_before() -> None:
     made = document(journals.REVERTED_LATER)
     first, second = made.courses
     assert (first.reverting, second.reverting, second.seconds) == (False, True, 4)

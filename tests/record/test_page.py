@@ -25,7 +25,7 @@ def made(name: str) -> Document:
 
 
 @pytest.mark.parametrize("name", journals.ENDED)
-def test_both_forms_tell_how_it_ended_and_what_failed(name: str) -> None:
+def test_page_and_markdown_have_the_ending_and_the_failures(name: str) -> None:
     doc = made(name)
     for text in (page.html(doc), page.markdown(doc)):
         assert doc.id in text and page.ENDINGS[doc.outcome] in text
@@ -54,7 +54,7 @@ def test_markdown_stands_what_evidence_holds() -> None:
     assert line.endswith(r"| app: units | failed: a \| b c |")
 
 
-def test_a_failed_step_that_was_taken_back_says_of_each_what_it_was() -> None:
+def test_a_reverted_step_is_listed_with_its_failure_and_its_undo() -> None:
     text = page.markdown(made("reverted"))
     failed, undone = (line for line in text.splitlines() if "| docker: app stopped |" in line)
     assert "| failed: exit 1: no such container" in failed

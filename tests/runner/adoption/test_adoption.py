@@ -110,7 +110,7 @@ def test_a_start_is_told_as_in_the_checkout(
     assert (found.directory, found.argv, found.problem) == (directory, argv, "")
 
 
-def test_the_scripts_beside_a_start_are_told(checkout: Path) -> None:
+def test_a_start_has_the_scripts_of_its_directory(checkout: Path) -> None:
     found = starts.start({"Cmd": ["bun", "run", "start"], "WorkingDir": "/apps/web"}, checkout)
     assert found.scripts == ("build", "start")
 
@@ -174,7 +174,7 @@ def test_an_env_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert [file.problem for file in env_files.env_files(str(tmp_path), [], "", ())] == ["missing"]
 
 
-def test_what_differs_is_told_by_name(tmp_path: Path) -> None:
+def test_differing_variables_are_listed_by_name(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("SAME=1\nOTHER=2\nONLY=3\n")
     (tmp_path / "b").write_text("SAME=1\nOTHER=4\n")
     assert env_files.differing(str(tmp_path / "a"), str(tmp_path / "b")) == ("ONLY", "OTHER")
@@ -229,7 +229,7 @@ def test_npm_is_known_by_what_it_holds(tmp_path: Path) -> None:
     assert hosts[API_DOMAIN].host == "api"
 
 
-def test_a_host_that_is_closed_is_told_with_its_row(tmp_path: Path) -> None:
+def test_a_closed_host_is_reported_with_its_row(tmp_path: Path) -> None:
     edge = FakeEdge(tmp_path)
     edge.close(2)
     [found] = edges([edge_item(edge)])
@@ -262,7 +262,7 @@ class NoDocker(Machine):
         raise CommandFailed(f"{argv[0]} could not be started: no such file")
 
 
-def test_a_vps_without_docker_is_told_and_not_raised(tmp_path: Path) -> None:
+def test_a_vps_without_docker_has_a_problem_and_nothing_is_raised(tmp_path: Path) -> None:
     found = adoption(NoDocker(tmp_path), AdoptionRequest(servers=("nats",)))
     assert found.docker_error.startswith("Docker does not answer") and found.projects == {}
 

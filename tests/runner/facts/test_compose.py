@@ -59,7 +59,7 @@ def test_services_behind_a_profile_are_read_as_well(vps: Vps) -> None:
     assert vps.calls[-1][-5:] == ("--profile", "*", "config", "--format", "json")
 
 
-def test_what_compose_does_not_take_is_said_in_its_own_words(vps: Vps) -> None:
+def test_a_compose_file_that_compose_rejects_has_its_message(vps: Vps) -> None:
     refused = (15, "", "validating compose.yml: services.web Additional property x")
     vps.answers = {"docker compose version": "2.26", "docker compose": refused}
     with pytest.raises(CommandFailed) as caught:
@@ -96,7 +96,7 @@ def test_a_service_with_its_image_mounts_and_what_its_build_lacks(vps: Vps, tmp_
     assert (redis.mounts, redis.restart) == ({"/data": "/var/lib/flow/redis"}, "always")
 
 
-def test_images_that_are_all_there_are_asked_for_by_one_call(vps: Vps) -> None:
+def test_images_that_are_all_present_need_one_call(vps: Vps) -> None:
     vps.says(config(web={"image": "a"}, api={"image": "b"}, jobs={"image": "a"})).answers["docker image"] = "ok\nok\n"
     found = compose.services(vps, compose.own(vps, vps.ref))
     assert [found[name].there for name in ("web", "api", "jobs")] == [True, True, True]
@@ -155,7 +155,7 @@ def test_what_compose_does_not_take_is_the_problem(vps: Vps) -> None:
     assert compose_view.view(vps, vps.ref, "x").problem == "yaml: line 3"
 
 
-def test_a_compose_that_cannot_tell_what_it_would_do_still_compares_the_files(vps: Vps) -> None:
+def test_a_compose_without_dry_run_still_compares_the_files(vps: Vps) -> None:
     vps.says(web(A="1"), web(A="2"))
     for key in [key for key in vps.answers if "--dry-run" in key]:
         vps.answers[key] = (1, "", "unknown flag: --dry-run")

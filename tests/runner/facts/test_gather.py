@@ -17,7 +17,7 @@ from fabfile.runner.wire.facts import FactsRequest, Need, Workload
 from tests.runner.support.recorder import Recorder
 
 
-def test_free_space_is_told_once_for_each_file_system(tmp_path: Path, small_disk: Path) -> None:
+def test_free_space_is_listed_once_for_each_file_system(tmp_path: Path, small_disk: Path) -> None:
     folders = (str(tmp_path / "ops"), str(tmp_path), str(small_disk / "not/there/yet"))
     found = gather(Machine(tmp_path), FactsRequest(disks=folders)).disks
     assert list(found) == [folders[0], folders[2]]
@@ -96,7 +96,7 @@ def place(root: None) -> Iterator[Path]:
         shutil.rmtree(made)
 
 
-def test_what_a_unit_needs_is_looked_for_as_whom_it_runs(tmp_path: Path, place: Path) -> None:
+def test_what_a_unit_needs_is_tested_as_its_user(tmp_path: Path, place: Path) -> None:
     open_folder, shut, program = place / "open folder", place / "shut", place / "program"
     open_folder.mkdir(mode=0o755)
     shut.mkdir(mode=0o700)
@@ -148,7 +148,7 @@ def test_containers_are_read_once_for_themselves_and_for_their_health(tmp_path: 
     assert len(vps.said("docker", "ps")) == len(vps.said("docker", "inspect")) == 1
 
 
-def test_both_runtimes_health_comes_home_though_two_jobs_look(tmp_path: Path) -> None:
+def test_the_facts_have_both_runtimes_health_from_two_jobs(tmp_path: Path) -> None:
     unit = "Id=api.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID=1"
     vps = Recorder(
         tmp_path,

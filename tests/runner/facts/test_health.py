@@ -109,7 +109,7 @@ def test_an_error_page_is_no_health(machine: Recorder) -> None:
     assert not found.ok and "answers 500" in found.text
 
 
-def test_one_look_cannot_tell_a_crash_loop_from_a_start(machine: Recorder) -> None:
+def test_one_check_cannot_distinguish_a_crash_loop_from_a_start(machine: Recorder) -> None:
     shows(machine, MainPID=GONE)
     assert verdict(machine, native(), settle=0.01).ok
     looks: Iterator[int] = iter((GONE, GONE + 1))
@@ -162,7 +162,7 @@ def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, mon
         assert verdict(machine, native(durables=("polled", "left"), nats=nats)).text == "nobody fetches from: left"
 
 
-def test_one_look_is_for_all_that_belong_to_a_runtime(machine: Recorder) -> None:
+def test_one_reading_of_jetstream_serves_all_workloads_of_a_runtime(machine: Recorder) -> None:
     shows(machine)
     machine.answers["systemctl"] = "\n".join([str(machine.answers["systemctl"])] * 3)
     server = Nats({"S": [consumer(name, push_bound=True) for name in ("a", "b", "c")]})
@@ -245,7 +245,7 @@ def test_no_container_at_all(machine: Recorder) -> None:
     assert (found.text, found.permanent) == ("there is no container", True)
 
 
-def test_docker_durables_are_asked_of_dockers_own_nats(machine: Recorder) -> None:
+def test_docker_durables_are_read_from_dockers_own_nats(machine: Recorder) -> None:
     with running(Nats({"S": [consumer("a", push_bound=True)]})) as nats:
         workload = docker(durables=("a",), nats=nats)
         contains(machine, api={}, nats={})
@@ -327,13 +327,13 @@ def test_a_server_that_answers_late_is_healthy_once_it_has_answered(
     assert seen.ok and len(asked) == 1, "the first question was not given up, and none came after it"
 
 
-def test_a_single_look_waits_for_a_late_answer_as_well(machine: Recorder) -> None:
+def test_a_single_poll_waits_for_a_late_answer_as_well(machine: Recorder) -> None:
     shows(machine)
     with serving(a_slow_start(2.5)) as port:
         assert verdict(machine, native(port, path="/")).ok
 
 
-def test_a_server_that_never_answers_is_found_when_its_time_is_up(machine: Recorder) -> None:
+def test_a_server_that_never_answers_fails_at_the_deadline(machine: Recorder) -> None:
     shows(machine)
     started = time.monotonic()
     with serving(lambda line: time.sleep(30)) as port, pytest.raises(StepFailed, match="no answer yet after"):
@@ -341,7 +341,7 @@ def test_a_server_that_never_answers_is_found_when_its_time_is_up(machine: Recor
     assert time.monotonic() - started < 15, "else it is half a minute"
 
 
-def test_a_server_that_answers_with_errors_is_asked_until_it_does_not(machine: Recorder) -> None:
+def test_a_server_that_answers_with_errors_is_probed_until_it_does_not(machine: Recorder) -> None:
     answers_ = iter([page(503)] * 3)
     shows(machine)
 
@@ -353,7 +353,7 @@ def test_a_server_that_answers_with_errors_is_asked_until_it_does_not(machine: R
         assert Healthy((native(port, path="/"),), settle=0.0).until(machine, 60).ok
 
 
-def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(machine: Recorder) -> None:
+def test_a_process_that_has_answered_is_not_probed_again_but_its_successor_is(machine: Recorder) -> None:
     asked: list[int] = []
 
     def counted(line: socket.socket) -> None:
@@ -369,7 +369,7 @@ def test_a_process_that_has_answered_is_not_asked_again_and_its_successor_is(mac
             assert len(asked) == times
 
 
-def test_ports_are_free_or_it_is_told_who_holds_them(machine: Recorder) -> None:
+def test_ports_are_free_or_have_their_holder(machine: Recorder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert f"{port} by" in PortsFree((port,)).look(machine).text
@@ -411,7 +411,7 @@ def test_what_is_on_its_way_is_waited_for_and_what_is_over_is_not(
     assert found.ok is not bool(later) and len(seen) == looks - 1
 
 
-def test_all_verdicts_are_told_as_one(machine: Recorder) -> None:
+def test_all_verdicts_make_one_observation(machine: Recorder) -> None:
     good, bad = Health("a", "native", True, "healthy"), Health("b", "native", False, "down", permanent=True)
     assert observation_of({"native/a": good}).text == "1 healthy"
     seen = observation_of({"native/a": good, "native/b": bad})

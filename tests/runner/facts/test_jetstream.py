@@ -60,7 +60,7 @@ def refusal(server: Nats) -> str:
 # ── What it holds ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_limits_and_positions_are_told_as_they_are() -> None:
+def test_limits_and_positions_of_streams_are_read() -> None:
     with running(Nats({"ALERTS": [consumer(push_bound=True)]})) as ref:
         (found,) = read_streams("127.0.0.1", ref).values()
     assert (found.max_age, found.max_bytes, found.messages, found.last) == (43_200_000_000_000, 2**28, 25, 26)
@@ -115,7 +115,7 @@ def test_a_durable_made_for_fetching_is_bound_when_somebody_waits_at_it() -> Non
 
 
 @pytest.mark.parametrize("denied", [(), ("$JS.API.CONSUMER.MSG.NEXT.",)], ids=["is heard", "may not be heard"])
-def test_between_two_fetches_nobody_waits_and_it_is_looked_at_again(
+def test_a_pull_consumer_between_two_fetches_is_read_again(
     monkeypatch: pytest.MonkeyPatch, denied: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 60.0)
@@ -199,7 +199,7 @@ def test_whatever_answers_is_read_or_refused_in_words(answer: Any) -> None:
         parse_monitoring(json.dumps(answer).encode())
 
 
-def test_the_monitoring_is_for_who_may_not_ask_nats_itself() -> None:
+def test_the_monitoring_is_read_only_where_nats_denies_the_login() -> None:
     told = says(page(body=json.dumps(monitoring(consumer("by-monitoring", push_bound=True))).encode()))
     for server in (Nats(login={"user": "ana"}), Nats(denied=("$JS.",)), Nats(info={"tls_required": True})):
         with serving(server.talk) as port, serving(told) as monitor:
@@ -233,7 +233,7 @@ def test_a_monitoring_that_does_not_answer_is_said_after_why_nats_could_not_be_a
     assert "Errno" not in str(caught.value)
 
 
-def test_a_server_that_is_down_is_not_asked_for_its_monitoring() -> None:
+def test_no_request_goes_to_the_monitoring_of_a_server_that_is_down() -> None:
     told = says(page(body=json.dumps(monitoring()).encode()))
     with serving(told) as monitor, pytest.raises(Unanswered, match="connection refused"):
         read_streams("127.0.0.1", nats_ref(1, monitor=monitor))
@@ -284,7 +284,7 @@ def test_an_environment_that_can_t_be_read_is_said_where_a_login_is_wanted(tmp_p
 # ── The owner's ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_grows_is_seen_by_two_looks(machine: Recorder, owner: Path) -> None:
+def test_growth_is_the_difference_of_two_readings(machine: Recorder, owner: Path) -> None:
     server = Nats({"ALERTS": [consumer(pending=3)]})
 
     def later(subject: str) -> None:
@@ -301,14 +301,14 @@ def test_what_grows_is_seen_by_two_looks(machine: Recorder, owner: Path) -> None
     assert machine.calls == [], "where native owns Docker is not asked"
 
 
-def test_one_look_will_do_where_nobody_wants_to_know_what_grows(machine: Recorder, owner: Path) -> None:
+def test_streams_are_read_once_where_growth_is_not_requested(machine: Recorder, owner: Path) -> None:
     server = Nats()
     with running(server) as ref:
         assert set(jetstream(machine, streams_ref(owner, ref.port)).streams) == {"ALERTS"}
     assert server.connected == 1
 
 
-def test_a_docker_owner_without_nats_is_told(machine: Recorder, owner: Path) -> None:
+def test_a_docker_owner_without_nats_is_a_problem(machine: Recorder, owner: Path) -> None:
     owner.write_text("docker")
     found = jetstream(machine, streams_ref(owner))
     assert found.problem == "the project p has no container nats: docker compose -p p up -d nats"
@@ -339,13 +339,13 @@ def test_a_strange_owner_is_told(machine: Recorder, owner: Path) -> None:
     assert "holds 'both'" in jetstream(machine, streams_ref(owner)).problem
 
 
-def test_a_server_that_does_not_answer_is_told(machine: Recorder, owner: Path) -> None:
+def test_a_server_that_does_not_answer_fails_the_check(machine: Recorder, owner: Path) -> None:
     found = jetstream(machine, streams_ref(owner))
     assert found == JetStream("native", problem=found.problem)
     assert found.problem.startswith("native's NATS at 127.0.0.1:1 can't be reached") and "Errno" not in found.problem
 
 
-def test_watching_goes_on_while_nobody_answers_and_follows_the_owner(machine: Recorder, owner: Path) -> None:
+def test_readings_go_on_while_nats_does_not_answer_and_follow_the_owner(machine: Recorder, owner: Path) -> None:
     owner.write_text("docker")
     with running(Nats()) as ref:
         seen = readings(machine, streams_ref(owner, ref.port), 60)

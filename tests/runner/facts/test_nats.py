@@ -137,7 +137,7 @@ def test_who_was_not_given_a_login_is_told_that_one_is_wanted_before_any_is_show
         assert line.request([("$JS.API.STREAM.LIST", b"{}")])
 
 
-def test_a_login_that_may_not_ask_is_told_what_to_allow() -> None:
+def test_a_login_without_permission_gets_a_message_with_what_to_allow() -> None:
     for denied in ("$JS.API.", "_INBOX."):
         found = refusal(Nats(denied=(denied,)).talk)
         assert isinstance(found, Denied) and "publish $JS.API.>" in str(found) and denied in str(found)
@@ -185,7 +185,7 @@ def drip(line: socket.socket) -> None:
             threading.Event().wait(0.02)
 
 
-def test_nobody_there() -> None:
+def test_a_port_without_nats_is_reported_with_its_inventory_key() -> None:
     with serving(says(b"")) as port:
         pass
     with pytest.raises(

@@ -49,7 +49,7 @@ def vps(tmp_path: Path) -> Vps:
 
 
 @pytest.mark.parametrize("status", [200, 401, 403, 503])
-def test_the_answer_to_the_apps_own_key_is_told(vps: Vps, status: int) -> None:
+def test_the_providers_answer_to_the_apps_own_key_is_returned(vps: Vps, status: int) -> None:
     asked: list[bytes] = []
 
     def talk(line: socket.socket) -> None:
@@ -86,7 +86,7 @@ def test_where_no_variable_has_the_address_the_apps_own_is_asked(vps: Vps) -> No
     assert vps.ask("ADAPTER=usual", "PROVIDER_URL=http://127.0.0.2:1").asked == "127.0.0.2:1"
 
 
-def test_an_adapter_that_cannot_be_asked_says_so(vps: Vps) -> None:
+def test_an_adapter_that_cannot_be_checked_has_a_reason(vps: Vps) -> None:
     found = vps.ask("ADAPTER=dark")
     assert (found.unchecked, found.asked, found.problem) == ("it speaks a protocol of its own", "", "")
 
@@ -127,7 +127,7 @@ def test_what_keeps_it_from_asking_is_told_without_a_secret(vps: Vps, lines: lis
     assert problem in vps.ask(*lines).problem
 
 
-def test_a_provider_that_is_not_there_is_told(vps: Vps) -> None:
+def test_a_provider_that_cannot_be_reached_is_a_problem(vps: Vps) -> None:
     found = vps.ask("ADAPTER=open", f"PROVIDER_URL=http://{KEY}@127.0.0.1:1/{KEY}")
     assert found.asked == "127.0.0.1:1" and found.problem.startswith("no answer: ")
 
@@ -147,7 +147,7 @@ def test_a_redirect_is_not_followed(vps: Vps) -> None:
     assert asked.acquire(blocking=False) and not asked.acquire(blocking=False)
 
 
-def test_no_env_file_is_told(vps: Vps) -> None:
+def test_a_missing_env_file_is_a_problem(vps: Vps) -> None:
     assert "No such file" in check_provider(vps.reference()).problem
 
 

@@ -41,7 +41,7 @@ def test_whatever_is_said_of_a_unit_is_told(machine: Machine, text: str, said: s
     assert said in found[""] and "islandflow-units-" not in found[""]
 
 
-def test_each_manager_is_asked_about_its_own_units(tmp_path: Path) -> None:
+def test_each_manager_verifies_its_own_units(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze --user": (0, "", "b.service:1: warned of")})
     found = unit_errors(machine, [UnitFile("a.service", GOOD), UnitFile("b.service", GOOD, "delta")])
     assert found == {"": "", "delta": "b.service:1: warned of"}
@@ -49,7 +49,7 @@ def test_each_manager_is_asked_about_its_own_units(tmp_path: Path) -> None:
     assert [Path(call[-1]).name for call in machine.calls] == ["a.service", "b.service"]
 
 
-def test_a_check_that_fails_without_a_word_is_told_by_its_code(tmp_path: Path) -> None:
+def test_a_script_check_that_fails_without_output_reports_its_exit_code(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze": (1, "", "")})
     assert unit_errors(machine, [UnitFile("a.service", GOOD)]) == {"": "systemd-analyze ended with 1"}
 

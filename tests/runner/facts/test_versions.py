@@ -28,7 +28,7 @@ def test_servers_say_their_version_in_their_own_way(tmp_path: Path, said: str, v
     )
 
 
-def test_an_image_is_asked_without_network_and_never_fetched(tmp_path: Path) -> None:
+def test_an_images_version_is_read_without_network_and_without_a_pull(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"docker run": "nats-server: v2.10.7"})
     found, _ = read_versions(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
     assert found == {"docker/nats": "2.10.7"}
@@ -55,7 +55,7 @@ def boxes(ops: Path, *identifiers: str, version: str = "2.10.7") -> Recorder:
     return Recorder(ops, {"docker image inspect": "\n".join(identifiers), "docker run": f"v{version}"})
 
 
-def test_an_image_that_has_told_its_version_is_not_started_again(tmp_path: Path) -> None:
+def test_an_image_with_a_cached_version_is_not_started_again(tmp_path: Path) -> None:
     first = boxes(tmp_path, "sha256:a", "sha256:b")
     assert read_versions(first, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
     assert {call[-2] for call in first.said("docker", "run")} == {"sha256:a", "sha256:b"}
@@ -66,7 +66,7 @@ def test_an_image_that_has_told_its_version_is_not_started_again(tmp_path: Path)
     assert again.said("docker", "run") == []
 
 
-def test_another_image_behind_the_same_name_is_asked_as_another_question_is(tmp_path: Path) -> None:
+def test_another_image_of_the_same_name_and_another_command_are_not_read_from_the_cache(tmp_path: Path) -> None:
     read_versions(boxes(tmp_path, "sha256:a"), [NATS])
     assert read_versions(boxes(tmp_path, "sha256:c", version="2.11.0"), [NATS])[0] == {"docker/nats": "2.11.0"}
     otherwise = Program("docker/nats", ("/nats-server", "-v"), "nats:2.10")
@@ -86,7 +86,7 @@ def test_what_is_kept_and_damaged_is_not_believed(damage: str, tmp_path: Path) -
     assert read_versions(boxes(tmp_path, "sha256:a", version="9.9"), [NATS])[0] == {"docker/nats": "2.12.0"}
 
 
-def test_a_version_that_could_not_be_told_is_not_kept(tmp_path: Path) -> None:
+def test_a_version_that_could_not_be_read_is_not_cached(tmp_path: Path) -> None:
     broken = Recorder(tmp_path, {"docker image inspect": "sha256:a", "docker run": (125, "", "no space left")})
     assert read_versions(broken, [NATS])[1] == {"docker/nats": "no space left"}
     assert read_versions(boxes(tmp_path, "sha256:a"), [NATS])[0] == {"docker/nats": "2.10.7"}

@@ -37,7 +37,7 @@ def test_an_unexpected_code_fails_with_what_was_said(machine: Machine) -> None:
     assert caught.value.evidence["code"] == 7
 
 
-def test_any_code_is_fine_when_asked_for(machine: Machine) -> None:
+def test_any_exit_code_is_accepted_when_ok_is_none(machine: Machine) -> None:
     assert machine.run(["false"], ok=None).code == 1
 
 
@@ -86,7 +86,7 @@ def test_without_input_there_is_nothing_to_read(machine: Machine) -> None:
     assert machine.run(["cat"], timeout=5).out == ""
 
 
-def test_bytes_that_are_no_text_are_told_all_the_same(machine: Machine) -> None:
+def test_output_that_is_no_text_is_still_returned(machine: Machine) -> None:
     assert machine.run(["printf", r"a\377b"]).out == "a\ufffdb"
 
 

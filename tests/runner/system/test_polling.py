@@ -41,14 +41,14 @@ class Server:
         return answer
 
 
-def test_a_bad_answer_is_followed_by_another_try_and_a_good_one_is_remembered(machine: Machine) -> None:
+def test_a_bad_answer_is_followed_by_another_attempt_and_a_good_one_is_kept(machine: Machine) -> None:
     well, warming = Server(GOOD), Server(Observation(False, "answers 502"), Observation(False, "answers 503"), GOOD)
     seen = until_good(machine, {"/": well, "/ws": warming}, LONG)
     assert all(answer.ok for answer in seen.values())
     assert (well.tries, warming.tries) == (1, 3)
 
 
-def test_a_late_answer_counts_and_its_try_is_given_all_the_time_there_is(
+def test_a_late_answer_counts_and_its_attempt_has_all_the_time_there_is(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling, "SLOW_SECONDS", LONG)
@@ -57,7 +57,7 @@ def test_a_late_answer_counts_and_its_try_is_given_all_the_time_there_is(
     assert late.tries == 1 and late.limits[0] > LONG / 2
 
 
-def test_beside_a_try_that_hangs_a_second_one_begins_and_no_third(
+def test_beside_an_attempt_that_hangs_a_second_one_begins_and_no_third(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polling, "SLOW_SECONDS", 0.2)
@@ -68,9 +68,7 @@ def test_beside_a_try_that_hangs_a_second_one_begins_and_no_third(
     assert hangs.tries == 2
 
 
-def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_probes_run_at_once_and_slow_ones_block_no_other(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "SLOW_SECONDS", 0.5)
     mutex, now, most = threading.Lock(), 0, 0
 
@@ -91,14 +89,14 @@ def test_few_are_asked_at_once_and_slow_ones_keep_nobody_else_waiting(
     assert seen["/"].ok
 
 
-def test_however_little_time_there_is_each_is_asked_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_probe_runs_once_however_little_time_there_is(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a machine that is busy enough would fail whatever it is asked."""
     monkeypatch.setattr(polling, "MIN_ATTEMPT_SECONDS", LONG)
     monkeypatch.setattr(polling, "GLANCE_SECONDS", 0.0)
     assert all(seen.ok for seen in until_good(machine, {str(n): Server(0.2) for n in range(9)}, 0.0).values())
 
 
-def test_at_the_deadline_each_is_told_with_what_it_was_last(machine: Machine) -> None:
+def test_at_the_deadline_each_probe_has_its_last_answer(machine: Machine) -> None:
     began = time.monotonic()
     questions = {"/": Server(GOOD), "/ws": Server(Observation(False, "answers 502")), "/health": Server(30.0)}
     seen = until_good(machine, questions, 1.0)
@@ -106,7 +104,7 @@ def test_at_the_deadline_each_is_told_with_what_it_was_last(machine: Machine) ->
     assert "/ws answers 502" in words and "/health no answer yet after" in words and "/ answers" not in words
 
 
-def test_a_refusal_that_is_final_is_not_asked_again(machine: Machine) -> None:
+def test_a_permanent_refusal_is_not_probed_again(machine: Machine) -> None:
     refused = Server(Observation(False, "Connection refused", permanent=True))
     assert not until_good(machine, {"/": refused}, LONG)["/"].ok
     assert refused.tries == 1
@@ -137,7 +135,7 @@ def test_while_they_are_not_it_is_not(machine: Machine, users: Served) -> None:
     assert not until_good(machine, {"/": Server(30.0)}, 0.6)["/"].ok
 
 
-def test_a_wrong_answer_is_wrong_whatever_users_get_and_both_are_told(machine: Machine) -> None:
+def test_a_wrong_answer_fails_whatever_users_get_and_the_message_has_both(machine: Machine) -> None:
     machine.served_since = lambda since: Served(40, 0, 0.31)
     began = time.monotonic()
     seen = until_good(machine, {"/ws": Server(Observation(False, "answers 404"))}, 0.6)
@@ -150,7 +148,7 @@ def test_a_wrong_answer_is_wrong_whatever_users_get_and_both_are_told(machine: M
 # ── Look after look ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_attempt_goes_on_from_one_poll_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "SLOW_SECONDS", LONG)
     late, poller = Server(1.0), Poller(LONG)
     first = poller.poll({"/": late}, 0.05)["/"]
@@ -161,13 +159,13 @@ def test_a_try_goes_on_from_one_look_to_the_next(monkeypatch: pytest.MonkeyPatch
     assert late.tries == 1
 
 
-def test_one_look_asks_once_where_an_answer_is_bad() -> None:
+def test_one_poll_makes_one_attempt_where_the_answer_is_bad() -> None:
     bad = Server(Observation(False, "answers 500"))
     assert Poller(LONG).poll({"/": bad}, LONG)["/"].text == "answers 500"
     assert bad.tries == 1
 
 
-def test_what_is_silent_is_still_found_where_something_else_is_refused(machine: Machine) -> None:
+def test_a_silent_server_is_still_reported_where_another_refuses(machine: Machine) -> None:
     """The cure of a closed firewall would be missing, had the refusal ended the questions."""
 
     def silent(limit: float) -> Observation:

@@ -55,7 +55,7 @@ def test_what_the_looker_runs_is_left_out(folder: Path, monkeypatch: pytest.Monk
         assert openers([str(folder)]) == ()
 
 
-def test_nobody_has_it_open(folder: Path) -> None:
+def test_a_folder_without_openers_has_none(folder: Path) -> None:
     assert openers([str(folder)]) == ()
     assert DataUnused((str(folder),)).look(Machine(folder)).ok
 
@@ -92,7 +92,7 @@ def test_a_container_that_knows_it_by_another_name_is_found(mounted: str, folder
     assert [opener.folder for opener in found] == [str(folder)]
 
 
-def test_a_container_that_was_given_it_needs_no_file_open(folder: Path, tmp_path: Path) -> None:
+def test_a_container_with_the_folder_mounted_needs_no_file_open(folder: Path, tmp_path: Path) -> None:
     """NATS has none while it has nothing to write."""
     place = tmp_path / "inside"
     place.mkdir()
@@ -130,7 +130,7 @@ def test_a_server_that_works_in_it_needs_no_file_open_and_a_shell_there_is_nobod
         assert openers([str(folder)]) == ()
 
 
-def test_a_volume_that_came_along_with_all_that_is_above_it_was_not_given(tmp_path: Path) -> None:
+def test_a_volume_mounted_with_the_folders_above_it_has_no_opener(tmp_path: Path) -> None:
     """A monitoring agent's recursive bind of / has every volume in it."""
     folder, place = tmp_path / "volume", tmp_path.with_name(f"{tmp_path.name}-inside")
     folder.mkdir()
@@ -148,7 +148,7 @@ def test_a_volume_that_came_along_with_all_that_is_above_it_was_not_given(tmp_pa
         subprocess.run(["umount", folder], check=True)
 
 
-def test_a_volume_of_its_own_is_given_to_nobody(tmp_path: Path) -> None:
+def test_a_containers_own_volume_has_no_opener(tmp_path: Path) -> None:
     """Each service with a mount namespace of its own has the volume there too, without any business with it."""
     folder = tmp_path / "volume"
     folder.mkdir()
@@ -175,7 +175,7 @@ def test_a_link_to_it_is_followed(folder: Path, tmp_path: Path) -> None:
         assert [opener.pid for opener in openers([str(link)])] == [pid]
 
 
-def test_the_looker_itself_is_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runners_own_process_is_no_opener(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with (folder / "deep" / "file").open():
         assert os.getpid() not in [opener.pid for opener in openers([str(folder)])]

@@ -82,12 +82,12 @@ def test_a_wrong_login_is_named_with_its_file_and_never_shown(tmp_path: Path) ->
     assert "wr0ng" not in problem
 
 
-def test_a_login_that_is_nowhere_is_said_to_be_wanted(tmp_path: Path) -> None:
+def test_a_missing_login_is_reported_as_required(tmp_path: Path) -> None:
     problem = asked(Redis(login=("right",)), tmp_path).problem
     assert "native's redis wants a login, and there is none" in problem and "REDIS_URL is not set" in problem
 
 
-def test_a_login_that_is_not_wanted_is_not_sent(tmp_path: Path) -> None:
+def test_a_login_that_is_not_required_is_not_sent(tmp_path: Path) -> None:
     server = Redis(settings=SHARED)
     asked(server, tmp_path, "redis://:secret@redis")
     assert not [words for words in server.asked if words[0] == "AUTH"]
