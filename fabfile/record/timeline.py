@@ -10,7 +10,7 @@ from typing import Any
 
 from fabfile.runner.wire.events import Event
 
-_FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its start tells two apart
+_FINGERPRINT = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{54}\b")  # a SHA-256: its first digits suffice
 
 # Of a step's evidence: what the page shows elsewhere, or only a program can use.
 _EXCLUDED_EVIDENCE = ("diffs", "verified", "what", "before", "error", "logs", "hold", "held", "handed_over")

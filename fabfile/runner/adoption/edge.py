@@ -67,7 +67,7 @@ def _host(data: Path, row: ProxyHost) -> ProxyFound:
         return ProxyFound(**{**host.__dict__, "problem": str(error)})
     if not blocks:
         return host
-    upstream = blocks[0].upstream  # nginx takes the first location that matches
+    upstream = blocks[0].upstream  # the first location that matches wins in nginx
     route = {"route_host": upstream.host, "route_port": upstream.port} if upstream else {}
     return ProxyFound(**{**host.__dict__, "prefixes": blocks[0].prefixes, **route})
 

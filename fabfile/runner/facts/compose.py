@@ -91,7 +91,7 @@ def _config(machine: Machine, command: Sequence[str], overlay: str = "") -> Conf
         plugin = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
         if plugin.code:  # the output before is Docker's own help
             raise CommandFailed(NO_PLUGIN)
-        raise CommandFailed("docker compose does not take the file", said=result.said)
+        raise CommandFailed("docker compose rejects the file", said=result.said)
     try:
         config: Config = json.loads(result.out)
         return config

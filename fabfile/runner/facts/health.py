@@ -23,8 +23,8 @@ from .servers import TIMEOUT_SECONDS, probe
 
 Containers = Mapping[str, Mapping[str, Container]]  # project → service → container
 
-SETTLE_SECONDS = 0.4  # seconds a healthy process must stay the same one
-MAX_RESTARTS = 5  # restarts after which waiting for the next one is no use
+SETTLE_SECONDS = 0.4  # in which a healthy process must stay the same one
+MAX_RESTARTS = 5  # so many are a loop, which waiting does not end
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ..system import http
 from ..wire.app import AdapterRef, Provided, ProviderRef, Setting
 from .environment import in_force
 
-TIMEOUT_SECONDS = 10.0  # seconds for the whole answer
+TIMEOUT_SECONDS = 10.0  # for the whole answer
 _VARIABLES = re.compile(r"\{(\w+(?:\|\w+)*)\}")  # {NEW|OLD}: the first one that is set
 
 Variables = dict[str, Setting]
@@ -29,7 +29,7 @@ def check_provider(ref: ProviderRef) -> Provided:
     except (OSError, ValueError) as error:
         return Provided(problem=f"{ref.environment.env_file}: {error}")
     choice = variables.get(ref.adapter_env)
-    if not choice or not choice.value:  # the app takes an empty variable for one that is not set
+    if not choice or not choice.value:  # the app treats an empty variable as one that is not set
         return Provided()
     adapter = next((adapter for adapter in ref.adapters if adapter.name == choice.value), None)
     result = Provided(choice.value, choice.origin)

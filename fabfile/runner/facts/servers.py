@@ -7,7 +7,7 @@ import socket
 from ..system import http
 from ..system.machine import Observation
 
-TIMEOUT_SECONDS = 10.0  # seconds, where nobody says how long; a server that has much to do takes some
+TIMEOUT_SECONDS = 10.0  # where the caller names no limit; a busy server answers late
 
 
 def probe(protocol: str, address: str, port: int, path: str = "/", timeout: float = TIMEOUT_SECONDS) -> Observation:
