@@ -184,80 +184,24 @@ class Unreachable(CutoverError):
         super().__init__(message, state=state, next_step=next_step)
 
     @classmethod
-    def unknown_host_key(cls, address: str, port: int, fingerprint: str, known_hosts: str) -> Unreachable:
-        """The host's key is in no known_hosts file. Nothing is ever added to it for the operator."""
-        return cls(
-            f"the host key of {address}:{port} is unknown ({fingerprint}); it is not in {known_hosts}",
-            next_step=(
-                "Compare the fingerprint with the one your provider's console shows. If it is the same:\n"
-                f"ssh-keyscan -p {port} {address} >> {known_hosts}"
-            ),
-        )
-
-    @classmethod
-    def changed_host_key(cls, address: str, port: int, fingerprint: str, known_hosts: str) -> Unreachable:
-        """The host shows another key than the known one: a new installation, or somebody in between."""
-        name = address if port == 22 else f"[{address}]:{port}"
-        return cls(
-            f"the host key of {address}:{port} has changed: it is now {fingerprint}, not the one in {known_hosts}",
-            next_step=(
-                "If the VPS was not reinstalled, stop: somebody may be listening in between. If it was:\n"
-                f"ssh-keygen -R '{name}' -f {known_hosts}"
-            ),
-        )
-
-    @classmethod
-    def refused_key(cls, user: str, address: str, port: int, key: str | None) -> Unreachable:
-        """The SSH server accepts no key that was offered. `key` is the path that the inventory names."""
-        offered = f"the key {key}" if key else "every key of your SSH agent"
-        return cls(
-            f"{address}:{port} refuses {offered} for the user {user}",
-            next_step=(
-                f"Try it by hand: ssh -p {port} {f'-i {key} ' if key else ''}{user}@{address}\n"
-                "Then add the public key to the user's authorized_keys, or name the right one as `key` "
-                "in the inventory or in DEPLOY_SSH_KEY_PATH."
-            ),
-        )
-
-    @classmethod
-    def locked_key(cls, key: str) -> Unreachable:
-        """The private key has a passphrase, which nobody is asked for, and the SSH agent does not hold it."""
-        return cls(
-            f"the key {key} has a passphrase, and no SSH agent offers it",
-            next_step=f'Give it to your agent: eval "$(ssh-agent)" && ssh-add {key}',
-        )
-
-    @classmethod
-    def unreadable(cls, file: str, why: str) -> Unreachable:
-        """A key or known_hosts file of the operator's own machine can't be read."""
-        return cls(
-            f"{file} can't be read: {why}",
-            next_step="Name the right `key` and `known_hosts` in the inventory, or in DEPLOY_SSH_KEY_PATH.",
-        )
-
-    @classmethod
-    def timed_out(cls, address: str, port: int, seconds: float) -> Unreachable:
-        """No answer within `seconds`."""
-        return cls(
-            f"{address}:{port} did not answer within {seconds:g} s",
-            next_step="Check the inventory's address and port, that the VPS is up, and its firewall.",
-        )
-
-    @classmethod
-    def refused_connection(cls, address: str, port: int, why: str) -> Unreachable:
-        """Nothing listens there, the name does not resolve, or there is no route; `why` says which."""
-        return cls(
-            f"no connection to {address}:{port}: {why}",
-            next_step="Check the address and the port in the inventory, and that sshd runs on the VPS.",
-        )
-
-    @classmethod
     def no_sudo(cls, user: str, address: str) -> Unreachable:
         """The user may not become root without a password."""
         return cls(
             f"{user}@{address} can't run sudo without a password",
             next_step=(
                 "As root on the VPS, run `visudo -f /etc/sudoers.d/islandflow` and add the line\n"
+                f"{user} ALL=(ALL) NOPASSWD: ALL"
+            ),
+        )
+
+    @classmethod
+    def no_terminal(cls, user: str, address: str) -> Unreachable:
+        """sudo works at a terminal only, which a program's connection is not."""
+        return cls(
+            f"sudo demands a terminal of {user}@{address} (requiretty), and a program has none",
+            next_step=(
+                "As root on the VPS, run `visudo -f /etc/sudoers.d/islandflow` and add the lines\n"
+                f"Defaults:{user} !requiretty\n"
                 f"{user} ALL=(ALL) NOPASSWD: ALL"
             ),
         )

@@ -20,7 +20,7 @@ from fabfile.checks import boot, preflight
 from fabfile.checks.parts import scope_findings
 from fabfile.checks.result import Finding
 from fabfile.commands import status
-from fabfile.commands.session import Session
+from fabfile.commands.session import Session, warn_without_openssh
 from fabfile.console import Console
 from fabfile.errors import UNTOUCHED, Failed, LockHeld, PreflightRefused, UsageError
 from fabfile.inventory import Site
@@ -46,6 +46,7 @@ def init(
 ) -> None:
     """Survey the VPS at `host` and write its inventory to `output`. Raises CutoverError."""
     target = Path(output or "inventory.toml")
+    warn_without_openssh(console)
     _refuse_overwriting(target, force)
     login = parse_login(context, host, key)
     tables = shipped_tables(example)
@@ -133,7 +134,8 @@ def parse_login(context: Any, host: str, key: str) -> drafting.Login:
 def _host(context: Any, login: drafting.Login, explicit: bool) -> Host:
     try:
         entry = inventory.Host.model_validate(
-            {"name": drafting.HOST, "address": login.address, "port": login.port, "user": login.user}
+            {"name": drafting.HOST, "address": login.address, "user": login.user}
+            | ({"port": login.port} if login.port != 22 else {})  # else the ssh configuration may say another one
             | ({"key": login.key} if login.key else {})
         )
     except ValidationError as error:

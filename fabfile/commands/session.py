@@ -14,6 +14,7 @@ from fabfile.console import Console
 from fabfile.errors import Failed
 from fabfile.inventory import Site
 from fabfile.lazy import lazily, load
+from fabfile.remote import openssh
 from fabfile.remote.host import Host
 from fabfile.remote.target import select_host
 from fabfile.runner.wire.facts import Facts, FactsRequest
@@ -78,5 +79,12 @@ def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
 
     Raises InventoryError, or UsageError for a host that the inventory does not have.
     """
-    site = load_site()
-    return Session(site, select_host(context, site, host or None), Console(json=json))
+    site, console = load_site(), Console(json=json)
+    warn_without_openssh(console)
+    return Session(site, select_host(context, site, host or None), console)
+
+
+def warn_without_openssh(console: Console) -> None:
+    """Say what counts for the log-in where this machine has no OpenSSH client."""
+    if not openssh.available():
+        console.warn(openssh.WITHOUT_CLIENT)

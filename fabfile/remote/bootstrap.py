@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import io
@@ -69,6 +70,9 @@ sys.exit(main(sys.argv[1:], io.BytesIO(request)))
 It runs from memory either way, so that a survey leaves nothing on the VPS. Written so that any Python compiles it: the
 old ones shall say that they are too old.
 """
+
+BOOT_LINE = f'exec(__import__("binascii").a2b_base64("{base64.b64encode(BOOT.encode()).decode()}"))'
+"""BOOT on one line and without a character that a login shell might read: tcsh ends a quoted text with its line."""
 
 
 @functools.cache

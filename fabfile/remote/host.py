@@ -231,7 +231,7 @@ class Host:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[Line]:
         """Run one verb of the runner as root and yield the lines it answers."""
-        channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT, verb, *arguments])
+        channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT_LINE, verb, *arguments])
         channel.settimeout(patience)
         try:
             self._send(channel, bootstrap.framed(payload), whole=False)

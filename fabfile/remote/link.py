@@ -2,91 +2,105 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 import paramiko
-from fabric import Connection
-from paramiko.ssh_exception import SSHException
+from fabric import Config, Connection
+from paramiko.ssh_exception import ChannelException, SSHException
 
 from fabfile import inventory
-from fabfile.remote import ssh
+from fabfile.remote import login_errors, ssh
+from fabfile.remote.route import Route
+from fabfile.remote.ssh import Login
 
 KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet connection
+
+# OpenSSH's configuration is OpenSSH's to read; Fabric would read a part of it, and fail at the rest.
+_FABRIC = {"load_ssh_configs": False, "authentication": {"strategy_class": None}}
 
 
 class Link:
     """A connection to `host`, with `timeout` (seconds) for each of its parts: Fabric's own, where `fab -H` made one."""
 
-    def __init__(self, host: inventory.Host, timeout: float, connection: Connection | None = None) -> None:
+    def __init__(
+        self,
+        host: inventory.Host,
+        timeout: float,
+        connection: Connection | None = None,
+        login: Login | None = None,
+    ) -> None:
         self._host = host
         self._timeout = timeout
-        self._login = ssh.options(host, timeout) if connection is None else dict(connection.connect_kwargs)
-        self._connection = connection or self._new()
+        self._login = login or (Login.of(connection) if connection else Login())
+        self._connection = connection
+        self._route: Route | None = None
         self._opening: _Opening | None = None
-
-    @property
-    def user(self) -> str:
-        """Who logs in."""
-        return str(self._connection.user)
+        self.user = host.user
+        """Who logs in; what the configuration says, once there is a connection."""
 
     def again(self) -> Link:
         """A new connection to the same host, which logs in as this one does."""
-        return Link(self._host, self._timeout, self._new())
+        return Link(self._host, self._timeout, login=self._login)
 
     def begin(self) -> None:
         """Begin to connect, beside what the caller does next. What goes wrong with it is raised by `execute`."""
-        if self._opening is None and not self._connection.is_connected:
+        if self._opening is None and not self._is_connected:
             self._opening = _Opening(self._connect)
             self._opening.start()
 
     def execute(self, argv: Sequence[str]) -> paramiko.Channel:
         """The channel of a command that runs as root. Raises Unreachable, and UsageError for an example's address."""
+        transport = self._transport()
         words = list(argv)
         if self.user != "root":
             # Why sudo refuses is told by its words, which it would otherwise translate.
             words = ["env", "LC_ALL=C", "sudo", "-n", *words]
-        started = self._opening.began if self._opening else time.monotonic()
         try:
-            channel: paramiko.Channel = self._transport().open_session(timeout=self._timeout)
+            channel: paramiko.Channel = transport.open_session(timeout=self._timeout)
             channel.exec_command(shlex.join(words))
         except (OSError, SSHException, EOFError) as error:
             self.close()
-            raise ssh.connection_error(error, self._host, self._timeout, time.monotonic() - started) from error
+            target, why = f"{self._host.address}:{self._host.port}", str(error) or type(error).__name__
+            if isinstance(error, ChannelException):
+                raise login_errors.no_session(target, self.user, error.text) from error
+            raise login_errors.refused_connection(target, f"it was lost after the log-in ({why})") from error
         return channel
 
     def close(self) -> None:
         """Close it; what was started over it goes on."""
-        self._connection.client.close()
+        if self._connection is not None:
+            self._connection.client.close()
+        if self._route is not None:
+            self._route.close()
+        self._route = None
 
-    def _new(self) -> Connection:
-        host, login = self._host, dict(self._login)
-        return Connection(
-            host.address, user=host.user, port=host.port, connect_timeout=self._timeout, connect_kwargs=login
-        )
+    @property
+    def _is_connected(self) -> bool:
+        return self._connection is not None and bool(self._connection.is_connected)
 
     def _transport(self) -> paramiko.Transport:
         opening, self._opening = self._opening, None
         if opening:
             opening.result()
-        if not self._connection.is_connected:
+        if not self._is_connected:
             self._connect()
+        assert self._connection is not None
         transport: paramiko.Transport = self._connection.transport
         return transport
 
     def _connect(self) -> None:
-        connection = self._connection
-        ssh.refuse_example(self._host)
-        # Fabric trusts any host key by itself, and knows none.
-        ssh.trust_known(connection.client, self._host)
-        connection.open()
+        config = ssh.configuration(self._host, self._login)
+        connection = self._connection or Connection(config.hostname, port=config.port, config=Config(overrides=_FABRIC))
+        self._connection, self.user = connection, config.user
+        self._route = ssh.connect(connection, self._host, self._login, config, self._timeout)
         connection.transport.set_keepalive(KEEPALIVE)
-        if isinstance(connection.transport.sock, socket.socket):  # and no command that an SSH configuration names
+        with contextlib.suppress(OSError):  # it is no TCP connection where a program stands in between
             # Each message is waited for: none may wait to be sent together with the next.
-            connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._route.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class _Opening(threading.Thread):
@@ -94,7 +108,6 @@ class _Opening(threading.Thread):
 
     def __init__(self, connect: Callable[[], None]) -> None:
         super().__init__(name="connect", daemon=True)
-        self.began = time.monotonic()
         self._connect = connect
         self._error: Exception | None = None
 

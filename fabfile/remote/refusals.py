@@ -18,9 +18,11 @@ class Refused(Unreachable):
 
 _NO_PROGRAM = re.compile(r"not found|No such file or directory")
 _NO_SUDO = re.compile(
-    r"password is required|not in the sudoers|not allowed to execute|may not run sudo|no askpass|must have a tty"
+    r"password is required|not in the sudoers|not allowed to execute|may not run|no askpass|terminal is required"
     r"|no new privileges|effective uid is not 0"
+    r"|interactive authentication is required|I'm afraid I can't do that|must be owned by uid 0"  # sudo-rs
 )
+_NO_TERMINAL = re.compile(r"must have a tty")
 
 
 def answer(line: bytes) -> dict[str, Any]:
@@ -73,6 +75,8 @@ def boot_error(code: int, stderr: str, user: str, address: str) -> Unreachable:
         return Refused.no_python(address, old[1])
     if "python3" in stderr and _NO_PROGRAM.search(stderr):
         return Refused.no_python(address, None)
+    if _NO_TERMINAL.search(stderr):
+        return Refused.no_terminal(user, address)
     if _NO_SUDO.search(stderr) or ("sudo" in stderr and _NO_PROGRAM.search(stderr)):
         return Refused.no_sudo(user, address)
     return _refusal(stderr.strip().splitlines()[-1] if stderr.strip() else f"nothing, and ended with {code}")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Any
 
 from fabric import Connection
 
 from fabfile import inventory
-from fabfile.remote import ssh
 from fabfile.remote.host import Host
+from fabfile.remote.link import Link
+from fabfile.remote.ssh import Login
+
+_PORT = 22  # Fabric's default
 
 
 def select_host(context: Any, site: inventory.Site, name: str | None) -> Host:
@@ -21,24 +25,30 @@ def select_host(context: Any, site: inventory.Site, name: str | None) -> Host:
         return Host(site.host(name), timeout)
     listed = site.hosts.get(context.original_host)
     if listed:
-        return Host(listed, timeout)
+        return Host(listed, timeout, link=Link(listed, timeout, login=Login.of(context)))
     same = next((h for h in site.hosts.values() if (h.address, h.port) == (context.host, context.port)), None)
-    entry = inventory.Host(
-        name="fab",
-        address=context.host,
-        port=context.port,
-        user=context.user,
-        key=same.key if same else None,
-        known_hosts=same.known_hosts if same else None,
-    )
-    return host_for(context, entry, timeout)
+    return host_for(context, _entry(context, same), timeout)
 
 
 def host_for(context: Any, entry: inventory.Host, timeout: float) -> Host:
     """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
     if not isinstance(context, Connection):
         return Host(entry, timeout)
-    context.connect_timeout = context.connect_timeout or timeout
-    # Fabric's own are kept, but for the empty list of keys that it starts with.
-    context.connect_kwargs = {**ssh.options(entry, timeout), **{k: v for k, v in context.connect_kwargs.items() if v}}
-    return Host(entry, timeout, context)
+    given = context.connect_timeout or context.connect_kwargs.get("timeout") or timeout
+    return Host(entry, float(given), context)
+
+
+def _entry(context: Connection, same: inventory.Host | None) -> inventory.Host:
+    """What `fab -H` says, as an inventory would.
+
+    It names an alias of the ssh configuration like any address, so nothing is validated here. Where it names no user
+    or port, Fabric has put in its own defaults, and the ssh configuration decides.
+    """
+    values = {"name": "fab", "address": context.original_host, "user": "", "key": None, "known_hosts": None}
+    if context.user != getpass.getuser():
+        values["user"] = context.user
+    if context.port != _PORT:
+        values["port"] = context.port
+    if same:
+        values.update(key=same.key, known_hosts=same.known_hosts)
+    return inventory.Host.model_construct(_fields_set=set(values), **values)

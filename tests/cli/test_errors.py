@@ -19,14 +19,8 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
     (errors.SoakAlreadyRunning("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
     (errors.ManualInterventionRequired("the undo failed", up=["nats"], down=[], next_step="Run `inv revert`."), 5),
-    (Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
-    (Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "~/.ssh/known_hosts"), 6),
-    (Unreachable.refused_key("delta", "vps.example", 22, "/home/me/key"), 6),
-    (Unreachable.locked_key("/home/me/key"), 6),
-    (Unreachable.unreadable("/home/me/key", "No such file or directory"), 6),
-    (Unreachable.timed_out("vps.example", 22, 10), 6),
-    (Unreachable.refused_connection("vps.example", 22, "connection refused"), 6),
     (Unreachable.no_sudo("delta", "vps.example"), 6),
+    (Unreachable.no_terminal("delta", "vps.example"), 6),
     (Unreachable.no_python("vps.example", None), 6),
     (errors.DnsFailed("Cloudflare refuses: 9109 Invalid access token", next_step="inv dns.verify-token"), 1),
     (
@@ -85,26 +79,6 @@ def test_all_findings_are_listed() -> None:
         "    sudo loginctl enable-linger delta\n"
         "  - no sudo"
     )
-
-
-def test_an_unknown_host_key_says_how_to_add_it() -> None:
-    error = Unreachable.unknown_host_key("vps.example", 2222, "SHA256:abc", "/home/me/.ssh/known_hosts")
-    assert "SHA256:abc" in error.message
-    assert error.next_step.endswith("ssh-keyscan -p 2222 vps.example >> /home/me/.ssh/known_hosts")
-
-
-def test_a_changed_host_key_says_how_to_forget_the_old_one() -> None:
-    error = Unreachable.changed_host_key("vps.example", 22, "SHA256:abc", "known")
-    assert error.next_step.endswith("ssh-keygen -R 'vps.example' -f known")
-    error = Unreachable.changed_host_key("vps.example", 2222, "SHA256:abc", "known")
-    assert error.next_step.endswith("ssh-keygen -R '[vps.example]:2222' -f known")
-
-
-def test_a_refused_key_says_how_to_try_it_by_hand() -> None:
-    assert "ssh -p 22 -i /k delta@vps" in Unreachable.refused_key("delta", "vps", 22, "/k").next_step
-    agent = Unreachable.refused_key("delta", "vps", 22, None)
-    assert "every key of your SSH agent" in agent.message
-    assert "ssh -p 22 delta@vps" in agent.next_step
 
 
 def test_an_old_python_is_told_from_none() -> None:

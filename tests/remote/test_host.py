@@ -45,9 +45,10 @@ TIMEOUT = 20.0  # seconds; the machine may be busy
 # In place of python3: the runner with its folder elsewhere. Its own place is root's, and on a VPS.
 ELSEWHERE = """#!/bin/sh
 exec {python} -I -c '
-import sys
+import binascii, re, sys
 from pathlib import Path
-ops, boot, call = Path(sys.argv[1]), sys.argv[4], "main(sys.argv[1:], io.BytesIO(request))"
+ops, call = Path(sys.argv[1]), "main(sys.argv[1:], io.BytesIO(request))"
+boot = binascii.a2b_base64(re.search(r"[A-Za-z0-9+/=]{{99,}}", sys.argv[4])[0]).decode()
 assert call in boot and "/var/lib/islandflow/ops" in boot
 del sys.argv[2:5]
 boot = boot.replace("/var/lib/islandflow/ops", sys.argv.pop(1))
@@ -58,8 +59,7 @@ exec(boot.replace(call, call[:-1] + ", ops)"))
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no ssh configuration of the operator's
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    ssh_server.Client(tmp_path, monkeypatch)  # no ssh configuration of the operator's
     folder = tmp_path / "vps"
     folder.mkdir()
     with ssh_server.running(folder) as server:
@@ -220,7 +220,8 @@ def test_a_refused_key_is_named(server: Server) -> None:
 
 
 def test_no_key_at_all_is_said(server: Server) -> None:
-    assert "refuses every key of your SSH agent" in refused(changed(server, key=None)).message
+    error = refused(changed(server, key=None))
+    assert "no key to offer" in error.message and f"ssh -p {server.port} " in error.next_step
 
 
 def test_a_missing_key_file_is_named(server: Server) -> None:
@@ -229,7 +230,9 @@ def test_a_missing_key_file_is_named(server: Server) -> None:
 
 
 def test_a_known_hosts_that_is_no_file_is_named(server: Server) -> None:
-    assert f"{server.folder} can't be read" in refused(changed(server, known_hosts=server.folder)).message
+    assert (
+        f"{server.folder} can't be read: it is a folder" in refused(changed(server, known_hosts=server.folder)).message
+    )
 
 
 @pytest.fixture
@@ -323,6 +326,9 @@ def test_one_error_is_all_that_is_printed(server: Server) -> None:
         "delta is not in the sudoers file.",
         "Sorry, user delta is not allowed to execute '/usr/bin/python3' as root on vps.",
         "sudo: no tty present and no askpass program specified",
+        "sudo: a terminal is required to read the password; either use the -S option or configure an askpass helper",
+        "sudo: interactive authentication is required",
+        "sudo: I'm sorry delta. I'm afraid I can't do that",
     ],
 )
 def test_a_sudo_that_refuses_is_told(server: Server, said: str) -> None:
@@ -330,6 +336,12 @@ def test_a_sudo_that_refuses_is_told(server: Server, said: str) -> None:
     error = refused(server.host())
     assert "can't run sudo without a password" in error.message
     assert f"{server.user} ALL=(ALL) NOPASSWD: ALL" in error.next_step
+
+
+def test_a_sudo_that_demands_a_terminal_is_told(server: Server) -> None:
+    server.program("sudo", '#!/bin/sh\necho "sudo: sorry, you must have a tty to run sudo" >&2\nexit 1\n')
+    error = refused(server.host())
+    assert "requiretty" in error.message and f"Defaults:{server.user} !requiretty" in error.next_step
 
 
 def test_sudo_is_asked_to_speak_english(server: Server) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from fabfile.commands import session
-from fabfile.errors import Unreachable
 from fabfile.plans.plan import Plan
-from fabfile.remote import refusals
+from fabfile.remote import login_errors, refusals
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.edge import EdgeLogin
@@ -90,7 +89,7 @@ class FakeHost:
     def decide(self, plan_id: str, decision: str) -> None:
         self.calls.append(("say", decision))
         if self.deaf or [call[0] for call in self.calls].count("say") < self.hears_at:
-            raise Unreachable.timed_out("vps.example", 22, 10)
+            raise login_errors.timed_out("vps.example:22", 10)
 
     def soak_start(self, soak: Soak) -> Iterator[Event]:
         self.calls.append(("soak_start", soak))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -36,6 +37,10 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 SetEnv PATH={folder}/bin
+"""
+
+_CLIENT = """#!/bin/sh
+exec {ssh} -F {config} "$@"
 """
 
 # A user database of its own, and a /run where sshd finds the folder it wants: seen by this server alone.
@@ -107,20 +112,40 @@ class Server:
         self.process.wait()
 
 
+class Client:
+    """The operator's own OpenSSH, with a configuration that the test writes: the one that `ssh` reads."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config = folder / "config"
+        self.config.write_text("")
+        programs = folder / "client"
+        programs.mkdir()
+        ssh = shutil.which("ssh") or pytest.fail("these tests need an SSH client: apt-get install openssh-client")
+        self.ssh = programs / "ssh"
+        self.ssh.write_text(_CLIENT.format(ssh=ssh, config=shlex.quote(str(self.config))))
+        self.ssh.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        monkeypatch.setenv("HOME", str(folder / "home"))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """Start a server that keeps its things in `folder`; it ends with the block."""
+def running(folder: Path, settings: str = "", shell: str = "/bin/sh") -> Iterator[Server]:
+    """Start a server that keeps its things in `folder`; it ends with the block.
+
+    `settings` are lines of sshd's, which win over the ones here; `shell` is its users' login shell.
+    """
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if not sshd:
         pytest.fail("these tests need an SSH server: apt-get install openssh-server", pytrace=False)
     port = _free_port()
     make_key(folder / "host_key")
     make_key(folder / "key")
-    (folder / "sshd_config").write_text(_CONFIG.format(port=port, folder=folder))
+    (folder / "sshd_config").write_text(f"{settings}\n" + _CONFIG.format(port=port, folder=folder))
     argv = [sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
     if os.geteuid() == 0:
         others = [line for line in Path("/etc/passwd").read_text().splitlines() if not line.startswith("root:")]
-        users = [f"{name}:*:0:0::{folder}:/bin/sh" for name in ("root", "delta")]
+        users = [f"{name}:*:0:0::{folder}:{shell}" for name in ("root", "delta")]
         (folder / "passwd").write_text("\n".join([*users, *others]) + "\n")
         argv = ["unshare", "--mount", "sh", "-c", _IN_NAMESPACE, "sh", str(folder / "passwd"), *argv]
     with open(folder / "log", "wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
