@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 
 # What Python and the lab need of the system; a command that shows that the package is there, and the package.
 NEEDS := mmdebstrap:mmdebstrap systemd-nspawn:systemd-container nsenter:util-linux ip:iproute2 git:git npm:npm \
-	sshd:openssh-server nginx:nginx-light systemd-analyze:systemd openssl:openssl
+	sshd:openssh-server nginx:nginx-light systemd-analyze:systemd openssl:openssl \
+	tcsh:tcsh
 
 demo: root setup
 	$(BIN)/python -m fabfile.lab.demo

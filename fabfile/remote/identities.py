@@ -96,10 +96,10 @@ class Identities:
 
     def _loaded(self, file: Path) -> Iterator[Identity]:
         try:
-            key = paramiko.PKey.from_path(file, self.passphrase)
+            key = _load(file, self.passphrase)
             for certificate in self._certificates(key):
                 key.load_certificate(str(certificate))
-        except (TypeError, paramiko.PasswordRequiredException):
+        except paramiko.PasswordRequiredException:
             self._skip_locked(file)
         except OSError:
             raise
@@ -112,9 +112,10 @@ class Identities:
             yield Identity(str(file), key)
 
     def _certificates(self, key: paramiko.PKey) -> list[Path]:
-        """The CertificateFile that certifies a key; Paramiko itself looks for one beside the key."""
+        """The file that certifies a key: a CertificateFile, or the one beside it."""
         public = key.asbytes()[4 + len(key.get_name()) :]
         files = [self.config.path(text) for text in self.config.values.get("certificatefile", ())]
+        files += [Path(f"{identity}-cert.pub") for identity in self.config.identity_files]
         return [file for file in files if public in _blob(_read(file))][:1]
 
     def _skip_locked(self, file: Path) -> None:
@@ -153,6 +154,19 @@ class AgentKey(paramiko.AgentKey):
             message.add_string(algorithm or self.get_name())
             message.add_string(bytes(64))
             return message
+
+
+def _load(file: Path, passphrase: str | None) -> paramiko.PKey:
+    """The private key in a file. Raises OSError and whatever Paramiko does."""
+    failure = SSHException("it is of no kind that Paramiko knows")
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key_file(str(file), passphrase)
+        except paramiko.PasswordRequiredException:
+            raise
+        except SSHException as error:
+            failure = error
+    raise failure
 
 
 def _held(key: paramiko.AgentKey, file: Path) -> Identity:

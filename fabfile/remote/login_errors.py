@@ -195,6 +195,17 @@ def refused_connection(target: str, why: str) -> Unreachable:
     )
 
 
+def no_ssh(target: str) -> Unreachable:
+    """Something listens, and closes the connection without a word of SSH."""
+    return Unreachable(
+        f"what listens at {target} closed the connection or speaks no SSH",
+        next_step=(
+            "Check the port. If it is sshd's, it may have had enough of you for a while (MaxStartups, "
+            "PerSourcePenalties, fail2ban): wait some minutes, and look at its log on the VPS."
+        ),
+    )
+
+
 def no_session(target: str, user: str, why: str) -> Unreachable:
     """One gets in, and may not run a command."""
     return Unreachable(

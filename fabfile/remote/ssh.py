@@ -139,6 +139,8 @@ def _in_words(error: Exception, route: Route, target: str, timeout: float) -> Un
         return failure
     if late:
         return login_errors.timed_out(target, timeout)
+    if "banner" in str(error):
+        return login_errors.no_ssh(target)
     return login_errors.refused_connection(target, str(error) or type(error).__name__)
 
 

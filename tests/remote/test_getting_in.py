@@ -9,14 +9,17 @@ import base64
 import contextlib
 import os
 import shutil
+import socket
 import struct
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fabric import Connection
+from fabric import Config, Connection
 
 from fabfile import inventory
 from fabfile.commands import session
@@ -396,6 +399,22 @@ def test_a_server_that_accepts_no_keys_is_told(client: Client, tmp_path: Path) -
             assert "only by password" in error.message and "PubkeyAuthentication yes" in error.next_step
 
 
+@pytest.mark.parametrize("text", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"Exceeded MaxStartups\r\n"])
+def test_what_speaks_no_ssh_is_told(client: Client, server: Server, text: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection = listener.accept()[0]
+            connection.sendall(text)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(99)
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        error = refused(changed(server, port=listener.getsockname()[1]))
+    assert "closed the connection or speaks no SSH" in error.message and "MaxStartups" in error.next_step
+
+
 def test_a_server_that_opens_no_session_is_told(client: Client, tmp_path: Path) -> None:
     with started(tmp_path / "vps", "MaxSessions 0") as server:
         error = refused(server.host())
@@ -599,6 +618,34 @@ def test_with_a_client_nobody_is_warned(client: Client, capsys: pytest.CaptureFi
 def test_fab_may_name_an_alias_of_the_ssh_configuration(client: Client, server: Server, tmp_path: Path) -> None:
     with contextlib.closing(select_host(Connection("vps_of-mine"), inventories.site(tmp_path), None)) as host:
         client.config.write_text(stanza(server, "vps_of-mine"))
+        assert host.survey(FactsRequest(host=True)).host.name
+
+
+def test_fab_itself_reads_no_ssh_configuration(client: Client, server: Server, tmp_path: Path) -> None:
+    """Fabric does before it loads a task, and ends in a traceback where Paramiko does not know a word."""
+    inventories.site(tmp_path)
+    server.program("sudo", "#!/bin/sh\necho sudo: a password is required >&2\nexit 1\n")
+    (tmp_path / "home" / ".ssh").mkdir(parents=True)
+    (tmp_path / "home" / ".ssh" / "config").write_text("Match final all\n  Ciphers aes256-ctr\n")
+    client.config.write_text(stanza(server, "mine"))
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "fab"), "-H", "mine", "history"],
+        env={**os.environ, "ISLANDFLOW_INVENTORY": str(tmp_path / "inventory.toml")},
+        cwd=inventories.REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "can't run sudo without a password" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 6
+
+
+def test_fab_may_name_a_file_of_the_ssh_configuration(client: Client, server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "another"
+    file.write_text(stanza(server, "mine"))
+    connection = Connection("mine", config=Config(runtime_ssh_path=str(file)))
+    with contextlib.closing(select_host(connection, inventories.site(tmp_path), None)) as host:
         assert host.survey(FactsRequest(host=True)).host.name
 
 

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,10 +130,11 @@ class Client:
 
 
 @contextlib.contextmanager
-def running(folder: Path, settings: str = "", shell: str = "/bin/sh") -> Iterator[Server]:
+def running(folder: Path, settings: str = "", shell: str = "/bin/sh", within: Sequence[str] = ()) -> Iterator[Server]:
     """Start a server that keeps its things in `folder`; it ends with the block.
 
-    `settings` are lines of sshd's, which win over the ones here; `shell` is its users' login shell.
+    `settings` are lines of sshd's, which win over the ones here; `shell` is its users' login shell; `within` is a
+    command that runs it elsewhere, as in another network.
     """
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if not sshd:
@@ -148,7 +149,7 @@ def running(folder: Path, settings: str = "", shell: str = "/bin/sh") -> Iterato
         users = [f"{name}:*:0:0::{folder}:{shell}" for name in ("root", "delta")]
         (folder / "passwd").write_text("\n".join([*users, *others]) + "\n")
         argv = ["unshare", "--mount", "sh", "-c", _IN_NAMESPACE, "sh", str(folder / "passwd"), *argv]
-    with open(folder / "log", "wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:
+    with open(folder / "log", "wb") as log, subprocess.Popen([*within, *argv], stdout=log, stderr=log) as process:
         server = Server(folder, port, process)
         _furnish(server)
         _await(server)
@@ -175,8 +176,8 @@ def _furnish(server: Server) -> None:
 
 
 def _await(server: Server) -> None:
-    for _ in range(200):
-        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", server.port), 1):
+    for _ in range(400):
+        if f"Server listening on 127.0.0.1 port {server.port}" in (server.folder / "log").read_text():
             return
         if server.process.poll() is not None:
             break
