@@ -327,8 +327,8 @@ def test_one_error_is_all_that_is_printed(server: Server) -> None:
         "Sorry, user delta is not allowed to execute '/usr/bin/python3' as root on vps.",
         "sudo: no tty present and no askpass program specified",
         "sudo: a terminal is required to read the password; either use the -S option or configure an askpass helper",
-        "sudo: interactive authentication is required",
-        "sudo: I'm sorry delta. I'm afraid I can't do that",
+        "sudo-rs: interactive authentication is required",
+        "sudo-rs: I'm sorry delta. I'm afraid I can't do that",
     ],
 )
 def test_a_sudo_that_refuses_is_told(server: Server, said: str) -> None:

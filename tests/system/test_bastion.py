@@ -112,7 +112,7 @@ def test_the_main_job_through_a_bastion(vps: Vps, client: Client, bastion: Serve
     bastion.known_hosts.write_text(known)
 
     with vps.nobody_turned_away():
-        assert "native" in vps.good("cutover", **away)
+        vps.good("cutover", **away)
         assert vps.served_by() == ("native", "native", "native")
         vps.good("rollback", "--full", **away)
     assert vps.served_by() == ("docker", "docker", "docker")
