@@ -22,13 +22,12 @@ FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 HOST = inventory.Host(name="vps", address="vps", user="delta")
 
 # None that looks up a name or runs a program.
-KEYWORDS = st.sampled_from(
-    """
-    AddressFamily BindAddress CertificateFile Ciphers GlobalKnownHostsFile Host HostKeyAlgorithms HostKeyAlias HostName
-    IdentitiesOnly IdentityAgent IdentityFile Include KexAlgorithms KnownHostsCommand MACs Match PKCS11Provider Port
-    ProxyCommand ProxyJump ProxyUseFdpass RevokedHostKeys Tag User UserKnownHostsFile VerifyHostKeyDNS Nonsense
-    """.split()
+_NAMES = (
+    "AddressFamily BindAddress CertificateFile Ciphers GlobalKnownHostsFile Host HostKeyAlgorithms HostKeyAlias HostName "
+    "IdentitiesOnly IdentityAgent IdentityFile Include KexAlgorithms KnownHostsCommand MACs Match PKCS11Provider Port "
+    "ProxyCommand ProxyJump ProxyUseFdpass RevokedHostKeys Tag User UserKnownHostsFile VerifyHostKeyDNS Nonsense"
 )
+KEYWORDS = st.sampled_from(_NAMES.split(" "))
 VALUES = st.one_of(
     st.sampled_from(
         ["", "yes", "no", "none", "all", "final all", "%h", "%%", "%", "${HOME}", "~", "/", '"', "0", "-1"]
