@@ -34,15 +34,15 @@ class Host(Table):
 
     name: fields.Name
     address: fields.Address
-    """Name or address of the VPS."""
+    """Name or address of the VPS, or what your ssh configuration calls it; `public.address` has its address then."""
     port: fields.Port = 22
-    """Port of its SSH server."""
+    """Port of its SSH server. Where none is said, your ssh configuration may say one."""
     user: fields.User
     """Login with a key and with sudo that needs no password."""
     key: fields.LocalPath | None = None
-    """Private key on your machine. Without it the keys of your SSH agent are tried."""
+    """Private key on your machine, which is offered first; then those of your ssh configuration and SSH agent."""
     known_hosts: fields.LocalPath | None = None
-    """File of known host keys on your machine. Without it your own."""
+    """File of known host keys on your machine. Without it the ones of your ssh configuration."""
 
 
 class Server(Table):

@@ -88,9 +88,9 @@ def known_keys(config: SshConfig, *, with_openssh: bool) -> KnownKeys:
     find = _found_by_openssh if with_openssh else _found_here
     readable = [file for file in config.known_hosts if _is_readable(file, must=len(config.known_hosts) == 1)]
     lines = [line for file in readable for line in find(file, name)]
-    # As OpenSSH does: a host is known at any port under the name without one, unless its key differs there.
-    portless = [line for file in readable for line in find(file, host)] if name.startswith("[") and not alias else []
-    return KnownKeys(config, name, lines, portless)
+    # As OpenSSH does: what is not known at its port may be known under the name without one.
+    is_known = alias or name == host or any(not line.marker for line in lines)
+    return KnownKeys(config, name, lines, () if is_known else [line for file in readable for line in find(file, host)])
 
 
 def _found_by_openssh(file: Path, name: str) -> Iterator[Line]:

@@ -39,8 +39,10 @@ class Link:
         self._connection = connection
         self._route: Route | None = None
         self._opening: _Opening | None = None
+        # Both are the configuration's, once there is a connection.
+        self._target = f"{host.address}:{host.port}"
         self.user = host.user
-        """Who logs in; what the configuration says, once there is a connection."""
+        """Who logs in."""
 
     def again(self) -> Link:
         """A new connection to the same host, which logs in as this one does."""
@@ -64,10 +66,10 @@ class Link:
             channel.exec_command(shlex.join(words))
         except (OSError, SSHException, EOFError) as error:
             self.close()
-            target, why = f"{self._host.address}:{self._host.port}", str(error) or type(error).__name__
             if isinstance(error, ChannelException):
-                raise login_errors.no_session(target, self.user, error.text) from error
-            raise login_errors.refused_connection(target, f"it was lost after the log-in ({why})") from error
+                raise login_errors.no_session(self._target, self.user, error.text) from error
+            why = f"it was lost after the log-in ({str(error) or type(error).__name__})"
+            raise login_errors.refused_connection(self._target, why) from error
         return channel
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class Link:
     def _connect(self) -> None:
         config = ssh.configuration(self._host, self._login)
         connection = self._connection or Connection(config.hostname, port=config.port, config=Config(overrides=_FABRIC))
-        self._connection, self.user = connection, config.user
+        self._connection, self.user, self._target = connection, config.user, f"{config.hostname}:{config.port}"
         self._route = ssh.connect(connection, self._host, self._login, config, self._timeout)
         connection.transport.set_keepalive(KEEPALIVE)
         with contextlib.suppress(OSError):  # it is no TCP connection where a program stands in between

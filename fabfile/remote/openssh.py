@@ -62,7 +62,7 @@ class SshConfig:
             **{
                 "d": str(_home()),
                 "i": str(os.getuid()),
-                "u": getpass.getuser(),
+                "u": _account(),
                 "l": full,
                 "L": full.partition(".")[0],
             },
@@ -117,7 +117,7 @@ def without_client(host: Host, keys: Sequence[Path] = ()) -> SshConfig:
         name=host.address,
         hostname=host.address,
         port=host.port,
-        user=host.user or getpass.getuser(),
+        user=host.user or _account(),
         identity_files=tuple(keys) or tuple(folder / name for name in _DEFAULT_KEYS),
         known_hosts=(host.known_hosts or folder / "known_hosts",),
     )
@@ -187,6 +187,13 @@ def _paths(text: str) -> list[str]:
         paths.append(" ".join(words[:size]))
         words = words[size:]
     return [path for path in paths if path]
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number that no user database knows
+        return str(os.getuid())
 
 
 def _home() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -19,7 +20,7 @@ from fabfile.errors import Unreachable
 from fabfile.remote import login_errors, openssh
 from fabfile.remote.openssh import SshConfig
 
-_STRICT = ("BatchMode=yes", "StrictHostKeyChecking=yes", "ControlMaster=no")
+_STRICT = ("BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "ControlMaster=no", "LogLevel=INFO")
 _TARGET = "[%h]:%p"  # which the ssh that runs a ProxyCommand replaces by where it wants to go
 _HOPS = 8  # more jump hosts than anybody has: one that is reached through itself
 _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
@@ -33,13 +34,20 @@ class Route:
         """Open it. Raises Unreachable."""
         self._began = time.monotonic()
         self._target = f"{config.hostname}:{config.port}"
-        self._is_jump = bool(config.value("proxyjump"))
+        self._through = config.expand(config.value("proxyjump"))
         self._command = _command(config, timeout)
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
         if self._command and config.is_on("proxyusefdpass"):
             raise login_errors.unsupported("ProxyUseFdpass", "yes")
         self.socket = self._proxied() if self._command else _direct(config, self._target, timeout)
+
+    def __str__(self) -> str:
+        """Where it leads, and through what."""
+        through = (
+            f" through {self._through}" if self._through else " through its proxy command" if self._command else ""
+        )
+        return f"{self._target}{through}"
 
     @property
     def age(self) -> float:
@@ -60,14 +68,13 @@ class Route:
         if "open failed" in words:
             return login_errors.refused_connection(self._target, f"the jump host can't connect to it ({words})")
         why = words or f"it ended with exit code {code} and without a word"
-        return login_errors.proxy_failed(self._target, self._command, why, is_jump=self._is_jump)
+        return login_errors.proxy_failed(self._target, self._command, why, is_jump=bool(self._through))
 
     def close(self) -> None:
         """Close it; the program sees the end of its input."""
         self.socket.close()
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
+            _end(self._process)
         if self._stderr is not None:
             self._stderr.close()
 
@@ -86,11 +93,22 @@ class Route:
             )
         except OSError as error:
             ours.close()
+            self._stderr.close()
             why = error.strerror or str(error)
-            raise login_errors.proxy_failed(self._target, self._command, why, is_jump=self._is_jump) from error
+            raise login_errors.proxy_failed(self._target, self._command, why, is_jump=bool(self._through)) from error
         finally:
             theirs.close()
         return ours
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LAST_WORDS_SECONDS)
+            return
 
 
 def _command(config: SshConfig, timeout: float) -> str:

@@ -138,7 +138,7 @@ def _in_words(error: Exception, route: Route, target: str, timeout: float) -> Un
     if failure:
         return failure
     if late:
-        return login_errors.timed_out(target, timeout)
+        return login_errors.timed_out(str(route), timeout)
     if "banner" in str(error):
         return login_errors.no_ssh(target)
     return login_errors.refused_connection(target, str(error) or type(error).__name__)

@@ -23,9 +23,10 @@ HOST = inventory.Host(name="vps", address="vps", user="delta")
 
 # None that looks up a name or runs a program.
 _NAMES = (
-    "AddressFamily BindAddress CertificateFile Ciphers GlobalKnownHostsFile Host HostKeyAlgorithms HostKeyAlias HostName "
-    "IdentitiesOnly IdentityAgent IdentityFile Include KexAlgorithms KnownHostsCommand MACs Match PKCS11Provider Port "
-    "ProxyCommand ProxyJump ProxyUseFdpass RevokedHostKeys Tag User UserKnownHostsFile VerifyHostKeyDNS Nonsense"
+    "AddressFamily BindAddress CertificateFile Ciphers GlobalKnownHostsFile Host HostKeyAlgorithms HostKeyAlias "
+    "HostName IdentitiesOnly IdentityAgent IdentityFile Include KexAlgorithms KnownHostsCommand MACs Match "
+    "PKCS11Provider Port ProxyCommand ProxyJump ProxyUseFdpass RevokedHostKeys Tag User UserKnownHostsFile "
+    "VerifyHostKeyDNS Nonsense"
 )
 KEYWORDS = st.sampled_from(_NAMES.split(" "))
 VALUES = st.one_of(

@@ -532,8 +532,9 @@ def test_a_proxy_command_that_fails_is_named(client: Client, server: Server, com
 
 
 def test_a_proxy_command_that_hangs_times_out(client: Client, server: Server) -> None:
-    client.config.write_text(stanza(server, "vps", "ProxyCommand sleep 60"))
-    assert "did not answer within 1 s" in refused(bare(server), timeout=1.0).message
+    client.config.write_text(stanza(server, "vps", "ProxyCommand sleep 60; true"))
+    error = refused(bare(server), timeout=1.0)
+    assert f"127.0.0.1:{server.port} through its proxy command did not answer within 1 s" in error.message
 
 
 def test_nothing_is_left_of_a_proxy_command(client: Client, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
