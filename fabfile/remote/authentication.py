@@ -29,18 +29,18 @@ class Authentication:
         self._identities = identities
         self._password = password
         self._by_hand = by_hand  # the command that does the same with ssh
-        self._offered: list[str] = []
+        self._offers: list[str] = []
 
     def authenticate(self, transport: paramiko.Transport) -> list[str]:
         """Log in; what is left to do then, which is nothing. Raises Unreachable."""
-        farewell = _Farewell(transport)
+        reason = _DisconnectReason(transport)
         for identity in self._identities:
-            if self._is_accepted(transport, identity, farewell):
+            if self._is_accepted(transport, identity, reason):
                 return []
         self._without_key(transport)
         return []
 
-    def _is_accepted(self, transport: paramiko.Transport, identity: Identity, farewell: _Farewell) -> bool:
+    def _is_accepted(self, transport: paramiko.Transport, identity: Identity, reason: _DisconnectReason) -> bool:
         try:
             methods = transport.auth_publickey(self._user, identity.key)
         except BadAuthenticationType as error:
@@ -50,19 +50,19 @@ class Authentication:
                 raise self._no_answer(transport, identity) from error
             refusal = identity.key.refusal if isinstance(identity.key, AgentKey) else ""
             if refusal:
-                self._identities.skipped.append(f"{identity.name}, with which the SSH agent did not sign ({refusal})")
+                self._identities.omissions.append(f"{identity.name}, with which the SSH agent did not sign ({refusal})")
             else:
-                self._offered.append(identity.name)
+                self._offers.append(identity.name)
             if transport.is_active():
                 return False
-            raise self._closed(farewell) from error
+            raise self._closed(reason) from error
         if methods:
             raise login_errors.second_factor(self._target, self._user, identity.name, methods)
         return True
 
     def _without_key(self, transport: paramiko.Transport) -> None:
         """Log in with the password that `fab` prompted for, or with nothing, where a server wants nothing."""
-        skipped = self._identities.skipped
+        omissions = self._identities.omissions
         try:
             if self._password is not None:
                 transport.auth_password(self._user, self._password)
@@ -71,27 +71,27 @@ class Authentication:
         except BadAuthenticationType as error:
             if "publickey" not in error.allowed_types:
                 raise login_errors.other_methods(self._target, self._user, error.allowed_types) from error
-            raise self._refused(skipped) from error
+            raise self._refused(omissions) from error
         except (AuthenticationException, SSHException, EOFError) as error:
-            raise self._refused(skipped) from error
+            raise self._refused(omissions) from error
 
-    def _refused(self, skipped: Sequence[str]) -> Unreachable:
-        locked = self._identities.locked
-        if locked and not self._offered:
-            others = [text for text in skipped if not text.startswith(f"{locked[0]},")]
-            return login_errors.locked_key(locked[0], others)
-        return login_errors.refused_keys(self._target, self._user, self._offered, skipped, self._by_hand)
+    def _refused(self, omissions: Sequence[str]) -> Unreachable:
+        files = self._identities.locked_files
+        if files and not self._offers:
+            others = [text for text in omissions if not text.startswith(f"{files[0]},")]
+            return login_errors.locked_key(files[0], others)
+        return login_errors.refused_keys(self._target, self._user, self._offers, omissions, self._by_hand)
 
-    def _closed(self, farewell: _Farewell) -> Unreachable:
-        why = farewell.text or "without a word"
-        skipped = self._identities.skipped
-        return login_errors.too_many_keys(self._target, self._user, self._offered, skipped, why)
+    def _closed(self, reason: _DisconnectReason) -> Unreachable:
+        why = reason.text or "without a word"
+        omissions = self._identities.omissions
+        return login_errors.too_many_keys(self._target, self._user, self._offers, omissions, why)
 
     def _no_answer(self, transport: paramiko.Transport, identity: Identity) -> Unreachable:
         return login_errors.no_answer_to_key(self._target, identity.name, transport.auth_timeout)
 
 
-class _Farewell(logging.Handler):
+class _DisconnectReason(logging.Handler):
     """Why the server closes a connection: Paramiko writes that to its log and nowhere else."""
 
     def __init__(self, transport: paramiko.Transport) -> None:
@@ -102,7 +102,7 @@ class _Farewell(logging.Handler):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-        logger.addHandler(self)
+        logger.handlers = [self]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the reason."""

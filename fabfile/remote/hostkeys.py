@@ -42,16 +42,18 @@ class KnownKeys:
         kinds = [line.kind for line in (*self.lines, *self.portless) if not line.marker]
         return tuple(name for kind in dict.fromkeys(kinds) for name in (_RSA if kind == "ssh-rsa" else (kind,)))
 
-    def judge(self, shown: paramiko.PKey) -> None:
+    def judge(self, server_key: paramiko.PKey) -> None:
         """Accept the key that the server shows. Raises Unreachable for one that is revoked, changed or unknown."""
         hostname, port, files = self.config.hostname, self.config.port, self.config.known_hosts
-        key, fingerprint = base64.b64encode(shown.asbytes()).decode(), _fingerprint(shown)
+        key, fingerprint = base64.b64encode(server_key.asbytes()).decode(), _fingerprint(server_key)
         every = (*self.lines, *self.portless)
-        if any(line.marker == "@revoked" and line.key == key for line in every) or self._is_in_revocation_list(shown):
+        if any(line.marker == "@revoked" and line.key == key for line in every) or self._is_in_revocation_list(
+            server_key
+        ):
             raise login_errors.revoked_host_key(hostname, port, fingerprint, (*files, *self._revocation_lists()))
         if any(not line.marker and line.key == key for line in every):
             return
-        if any(not line.marker and line.kind == shown.get_name() for line in self.lines):
+        if any(not line.marker and line.kind == server_key.get_name() for line in self.lines):
             raise login_errors.changed_host_key(hostname, port, fingerprint, files, self.name)
         if any(line.marker == "@cert-authority" for line in every):
             raise login_errors.certified_host(hostname, port, fingerprint, files)
@@ -71,11 +73,11 @@ class KnownKeys:
         text = self.config.value("revokedhostkeys")
         return [self.config.path(text)] if text else []
 
-    def _is_in_revocation_list(self, shown: paramiko.PKey) -> bool:
+    def _is_in_revocation_list(self, server_key: paramiko.PKey) -> bool:
         for file in self._revocation_lists():
             if not os.access(file, os.R_OK):  # OpenSSH refuses every key then, too
                 raise login_errors.unreadable(str(file), "RevokedHostKeys names it, and without it no key is trusted")
-            public = f"{shown.get_name()} {base64.b64encode(shown.asbytes()).decode()}\n"
+            public = f"{server_key.get_name()} {base64.b64encode(server_key.asbytes()).decode()}\n"
             if _is_listed(file, public):
                 return True
         return False
@@ -85,7 +87,7 @@ def known_keys(config: SshConfig, *, with_openssh: bool) -> KnownKeys:
     """The keys that the host of a configuration is known by. Raises Unreachable where a file can't be read."""
     alias, host = config.value("hostkeyalias"), config.hostname
     name = alias or (host if config.port == 22 else f"[{host}]:{config.port}")
-    find = _found_by_openssh if with_openssh else _found_here
+    find = _lines_by_openssh if with_openssh else _lines_here
     readable = [file for file in config.known_hosts if _is_readable(file, must=len(config.known_hosts) == 1)]
     lines = [line for file in readable for line in find(file, name)]
     # As OpenSSH does: what is not known at its port may be known under the name without one.
@@ -93,7 +95,7 @@ def known_keys(config: SshConfig, *, with_openssh: bool) -> KnownKeys:
     return KnownKeys(config, name, lines, () if is_known else [line for file in readable for line in find(file, host)])
 
 
-def _found_by_openssh(file: Path, name: str) -> Iterator[Line]:
+def _lines_by_openssh(file: Path, name: str) -> Iterator[Line]:
     done = openssh.run(["ssh-keygen", "-F", name, "-f", str(file)])
     for text in done.stdout.splitlines():
         line = _line(text)
@@ -101,7 +103,7 @@ def _found_by_openssh(file: Path, name: str) -> Iterator[Line]:
             yield line
 
 
-def _found_here(file: Path, name: str) -> Iterator[Line]:
+def _lines_here(file: Path, name: str) -> Iterator[Line]:
     """Whole names and hashed ones, and no patterns: what Paramiko reads."""
     for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
         line = _line(text)

@@ -33,29 +33,29 @@ class Identity:
 
 @dataclass
 class Identities:
-    """The keys to offer, in order. What can't be offered is added to `skipped` meanwhile, with its reason."""
+    """The keys to offer, in order. What can't be offered is added to `omissions` meanwhile, with its reason."""
 
     config: SshConfig
     explicit: Sequence[Path]  # that the inventory or the command line names
     passphrase: str | None = None
-    skipped: list[str] = field(default_factory=list)
-    locked: list[str] = field(default_factory=list)  # the files among them that only lack their passphrase
+    omissions: list[str] = field(default_factory=list)
+    locked_files: list[str] = field(default_factory=list)  # the files among them that only lack their passphrase
 
     def __iter__(self) -> Iterator[Identity]:
         """The explicit keys, then what OpenSSH offers: the agent's copies of files, the agent's others, files."""
         agent = {bytes(key.blob): key for key in self._agent_keys()}
         files = {file: _public_blob(file) for file in self.config.identity_files}
-        held = {file: agent[blob] for file, blob in files.items() if blob in agent}
+        copies = {file: agent[blob] for file, blob in files.items() if blob in agent}
         first = [file for file in files if file in self.explicit]
         rest = [file for file in files if file not in self.explicit]
         for file in first:
-            yield from [_held(held[file], file)] if file in held else self._from_file(file)
-        yield from (_held(held[file], file) for file in rest if file in held)
+            yield from [_copy(copies[file], file)] if file in copies else self._from_file(file)
+        yield from (_copy(copies[file], file) for file in rest if file in copies)
         if not self.config.is_on("identitiesonly"):
-            others = [key for key in agent.values() if key not in held.values()]
+            others = [key for key in agent.values() if key not in copies.values()]
             yield from (Identity(f"the agent's {_label(key)}", key) for key in others)
         for file in rest:
-            if file not in held:
+            if file not in copies:
                 yield from self._from_file(file)
 
     def _agent_keys(self) -> Sequence[AgentKey]:
@@ -67,7 +67,7 @@ class Identities:
             return [AgentKey(agent, bytes(key.blob), key.comment) for key in agent.get_keys()]
         except (OSError, SSHException, struct.error) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.skipped.append(f"the keys of the SSH agent at {path}, which does not answer ({why})")
+            self.omissions.append(f"the keys of the SSH agent at {path}, which does not answer ({why})")
             return ()
 
     def _agent_path(self) -> str:
@@ -75,7 +75,7 @@ class Identities:
             return os.environ.get("SSH_AUTH_SOCK", "")
         value = self.config.value("identityagent")
         if not value:
-            self.skipped.append("the keys of any SSH agent: IdentityAgent is none in your ssh configuration")
+            self.omissions.append("the keys of any SSH agent: IdentityAgent is none in your ssh configuration")
             return ""
         variable = "SSH_AUTH_SOCK" if value == "SSH_AUTH_SOCK" else value[1:] if value.startswith("$") else ""
         return os.environ.get(variable, "") if variable.isidentifier() else str(self.config.path(value))
@@ -85,7 +85,7 @@ class Identities:
         try:
             kind, encrypted = _envelope(file)
             if kind.startswith("sk-"):
-                self.skipped.append(f"{file}, a security key, which is used only from an SSH agent (ssh-add {file})")
+                self.omissions.append(f"{file}, a security key, which is used only from an SSH agent (ssh-add {file})")
             elif encrypted and self.passphrase is None:
                 self._skip_locked(file)
             else:
@@ -105,9 +105,9 @@ class Identities:
             raise
         except Exception as error:  # noqa: BLE001  Paramiko and its libraries raise all kinds for what is no key
             if not _is_public(file):  # the public half of a key that an agent holds, or does not
-                self.skipped.append(f"{file}, which is no private key that can be used ({error})")
+                self.omissions.append(f"{file}, which is no private key that can be used ({error})")
             else:
-                self.skipped.append(f"{file}, whose private key no SSH agent holds")
+                self.omissions.append(f"{file}, whose private key no SSH agent holds")
         else:
             yield Identity(str(file), key)
 
@@ -119,8 +119,8 @@ class Identities:
         return [file for file in files if public in _blob(_read(file))][:1]
 
     def _skip_locked(self, file: Path) -> None:
-        self.locked.append(str(file))
-        self.skipped.append(f"{file}, which has a passphrase that no SSH agent knows")
+        self.locked_files.append(str(file))
+        self.omissions.append(f"{file}, which has a passphrase that no SSH agent knows")
 
 
 class _Agent(paramiko.agent.AgentSSH):
@@ -169,7 +169,7 @@ def _load(file: Path, passphrase: str | None) -> paramiko.PKey:
     raise failure
 
 
-def _held(key: paramiko.AgentKey, file: Path) -> Identity:
+def _copy(key: paramiko.AgentKey, file: Path) -> Identity:
     return Identity(f"{file} (from the agent)", key)
 
 

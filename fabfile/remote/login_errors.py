@@ -56,13 +56,13 @@ def certified_host(address: str, port: int, fingerprint: str, files: Sequence[Pa
 
 
 def refused_keys(
-    target: str, user: str, offered: Sequence[str], skipped: Sequence[str], try_by_hand: str
+    target: str, user: str, offers: Sequence[str], omissions: Sequence[str], try_by_hand: str
 ) -> Unreachable:
-    """The SSH server accepts no key that was offered; `skipped` says of each other key why it was not."""
-    keys = f"the key {offered[0]}" if len(offered) == 1 else f"each of {len(offered)} keys ({', '.join(offered)})"
-    message = f"{target} refuses {keys} for the user {user}" if offered else f"no key to offer to {target} for {user}"
+    """The SSH server accepts no key that was offered; `omissions` says of each other key why it was not."""
+    keys = f"the key {offers[0]}" if len(offers) == 1 else f"each of {len(offers)} keys ({', '.join(offers)})"
+    message = f"{target} refuses {keys} for the user {user}" if offers else f"no key to offer to {target} for {user}"
     return Unreachable(
-        message + _not_offered(skipped),
+        message + _not_offered(omissions),
         next_step=(
             f"Try it by hand: {try_by_hand}\n"
             "Then add the public key to the user's authorized_keys, or name the right one as `key` "
@@ -71,11 +71,11 @@ def refused_keys(
     )
 
 
-def too_many_keys(target: str, user: str, offered: Sequence[str], skipped: Sequence[str], why: str) -> Unreachable:
+def too_many_keys(target: str, user: str, offers: Sequence[str], omissions: Sequence[str], why: str) -> Unreachable:
     """The server closed the connection before every key was offered."""
     return Unreachable(
-        f"{target} closed the connection after {len(offered)} keys for the user {user}: {why}. "
-        f"Offered were {', '.join(offered)}{_not_offered(skipped)}",
+        f"{target} closed the connection after {len(offers)} keys for the user {user}: {why}. "
+        f"Offered were {', '.join(offers)}{_not_offered(omissions)}",
         next_step=(
             "Name the right one as `key` in the inventory or in DEPLOY_SSH_KEY_PATH: it is offered first. "
             "Or set IdentitiesOnly yes and IdentityFile for this host in your ssh configuration."
@@ -217,8 +217,8 @@ def no_session(target: str, user: str, why: str) -> Unreachable:
 def last_words(stderr: str) -> str:
     """What a program said last, on one line; empty where it said nothing."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("Pseudo-terminal")]
-    return "; ".join(told[-3:])
+    lines = [line for line in lines if not line.startswith("Pseudo-terminal")]
+    return "; ".join(lines[-3:])
 
 
 def _listed(files: Sequence[Path]) -> str:
@@ -229,5 +229,5 @@ def _quoted(file: Path) -> str:
     return shlex.quote(str(file))
 
 
-def _not_offered(skipped: Sequence[str]) -> str:
-    return f". Not offered: {'; '.join(skipped)}" if skipped else ""
+def _not_offered(omissions: Sequence[str]) -> str:
+    return f". Not offered: {'; '.join(omissions)}" if omissions else ""

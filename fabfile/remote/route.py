@@ -149,12 +149,12 @@ def _direct(config: SshConfig, target: str, timeout: float) -> socket.socket:
     """A TCP connection to the first of the host's addresses that answers, each for at most `timeout` seconds."""
     try:
         family = _FAMILIES.get(config.value("addressfamily"), socket.AF_UNSPEC)
-        found = socket.getaddrinfo(config.hostname, config.port, family, socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(config.hostname, config.port, family, socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise login_errors.unknown_name(target, getattr(error, "strerror", None) or str(error)) from error
     failure: Exception = OSError("it has no address")
     started = time.monotonic()
-    for family, kind, protocol, _, address in found:
+    for family, kind, protocol, _, address in addresses:
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(timeout)

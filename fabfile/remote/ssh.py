@@ -117,14 +117,14 @@ def _transport(known: KnownKeys, sock: Any, **settings: Any) -> paramiko.Transpo
     transport = paramiko.Transport(sock, **settings)
     options = transport.get_security_options()
     for attribute, keyword in _LISTS.items():
-        ours, listed = tuple(getattr(options, attribute)), known.config.algorithms(keyword)
-        chosen = tuple(name for name in listed if name in ours) if listed else ours
-        if not chosen:
-            raise IncompatiblePeer(f"your ssh configuration allows only {', '.join(listed)} as {keyword}")
+        ours, allowed = tuple(getattr(options, attribute)), known.config.algorithms(keyword)
+        names = tuple(name for name in allowed if name in ours) if allowed else ours
+        if not names:
+            raise IncompatiblePeer(f"your ssh configuration allows only {', '.join(allowed)} as {keyword}")
         if attribute == "key_types":
             first = tuple(name for name in known.algorithms if name in ours)
-            chosen = (*first, *(name for name in chosen if name not in first))
-        setattr(options, attribute, chosen)
+            names = (*first, *(name for name in names if name not in first))
+        setattr(options, attribute, names)
     return transport
 
 

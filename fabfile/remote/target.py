@@ -34,8 +34,8 @@ def host_for(context: Any, entry: inventory.Host, timeout: float) -> Host:
     """A host that no inventory needs to know, over the connection that `fab -H` made where there is one."""
     if not isinstance(context, Connection):
         return Host(entry, timeout)
-    given = context.connect_timeout or context.connect_kwargs.get("timeout") or timeout
-    return Host(entry, float(given), context)
+    seconds = context.connect_timeout or context.connect_kwargs.get("timeout") or timeout
+    return Host(entry, float(seconds), context)
 
 
 def _entry(context: Connection, same: inventory.Host | None) -> inventory.Host:

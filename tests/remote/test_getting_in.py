@@ -604,8 +604,8 @@ def test_without_a_client_each_command_says_what_does_not_count(
     inventories.site(tmp_path)
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(tmp_path / "inventory.toml"))
     session.begin(object())
-    told = " ".join(capsys.readouterr().err.split())
-    assert "warning: there is no OpenSSH client" in told and "jump hosts" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "warning: there is no OpenSSH client" in printed and "jump hosts" in printed
 
 
 def test_with_a_client_nobody_is_warned(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
