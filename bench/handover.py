@@ -87,7 +87,7 @@ def _tool(tree: Path, scratch: Path) -> tuple[float, float, float]:
     machine.backups.mkdir(parents=True, exist_ok=True)
     action = ChangeOwnership((str(tree),), (f"{NEW[0]}:{NEW[1]}",))
     began = _cpu()
-    before = action.look(machine).before
+    before = action.inspect(machine).before
     looked = _cpu()
     action.apply(machine, before)
     given = _cpu()

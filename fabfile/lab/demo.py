@@ -14,7 +14,7 @@ from fabfile import inventory
 from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
-from fabfile.runner.availability import Felt, Watcher
+from fabfile.runner.availability import Impact, Watcher
 from fabfile.runner.wire.plan import Watch
 
 
@@ -24,7 +24,7 @@ class Half:
 
     name: str
     seconds: float
-    felt: dict[str, Felt]
+    felt: dict[str, Impact]
 
 
 class Quiet:
@@ -55,7 +55,7 @@ def _half(site: Site, *words: str) -> Half:
     started = time.monotonic()
     with watcher:
         _run(*words)
-    half = Half(" ".join(words), time.monotonic() - started, watcher.felt())
+    half = Half(" ".join(words), time.monotonic() - started, watcher.impact())
     _run("status")
     return half
 

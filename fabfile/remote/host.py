@@ -156,7 +156,7 @@ class Host:
         """
         other = Host(self._host, self._timeout, link=self._link.again())
         try:
-            other._answers("say", [plan_id, decision])
+            other._answers("decide", [plan_id, decision])
         except Unreachable as error:
             state = f"The plan {plan_id} goes on there; unconfirmed, it reverts by itself."
             raise Unreachable(error.message, state=state, next_step=error.next_step) from error

@@ -1,7 +1,7 @@
-"""Asks the edge all through a plan, so that what the users felt is measured and not guessed.
+"""Measures what users get: sends requests through the edge all through a plan.
 
-It is no load: at most two questions to a hostname are under way, and it rests longer after an answer that took longer.
-While requests are held two of its own wait; what somebody who came in between would have waited follows from theirs.
+It is no load: at most two requests to a hostname are in flight, and the next one comes later after a slow answer.
+While requests are held two of its own wait; the wait of a user who came in between follows from theirs.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .system.machine import Served, StepFailed
 from .wire.plan import Watch
 
 
-class Felt(TypedDict):
+class Impact(TypedDict):
     """What users got at one address. Waits and outages are in ms.
 
-    `over_time` has requests, failures and the longest wait for each slice since the watch began, by when the requests
-    were sent. Where none was sent because one was waiting, its wait is what was left of that one's.
+    `over_time` has requests, failures and the longest wait for each slice since the watch began; a request counts when
+    it was sent. A slice without one, because another was waiting, has the rest of that one's wait.
     """
 
     requests: int
@@ -36,32 +36,32 @@ class Felt(TypedDict):
 
 
 class Sink(Protocol):
-    """Where outages are told: the journal."""
+    """Where outages are written: the journal."""
 
     def write(self, event: str, step: str | None = None, /, **evidence: object) -> None:
-        """Take one event. Raises StepFailed."""
+        """Write one event. Raises StepFailed."""
 
 
 Answer = tuple[str, float]  # what went wrong (empty when nothing did), and how long it took (seconds)
 
-EVERY = 0.05  # seconds from an answer to the next request, at the least
-SHARE = 4  # it rests so many times as long as the answer took …
-RESTED = 0.5  # … but no longer than this (seconds)
-AT_ONCE = 2  # requests under way to a hostname: one that hangs must not hide what the next one gets
-HANGS = 1.0  # seconds after which the second one is sent beside the first
-SLICE = 0.5  # seconds of a plan that share one count in `over_time`
-MOST = 7200  # slices that are kept: an hour, longer than any plan takes; a soak has its own samples
-_LATELY = 4096  # answers that are kept one by one
+INTERVAL_SECONDS = 0.05  # from an answer to the next request, at the least
+REST_FACTOR = 4  # the pause is so many times as long as the answer took …
+MAX_REST_SECONDS = 0.5  # … but no longer than this
+MAX_IN_FLIGHT = 2  # requests to a hostname: one that hangs must not hide the next one's answer
+SECOND_REQUEST_SECONDS = 1.0  # after which the second one is sent beside the first
+SLICE_SECONDS = 0.5  # of a plan that share one count in `over_time`
+MAX_SLICES = 7200  # an hour, longer than any plan takes; a soak has its own samples
+MAX_RECENT_ANSWERS = 4096  # that are kept one by one
 
 
-_ANY_CERTIFICATE = http.unverified()  # made once, since it is needed some ten times a second
+_UNVERIFIED = http.unverified()  # made once, since it is needed some ten times a second
 
 
 class Watcher:
-    """Requests every watched address until it is left; each outage is journaled as it ends."""
+    """Sends requests to every watched address within its `with` block; journals each outage as it ends."""
 
-    def __init__(self, watches: tuple[Watch, ...], journal: Sink, every: float = EVERY) -> None:
-        self._every = every  # seconds from an answer to the next request to that address, at the least
+    def __init__(self, watches: tuple[Watch, ...], journal: Sink, interval: float = INTERVAL_SECONDS) -> None:
+        self._interval = interval  # seconds from an answer to the next request to that address, at the least
         self._tallies = [_Tally(watch, journal) for watch in watches]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._loop, args=(tally,)) for tally in self._tallies]
@@ -81,47 +81,47 @@ class Watcher:
         for thread in self._threads:
             thread.join()
 
-    def felt(self) -> dict[str, Felt]:
-        """What users got, by watched address."""
+    def impact(self) -> dict[str, Impact]:
+        """Return what users got, by watched address."""
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
     def served_since(self, moment: float) -> Served:
-        """What users got from then (monotonic) until now, whoever has been waiting for longer left out."""
-        found = [tally.since(moment) for tally in self._tallies]
-        answers = [answer for some in found for answer in some]
+        """Return what users got from `moment` (monotonic) until now, without requests that still wait."""
+        by_tally = [tally.answers_since(moment) for tally in self._tallies]
+        answers = [answer for answers_of_one in by_tally for answer in answers_of_one]
         return Served(
             len(answers),
             sum(1 for error, _ in answers if error),
             max((seconds for _, seconds in answers), default=0.0),
-            sum(1 for some in found if not some),
+            sum(1 for answers_of_one in by_tally if not answers_of_one),
         )
 
     def _loop(self, tally: _Tally) -> None:
-        pool = ThreadPoolExecutor(max_workers=AT_ONCE)
-        asked: collections.deque[tuple[float, Future[Answer]]] = collections.deque()  # in the order they count
+        pool = ThreadPoolExecutor(max_workers=MAX_IN_FLIGHT)
+        requests: collections.deque[tuple[float, Future[Answer]]] = collections.deque()  # in the order they count
         while not self._stop.is_set():
-            under_way = [started for started, answer in asked if not answer.done()]
-            now, due = time.monotonic(), tally.rested(self._every)
-            if under_way:
-                due = max(due, under_way[0] + HANGS)
-            pause = EVERY
-            if len(under_way) < AT_ONCE and now < due:
-                pause = min(EVERY, due - now)
-            elif len(under_way) < AT_ONCE:
-                asked.append((now, pool.submit(tally.ask)))
-            while asked and asked[0][1].done():
-                tally.count(asked[0][0], asked.popleft()[1].result())
+            pending = [started for started, answer in requests if not answer.done()]
+            now, due = time.monotonic(), tally.next_due(self._interval)
+            if pending:
+                due = max(due, pending[0] + SECOND_REQUEST_SECONDS)
+            pause = INTERVAL_SECONDS
+            if len(pending) < MAX_IN_FLIGHT and now < due:
+                pause = min(INTERVAL_SECONDS, due - now)
+            elif len(pending) < MAX_IN_FLIGHT:
+                requests.append((now, pool.submit(tally.send)))
+            while requests and requests[0][1].done():
+                tally.count(requests[0][0], requests.popleft()[1].result())
             self._stop.wait(pause)
         pool.shutdown(wait=True)
-        for started, answer in asked:
+        for started, answer in requests:
             tally.count(started, answer.result())
         tally.close()
 
 
 def request(watch: Watch) -> str:
-    """One request to the edge on this host, as the public would send it; empty when it was served.
+    """Send one request to the edge on this host, as the public would; returns the error, empty when it was served.
 
-    The certificate is not judged here: that is the public check's business.
+    The certificate is not verified here: the public checks do that.
     """
     try:
         answer = http.request(
@@ -130,7 +130,7 @@ def request(watch: Watch) -> str:
             watch.path,
             seconds=watch.timeout,
             host=watch.domain,
-            tls=_ANY_CERTIFICATE,
+            tls=_UNVERIFIED,
             body=http.Body.DRAIN,
         )
     except http.BadAnswer as error:
@@ -146,94 +146,94 @@ class _Tally:
         self._journal = journal
         self._requests = 0
         self._failures = 0
-        self._longest = 0.0
+        self._longest_wait = 0.0
         self._began = time.monotonic()
         self._slices: list[tuple[int, int, int]] = []  # requests, failures, longest wait (ms)
         self._outages: list[float] = []
-        self._since: float | None = None
+        self._outage_began: float | None = None
         self._errors: dict[str, int] = {}
         self._waits: list[tuple[float, float]] = []  # those that outlasted their slice: sent, answered
-        self._lately: collections.deque[tuple[float, Answer]] = collections.deque(maxlen=_LATELY)  # as they came
-        self._mutex = threading.Lock()  # of `_lately`
+        self._recent: collections.deque[tuple[float, Answer]] = collections.deque(maxlen=MAX_RECENT_ANSWERS)
+        self._mutex = threading.Lock()  # of `_recent`
 
-    def ask(self) -> Answer:
-        """One request."""
+    def send(self) -> Answer:
+        """Send one request and return its answer."""
         started = time.monotonic()
         error = request(self.watch)
         now = time.monotonic()
         with self._mutex:
-            self._lately.append((now, (error, now - started)))
+            self._recent.append((now, (error, now - started)))
         return error, now - started
 
-    def rested(self, every: float) -> float:
-        """When the next request may be sent (monotonic): the longer the last one took, the later."""
+    def next_due(self, interval: float) -> float:
+        """Return when the next request may be sent (monotonic): the longer the last one took, the later."""
         with self._mutex:
-            if not self._lately:
+            if not self._recent:
                 return 0.0
-            at, (_, seconds) = self._lately[-1]
-        return at + max(every, min(SHARE * seconds, RESTED))
+            at, (_, seconds) = self._recent[-1]
+        return at + max(interval, min(REST_FACTOR * seconds, MAX_REST_SECONDS))
 
-    def since(self, moment: float) -> list[Answer]:
-        """The answers that came since then (monotonic)."""
+    def answers_since(self, moment: float) -> list[Answer]:
+        """Return the answers that came since `moment` (monotonic)."""
         with self._mutex:
-            return [answer for at, answer in self._lately if at >= moment]
+            return [answer for at, answer in self._recent if at >= moment]
 
     def count(self, started: float, answer: Answer) -> None:
-        """Take one answer; they come in the order in which they were asked for."""
+        """Count one answer; they come in the order in which their requests were sent."""
         error, seconds = answer
         self._requests += 1
-        self._longest = max(self._longest, seconds)
+        self._longest_wait = max(self._longest_wait, seconds)
         self._slice(started, bool(error), round(seconds * 1000))
         if error:
             self._failures += 1
-            self._since = started if self._since is None else self._since
+            self._outage_began = started if self._outage_began is None else self._outage_began
             self._errors[error] = self._errors.get(error, 0) + 1
-        elif self._since is not None:
+        elif self._outage_began is not None:
             self._end(started)
 
     def close(self) -> None:
-        if self._since is not None:
+        if self._outage_began is not None:
             self._end(time.monotonic(), over=False)
 
-    def summary(self) -> Felt:
+    def summary(self) -> Impact:
         return {
             "requests": self._requests,
             "failures": self._failures,
-            "longest_wait_ms": round(self._longest * 1000),
+            "longest_wait_ms": round(self._longest_wait * 1000),
             "outage_ms": round(sum(self._outages) * 1000),
             "longest_outage_ms": round(max(self._outages, default=0.0) * 1000),
-            "slice_ms": round(SLICE * 1000),
+            "slice_ms": round(SLICE_SECONDS * 1000),
             "over_time": self._over_time(),
         }
 
     def _slice(self, started: float, failed: bool, ms: int) -> None:
-        at = int((started - self._began) / SLICE)
-        if at >= MOST:
+        at = int((started - self._began) / SLICE_SECONDS)
+        if at >= MAX_SLICES:
             return
         self._slices += [(0, 0, 0)] * (at + 1 - len(self._slices))
         requests, failures, longest = self._slices[at]
         self._slices[at] = (requests + 1, failures + failed, max(longest, ms))
-        if ms > SLICE * 1000:
+        if ms > SLICE_SECONDS * 1000:
             self._waits.append((started - self._began, started - self._began + ms / 1000))
 
     def _over_time(self) -> list[tuple[int, int, int]]:
-        """The slices; those in which nobody was asked, since somebody waited, with what was left of that wait."""
+        """Return the slices; one without a request, because another waited, has the rest of that wait."""
         slices = list(self._slices)
         for sent, answered in self._waits:
-            last = min(int(answered / SLICE), MOST - 1)
+            last = min(int(answered / SLICE_SECONDS), MAX_SLICES - 1)
             slices += [(0, 0, 0)] * (last + 1 - len(slices))
-            for at in range(int(sent / SLICE) + 1, last + 1):
+            for at in range(int(sent / SLICE_SECONDS) + 1, last + 1):
                 requests, failures, longest = slices[at]
                 if not requests:
-                    slices[at] = (0, failures, max(longest, round((answered - at * SLICE) * 1000)))
+                    slices[at] = (0, failures, max(longest, round((answered - at * SLICE_SECONDS) * 1000)))
         return slices
 
     def _end(self, now: float, over: bool = True) -> None:
-        assert self._since is not None
-        seconds = now - self._since
+        assert self._outage_began is not None
+        seconds = now - self._outage_began
         self._outages.append(seconds)
-        errors, self._since, self._errors = self._errors, None, {}
-        # What cannot be journaled is in the sum all the same, and this thread must go on asking.
+        errors, self._outage_began, self._errors = self._errors, None, {}
+        # What cannot be journaled is in the sum all the same, and this thread must go on with its requests.
         with contextlib.suppress(StepFailed):
             self._journal.write(
                 "outage", watch=self.watch.name, lasted_ms=round(seconds * 1000), errors=errors, over=over

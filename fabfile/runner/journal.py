@@ -1,4 +1,4 @@
-"""The journal: append-only JSON lines, one for each transition, on disk before the next thing happens."""
+"""Writes the journal: append-only JSON lines, one for each transition, on disk before the next one begins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from .system.machine import StepFailed
 from .wire import formats
 
-RESERVE = 1 << 20  # bytes set aside, so that a plan can be reverted, and say so, on a full disk
+RESERVE_BYTES = 1 << 20  # so that a plan can be reverted, and journal it, on a full disk
 
 
 class JournalFailed(StepFailed):
@@ -27,25 +27,25 @@ class Journal:
     def __init__(self, path: Path, plan: str) -> None:
         self._plan = plan
         self._mutex = threading.Lock()
-        self._started = time.monotonic()
-        self._step_started = self._started
+        self._began = time.monotonic()
+        self._step_began = self._began
         self._reserve = path.with_name("reserve")
-        self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         # A line that a crash may have cut off is ended first.
-        self._whole = os.fstat(self._handle).st_size == 0
-        self._owed = b""  # lines that could not be written yet
+        self._line_complete = os.fstat(self._descriptor).st_size == 0
+        self._pending = b""  # lines that are not written yet
 
-    def set_aside(self) -> None:
-        """Take the space that a revert may need. Raises JournalFailed while the disk is full."""
+    def reserve_space(self) -> None:
+        """Allocate the space that a revert may need. Raises JournalFailed while the disk is full."""
         try:
             with open(self._reserve, "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, RESERVE)
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
         except OSError as error:
-            self.release()
-            raise JournalFailed(f"there is no space for the journal: {error}") from error
+            self.release_space()
+            raise JournalFailed(f"no space for the journal: {error}") from error
 
-    def release(self) -> None:
-        """Give the space back, for what is written from now on."""
+    def release_space(self) -> None:
+        """Free the reserved space, for the lines that follow."""
         with contextlib.suppress(OSError):
             self._reserve.unlink()
 
@@ -54,45 +54,45 @@ class Journal:
         with self._mutex:
             self._append(self._line(kind, step, evidence))
 
-    def note(self, kind: str, step: str | None = None, /, **evidence: object) -> None:
-        """As `write`, for what goes on all the same: a line that cannot be written comes before the next that can."""
+    def try_write(self, kind: str, step: str | None = None, /, **evidence: object) -> None:
+        """Append one event if possible: a line that cannot be written now is written before the next one that can."""
         with self._mutex:
             line = self._line(kind, step, evidence)
             try:
                 self._append(line)
             except JournalFailed as failure:
-                self._owed += line
+                self._pending += line
                 print(f"{failure}: {kind} {step}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Close the file; every event is on disk already."""
-        os.close(self._handle)
+        """Close the file; every written event is on disk already."""
+        os.close(self._descriptor)
 
     def _line(self, kind: str, step: str | None, evidence: dict[str, object]) -> bytes:
         now = time.monotonic()
         if kind in ("start", "undo"):
-            self._step_started = now
+            self._step_began = now
         line = {
             "version": formats.JOURNAL,
             "kind": kind,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
             "plan": self._plan,
             "step": step,
-            "ms": round((now - (self._step_started if step else self._started)) * 1000),
+            "ms": round((now - (self._step_began if step else self._began)) * 1000),
             "evidence": evidence,
         }
         return json.dumps(line, default=str).encode() + b"\n"
 
     def _append(self, line: bytes) -> None:
-        before = os.fstat(self._handle).st_size
-        left = (b"" if self._whole else b"\n") + self._owed + line
+        size = os.fstat(self._descriptor).st_size
+        data = (b"" if self._line_complete else b"\n") + self._pending + line
         try:
-            while left:  # a disk that is just getting full takes a part first
-                left = left[os.write(self._handle, left) :]
-            os.fsync(self._handle)
+            while data:  # a disk that is just getting full takes a part first
+                data = data[os.write(self._descriptor, data) :]
+            os.fsync(self._descriptor)
         except OSError as error:
-            self._whole = False
+            self._line_complete = False
             with contextlib.suppress(OSError):
-                os.ftruncate(self._handle, before)  # what is not for certain was not said
+                os.ftruncate(self._descriptor, size)  # a line that may not be on disk must not be read
             raise JournalFailed(f"the journal cannot be written: {error}") from error
-        self._whole, self._owed = True, b""
+        self._line_complete, self._pending = True, b""

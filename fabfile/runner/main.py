@@ -1,8 +1,8 @@
 """The runner's verbs, as the operator's machine calls them over SSH and systemd starts them.
 
-Input comes on standard input, output is JSON lines. Codes: 0 said and done; 1 an error that a line tells.
+Input comes on standard input, output is JSON lines. Exit codes: 0 done; 1 an error, which the last line has.
 
-A verb imports what it alone needs: each process has only one, and loading all took longer than a survey's look.
+A verb imports what it alone needs: each process runs only one, and loading all took longer than a survey's facts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Callable
 
 from . import plan_secrets, recovery, store
 from .facts.gather import gather
-from .stdio import keep, keep_runner, tell
+from .stdio import emit, store_runner, store_verified
 from .system.machine import POLL_SECONDS, Machine, StepFailed
 from .wire.codec import decode, encode
 from .wire.store import LockHolder
@@ -29,57 +29,57 @@ if TYPE_CHECKING:
 Events = list[dict[str, Any]]
 Verb = Callable[[Path, Sequence[str], "IO[bytes]"], int]
 
-_STARTING = 30.0  # seconds until a runner that was just started is given up
-_QUIET = 5.0  # seconds after which one that held the lock no more is
+_MAX_START_SECONDS = 30.0  # until a runner that was just started counts as gone
+_MAX_QUIET_SECONDS = 5.0  # until one counts as gone that neither holds the lock nor writes events
 
 
-def survey(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Facts about the VPS, as the request on standard input wants them; changes nothing."""
-    wanted = decode(json.loads(stdin.readline()))
-    tell({"facts": encode(gather(Machine(root), wanted))})
+def survey(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Print the facts that the request on standard input names; changes nothing."""
+    request = decode(json.loads(stdin.readline()))
+    emit({"facts": encode(gather(Machine(root), request))})
     return 0
 
 
-def adopt(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """What is on the VPS that an inventory would say, as the request on standard input wants it; changes nothing."""
+def adopt(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Print what an inventory would be drafted from, as the request on standard input names it; changes nothing."""
     from .adoption.gather import adoption
 
-    wanted = decode(json.loads(stdin.readline()))
-    tell({"adoption": encode(adoption(Machine(root), wanted))})
+    request = decode(json.loads(stdin.readline()))
+    emit({"adoption": encode(adoption(Machine(root), request))})
     return 0
 
 
-def positions(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Look at the owner's JetStream for words[0] seconds (0: until the caller is gone), a line for each look."""
+def positions(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Read the owner's JetStream for arguments[0] seconds (0: until the caller is gone); prints each observation."""
     from .facts.nats.follow import readings
 
     ref = decode(json.loads(stdin.readline()))
-    for at, look in readings(Machine(root), ref, float(words[0])):
-        tell({"at": round(at, 3), "look": encode(look)})
+    for at, observation in readings(Machine(root), ref, float(arguments[0])):
+        emit({"at": round(at, 3), "look": encode(observation)})
     return 0
 
 
-def log_in(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Log in to NPM's API as standard input says, and tell what it answers; keeps nothing."""
+def log_in(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Log in to NPM's API with the credentials on standard input and print the answer; stores nothing."""
     from .edge import api
 
-    tell(api.token(Machine(root), decode(json.loads(stdin.readline()))))
+    emit(api.token(Machine(root), decode(json.loads(stdin.readline()))))
     return 0
 
 
-def ship(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Take a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
+def ship(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Store a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
     header = json.loads(stdin.readline())
     store.prepare(root)
     for sha256, size in header["files"].items():
-        keep(root / "files" / sha256, stdin.read(size), sha256)
-    runner = keep_runner(root, header["runner"])
+        store_verified(root / "files" / sha256, stdin.read(size), sha256)
+    runner = store_runner(root, header["runner"])
     recovery.install(root, runner, Machine(root))
     plan = header["plan"]
     folder = store.plan_folder(root, plan["id"])
     folder.mkdir(mode=0o700)
-    store.keep_plan(folder, plan)
-    plan_secrets.leave(plan["id"], header["secrets"])
+    store.write_plan(folder, plan)
+    plan_secrets.store(plan["id"], header["secrets"])
     try:
         _detach(root, runner, "execute", plan["id"])
     except StepFailed:
@@ -90,41 +90,41 @@ def ship(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     return code
 
 
-def execute(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Carry out a shipped plan in this process, holding the lock."""
-    secrets = plan_secrets.take(words[0])
+def execute(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Execute a shipped plan in this process, holding the lock."""
+    secrets = plan_secrets.pop(arguments[0])
 
     def act(engine: Engine, events: Events) -> None:
-        if events:  # what it found before would be overwritten, and with it the way back
-            raise StepFailed(f"plan {words[0]} was begun already: it can only be reverted")
+        if events:  # a second start would overwrite the snapshots that its undo needs
+            raise StepFailed(f"plan {arguments[0]} was begun already: it can only be reverted")
         engine.execute()
 
-    return _with_engine(root, words[0], act, secrets)
+    return _with_engine(root, arguments[0], act, secrets)
 
 
-def revert(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+def revert(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Revert an interrupted plan, detached, and follow it. Raises StepFailed when there is nothing to revert."""
-    events = store.read_journal(store.known_plan(root, words[0]))
-    _require_unfinished(words[0], events)
+    events = store.read_journal(store.existing_plan_folder(root, arguments[0]))
+    _require_unfinished(arguments[0], events)
     holder = store.lock_holder(root)
     if holder:
         raise StepFailed(f"the lock is held: {holder}")
     runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
-    _detach(root, runner, "revert_run", words[0])
-    return _follow(root, words[0], len(events), reverting=True)
+    _detach(root, runner, "revert_run", arguments[0])
+    return _follow(root, arguments[0], len(events), reverting=True)
 
 
-def revert_run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+def revert_run(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Revert an interrupted plan in this process, holding the lock."""
 
     def act(engine: Engine, events: Events) -> None:
-        _require_unfinished(words[0], events)
+        _require_unfinished(arguments[0], events)
         engine.revert(events)
 
-    return _with_engine(root, words[0], act)
+    return _with_engine(root, arguments[0], act)
 
 
-def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+def recover(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """After a boot or a crash: revert every plan whose runner was cut off, and continue a soak.
 
     Raises StepFailed at the end, for the plans that could not be reverted.
@@ -133,51 +133,51 @@ def recover(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
 
     recovery.await_boot(Machine(root))
     failures = []
-    for plan in store.interrupted(root):
+    for plan in store.interrupted_plans(root):
         try:
             revert_run(root, [plan], stdin)
         except (StepFailed, OSError, ValueError, LookupError) as error:  # the other plans do not depend on this one
             failures.append(f"{plan}: {error}")
-    verbs.go_on(root)
+    verbs.resume(root)
     if failures:
         raise StepFailed("not reverted: " + "; ".join(failures))
     return 0
 
 
-def follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Print a plan's events from number words[1] on, as they come, until it is finished."""
-    store.known_plan(root, words[0])
-    return _follow(root, words[0], int(words[1]) if len(words) > 1 else 0)
+def follow(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Print a plan's events from number arguments[1] on, as they come, until it is finished."""
+    store.existing_plan_folder(root, arguments[0])
+    return _follow(root, arguments[0], int(arguments[1]) if len(arguments) > 1 else 0)
 
 
-def say(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Pass on the operator's word on a plan: confirm or revert."""
-    store.say(root, words[0], words[1])
+def decide(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Store the operator's decision on a plan: confirm or revert."""
+    store.decide(root, arguments[0], arguments[1])
     return 0
 
 
-def history(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Every plan in one line each, or with an identifier every event of that one."""
-    entries = store.read_journal(store.known_plan(root, words[0])) if words else store.history(root)
+def history(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Print every plan in one line each, or with an identifier every event of that one."""
+    entries = store.read_journal(store.existing_plan_folder(root, arguments[0])) if arguments else store.history(root)
     for line in entries:
-        tell(line)
+        emit(line)
     return 0
 
 
-def park(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Be the process behind a parking lot, until that is closed."""
+def park(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Run the process behind a parking lot until the lot is closed."""
     from . import parking_server
 
-    parking_server.serve(Path(words[0]))
+    parking_server.serve(Path(arguments[0]))
     return 0
 
 
 def _of_soak(name: str) -> Verb:
-    def run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+    def run(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
         from .soak import verbs
 
         verb: Verb = getattr(verbs, name)
-        return verb(root, words, stdin)
+        return verb(root, arguments, stdin)
 
     return run
 
@@ -193,7 +193,7 @@ _VERBS = (
     revert_run,
     recover,
     follow,
-    say,
+    decide,
     history,
     park,
 )
@@ -205,58 +205,59 @@ def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
     """Run one verb; an error becomes one JSON line and code 1."""
     try:
         return VERBS[argv[0]](root, argv[1:], stdin)
-    except store.UnknownPlan as unknown:  # whoever asked made a mistake, not the VPS
-        tell({"error": str(unknown), "unknown": "plan"})
+    except store.UnknownPlan as unknown:  # the caller's mistake, nothing is wrong with the VPS
+        emit({"error": str(unknown), "unknown": "plan"})
     except (StepFailed, OSError, ValueError) as error:
-        tell({"error": f"{argv[0]}: {error}"})
-    except Exception as error:  # noqa: BLE001  a fault of ours: whoever called writes the trace to a file
+        emit({"error": f"{argv[0]}: {error}"})
+    except Exception as error:  # noqa: BLE001  a fault of ours: the operator's machine writes the trace to a file
         import traceback
 
-        tell({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}", "trace": traceback.format_exc()})
+        emit({"error": f"{' '.join(argv[:1])}: {type(error).__name__}: {error}", "trace": traceback.format_exc()})
     return 1
 
 
 def _require_unfinished(plan_id: str, events: Events) -> None:
-    ended = store.outcome(events)
-    if not events or ended in store.ENDINGS:
+    outcome = store.outcome(events)
+    if not events or outcome in store.ENDINGS:
         raise StepFailed(
-            f"plan {plan_id} has {'ended: ' + ended if ended else 'not begun'}; there is nothing to revert"
+            f"plan {plan_id} has {'ended: ' + outcome if outcome else 'not begun'}; there is nothing to revert"
         )
 
 
-def _follow(root: Path, plan_id: str, known: int, reverting: bool = False) -> int:
-    """Print events from number `told` on until the last one ends the plan; one that is reverted has ended before."""
+def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int:
+    """Print events from number `skip` on until the last one ends the plan; one that is reverted has ended before."""
     reader = store.Reader(store.plan_folder(root, plan_id))
-    seen, ended, quiet_since = 0, False, time.monotonic()
+    first = skip if reverting else 0  # the number of the first event of this run
+    count, finished, quiet_since = 0, False, time.monotonic()
     while True:
-        events = reader.more()
-        for event in _with_decisions(events)[max(0, known - seen) :]:
-            tell(event)
-        seen += len(events)
-        ended = events[-1]["kind"] == "finished" if events else ended
-        if ended and (seen > known or not reverting):
+        events = reader.new_events()
+        for event in _with_decisions(events)[max(0, skip - count) :]:
+            emit(event)
+        count += len(events)
+        finished = events[-1]["kind"] == "finished" if events else finished
+        if finished and (count > skip or not reverting):
             return 0
         if events or store.lock_holder(root):
             quiet_since = time.monotonic()
-        elif time.monotonic() - quiet_since > (_QUIET if seen > (known if reverting else 0) else _STARTING):
+        elif time.monotonic() - quiet_since > (_MAX_QUIET_SECONDS if count > first else _MAX_START_SECONDS):
             if recovery.under_way(Machine(root)):
                 quiet_since = time.monotonic()
                 continue
-            tell({"error": "the runner is gone and the plan is not finished"})
+            emit({"error": "the runner is gone and the plan is not finished: revert it"})
             return 1
         time.sleep(POLL_SECONDS)
 
 
 def _with_decisions(events: Events) -> Events:
-    """The events, such that one that waits for a decision says if it waits no longer: another kind came after it."""
-    since = [event["kind"] != "outage" for event in events]  # what users feel is journaled while it waits, too
+    """Return the events; a `waiting` that is over, since another kind follows it, gets `decided`."""
+    later = [event["kind"] != "outage" for event in events]  # outages are journaled while it waits, too
     return [
-        _decided(event) if event["kind"] == "waiting" and any(since[number + 1 :]) else event
+        _with_decided(event) if event["kind"] == "waiting" and any(later[number + 1 :]) else event
         for number, event in enumerate(events)
     ]
 
 
-def _decided(event: dict[str, Any]) -> dict[str, Any]:
+def _with_decided(event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "evidence": {**event["evidence"], "decided": True}}
 
 
@@ -275,12 +276,12 @@ def _with_engine(
     backups.mkdir(mode=0o700, exist_ok=True)
     try:
         with store.lock(root, holder):
-            # Read with the lock held, so that it is the end of the story; and only its holder writes.
+            # Read with the lock held, since only its holder writes: nothing is added later.
             events = store.read_journal(folder)
             with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
                 act(Engine(plan, Machine(root, backups, secrets), journal, read_decision(folder)), events)
-    except store.Locked as locked:
-        if store.read_journal(folder):  # of a plan that is under way, perhaps: not ours to end
+    except store.LockedError as locked:
+        if store.read_journal(folder):  # another process may be executing it: its journal is not ours to end
             raise StepFailed(str(locked)) from locked
         with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
             journal.write("start", None, name=plan.name, who=plan.who)
@@ -289,7 +290,7 @@ def _with_engine(
 
 
 def _detach(root: Path, runner: Path, verb: str, plan_id: str) -> None:
-    """Start a verb in a transient unit of its own: it outlives the connection that asked for it."""
+    """Start a verb in a transient unit of its own, which outlives the connection."""
     name = verb.removesuffix("_run")
     Machine(root).run(
         ["systemd-run", "--quiet", "--collect", f"--unit=islandflow-{name}-{plan_id}"]

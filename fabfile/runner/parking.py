@@ -1,11 +1,12 @@
-"""The parking lot: while nobody owns the app, requests wait in it instead of failing.
+"""Opens, releases and closes the parking lot, in which requests wait instead of failing while no runtime serves.
 
-systemd holds its listening sockets, so connections to them are queued by the kernel and never refused, whatever
-becomes of the process behind them. That process accepts nothing until the lot is released, and then passes every
-connection on to the runtime that the lot was released to, the restored one included.
+systemd holds its listening sockets, so the kernel queues connections to them and never refuses one, whatever becomes
+of the process behind them. That process accepts nothing until the lot is released, and then joins every connection
+with the runtime that the lot was released to, the restored one included.
 
-A lot is one transient unit, and one state file that its process reads again and again: the exits, by port. No exits:
-everybody waits. No file: the lot is closed, and the process, in `parking_server`, ends with its last connection.
+A lot is one transient unit, and one state file that its process reads again and again: the destinations, by port. No
+destinations: every connection waits. No file: the lot is closed, and the process, in `parking_server`, ends with its
+last connection.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .system.machine import Machine
 FOLDER = Path("/run/islandflow")
 BACKLOG = 4096  # connections that wait; the kernel's own limit (net.core.somaxconn) is the same by default
 
-Exits = dict[int, tuple[str, int]]  # port of the lot → where its connections go
+Destinations = dict[int, tuple[str, int]]  # port of the lot → where its connections go
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,30 @@ class Lot:
         return self.folder / f"{self.unit}.json"
 
     @property
-    def heard(self) -> Path:
-        """Where its process says which state it has read: it may write nothing else."""
+    def acknowledgement(self) -> Path:
+        """The file in which its process writes which state it has read: it may write nothing else."""
         return self.folder / f"{self.unit}.heard"
 
-    def release(self, exits: Exits) -> str:
-        """Let the connections through to their exits, those that wait and those to come; with none, hold them.
+    def release(self, destinations: Destinations) -> str:
+        """Send the connections to their destinations, those that wait and those to come; with none, hold them.
 
-        Returns what `has_heard` is asked with.
+        Returns a token for `has_acknowledged`.
         """
-        # The process behind the lot is nobody's, so everybody may read it; it holds no more than addresses.
-        turn = secrets.token_hex(8)
-        put(self.state, json.dumps({"exits": exits, "turn": turn}).encode(), 0o644, "root", "root")
-        return turn
+        # The process behind the lot runs as nobody, so everybody may read the file; it has no more than addresses.
+        token = secrets.token_hex(8)
+        put(self.state, json.dumps({"exits": destinations, "turn": token}).encode(), 0o644, "root", "root")
+        return token
 
-    def has_heard(self, turn: str) -> bool:
-        """Whether the process behind the lot acts by this release."""
+    def has_acknowledged(self, token: str) -> bool:
+        """Whether the process behind the lot has read the state of that release."""
         try:
-            return self.heard.read_text() == turn
+            return self.acknowledgement.read_text() == token
         except OSError:
             return False
 
 
 def current(folder: Path = FOLDER) -> Lot | None:
-    """The lot that is open; None when there is none, as after a reboot."""
+    """Return the open lot; None when there is none, as after a reboot."""
     try:
         name = os.readlink(folder / "parking")
     except FileNotFoundError:
@@ -71,11 +72,11 @@ def current(folder: Path = FOLDER) -> Lot | None:
     return lot if lot.state.exists() else None
 
 
-def begin(machine: Machine, unit: str, address: str, ports: tuple[int, ...], folder: Path = FOLDER) -> Lot:
-    """Open a lot on these ports of an address; everybody who connects waits. Raises StepFailed, OSError."""
+def open_lot(machine: Machine, unit: str, address: str, ports: tuple[int, ...], folder: Path = FOLDER) -> Lot:
+    """Open a lot on these ports of an address; every connection waits. Raises StepFailed, OSError."""
     lot = Lot(unit, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)  # whatever it was: the process behind the lot is nobody's
+    folder.chmod(0o755)  # whatever it was: the process behind the lot runs as nobody
     lot.release({})
     (folder / "parking").unlink(missing_ok=True)
     (folder / "parking").symlink_to(lot.state.name)
@@ -86,7 +87,7 @@ def begin(machine: Machine, unit: str, address: str, ports: tuple[int, ...], fol
         + [f"--socket-property=Backlog={BACKLOG}", "--socket-property=FreeBind=yes", "--property=LimitNOFILE=65536"]
         + [sys.executable, "-I", str((machine.ops / "runner.pyz").resolve()), "park", str(lot.state)]
     )
-    # Not left to the first connection: it starts in its own time now, and nobody waits for it later.
+    # Not left to the first connection: started now, the process makes no request wait for it later.
     machine.run(["systemctl", "start", f"{unit}.service"])
     return lot
 
@@ -97,10 +98,10 @@ def is_open(machine: Machine, unit: str) -> bool:
 
 
 def close(machine: Machine, unit: str, folder: Path = FOLDER) -> None:
-    """Close a lot, open or half open. What passes through it goes on to its end. Raises StepFailed, OSError."""
+    """Close a lot, open or half open. Connections that it has joined stay open. Raises StepFailed, OSError."""
     lot = Lot(unit, folder)
     if current(folder) == lot:
         remove(folder / "parking")
     remove(lot.state)
-    remove(lot.heard)
+    remove(lot.acknowledgement)
     machine.run(["systemctl", "stop", f"{unit}.socket"], ok=(0, 5))  # 5: it is not loaded, or not any more

@@ -1,6 +1,6 @@
-"""The process behind a parking lot: it accepts whom the lot lets out, and joins each with the runtime.
+"""The process behind a parking lot: accepts the connections that the lot releases, and joins each with the runtime.
 
-It has the sockets from systemd and no rights at all. What it goes by is the lot's state file, see `parking`.
+It gets the sockets from systemd, has no privileges, and follows the lot's state file, see `parking`.
 """
 
 from __future__ import annotations
@@ -15,203 +15,205 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Callable
 
-from .parking import Exits, Lot
+from .parking import Destinations, Lot
 from .system.machine import POLL_SECONDS
 
-_NOBODY = 65534
-_FIRST = 3  # the first file descriptor that systemd hands over, sd_listen_fds(3)
-_PATIENCE = 10.0  # seconds in which a runtime that refuses a connection is asked again
-_CHUNK = 65536  # bytes
-AT_FIRST = 16  # requests to one port that are let through before the first one is answered …
-QUICK = 2.0  # … and one more at once with each that is answered in at most so many times what the quickest one took
-COLD = 5.0  # seconds after which a request makes room for the next one though nothing has been answered at all …
-SLOW = 1.0  # … and though it has not been answered itself: it must not keep the others back
+_NOBODY_UID = 65534
+_FIRST_DESCRIPTOR = 3  # the first file descriptor that systemd passes, sd_listen_fds(3)
+_CONNECT_SECONDS = 10.0  # for which a connection that the runtime refuses is retried
+_CHUNK_BYTES = 65536
+INITIAL_LIMIT = 16  # requests to one port in flight; one more with each answer that took at most …
+QUICK_FACTOR = 2.0  # … so many times as long as the quickest one
+FIRST_ANSWER_SECONDS = 5.0  # after which a request makes room for the next while there is no answer at all …
+ANSWER_SECONDS = 1.0  # … and later, while there is none to itself: it must not delay the others
 
 
 def serve(state: Path) -> None:
-    """Be the process behind a lot, with the sockets that systemd hands over, until it is closed."""
+    """Run the process behind a lot, with the sockets that systemd passes, until the lot is closed."""
     count = int(os.environ["LISTEN_FDS"])
-    sockets = [socket.socket(fileno=_FIRST + number) for number in range(count)]
+    sockets = [socket.socket(fileno=_FIRST_DESCRIPTOR + number) for number in range(count)]
     lot = Lot(state.stem, state.parent)
-    heard = open(lot.heard, "wb", buffering=0)  # noqa: SIM115  as long as the process lives
-    if not state.exists():  # closed before this process had begun, and cleared already
-        lot.heard.unlink(missing_ok=True)
+    acknowledgement = open(lot.acknowledgement, "wb", buffering=0)  # noqa: SIM115  as long as the process lives
+    if not state.exists():  # the lot was closed, and its files removed, before this process began
+        lot.acknowledgement.unlink(missing_ok=True)
     if os.geteuid() == 0:
-        # Strangers' bytes pass through here: it needs no rights at all.
+        # It handles strangers' bytes and needs no privileges.
         os.setgroups([])
-        os.setgid(_NOBODY)
-        os.setuid(_NOBODY)
-    asyncio.run(Warden(state, sockets, heard).watch())
+        os.setgid(_NOBODY_UID)
+        os.setuid(_NOBODY_UID)
+    asyncio.run(ParkingServer(state, sockets, acknowledgement).run())
 
 
-class Warden:
-    """Accepts connections while there is an exit for their port, and joins each with it, first come, first served.
+class ParkingServer:
+    """Accepts connections while there is a destination for their port, and joins each with it, in order of arrival.
 
-    Few are let through at once: a server that was started a moment ago would otherwise have all of them to answer at
-    the same time, and would answer none for long. Whoever is answered makes room for the next one, and for one more as
-    long as several at once are answered as quickly as one.
+    It limits how many are in flight: a server that has just started would otherwise have to answer all of them at the
+    same time, and would answer none for long. Each answer makes room for the next request, and for one more as long as
+    several at once are answered as quickly as one.
     """
 
-    def __init__(self, state: Path, sockets: list[socket.socket], heard: IO[bytes] | None = None) -> None:
+    def __init__(self, state: Path, sockets: list[socket.socket], acknowledgement: IO[bytes] | None = None) -> None:
         self._state = state
-        self._gates = {sock.getsockname()[1]: _Gate(sock) for sock in sockets}
-        self._heard = heard
-        self._told = b""
-        self._exits: Exits = {}
-        self._passing: set[asyncio.Task[None]] = set()
+        self._ports = {sock.getsockname()[1]: _Port(sock) for sock in sockets}
+        self._acknowledgement = acknowledgement
+        self._state_text = b""
+        self._destinations: Destinations = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def watch(self) -> None:
-        """Follow the state file until it is gone; then let out whom it was meant for, and end."""
-        for gate in self._gates.values():
-            gate.sock.setblocking(False)
-        while self._read():
+    async def run(self) -> None:
+        """Follow the state file until it is gone; then join the connections that still wait, and end."""
+        for port_state in self._ports.values():
+            port_state.sock.setblocking(False)
+        while self._read_state():
             await asyncio.sleep(POLL_SECONDS)
         self._closed = True
-        for port, gate in self._gates.items():
-            if port in self._exits:
+        for port, port_state in self._ports.items():
+            if port in self._destinations:
                 self._accept(port)
-            asyncio.get_running_loop().remove_reader(gate.sock)
-            gate.sock.close()
-        while self._passing:  # whoever ends has let the next one through before
-            await asyncio.wait(self._passing, return_when=asyncio.FIRST_COMPLETED)
+            asyncio.get_running_loop().remove_reader(port_state.sock)
+            port_state.sock.close()
+        while self._tasks:  # each makes room for the next before it ends
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    def _read(self) -> bool:
-        """Whether the lot is still open; its exits are the file's from now on."""
+    def _read_state(self) -> bool:
+        """Read the lot's destinations from the state file; returns whether the lot is still open."""
         try:
             text = self._state.read_bytes()
         except FileNotFoundError:
             return False
-        if text == self._told:
+        if text == self._state_text:
             return True
-        self._told = text
-        lots = json.loads(text)
-        self._exits = {int(port): (place[0], int(place[1])) for port, place in lots["exits"].items()}
+        self._state_text = text
+        state = json.loads(text)
+        self._destinations = {int(port): (host, int(number)) for port, (host, number) in state["exits"].items()}
         loop = asyncio.get_running_loop()
-        for port, gate in self._gates.items():
-            loop.remove_reader(gate.sock)
-            if port in self._exits:
-                gate.most, gate.quickest = AT_FIRST, None
-                loop.add_reader(gate.sock, self._accept, port)
+        for port, port_state in self._ports.items():
+            loop.remove_reader(port_state.sock)
+            if port in self._destinations:
+                port_state.limit, port_state.quickest = INITIAL_LIMIT, None
+                loop.add_reader(port_state.sock, self._accept, port)
                 self._admit(port)
-        if self._heard is not None:
-            # Where the disk is full nobody hears of it, and who passes here passes all the same.
+        if self._acknowledgement is not None:
+            # On a full disk it cannot be acknowledged, and the connections are joined all the same.
             with contextlib.suppress(OSError):
-                self._heard.seek(0)
-                self._heard.write(lots.get("turn", "").encode())
+                self._acknowledgement.seek(0)
+                self._acknowledgement.write(state.get("turn", "").encode())
         return True
 
     def _accept(self, port: int) -> None:
-        """Take everybody who waits at a port, and let through whom there is room for."""
-        gate = self._gates[port]
+        """Accept every connection that waits at a port, and join as many as the limit allows."""
+        port_state = self._ports[port]
         while True:
             try:
-                connection, _ = gate.sock.accept()
+                connection, _ = port_state.sock.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 break
             connection.setblocking(False)
-            gate.waiting.append(connection)
+            port_state.waiting.append(connection)
         self._admit(port)
 
     def _admit(self, port: int) -> None:
-        gate = self._gates[port]
-        while gate.waiting and gate.under_way < gate.most and port in self._exits:
-            gate.under_way += 1
-            task = asyncio.get_running_loop().create_task(self._pass(gate.waiting.popleft(), port))
-            self._passing.add(task)
-            task.add_done_callback(self._passing.discard)
+        port_state = self._ports[port]
+        while port_state.waiting and port_state.in_flight < port_state.limit and port in self._destinations:
+            port_state.in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._join(port_state.waiting.popleft(), port))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _pass(self, connection: socket.socket, port: int) -> None:
-        """Join a connection with its exit until both sides have ended."""
-        place = _Place(self._gates[port], lambda: self._admit(port))
+    async def _join(self, connection: socket.socket, port: int) -> None:
+        """Join a connection with its destination until both sides have ended."""
+        slot = _Slot(self._ports[port], lambda: self._admit(port))
         reader, writer = await asyncio.open_connection(sock=connection)
         try:
             with contextlib.closing(writer), contextlib.suppress(OSError):
-                far_reader, far_writer = await self._reach(port)
-                with contextlib.closing(far_writer):
-                    place.asked()
-                    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer, place.answered))
+                upstream_reader, upstream_writer = await self._connect(port)
+                with contextlib.closing(upstream_writer):
+                    slot.sent()
+                    await asyncio.gather(_pump(reader, upstream_writer), _pump(upstream_reader, writer, slot.on_answer))
         finally:
-            place.leave()
+            slot.free()
 
-    async def _reach(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect, again and again where it is refused: a request that waited so long should not fail by an instant.
+    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to a port's destination; while that is refused, retry: a request that waited should not fail at once.
 
-        Who has not got through when the lot is held again waits with the others for the next exit.
+        While the lot is held again it waits with the others for the next destination.
         """
         loop = asyncio.get_running_loop()
-        ends = loop.time() + _PATIENCE
+        deadline = loop.time() + _CONNECT_SECONDS
         while True:
-            exit_ = self._exits.get(port)
-            if exit_ is None:
+            destination = self._destinations.get(port)
+            if destination is None:
                 if self._closed:
                     raise ConnectionAbortedError
-                ends = loop.time() + _PATIENCE
+                deadline = loop.time() + _CONNECT_SECONDS
             else:
                 try:
-                    return await asyncio.open_connection(*exit_)
+                    return await asyncio.open_connection(*destination)
                 except ConnectionRefusedError:
-                    if loop.time() > ends:
+                    if loop.time() > deadline:
                         raise
             await asyncio.sleep(POLL_SECONDS)
 
 
 @dataclass
-class _Gate:
-    """One port of a lot: who waits there, in the order in which they came, and how many of the others owe an answer."""
+class _Port:
+    """One port of a lot: the connections that wait, in order of arrival, and how many requests are in flight."""
 
     sock: socket.socket
     waiting: collections.deque[socket.socket] = field(default_factory=collections.deque)
-    under_way: int = 0
-    most: int = 0
+    in_flight: int = 0
+    limit: int = 0
     quickest: float | None = None  # seconds that the quickest answer took
 
 
-class _Place:
-    """One of the places at a gate, from being let through to the first byte of an answer."""
+class _Slot:
+    """One request in flight at a port, from the connection to the first byte of its answer."""
 
-    def __init__(self, gate: _Gate, left: Callable[[], None]) -> None:
-        self._gate, self._left, self._here = gate, left, True
-        self._since: float | None = None
-        self._late: asyncio.TimerHandle | None = None
+    def __init__(self, port_state: _Port, on_free: Callable[[], None]) -> None:
+        self._port, self._on_free, self._occupied = port_state, on_free, True
+        self._sent_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def asked(self) -> None:
-        """The request is with the server now."""
+    def sent(self) -> None:
+        """Note that the request is at the server."""
         loop = asyncio.get_running_loop()
-        self._since = loop.time()
-        self._late = loop.call_later(COLD if self._gate.quickest is None else SLOW, self.leave)
+        self._sent_at = loop.time()
+        self._timer = loop.call_later(
+            FIRST_ANSWER_SECONDS if self._port.quickest is None else ANSWER_SECONDS, self.free
+        )
 
-    def answered(self) -> None:
-        """The server answers. Where it is no slower for having several at once, it can have one more."""
-        if self._since is None:
+    def on_answer(self) -> None:
+        """Count an answer. As long as several at once are answered as quickly as one, the limit rises."""
+        if self._sent_at is None:
             return
-        seconds, self._since = asyncio.get_running_loop().time() - self._since, None
-        self._gate.quickest = min(seconds, seconds if self._gate.quickest is None else self._gate.quickest)
-        if seconds <= QUICK * self._gate.quickest:
-            self._gate.most += 1
-        self.leave()
+        seconds, self._sent_at = asyncio.get_running_loop().time() - self._sent_at, None
+        self._port.quickest = min(seconds, seconds if self._port.quickest is None else self._port.quickest)
+        if seconds <= QUICK_FACTOR * self._port.quickest:
+            self._port.limit += 1
+        self.free()
 
-    def leave(self) -> None:
-        """Make room for the next one."""
-        if self._late is not None:
-            self._late.cancel()
-        if self._here:
-            self._here = False
-            self._gate.under_way -= 1
-            self._left()
+    def free(self) -> None:
+        """Make room for the next request."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._occupied:
+            self._occupied = False
+            self._port.in_flight -= 1
+            self._on_free()
 
 
 async def _pump(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, began: Callable[[], None] = lambda: None
+    source: asyncio.StreamReader, target: asyncio.StreamWriter, on_part: Callable[[], None] = lambda: None
 ) -> None:
-    """Copy until the source ends, and tell the target that it has; `began` hears of every part."""
+    """Copy until the source ends, then end the target; calls `on_part` for every chunk."""
     try:
         while True:
-            part = await source.read(_CHUNK)
-            if not part:
+            chunk = await source.read(_CHUNK_BYTES)
+            if not chunk:
                 break
-            began()
-            target.write(part)
+            on_part()
+            target.write(chunk)
             await target.drain()
         if target.can_write_eof():
             target.write_eof()

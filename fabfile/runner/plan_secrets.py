@@ -1,9 +1,9 @@
-"""How a secret gets from the connection that a plan came by to the process that carries it out.
+"""Passes secrets from the connection that ships a plan to the process that executes it.
 
-That process is started by systemd: arguments and environment of a unit can be read by others, and a credential
-set in its properties too. So the secret waits in a file on a file system that is in memory only (/run), for
-root's eyes, and is deleted as it is read; what nobody came to read is gone with the next boot at the latest.
-A plan that is reverted after a crash needs none: no undo asks for one.
+systemd starts that process: others can read a unit's arguments and environment, and a credential in its properties
+too. So a secret is stored in a file that only root can read, on a file system in memory (/run), and is deleted as it is
+read; one that was never read is gone with the next boot at the latest. A plan that is reverted after a crash needs
+none: no undo uses one.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pathlib import Path
 FOLDER = Path("/run/islandflow/secrets")
 
 
-def leave(plan_id: str, secrets: Mapping[str, str]) -> None:
-    """Have the secrets wait for the plan's process. Raises OSError."""
+def store(plan_id: str, secrets: Mapping[str, str]) -> None:
+    """Store the secrets for the plan's process. Raises OSError."""
     if not secrets:
         return
     FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
     FOLDER.chmod(0o700)
-    handle = os.open(FOLDER / plan_id, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w") as file:
+    descriptor = os.open(FOLDER / plan_id, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w") as file:
         json.dump(dict(secrets), file)
 
 
-def take(plan_id: str) -> dict[str, str]:
-    """The secrets of a plan, which are nowhere but in memory from then on; empty when it has none."""
+def pop(plan_id: str) -> dict[str, str]:
+    """Read and delete a plan's secrets, which from then on are in memory only; empty when it has none."""
     try:
         text = (FOLDER / plan_id).read_text()
     except FileNotFoundError:
@@ -39,5 +39,5 @@ def take(plan_id: str) -> dict[str, str]:
 
 
 def discard(plan_id: str) -> None:
-    """Delete what a plan's process never read, if it is still there."""
+    """Delete a plan's secrets if its process has not read them."""
     (FOLDER / plan_id).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""After a reboot in the middle of a plan: a unit that looks for an unfinished journal and reverts the plan."""
+"""Installs the unit that, after a reboot or a crash, reverts every plan whose journal is unfinished."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ WantedBy=multi-user.target
 
 
 def install(root: Path, runner: Path, machine: Machine, unit: Path = UNIT) -> None:
-    """Make sure that the next boot looks for unfinished plans, with this runner. Raises StepFailed, OSError."""
-    beside = root / f".{LINK}"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(runner.name)
-    os.replace(beside, root / LINK)
+    """Install and enable the unit, so that the next boot reverts unfinished plans. Raises StepFailed, OSError."""
+    temporary = root / f".{LINK}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(runner.name)
+    os.replace(temporary, root / LINK)
     text = _TEXT.format(python=sys.executable, runner=root / LINK)
     if unit.exists() and unit.read_text() == text:
         return

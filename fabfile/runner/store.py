@@ -1,19 +1,19 @@
-"""What the runner keeps on the VPS: plans with their journals, shipped files, backups, the lock.
+"""The runner's store on the VPS: plans with their journals, shipped files, backups, the lock.
 
 Everything is below one folder (root, 0700):
 
-    lock                     held by flock while a plan runs; says who, what, since when
+    lock                     held by flock while a plan runs; has who, what, since when
     runner-<sha256>.pyz      the zipapps that plans were started with; later verbs run them again
-    image-versions.json      what images have told of themselves, by their identifiers
+    image-versions.json      the servers' versions in images, by the images' identifiers
     files/<sha256>           contents that plans write
     plans/<id>/plan.json     the plan
     plans/<id>/journal.jsonl its journal
     plans/<id>/backups/      what the plan overwrote
-    plans/<id>/say           the operator's word: confirm or revert
+    plans/<id>/say           the operator's decision: confirm or revert
     plans/<id>/reserve       space for reverting it on a full disk, while it runs
-    soaks/<id>.jsonl         what a soak saw: a journal as well
+    soaks/<id>.jsonl         a soak's samples: a journal as well
     soaks/lock               held while a soak runs
-    soaks/<id>.stop          the operator's word that it shall end
+    soaks/<id>.stop          there once the operator has ended the soak
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from .wire import formats
 from .wire.store import LockHolder, StoreState
 
 ROOT = Path("/var/lib/islandflow/ops")
-ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no hands
-_GLANCE = 0.5  # seconds, far longer than a look at the lock takes
+ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no intervention
+_LOCK_SECONDS = 0.5  # far longer than reading the lock's holder takes
 
 
-class Locked(Exception):
+class LockedError(Exception):
     """Another plan runs; `holder` says who, what, since when."""
 
     def __init__(self, holder: LockHolder) -> None:
@@ -46,11 +46,11 @@ class Locked(Exception):
 
 
 class UnknownPlan(ValueError):
-    """A plan that was asked for by a name that none has."""
+    """No plan has the requested identifier."""
 
 
 def prepare(root: Path) -> None:
-    """Make the runner's folder, for root's eyes only."""
+    """Create the runner's folder, readable by root only."""
     for folder in (root, root / "files", root / "plans"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
@@ -59,14 +59,14 @@ def prepare(root: Path) -> None:
 
 
 def plan_folder(root: Path, plan_id: str) -> Path:
-    """The folder of a plan. Raises UnknownPlan for an identifier that is no plain name."""
+    """Return the folder of a plan. Raises UnknownPlan for an identifier that is no plain name."""
     if not plan_id or "/" in plan_id or plan_id.startswith("."):
         raise UnknownPlan(f"{plan_id!r} is not a plan's identifier")
     return root / "plans" / plan_id
 
 
-def known_plan(root: Path, plan_id: str) -> Path:
-    """The folder of a plan that was shipped. Raises UnknownPlan when none of that name was."""
+def existing_plan_folder(root: Path, plan_id: str) -> Path:
+    """Return the folder of a shipped plan. Raises UnknownPlan when there is none of that identifier."""
     folder = plan_folder(root, plan_id)
     if not folder.is_dir():
         raise UnknownPlan(f"there is no plan {plan_id}")
@@ -75,59 +75,59 @@ def known_plan(root: Path, plan_id: str) -> Path:
 
 @contextlib.contextmanager
 def lock(root: Path, holder: LockHolder) -> Iterator[None]:
-    """Hold the lock. The kernel frees it when the process dies, so it cannot go stale. Raises Locked."""
+    """Hold the lock. The kernel frees it when the process dies, so it cannot go stale. Raises LockedError."""
     with open(os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
-        if not _taken(file):
-            raise Locked(_holder(file.read()))
+        if not _acquire(file):
+            raise LockedError(_parse_holder(file.read()))
         file.truncate(0)
         file.write(json.dumps(holder.as_json()))
         file.flush()
         yield
 
 
-def _taken(file: IO[str]) -> bool:
-    """Whether the lock could be had. Who only looks at it holds it for an instant, so one refusal says nothing."""
-    deadline = Deadline(_GLANCE)
+def _acquire(file: IO[str]) -> bool:
+    """Acquire the lock; returns whether that succeeded. It retries: reading its holder locks it for an instant."""
+    deadline = Deadline(_LOCK_SECONDS)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if deadline.passed:
                 return False
-            time.sleep(_GLANCE / 100)
+            time.sleep(_LOCK_SECONDS / 100)
         else:
             return True
 
 
 def lock_holder(root: Path) -> LockHolder | None:
-    """Who holds the lock now; None when nobody does."""
+    """Return who holds the lock now; None when nobody does."""
     try:
         with open(root / "lock") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return _holder(file.read())
+                return _parse_holder(file.read())
     except FileNotFoundError:
         pass
     return None
 
 
-def keep_plan(folder: Path, plan: dict[str, Any]) -> None:
-    """Write a plan, as the codec spells it, into its folder. Raises OSError."""
+def write_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Write a plan, in the codec's form, into its folder. Raises OSError."""
     text = json.dumps({"version": formats.PLAN, **plan})
     put(folder / "plan.json", text.encode(), 0o600, "root", "root")
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """A plan as it was kept. Raises OSError, and ValueError (NewerFormat) for what this version does not read."""
+    """Read a plan. Raises OSError, and ValueError (NewerFormat) for what this version can't read."""
     plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
     formats.require(plan.pop("version", None), formats.PLAN, f"plan {folder.name}")
     return plan
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The events of a plan; a last line that was cut off by a crash is left out. Raises NewerFormat."""
-    return Reader(folder).more()
+    """Return the events of a plan, without a last line that a crash has cut off. Raises NewerFormat."""
+    return Reader(folder).new_events()
 
 
 class Reader:
@@ -137,15 +137,15 @@ class Reader:
         self._path = folder / name
         self._at = 0  # bytes
 
-    def more(self) -> list[dict[str, Any]]:
-        """The events that were added since the last time; none while there is no journal. Raises NewerFormat."""
+    def new_events(self) -> list[dict[str, Any]]:
+        """Return the events since the last call; none while there is no journal. Raises NewerFormat."""
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._at)
-                added = file.read()
+                content = file.read()
         except FileNotFoundError:
             return []
-        lines = added[: added.rfind(b"\n") + 1]
+        lines = content[: content.rfind(b"\n") + 1]
         self._at += len(lines)
         events = []
         for line in lines.splitlines():
@@ -159,7 +159,7 @@ class Reader:
 
 
 def outcome(events: list[dict[str, Any]]) -> str:
-    """How a plan ended: one of ENDINGS, "stuck", or empty while it has not."""
+    """Return a plan's outcome: one of ENDINGS, "stuck", or empty while it has none."""
     for event in reversed(events):
         if event["kind"] == "finished":
             return str(event["evidence"]["outcome"])
@@ -167,7 +167,7 @@ def outcome(events: list[dict[str, Any]]) -> str:
 
 
 def history(root: Path) -> list[dict[str, Any]]:
-    """Every plan, oldest first: id, name, who, time, how it ended, seconds, what the users felt."""
+    """Return every plan, oldest first: id, name, who, time, outcome, milliseconds, impact on users."""
     plans = []
     for folder in sorted((root / "plans").glob("*/")):
         events = read_journal(folder)
@@ -188,19 +188,19 @@ def history(root: Path) -> list[dict[str, Any]]:
     return plans
 
 
-def interrupted(root: Path) -> list[str]:
-    """The plans that began and whose runner was cut off, oldest first; what a newer runner wrote is for that one."""
-    found = []
+def interrupted_plans(root: Path) -> list[str]:
+    """Return the plans that began and have no outcome, oldest first, without those that a newer runner wrote."""
+    plans = []
     for folder in sorted((root / "plans").glob("*/")):
         with contextlib.suppress(formats.NewerFormat):
             events = read_journal(folder)
             if events and not outcome(events):
-                found.append(folder.name)
-    return found
+                plans.append(folder.name)
+    return plans
 
 
-def stored(root: Path) -> StoreState:
-    """What is on the VPS already: shipped files, zipapps, the lock, plans that did not end well."""
+def read_state(root: Path) -> StoreState:
+    """Return what is in the store: shipped files, zipapps, the lock, plans that have to be reverted."""
     unfinished = []
     for folder in sorted((root / "plans").glob("*/")):
         events = read_journal(folder)
@@ -214,14 +214,14 @@ def stored(root: Path) -> StoreState:
     )
 
 
-def say(root: Path, plan_id: str, word: str) -> None:
-    """Leave the operator's word (confirm or revert) for the runner. Raises ValueError, OSError."""
-    if word not in ("confirm", "revert"):
-        raise ValueError(f"{word!r} is neither confirm nor revert")
-    put(known_plan(root, plan_id) / "say", word.encode(), 0o600, "root", "root")
+def decide(root: Path, plan_id: str, decision: str) -> None:
+    """Store the operator's decision (confirm or revert) for the runner. Raises ValueError, OSError."""
+    if decision not in ("confirm", "revert"):
+        raise ValueError(f"{decision!r} is neither confirm nor revert")
+    put(existing_plan_folder(root, plan_id) / "say", decision.encode(), 0o600, "root", "root")
 
 
-def _holder(text: str) -> LockHolder:
+def _parse_holder(text: str) -> LockHolder:
     try:
         holder = json.loads(text)
     except ValueError:  # read between truncate and write

@@ -15,9 +15,9 @@ CODEC = "fabfile.runner.wire.codec"
 # A journal's line is written and read as the JSON that it is. The operator's side gives it a type, wire's Event, whose
 # evidence is another with each kind of event and action.
 LINES = {
-    "fabfile.runner.engine": {"revert", "begun"},
-    "fabfile.runner.store": {"keep_plan", "read_plan", "read_journal", "more", "outcome", "history"},
-    "fabfile.runner.stdio": {"tell"},
+    "fabfile.runner.engine": {"revert", "started_steps"},
+    "fabfile.runner.store": {"write_plan", "read_plan", "read_journal", "new_events", "outcome", "history"},
+    "fabfile.runner.stdio": {"emit"},
     "fabfile.runner.wire.events": {"evidence", "felt", "line", "event"},
 }
 

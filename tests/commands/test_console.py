@@ -18,7 +18,7 @@ from tests.support.events import PLAN, begun, event, finished, tally
 
 EVERY_KIND = [
     begun(to="native"),
-    event("noop", "infra: files", 0, why="6 files are as wanted"),
+    event("noop", "infra: files", 0, why="6 files are up to date"),
     event("start", "docker: stop", 0, what="stop web, api", before={}),
     event("done", "docker: stop", 2100, verified=[]),
     event("start", "app: start [api]", 0, what="start the units", before={}),
@@ -48,7 +48,7 @@ def told(events: list[Event], *, terminal: bool = False) -> list[str]:
 def test_events_become_lines_in_order() -> None:
     assert told(EVERY_KIND) == [
         f"▸ cutover {PLAN} by ana@laptop",
-        "· infra: files 6 files are as wanted",
+        "· infra: files 6 files are up to date",
         "▸ docker: stop stop web, api",
         "✓ docker: stop 2.1 s",
         "▸ app: start [api] start the units",

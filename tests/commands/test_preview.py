@@ -26,7 +26,7 @@ from tests.runner.support.npm_shape import DOMAIN
 class Answers(Probe):
     """Something that would be waited for."""
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         raise AssertionError("a preview asks nothing")
 
     def describe(self) -> str:
@@ -83,7 +83,7 @@ def test_a_step_with_nothing_to_do_says_why() -> None:
     lines = shown(writing(file("/etc/same", "same\n")), same=fact("/etc/same", "same\n"))
     assert lines == [
         "app.install: 0 of 1 steps would change something",
-        "  1. app: files: nothing to do, 1 files are as wanted",
+        "  1. app: files: nothing to do, 1 files are up to date",
     ]
 
 

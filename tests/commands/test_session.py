@@ -83,7 +83,7 @@ def test_a_plan_whose_results_are_there_ships_nothing(host: FakeHost, capsys: py
     operation().apply(build)
     assert host.verbs == []
     out = capsys.readouterr().out
-    assert "nothing to do" in out and "1 files are as wanted" in out
+    assert "nothing to do" in out and "1 files are up to date" in out
 
 
 @pytest.mark.parametrize("facts", [Facts(host=GOOD_HOST), Facts(host=GOOD_HOST, files={"/etc/x": THERE})])

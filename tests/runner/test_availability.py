@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fabfile.runner import availability
-from fabfile.runner.availability import EVERY, Watcher, request
+from fabfile.runner.availability import INTERVAL_SECONDS, Watcher, request
 from fabfile.runner.journal import Journal, JournalFailed
 from fabfile.runner.store import read_journal
 from fabfile.runner.wire.plan import Watch
@@ -48,9 +48,9 @@ def test_without_an_outage_nothing_is_journaled(tls: Any, journal: Journal, tmp_
     with serving(says(page()), context=tls) as port:
         began = time.monotonic()
         with Watcher((watch(port),), journal) as watcher:
-            assert eventually(lambda: watcher.felt()["app"]["requests"] >= 4)
-        felt = watcher.felt()["app"]
-    assert felt["requests"] <= (time.monotonic() - began) / EVERY + 2
+            assert eventually(lambda: watcher.impact()["app"]["requests"] >= 4)
+        felt = watcher.impact()["app"]
+    assert felt["requests"] <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
     assert (felt["failures"], felt["outage_ms"]) == (0, 0)
     assert read_journal(tmp_path) == []
 
@@ -59,12 +59,12 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     with serving(says(page()), context=tls) as port:
         watcher = Watcher((watch(port),), journal)
         watcher.__enter__()
-        assert eventually(lambda: watcher.felt()["app"]["requests"] >= 2)
+        assert eventually(lambda: watcher.impact()["app"]["requests"] >= 2)
         away = time.monotonic()
-    assert eventually(lambda: watcher.felt()["app"]["failures"] >= 1)
+    assert eventually(lambda: watcher.impact()["app"]["failures"] >= 1)
     seen = time.monotonic()
     time.sleep(0.8)
-    assert eventually(lambda: watcher.felt()["app"]["failures"] >= 3)
+    assert eventually(lambda: watcher.impact()["app"]["failures"] >= 3)
     back = time.monotonic()
     with serving(says(page()), port, tls):
         assert eventually(lambda: bool(read_journal(tmp_path)))
@@ -74,7 +74,7 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     (outage,) = told
     assert outage["step"] is None and outage["evidence"]["watch"] == "app" and outage["evidence"]["over"]
     assert (back - seen) * 1000 - 1 <= outage["evidence"]["lasted_ms"] <= (over - away) * 1000 + 1
-    felt = watcher.felt()["app"]
+    felt = watcher.impact()["app"]
     assert felt["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
     assert felt["outage_ms"] == outage["evidence"]["lasted_ms"]
     assert any("refused" in error for error in outage["evidence"]["errors"])
@@ -85,23 +85,23 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
 
 
 def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "MOST", 1)
+    monkeypatch.setattr(availability, "MAX_SLICES", 1)
     with serving(says(page()), context=tls) as port:
         with Watcher((watch(port),), journal) as watcher:
-            time.sleep(availability.SLICE)
-            asked = watcher.felt()["app"]["requests"]
-            assert eventually(lambda: watcher.felt()["app"]["requests"] > asked + 1)
-        felt = watcher.felt()["app"]
+            time.sleep(availability.SLICE_SECONDS)
+            asked = watcher.impact()["app"]["requests"]
+            assert eventually(lambda: watcher.impact()["app"]["requests"] > asked + 1)
+        felt = watcher.impact()["app"]
     ((counted, _, _),) = felt["over_time"]
     assert 0 < counted < felt["requests"]
 
 
-def test_an_outage_that_did_not_end_is_told_as_such(tls: Any, journal: Journal, tmp_path: Path) -> None:
+def test_an_outage_that_did_not_end_is_journaled_as_unfinished(tls: Any, journal: Journal, tmp_path: Path) -> None:
     with serving(says(page(502)), context=tls) as port, Watcher((watch(port),), journal) as watcher:
-        assert eventually(lambda: watcher.felt()["app"]["failures"] >= 2)
+        assert eventually(lambda: watcher.impact()["app"]["failures"] >= 2)
     (outage,) = read_journal(tmp_path)
     assert not outage["evidence"]["over"] and set(outage["evidence"]["errors"]) == {"answered 502"}
-    assert watcher.felt()["app"]["failures"] == watcher.felt()["app"]["requests"]
+    assert watcher.impact()["app"]["failures"] == watcher.impact()["app"]["requests"]
 
 
 def test_a_journal_that_fails_stops_no_measuring(tls: Any, monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
@@ -118,8 +118,8 @@ def test_a_journal_that_fails_stops_no_measuring(tls: Any, monkeypatch: pytest.M
             line.sendall(page(next(answers)))
 
     with serving(flapping, context=tls) as port, Watcher((watch(port),), journal) as watcher:
-        assert eventually(lambda: watcher.felt()["app"]["requests"] >= 6)
-    felt = watcher.felt()["app"]
+        assert eventually(lambda: watcher.impact()["app"]["requests"] >= 6)
+    felt = watcher.impact()["app"]
     assert felt["failures"] >= 3 and felt["outage_ms"] > 0
 
 
@@ -142,9 +142,9 @@ def test_in_a_hold_two_wait_and_no_more_and_the_longest_wait_is_the_hold(tls: An
             held_for = time.monotonic() - began
             release.set()
             assert asked.acquire(timeout=20), "afterwards it goes on"
-        felt = watcher.felt()["app"]
+        felt = watcher.impact()["app"]
     assert felt["failures"] == 0 and felt["longest_wait_ms"] >= held_for * 1000
-    parts = felt["over_time"][: int(held_for / availability.SLICE)]
+    parts = felt["over_time"][: int(held_for / availability.SLICE_SECONDS)]
     assert len(parts) >= 3 and all(part[2] > 0 for part in parts), "whoever comes in the middle waits as well"
     waits = [part[2] for part in parts]
     assert waits == sorted(waits, reverse=True), "and the less, the later"
@@ -170,7 +170,7 @@ def test_an_answer_that_takes_longer_is_followed_by_a_longer_rest(tls: Any, jour
     assert len(rests) >= 3 and min(rests) >= 0.2, rests
 
 
-def test_what_users_got_lately_is_told_in_figures(tls: Any, journal: Journal) -> None:
+def test_served_since_counts_recent_answers(tls: Any, journal: Journal) -> None:
     with serving(says(page()), context=tls) as port, Watcher((watch(port),), journal) as watcher:
         began, deadline = time.monotonic(), time.monotonic() + 20
         while not watcher.served_since(began).well and time.monotonic() < deadline:

@@ -43,7 +43,7 @@ def again(plan: Plan) -> Plan:
 
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
-def test_any_fault_at_any_step_ends_done_or_as_before_or_stuck_where_it_says(data: st.DataObject) -> None:
+def test_a_plan_with_any_fault_ends_done_reverted_or_stuck_at_the_step_it_names(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 5), "steps")
     noop_reason = data.draw(st.sets(st.integers(0, count - 1)), "settled already")
     broken = data.draw(st.one_of(st.none(), st.integers(0, count - 1)), "breaks")
@@ -114,7 +114,7 @@ def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_
     assert world.state() == {}
 
 
-def test_what_a_killed_runner_had_half_written_into_its_backups_is_cleared(world: World) -> None:
+def test_partial_files_of_a_killed_runner_in_the_backups_are_deleted(world: World) -> None:
     """As a mark of how far a change came: whether it was made or not, nobody looks at half of it."""
     plan = plan_of(world, world.step("a"), world.step("b", "undo"), world.step("c", "after do"))
     world.execute(plan)
@@ -133,8 +133,8 @@ def test_how_long_was_waited_is_what_was_waited_not_what_might_have_been(world: 
     assert outcome == "reverted" and said and float(said[1]) < 300
 
 
-def test_data_that_a_way_back_did_not_bring_is_told_at_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "_READ_WITHIN", 0.0)
+def test_data_missing_after_an_undo_is_in_the_finished_event(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "_READ_SECONDS", 0.0)
     server = Redis({0: (5, 0)})
     environment = Environment("native", "/nowhere/env", "/nowhere/overrides")
     with serving(server.talk) as port:
@@ -158,7 +158,7 @@ def test_commands_and_their_undoing_commands(world: World) -> None:
     assert world.state() == {}
 
 
-def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: World) -> None:
+def test_an_undo_that_fails_is_retried_until_its_deadline(world: World) -> None:
     """What made the plan fail may pass by itself: a daemon that restarts, a database that is locked."""
     tries = world.path("tries")
     third = ("sh", "-c", f"echo >>{tries}; [ $(wc -l <{tries}) = 3 ] || {{ echo not yet >&2; exit 1; }}")
@@ -170,16 +170,16 @@ def test_a_way_back_that_fails_is_tried_again_for_as_long_as_it_may_take(world: 
     assert undone["evidence"]["tries"] == 3 and "not yet" in undone["evidence"]["at_first"]
 
 
-def test_a_command_without_a_way_back_is_told_as_stuck(world: World) -> None:
+def test_a_command_without_an_undo_leaves_the_plan_stuck(world: World) -> None:
     steps = Step("run", Run(("true",)), Undo(deadline=0.0)), Step("no", Run(("false",)), NothingToUndo("nothing"))
     outcome, story = world.execute(plan_of(world, *steps))
     assert (outcome, story.stuck_at) == ("stuck", "run")
 
 
-# ── The operator's word ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── The operator's decision ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_no_word_before_the_deadline_reverts(world: World) -> None:
+def test_no_decision_before_the_deadline_reverts(world: World) -> None:
     plan = plan_of(world, world.step("a"), confirm=0.2)
     outcome, story = world.execute(plan)
     assert (outcome, story.undone) == ("reverted", ["a"])
@@ -187,13 +187,13 @@ def test_no_word_before_the_deadline_reverts(world: World) -> None:
     assert "nobody confirmed" in world.events(plan)[-1]["evidence"]["why"]
 
 
-@pytest.mark.parametrize(("word", "outcome"), [("confirm", "done"), ("revert", "reverted")])
-def test_the_word_is_heard_while_it_waits(world: World, word: str, outcome: str) -> None:
+@pytest.mark.parametrize(("decision", "outcome"), [("confirm", "done"), ("revert", "reverted")])
+def test_a_waiting_plan_follows_the_operators_decision(world: World, decision: str, outcome: str) -> None:
     plan = plan_of(world, world.step("a"), confirm=30)
 
     def say() -> str:
         waiting = [event["kind"] for event in world.events(plan)][-1:] == ["waiting"]
-        return word if waiting else ""
+        return decision if waiting else ""
 
     assert world.execute(plan, say)[0] == outcome
     assert bool(world.state()) == (outcome == "done")
@@ -220,7 +220,7 @@ def test_the_word_comes_from_the_plans_folder(world: World) -> None:
     folder = world.ship(plan)
     read = read_decision(folder)
     assert read() == ""
-    store.say(world.ops, plan.id, "confirm")
+    store.decide(world.ops, plan.id, "confirm")
     assert read() == "confirm"
     (folder / "say").write_bytes(b"\xff\xfe")
     assert read() not in ("confirm", "revert")
@@ -228,15 +228,17 @@ def test_the_word_comes_from_the_plans_folder(world: World) -> None:
     (folder / "say").mkdir()
     assert read() == ""
     with pytest.raises(ValueError, match="neither confirm nor revert"):
-        store.say(world.ops, plan.id, "perhaps")
+        store.decide(world.ops, plan.id, "perhaps")
     with pytest.raises((OSError, ValueError), match="p9"):
-        store.say(world.ops, "p9", "confirm")
+        store.decide(world.ops, "p9", "confirm")
 
 
 # ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_finished_event_has_health_even_where_it_cannot_be_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fabfile.runner import engine
     from fabfile.runner.wire.facts import Workload
 
@@ -250,7 +252,7 @@ def test_health_in_the_end_is_told_even_where_it_cannot_be_asked(world: World, m
 
 
 @pytest.mark.parametrize(("fault", "patient"), [((), False), (("after do",), True)], ids=["done", "taken back"])
-def test_what_was_taken_back_gets_time_to_come_up_before_it_is_told_of(
+def test_a_reverted_plan_waits_for_health_before_it_reports_it(
     world: World, monkeypatch: pytest.MonkeyPatch, fault: tuple[str, ...], patient: bool
 ) -> None:
     from fabfile.runner import engine
@@ -261,7 +263,7 @@ def test_what_was_taken_back_gets_time_to_come_up_before_it_is_told_of(
     assert [seconds > 0 for seconds in given] == [patient]
 
 
-def test_what_was_healthy_before_and_is_not_after_the_way_back_is_told(
+def test_workloads_that_a_reverted_plan_left_unhealthy_are_reported_as_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fabfile.runner import engine
@@ -309,7 +311,7 @@ def test_waiting_ends_with_the_hold_too(world: World) -> None:
     assert outcome == "reverted"
 
 
-def test_past_the_hold_steps_have_their_own_time_and_its_length_is_told(world: World) -> None:
+def test_after_the_hold_steps_have_their_own_deadlines_and_its_length_is_journaled(world: World) -> None:
     nap = Step("nap", Run(("sleep", "0.1")), NothingToUndo("sleeping changes nothing"))
     plan = held_plan(world, nap, limit=4, rest=5)
     assert world.execute(plan)[0] == "done", "the sleep behind the hold is longer than its limit"

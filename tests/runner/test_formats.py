@@ -63,11 +63,11 @@ def test_a_line_that_is_no_event_of_this_format_is_refused_in_words(spoil: dict[
 def test_a_reboot_reverts_what_this_runner_knows_and_leaves_a_newer_plan_to_the_newer_one(tmp_path: Path) -> None:
     journal(tmp_path, "newer", NEWER)
     journal(tmp_path, "ours", formats.JOURNAL)
-    assert store.interrupted(tmp_path) == ["ours"]
+    assert store.interrupted_plans(tmp_path) == ["ours"]
 
 
-def test_a_plan_comes_back_as_it_was_kept_and_a_newer_one_does_not(tmp_path: Path) -> None:
-    store.keep_plan(tmp_path, {"type": "Plan", "name": "cutover"})
+def test_a_stored_plan_is_read_back_and_one_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    store.write_plan(tmp_path, {"type": "Plan", "name": "cutover"})
     assert store.read_plan(tmp_path) == {"type": "Plan", "name": "cutover"}
     path = tmp_path / "plan.json"
     path.write_text(path.read_text().replace(f'"version": {formats.PLAN}', f'"version": {NEWER}'))

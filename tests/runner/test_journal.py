@@ -84,7 +84,7 @@ def test_a_step_is_never_done_without_its_start_in_the_journal(world: World, mon
     assert "journal" in failed[0]["evidence"]["error"]
 
 
-def test_a_full_disk_is_told_and_taken_back_with_the_space_set_aside(small_disk: Path) -> None:
+def test_a_plan_on_a_full_disk_is_reverted_and_journaled_with_the_reserve(small_disk: Path) -> None:
     world = World(small_disk)
     filler = small_disk / "filler"
 
@@ -110,7 +110,7 @@ def test_on_a_disk_that_is_full_already_nothing_is_begun(small_disk: Path) -> No
     with pytest.raises(JournalFailed, match="no space"):
         world.execute(plan)
     assert world.state() == {}
-    assert store.stored(world.ops).unfinished == (), "a plan that never began needs no hands"
+    assert store.read_state(world.ops).unfinished == (), "a plan that never began needs no hands"
 
 
 def small_disk_free(folder: Path) -> int:
@@ -162,7 +162,7 @@ def test_evidence_may_hold_anything(world: World) -> None:
     assert (event["kind"], event["step"]) == ("failed", "a")
 
 
-def test_a_partial_write_is_taken_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partly_written_line_is_truncated(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(world.ops / "journal.jsonl", "p")
     journal.write("start")
     write = os.write

@@ -46,9 +46,9 @@ def holder(root: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.communicate()
 
 
-def test_the_second_is_told_who_and_what_and_since_when(tmp_path: Path) -> None:
+def test_a_second_plan_gets_the_lock_holder_who_what_and_since_when(tmp_path: Path) -> None:
     with holder(tmp_path):
-        with pytest.raises(store.Locked, match="ann@laptop runs cutover since 2026-01-01") as caught:
+        with pytest.raises(store.LockedError, match="ann@laptop runs cutover since 2026-01-01") as caught:
             with store.lock(tmp_path, LockHolder("bob")):
                 raise AssertionError("two hold the lock")
         assert caught.value.holder == HOLDER
@@ -66,7 +66,7 @@ def test_a_killed_holder_leaves_no_lock_although_its_child_lives_on(tmp_path: Pa
             assert "ann" not in (tmp_path / "lock").read_text(), "the former holder's name is gone"
 
 
-def test_it_is_free_after_use_and_after_an_error(tmp_path: Path) -> None:
+def test_the_lock_is_free_after_use_and_after_an_error(tmp_path: Path) -> None:
     assert store.lock_holder(tmp_path) is None
     with pytest.raises(KeyError), store.lock(tmp_path, HOLDER):
         raise KeyError("something")
@@ -89,7 +89,7 @@ def test_those_who_look_never_keep_a_plan_from_starting(tmp_path: Path) -> None:
             assert store.lock_holder(tmp_path) == HOLDER
 
 
-def test_what_a_newer_version_writes_beside_is_left_out(tmp_path: Path) -> None:
+def test_a_newer_versions_fields_in_the_lock_are_left_out(tmp_path: Path) -> None:
     with store.lock(tmp_path, HOLDER):
         (tmp_path / "lock").write_text('{"who": "ann", "mood": "calm"}')
         assert store.lock_holder(tmp_path) == LockHolder("ann")

@@ -126,17 +126,17 @@ EVENTS = 1 + 2 * 4  # the plan's start, and each step's start and done
 
 
 @pytest.mark.parametrize("after", range(1, EVENTS + 1))
-def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: World, after: int, root: None) -> None:
+def test_a_plan_killed_after_any_event_is_reverted_completely(world: World, after: int, root: None) -> None:
     plan = plan_of(world)
     before = state(world)
     world.ship(plan)
     assert ran(world, "execute", "p1", after=after) == -signal.SIGKILL
     assert len(world.events(plan)) == after
     assert store.lock_holder(world.ops) is None
-    assert list(store.stored(world.ops).unfinished) == store.interrupted(world.ops) == ["p1"]
+    assert list(store.read_state(world.ops).unfinished) == store.interrupted_plans(world.ops) == ["p1"]
 
     assert ran(world, "revert_run", "p1", after=2 + after % 3) in (0, -signal.SIGKILL), "killed on the way back as well"
-    if store.interrupted(world.ops):
+    if store.interrupted_plans(world.ops):
         assert ran(world, "revert_run", "p1") == 0
     assert state(world) == before
     assert story(world, plan).outcome == "reverted"
@@ -144,7 +144,7 @@ def test_killed_after_any_event_it_is_taken_back_and_all_is_as_before(world: Wor
     assert story(world, plan).outcome == "reverted"
 
 
-def test_killed_in_the_middle_of_things_it_is_taken_back(world: World, root: None) -> None:
+def test_a_plan_killed_within_a_step_is_reverted(world: World, root: None) -> None:
     chance = random.Random(4)
     plan = plan_of(world, confirm=0.2)
     before = state(world)
@@ -155,14 +155,16 @@ def test_killed_in_the_middle_of_things_it_is_taken_back(world: World, root: Non
         time.sleep(0.1 + chance.random() * 0.5)
         process.kill()
         process.communicate()
-        if one.id in store.interrupted(world.ops):
+        if one.id in store.interrupted_plans(world.ops):
             assert ran(world, "revert_run", one.id) == 0
             assert story(world, one).outcome == "reverted"
         assert state(world) == before
 
 
-@pytest.mark.parametrize(("word", "outcome"), [("confirm", "done"), ("revert", "reverted")])
-def test_the_word_reaches_the_runner_from_another_process(world: World, word: str, outcome: str, root: None) -> None:
+@pytest.mark.parametrize(("decision", "outcome"), [("confirm", "done"), ("revert", "reverted")])
+def test_a_decision_reaches_the_runner_from_another_process(
+    world: World, decision: str, outcome: str, root: None
+) -> None:
     plan = plan_of(world, confirm=30)
     world.ship(plan)
     process = verb(world, "execute", "p1")
@@ -170,8 +172,8 @@ def test_the_word_reaches_the_runner_from_another_process(world: World, word: st
         assert process.poll() is None
         time.sleep(0.02)
     assert ran(world, "revert_run", "p1") == 1, "it is under way and has the lock"
-    assert ran(world, "say", "p1", "maybe") == 1
-    assert ran(world, "say", "p1", word) == 0
+    assert ran(world, "decide", "p1", "maybe") == 1
+    assert ran(world, "decide", "p1", decision) == 0
     process.communicate(timeout=60)
     assert story(world, plan).outcome == outcome
 
@@ -205,13 +207,13 @@ def test_a_plan_that_cannot_be_reverted_after_a_boot_keeps_no_other_from_it(
         return reverted.append(words[0]) or 0
 
     monkeypatch.setattr(recovery, "await_boot", lambda machine: None)
-    monkeypatch.setattr(store, "interrupted", lambda root: ["bad", "good"])
+    monkeypatch.setattr(store, "interrupted_plans", lambda root: ["bad", "good"])
     monkeypatch.setattr(main, "revert_run", revert_run)
     assert main.main(["recover"], io.BytesIO(), world.ops) == 1
     assert reverted == ["good"] and "bad: unknown type" in lines(capsys)[-1]["error"]
 
 
-def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, root: None) -> None:
+def test_a_plan_that_does_not_get_the_lock_ends_locked_and_changes_nothing(world: World, root: None) -> None:
     plan = plan_of(world)
     before = state(world)
     world.ship(plan)
@@ -223,7 +225,7 @@ def test_who_finds_the_lock_held_ends_locked_and_touches_nothing(world: World, r
             "outcome": "locked",
             "holder": {"who": "ann", "what": "cutover", "since": "now"},
         }
-    assert store.stored(world.ops).unfinished == ()
+    assert store.read_state(world.ops).unfinished == ()
     assert ran(world, "revert_run", "p1") == 1
 
 
@@ -234,11 +236,11 @@ def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World,
     ran(world, "execute", "p1", after=4)
     with store.lock(world.ops, LockHolder("ann")):
         assert ran(world, "revert_run", "p1") == 1
-    assert store.stored(world.ops).unfinished == ("p1",)
+    assert store.read_state(world.ops).unfinished == ("p1",)
     assert [event["kind"] for event in world.events(plan)].count("finished") == 0
 
 
-def test_a_plan_that_ends_while_it_is_asked_back_stays_done(
+def test_a_plan_that_ends_just_before_its_revert_stays_done(
     world: World, monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """Its journal is read with the lock held, not before."""
@@ -281,7 +283,7 @@ def test_following_again_after_the_last_event_ends_at_once(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """A connection may be lost between the last line and the exit code."""
-    monkeypatch.setattr(main, "_QUIET", 60.0)
+    monkeypatch.setattr(main, "_MAX_QUIET_SECONDS", 60.0)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1")
@@ -294,7 +296,7 @@ def test_following_again_after_the_last_event_ends_at_once(
 def test_following_a_runner_that_was_killed_says_so(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
-    monkeypatch.setattr(main, "_QUIET", 0.3)
+    monkeypatch.setattr(main, "_MAX_QUIET_SECONDS", 0.3)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
@@ -306,7 +308,7 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
 ) -> None:
     """After a reboot that takes longer than a runner may be quiet."""
-    monkeypatch.setattr(main, "_QUIET", 0.1)
+    monkeypatch.setattr(main, "_MAX_QUIET_SECONDS", 0.1)
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)
@@ -331,15 +333,15 @@ def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.Monk
     line = json.dumps({"kind": "outage", "evidence": "x" * 200}) + "\n"
     path.write_text(line * 20_000)
     reader = store.Reader(path.parent)
-    assert len(reader.more()) == 20_000
+    assert len(reader.new_events()) == 20_000
     with path.open("a") as file:
         for _ in range(200):
             file.write(line[:100])
             file.flush()
-            assert reader.more() == []
+            assert reader.new_events() == []
             file.write(line[100:])
             file.flush()
-            assert len(reader.more()) == 1
+            assert len(reader.new_events()) == 1
     assert len(read) == 20_200
 
 
@@ -372,7 +374,7 @@ def test_revert_follows_past_a_former_end(
 @pytest.mark.parametrize(
     "words", [["revert", "p1"], ["revert", "p9"], ["revert_run", "../p1"], ["dance"], [], ["follow"]]
 )
-def test_what_cannot_be_done_is_one_line_and_code_1(
+def test_an_error_of_a_verb_is_one_line_and_code_1(
     world: World, words: list[str], capsys: pytest.CaptureFixture[str], root: None
 ) -> None:
     plan = plan_of(world)

@@ -16,7 +16,7 @@ import pytest
 
 from fabfile.runner import parking, parking_server
 from fabfile.runner.parking import Lot
-from fabfile.runner.parking_server import AT_FIRST, Warden
+from fabfile.runner.parking_server import INITIAL_LIMIT, ParkingServer
 from fabfile.runner.system.machine import POLL_SECONDS
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.servers import page, serving
@@ -62,16 +62,16 @@ def opened(folder: Path) -> Iterator[tuple[Lot, int, threading.Thread]]:
     listening.bind(("127.0.0.1", 0))
     listening.listen(parking.BACKLOG)
     port = listening.getsockname()[1]
-    heard = open(lot.heard, "wb", buffering=0)  # noqa: SIM115  the process's own
-    warden = threading.Thread(target=lambda: asyncio.run(Warden(lot.state, [listening], heard).watch()))
-    warden.start()
+    acknowledgement = open(lot.acknowledgement, "wb", buffering=0)  # noqa: SIM115  the process's own
+    server = threading.Thread(target=lambda: asyncio.run(ParkingServer(lot.state, [listening], acknowledgement).run()))
+    server.start()
     try:
-        yield lot, port, warden
+        yield lot, port, server
     finally:
         lot.state.unlink(missing_ok=True)
-        warden.join(timeout=60)
-        heard.close()
-        assert not warden.is_alive(), "a closed lot without connections ends"
+        server.join(timeout=60)
+        acknowledgement.close()
+        assert not server.is_alive(), "a closed lot without connections ends"
 
 
 def ask(port: int) -> str:
@@ -105,7 +105,7 @@ def test_requests_wait_until_the_release_and_all_are_answered(
         assert ask(port) == "native", "who comes later goes straight through"
 
 
-def test_held_again_they_wait_for_whoever_is_up_in_the_end(
+def test_requests_held_again_wait_for_the_runtime_that_is_up_in_the_end(
     tmp_path: Path, crowd: Callable[[int], list[Future[str]]]
 ) -> None:
     native, docker = Runtime("native").start(), Runtime("docker").start()
@@ -152,15 +152,15 @@ def queued(port: int, number: int) -> socket.socket:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody makes room by being slow."""
-    monkeypatch.setattr(parking_server, "SLOW", 600.0)
-    monkeypatch.setattr(parking_server, "COLD", 600.0)
+    monkeypatch.setattr(parking_server, "ANSWER_SECONDS", 600.0)
+    monkeypatch.setattr(parking_server, "FIRST_ANSWER_SECONDS", 600.0)
 
 
 def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answer(
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking_server, "QUICK", 0.0)
-    counter, first = Counter(), AT_FIRST
+    monkeypatch.setattr(parking_server, "QUICK_FACTOR", 0.0)
+    counter, first = Counter(), INITIAL_LIMIT
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(2 * first)]
         lot.release({port: ("127.0.0.1", place)})
@@ -178,8 +178,8 @@ def test_few_are_let_through_at_once_in_their_order_and_the_next_with_each_answe
 def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
     tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking_server, "QUICK", 1e9)
-    counter, first = Counter(), AT_FIRST
+    monkeypatch.setattr(parking_server, "QUICK_FACTOR", 1e9)
+    counter, first = Counter(), INITIAL_LIMIT
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
         lines = [queued(port, number) for number in range(3 * first)]
         lot.release({port: ("127.0.0.1", place)})
@@ -195,10 +195,10 @@ def test_more_are_let_through_where_several_are_answered_as_quickly_as_one(
 def test_slow_requests_keep_the_others_waiting_only_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parking_server, "COLD", 0.2)
+    monkeypatch.setattr(parking_server, "FIRST_ANSWER_SECONDS", 0.2)
     counter = Counter()
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
-        lines = [queued(port, number) for number in range(2 * AT_FIRST)]
+        lines = [queued(port, number) for number in range(2 * INITIAL_LIMIT)]
         lot.release({port: ("127.0.0.1", place)})
         counter.await_calls(len(lines))
         counter.let_go.release(len(lines))
@@ -208,7 +208,7 @@ def test_slow_requests_keep_the_others_waiting_only_for_a_while(
 
 
 def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parking_server, "QUICK", 0.0)
+    monkeypatch.setattr(parking_server, "QUICK_FACTOR", 0.0)
     over = threading.Event()
 
     def upgraded(line: socket.socket) -> None:
@@ -218,31 +218,31 @@ def test_websockets_keep_no_place(tmp_path: Path, patient: None, monkeypatch: py
 
     with serving(upgraded) as place, opened(tmp_path) as (lot, port, _):
         lot.release({port: ("127.0.0.1", place)})
-        lines = [queued(port, number) for number in range(3 * AT_FIRST)]
+        lines = [queued(port, number) for number in range(3 * INITIAL_LIMIT)]
         assert all(b"101" in line.recv(4096) for line in lines)
         over.set()
         for line in lines:
             line.close()
 
 
-def test_held_again_whoever_is_not_through_yet_goes_where_the_next_release_leads(tmp_path: Path, patient: None) -> None:
+def test_requests_held_again_go_to_the_next_releases_destination(tmp_path: Path, patient: None) -> None:
     counter, docker = Counter(), Runtime("docker").start()
     with serving(counter) as place, opened(tmp_path) as (lot, port, _):
-        lines = [queued(port, number) for number in range(3 * AT_FIRST)]
+        lines = [queued(port, number) for number in range(3 * INITIAL_LIMIT)]
         lot.release({port: ("127.0.0.1", place)})
-        counter.await_calls(AT_FIRST)
+        counter.await_calls(INITIAL_LIMIT)
         turn = lot.release({})
-        assert eventually(lambda: lot.has_heard(turn))
+        assert eventually(lambda: lot.has_acknowledged(turn))
         counter.let_go.release(len(lines))
         assert not counter.arrived.acquire(timeout=0.5), "an answer lets nobody through any more"
         lot.release({port: docker.place})
         answers = [line.recv(4096).rpartition(b"\r\n")[2] for line in lines]
-        assert answers == [b"native"] * AT_FIRST + [b"docker"] * 2 * AT_FIRST
+        assert answers == [b"native"] * INITIAL_LIMIT + [b"docker"] * 2 * INITIAL_LIMIT
         for line in lines:
             line.close()
 
 
-def test_who_is_refused_waits_for_the_next_release(tmp_path: Path) -> None:
+def test_a_request_whose_connection_is_refused_waits_for_the_next_release(tmp_path: Path) -> None:
     gone, docker = Runtime("gone"), Runtime("docker").start()
     with opened(tmp_path) as (lot, port, _), ThreadPoolExecutor() as pool:
         lot.release({port: gone.place})
@@ -273,7 +273,7 @@ def test_a_runtime_that_refuses_for_an_instant_loses_nobody(tmp_path: Path) -> N
 
 def test_a_closed_lot_answers_who_came_before_and_refuses_who_comes_after(tmp_path: Path) -> None:
     native = Runtime("native").start()
-    with opened(tmp_path) as (lot, port, warden):
+    with opened(tmp_path) as (lot, port, server):
         lot.release({port: native.place})
         standing = socket.create_connection(("127.0.0.1", port))
         standing.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -284,7 +284,7 @@ def test_a_closed_lot_answers_who_came_before_and_refuses_who_comes_after(tmp_pa
             while time.monotonic() < deadline:
                 socket.create_connection(("127.0.0.1", port)).close()
                 time.sleep(0.01)
-        assert warden.is_alive(), "a websocket goes on through it"
+        assert server.is_alive(), "a websocket goes on through it"
         standing.close()
 
 
@@ -302,8 +302,8 @@ def test_a_client_that_gives_up_while_it_waits_harms_nobody(tmp_path: Path) -> N
 def test_the_open_lot_is_the_last_one_begun_until_it_is_closed(tmp_path: Path) -> None:
     machine = Recorder(tmp_path)
     assert parking.current(tmp_path) is None
-    parking.begin(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
-    parking.begin(machine, "islandflow-park-2", "172.18.0.1", (13000, 14000), tmp_path)
+    parking.open_lot(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
+    parking.open_lot(machine, "islandflow-park-2", "172.18.0.1", (13000, 14000), tmp_path)
     assert parking.current(tmp_path) == Lot("islandflow-park-2", tmp_path)
     parking.close(machine, "islandflow-park-1", tmp_path)
     assert parking.current(tmp_path) == Lot("islandflow-park-2", tmp_path), "an old one's end is not its end"
@@ -315,7 +315,7 @@ def test_the_open_lot_is_the_last_one_begun_until_it_is_closed(tmp_path: Path) -
 
 def test_the_sockets_are_systemds_on_every_port_of_the_lot(tmp_path: Path) -> None:
     machine = Recorder(tmp_path)
-    parking.begin(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
+    parking.open_lot(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
     (call,) = machine.said("systemd-run")
     assert {"--socket-property=ListenStream=172.18.0.1:13000", "--socket-property=ListenStream=172.18.0.1:14000"} <= {
         *call

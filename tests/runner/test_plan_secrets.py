@@ -25,23 +25,23 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_secret_is_for_roots_eyes_and_gone_once_read(memory: Path) -> None:
-    plan_secrets.leave("p1", SECRETS)
+    plan_secrets.store("p1", SECRETS)
     assert memory.stat().st_mode & 0o777 == 0o700
     assert (memory / "p1").stat().st_mode & 0o777 == 0o600
-    assert plan_secrets.take("p1") == SECRETS
-    assert list(memory.iterdir()) == [] and plan_secrets.take("p1") == {}
+    assert plan_secrets.pop("p1") == SECRETS
+    assert list(memory.iterdir()) == [] and plan_secrets.pop("p1") == {}
 
 
 def test_a_plan_without_secrets_leaves_no_trace(memory: Path) -> None:
-    plan_secrets.leave("p1", {})
-    assert not memory.exists() and plan_secrets.take("p1") == {}
+    plan_secrets.store("p1", {})
+    assert not memory.exists() and plan_secrets.pop("p1") == {}
     plan_secrets.discard("p1")
 
 
-def test_what_lies_there_already_is_not_written_over(memory: Path) -> None:
-    plan_secrets.leave("p1", SECRETS)
+def test_an_existing_secret_file_is_not_overwritten(memory: Path) -> None:
+    plan_secrets.store("p1", SECRETS)
     with pytest.raises(FileExistsError):
-        plan_secrets.leave("p1", {"npm": "another"})
+        plan_secrets.store("p1", {"npm": "another"})
 
 
 @pytest.mark.parametrize("starts", [True, False])
@@ -57,7 +57,7 @@ def test_a_shipped_secret_reaches_the_plans_process_and_nothing_that_stays(
 
     monkeypatch.setattr(main, "_detach", detach)
     monkeypatch.setattr(recovery, "install", lambda *args: None)
-    monkeypatch.setattr(main, "_STARTING", 0.0)
+    monkeypatch.setattr(main, "_MAX_START_SECONDS", 0.0)
     (tmp_path / "zipapp").write_bytes(bootstrap.zipapp())
     monkeypatch.setattr("sys.path", [str(tmp_path / "zipapp")])
     payload = bootstrap.shipment(Plan("x", (), id="p1"), Facts(), SECRETS)

@@ -27,7 +27,7 @@ def vps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for the runner, in which nothing is started: systemd is not here."""
     monkeypatch.setattr(main, "_detach", lambda root, runner, verb, plan_id: None)
     monkeypatch.setattr(recovery, "install", lambda *args: None)
-    monkeypatch.setattr(main, "_STARTING", 0.0)
+    monkeypatch.setattr(main, "_MAX_START_SECONDS", 0.0)
     (tmp_path / "zipapp").write_bytes(bootstrap.zipapp())
     monkeypatch.setattr(sys, "path", [str(tmp_path / "zipapp"), *sys.path])
     return tmp_path / "islandflow" / "ops"
@@ -42,7 +42,7 @@ def a_plan(*contents: bytes) -> Plan:
     return Plan("test", (Step("files", Files(files), Undo()),), id="p1")
 
 
-def test_what_is_shipped_arrives_for_roots_eyes_only(vps: Path, root: None) -> None:
+def test_shipped_files_are_readable_by_root_only(vps: Path, root: None) -> None:
     shipped(vps, bootstrap.shipment(a_plan(b"one", b"", bytes(range(256))), Facts()))
     assert sorted(path.read_bytes() for path in (vps / "files").iterdir()) == sorted([b"one", b"", bytes(range(256))])
     assert (vps / bootstrap.runner_name()).read_bytes() == bootstrap.zipapp()
@@ -88,7 +88,7 @@ def test_the_same_plan_cannot_be_shipped_twice(vps: Path, root: None) -> None:
 
 def test_a_plan_that_was_shipped_and_never_begun_needs_no_hands(vps: Path, root: None) -> None:
     shipped(vps, bootstrap.shipment(a_plan(b"x"), Facts()))
-    found = store.stored(vps)
+    found = store.read_state(vps)
     assert found.unfinished == ()
     assert found.files == (hashlib.sha256(b"x").hexdigest(),)
     assert found.runners == (bootstrap.runner_name(),)

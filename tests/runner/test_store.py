@@ -69,15 +69,15 @@ def test_how_a_plan_ended_and_who_still_needs_hands(
 ) -> None:
     folder = write(tmp_path, PLAN, *events)
     assert store.outcome(store.read_journal(folder)) == outcome
-    assert (store.stored(tmp_path).unfinished == (PLAN,)) == unfinished
-    assert (store.interrupted(tmp_path) == [PLAN]) == interrupted
+    assert (store.read_state(tmp_path).unfinished == (PLAN,)) == unfinished
+    assert (store.interrupted_plans(tmp_path) == [PLAN]) == interrupted
 
 
 def test_a_host_on_which_nothing_ever_ran(tmp_path: Path) -> None:
     root = tmp_path / "none"
-    assert store.stored(root) == StoreState()
+    assert store.read_state(root) == StoreState()
     assert store.history(root) == []
-    assert store.interrupted(root) == []
+    assert store.interrupted_plans(root) == []
     assert store.read_journal(root) == []
     assert not root.exists(), "looking leaves nothing"
 
@@ -105,7 +105,7 @@ def test_only_whole_lines_are_events_however_they_come(tmp_path: Path) -> None:
     with (folder / "journal.jsonl").open("ab", buffering=0) as file:
         for at in range(0, len(raw), 7):
             file.write(raw[at : at + 7])
-            told += reader.more()
+            told += reader.new_events()
     assert [event["n"] for event in told] == list(range(9))
 
 

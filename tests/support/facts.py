@@ -64,7 +64,7 @@ def edge_to(site: Site, runtime: Runtime, folder: Path) -> EdgeFacts:
             fake.serve(upstream=host.upstream, header=runtime)
             if host.routes:
                 fake.serve(upstream=Upstream(host.route_host, host.route_port), header=runtime)
-        look = action.look(fake)
+        look = action.inspect(fake)
         if not look.noop_reason:
             action.apply(fake, look.before)
         return edge_facts(fake, fake.ref)

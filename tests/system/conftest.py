@@ -122,7 +122,7 @@ class Vps:
         watcher = Watcher(public(self.site), Quiet())
         with watcher:
             yield
-        for name, felt in watcher.felt().items():
+        for name, felt in watcher.impact().items():
             assert felt["requests"] > 5, (name, felt)  # it rests for longer where answers take longer
             assert felt["failures"] == 0, (name, felt)
 

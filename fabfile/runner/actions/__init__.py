@@ -1,6 +1,6 @@
-"""Everything that changes the VPS: each kind of change once, with its way back.
+"""Everything that changes the VPS: each kind of change once, with its undo.
 
-Whoever imports this package knows every action by name, as a plan on its way needs it.
+Importing this package imports every action, so that a plan can be decoded.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .before import Before
 @wire
 @dataclass(frozen=True)
 class Backup(Action):
-    """Runs a hook as root, told what is about to change hands; takes at most `timeout` seconds."""
+    """Runs the operator's hook as root, with the coming hand-over in its environment, for at most `timeout` seconds."""
 
     argv: tuple[str, ...]
     data_root: str

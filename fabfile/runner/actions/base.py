@@ -1,4 +1,4 @@
-"""What every action and every probe is made of."""
+"""The base classes of all actions and probes."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from .before import Before
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an action finds before it acts."""
+    """The state of the VPS before an action applies."""
 
     noop_reason: str  # why there is nothing to do; empty when there is
-    before: Before  # what `undo` needs to put everything back; plain JSON, journaled before `apply`
+    before: Before  # what `undo` needs to restore everything; plain JSON, journaled before `apply`
 
 
 class Action:
-    """Something that changes the VPS, as data.
+    """A change of the VPS, as data.
 
-    `noop_reason` judges facts alone, so it gives the same answer on the operator's machine (from the survey)
-    and on the VPS (from a fresh look). `undo` must work after an `apply` that was cut off anywhere, and twice.
+    `noop_reason` judges facts alone, so it returns the same on the operator's machine (from the survey) and on the VPS
+    (from fresh facts). `undo` must work after an `apply` that was cut off anywhere, and twice.
     """
 
     def required_facts(self) -> FactsRequest:
-        """The facts that `noop_reason` and `snapshot` judge by."""
+        """Return the request for the facts that `noop_reason` and `snapshot` need."""
         return FactsRequest()
 
     def unreadable_reason(self, facts: Facts) -> str:
-        """Why the facts do not tell the present state, so that nothing may be concluded from them; else empty."""
+        """Return why the facts lack the present state, so that nothing may be concluded from them; else empty."""
         return ""
 
     def noop_reason(self, facts: Facts) -> str:
-        """Why there is nothing to do, or an empty text."""
+        """Return why there is nothing to do; empty when there is."""
         return ""
 
     def snapshot(self, facts: Facts) -> Before:
-        """What restoring needs to know, as plain JSON."""
+        """Return what `undo` needs, as plain JSON."""
         return {}
 
-    def look(self, machine: Machine) -> Inspection:
-        """The present state, read from the VPS. Raises StepFailed when it cannot be read."""
+    def inspect(self, machine: Machine) -> Inspection:
+        """Read the present state from the VPS. Raises StepFailed when it cannot be read."""
         facts = gather(machine, self.required_facts())
         problem = self.unreadable_reason(facts)
         if problem:
@@ -50,37 +50,37 @@ class Action:
         return Inspection(self.noop_reason(facts), self.snapshot(facts))
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        """Act. Raises StepFailed."""
+        """Change the VPS; returns the evidence. Raises StepFailed."""
         raise NotImplementedError
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        """Put back what `snapshot` recorded, and only that. Raises StepFailed."""
+        """Restore what `snapshot` recorded, and only that; returns the evidence. Raises StepFailed."""
         raise NotImplementedError
 
     def about(self) -> tuple[Workload, ...]:
-        """Whose last log lines tell why it failed."""
+        """Return the workloads whose last log lines explain a failure."""
         return ()
 
     def describe(self) -> str:
-        """One line for the operator: what this does, in words."""
+        """Return one line for the operator: what this does."""
         raise NotImplementedError
 
 
 class Probe:
-    """A question about the VPS, as data."""
+    """A check of the VPS, as data."""
 
-    def look(self, machine: Machine) -> Observation:
-        """One look, bounded in time. Never raises for a negative answer."""
+    def check(self, machine: Machine) -> Observation:
+        """Check once, in bounded time. A negative result is no exception."""
         raise NotImplementedError
 
     def until(self, machine: Machine, seconds: float) -> Observation:
-        """Look until it holds, at most so long. Raises StepFailed, with the last look's words."""
-        return machine.until(lambda: self.look(machine), seconds)
+        """Check until it holds, for at most `seconds`. Raises StepFailed, with the last observation's text."""
+        return machine.until(lambda: self.check(machine), seconds)
 
     def about(self) -> tuple[Workload, ...]:
-        """Whose last log lines tell why it does not hold: its evidence has them as runtime/name."""
+        """Return the workloads whose last log lines explain a failure: its evidence has them as runtime/name."""
         return ()
 
     def describe(self) -> str:
-        """What has to be true, in words."""
+        """Return one line for the operator: what has to hold."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Compose's verbs on services of the project."""
+"""Creates, starts and stops the containers of a Compose project's services, each with its undo."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class _OnServices(Action):
     def _running(self, facts: Facts) -> list[str]:
         return [name for name in self.services if _alive(facts.containers.get(name))]
 
-    def _make(self, machine: Machine, services: Sequence[str], *words: str) -> None:
+    def _make(self, machine: Machine, services: Sequence[str], *options: str) -> None:
         if services:
             # --pull never: what is not on the host must not be fetched in the middle of a hand-over.
-            argv = [*docker.compose(self.project), "up", "--no-start", "--no-build", "--pull", "never", *words]
+            argv = [*docker.compose(self.project), "up", "--no-start", "--no-build", "--pull", "never", *options]
             machine.run([*argv, *services], timeout=self.timeout)
 
     def _start(self, machine: Machine, services: Sequence[str]) -> None:
@@ -47,44 +47,45 @@ class _OnServices(Action):
         Not by `up`: that waits for Docker's slow health checks of what a service depends on, which the plan
         awaits by itself, and with `--no-deps` it gives every container another configuration hash.
         """
-        found = self._standing(machine, services)
-        missing = [service for service in services if service not in found]
+        containers = self._containers(machine, services)
+        missing = [service for service in services if service not in containers]
         if missing:
             self._make(machine, missing, "--no-recreate")
-            found = self._standing(machine, services)
-        missing = [service for service in services if service not in found]
+            containers = self._containers(machine, services)
+        missing = [service for service in services if service not in containers]
         if missing:
-            raise StepFailed(f"Compose made no container for {', '.join(missing)}")
+            raise StepFailed(f"Compose created no container for {', '.join(missing)}")
         # One call for all would start one after the other.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), _names(found)))
+            commands = [["docker", "start", name] for name in _names(containers)]
+            list(pool.map(lambda argv: machine.run(argv, timeout=self.timeout), commands))
 
     def _stop(self, machine: Machine, services: Sequence[str]) -> None:
-        """Stop the services' containers side by side, each in the time that the Compose file gives it."""
-        names = _names(self._standing(machine, services))
+        """Stop the services' containers side by side, each within its time in the Compose file."""
+        names = _names(self._containers(machine, services))
         if names:
             machine.run(["docker", "stop", *names], timeout=self.timeout)
 
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
-        """Kill the services' containers, so that they write nothing on their way out. Docker leaves them down."""
+        """Kill the services' containers, so that they write nothing as they end. Docker does not restart them."""
         boxes = docker.list_containers(machine, self.project.project)
         names = [box.name for box in boxes if box.service in services and box.state in _ALIVE]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
 
-    def _standing(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
-        """The names of the services' containers, by service: one that is scaled has several."""
-        found: dict[str, list[str]] = {}
+    def _containers(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
+        """Return the names of the services' containers, by service: one that is scaled has several."""
+        containers: dict[str, list[str]] = {}
         for box in docker.list_containers(machine, self.project.project):
             if box.service in services:
-                found.setdefault(box.service, []).append(box.name)
-        return found
+                containers.setdefault(box.service, []).append(box.name)
+        return containers
 
 
 @wire
 @dataclass(frozen=True)
 class Make(_OnServices):
-    """Makes the services' containers as the Compose files say, those that are out of date anew; starts none.
+    """Creates the services' containers by the Compose files, those that are out of date anew; starts none.
 
     Running containers are left as they are. To apply a changed file, stop the services first.
     """
@@ -94,22 +95,22 @@ class Make(_OnServices):
 
     def snapshot(self, facts: Facts) -> Before:
         running = self._running(facts)
-        beside = sorted(service for service, box in facts.containers.items() if _alive(box))
-        return {"down": [name for name in self.services if name not in running], "beside": beside}
+        others = sorted(service for service, box in facts.containers.items() if _alive(box))
+        return {"down": [name for name in self.services if name not in running], "beside": others}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         if texts(before, "beside"):
-            self._make_beside(machine, texts(before, "down"))
+            self._make_while_others_run(machine, texts(before, "down"))
         else:
             self._make(machine, texts(before, "down"))
         return {"made": texts(before, "down")}
 
-    def _make_beside(self, machine: Machine, down: Sequence[str]) -> None:
-        """The same where something runs: `up` stops and remakes whatever a service depends on, if that is out of date.
+    def _make_while_others_run(self, machine: Machine, down: Sequence[str]) -> None:
+        """Create containers while others run: `up` would stop and recreate what a service depends on, if out of date.
 
-        So what is down goes first, and what is missing then is all that is made.
+        So the containers that are down are removed first, and only missing ones are created.
         """
-        names = _names(self._standing(machine, down))
+        names = _names(self._containers(machine, down))
         if names:
             machine.run(["docker", "rm", *names], timeout=self.timeout)
         self._make(machine, down, "--no-recreate")
@@ -177,8 +178,8 @@ class Down(_OnServices):
         return f"docker stop {' '.join(self.services)}"
 
 
-def _names(standing: dict[str, list[str]]) -> list[str]:
-    return [name for names in standing.values() for name in names]
+def _names(containers: dict[str, list[str]]) -> list[str]:
+    return [name for names in containers.values() for name in names]
 
 
 def _alive(container: Container | None) -> bool:

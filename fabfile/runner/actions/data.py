@@ -1,4 +1,4 @@
-"""Whose the app and its data are."""
+"""Sets the app's owner and the owners of its data."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .before import Before, table, text, texts
 @wire
 @dataclass(frozen=True)
 class SetOwner(Action):
-    """Writes which runtime owns the app; native units refuse to start unless it says native.
+    """Writes which runtime owns the app; native units do not start unless the file has `native`.
 
-    They ask that only as they start. So before it says anything else those that run are stopped, whoever started
-    them: a reboot in the middle of a plan starts what is enabled, and no step of the plan knows of it.
+    That condition counts only at their start. So before the file gets another value, units that run are stopped,
+    whatever started them: a reboot in the middle of a plan starts what is enabled, and no step of the plan stops it.
     """
 
     path: str
@@ -59,7 +59,7 @@ class SetOwner(Action):
             for user, units in (("", self.units), (self.user, self.user_units)):
                 systemd.stop(machine, units, user, self.timeout, ok=(0, 5))  # 5: not installed
         if runtime:
-            # Readable by all: the app user's units ask it too.
+            # Readable by all: the app user's units read it, too.
             put(path, f"{runtime}\n".encode(), 0o644, "root", "root")
         else:
             remove(path)
@@ -71,10 +71,10 @@ class SetOwner(Action):
 @wire
 @dataclass(frozen=True)
 class ChangeOwnership(Action):
-    """Gives data directories to the new owner's users, each by name or as "uid:gid".
+    """Changes the owner of data directories to the new runtime's users, each by name or as "uid:gid".
 
-    Only trees in which something belongs to somebody else are touched. On the way back a tree goes to whom its top
-    belonged, then whatever was somebody else's in it goes there, by a list that is kept in the backups.
+    Changes only trees that have an entry of another owner. Its undo gives a tree the former owner of its top folder,
+    then each entry that had another owner that one, by a list in the backups.
     """
 
     trees: tuple[str, ...]
@@ -84,95 +84,95 @@ class ChangeOwnership(Action):
         return FactsRequest(trees=self.trees, accounts=tuple(o for o in self.owners if ":" not in o))
 
     def noop_reason(self, facts: Facts) -> str:
-        unknown = [owner for owner in self.owners if not _pair(facts, owner)]
-        return "" if unknown or self._foreign(facts) else "the data belongs to its servers already"
+        unknown = [owner for owner in self.owners if not _uid_gid(facts, owner)]
+        return "" if unknown or self._to_change(facts) else "the data belongs to its servers already"
 
     def snapshot(self, facts: Facts) -> Before:
-        foreign = self._foreign(facts)
+        trees = self._to_change(facts)
         return {
-            "owners": {path: facts.trees[path].owner for path in foreign},
-            "mixed": [path for path in foreign if facts.trees[path].others],
+            "owners": {path: facts.trees[path].owner for path in trees},
+            "mixed": [path for path in trees if facts.trees[path].others],
         }
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        pairs, owners = dict(zip(self.trees, map(_numbers, self.owners))), table(before, "owners")
+        pairs, owners = dict(zip(self.trees, map(_uid_gid_on_vps, self.owners))), table(before, "owners")
         for path in texts(before, "mixed"):
-            self._record(machine, path, str(owners[path]))
+            self._save_other_owners(machine, path, str(owners[path]))
         for path in owners:
-            _give(machine, path, pairs[path])
+            _change_owner(machine, path, pairs[path])
         return {"given": {path: pairs[path] for path in owners}}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         restored = {}
         for path, pair in table(before, "owners").items():
-            others = self._recorded(machine, path) if path in texts(before, "mixed") else {}
-            # A list that was never finished means that nothing was given away.
+            others = self._other_owners(machine, path) if path in texts(before, "mixed") else {}
+            # Without a complete list no owner was changed.
             if others is None or not os.path.lexists(path):
                 continue
-            _give(machine, path, str(pair))
+            _change_owner(machine, path, str(pair))
             for other, entries in others.items():
-                _give_each(machine, entries, other)
+                _change_owners(machine, entries, other)
             restored[path] = pair
         return {"restored": restored}
 
-    def _foreign(self, facts: Facts) -> list[str]:
+    def _to_change(self, facts: Facts) -> list[str]:
         pairs = zip(self.trees, self.owners)
-        return [path for path, owner in pairs if set(facts.trees[path].owners) - {_pair(facts, owner)}]
+        return [path for path, owner in pairs if set(facts.trees[path].owners) - {_uid_gid(facts, owner)}]
 
-    def _record(self, machine: Machine, path: str, owner: str) -> None:
-        """Keep a list of what belongs to others than the tree's top does: all of it, or none."""
-        record = self._list(machine, path)
-        part = record.with_name(f"{record.name}.part")
-        words = [*paths.other_owners(owner), "-fprintf", str(part), "%U:%G\\t%P\\0"]
-        machine.run(["find", path, *words], timeout=paths.WALK_TIMEOUT_SECONDS)
+    def _save_other_owners(self, machine: Machine, path: str, owner: str) -> None:
+        """Write a list of the entries with another owner than the tree's top folder: all of them, or none."""
+        list_file = self._list_file(machine, path)
+        part = list_file.with_name(f"{list_file.name}.part")
+        arguments = [*paths.other_owners(owner), "-fprintf", str(part), "%U:%G\\t%P\\0"]
+        machine.run(["find", path, *arguments], timeout=paths.WALK_TIMEOUT_SECONDS)
         with part.open("rb") as file:
             os.fsync(file.fileno())
-        os.rename(part, record)
-        sync_folder(record.parent)
+        os.rename(part, list_file)
+        sync_folder(list_file.parent)
 
-    def _recorded(self, machine: Machine, path: str) -> dict[str, list[bytes]] | None:
-        """The kept list, by owner; None when there is none."""
-        record = self._list(machine, path)
-        if not record.exists():
+    def _other_owners(self, machine: Machine, path: str) -> dict[str, list[bytes]] | None:
+        """Return the list's entries by owner; None when there is no list."""
+        list_file = self._list_file(machine, path)
+        if not list_file.exists():
             return None
-        found: dict[str, list[bytes]] = {}
-        for line in record.read_bytes().split(b"\0")[:-1]:
+        by_owner: dict[str, list[bytes]] = {}
+        for line in list_file.read_bytes().split(b"\0")[:-1]:
             pair, _, name = line.partition(b"\t")
-            found.setdefault(pair.decode(), []).append(os.path.join(os.fsencode(path), name))
-        return found
+            by_owner.setdefault(pair.decode(), []).append(os.path.join(os.fsencode(path), name))
+        return by_owner
 
-    def _list(self, machine: Machine, path: str) -> Path:
+    def _list_file(self, machine: Machine, path: str) -> Path:
         return machine.backups / ("owners" + path.replace("/", "-"))
 
     def describe(self) -> str:
         return "hand over " + ", ".join(f"{path} to {owner}" for path, owner in zip(self.trees, self.owners))
 
 
-def _give(machine: Machine, path: str, pair: str) -> None:
-    """Give a whole tree away: for chown(1) that is faster than to spare the entries that are right already."""
+def _change_owner(machine: Machine, path: str, pair: str) -> None:
+    """Change the owner of a whole tree: for chown(1) that is faster than to skip entries that are right already."""
     machine.run(["chown", "-Rh", _numeric(pair), "--", path], timeout=paths.WALK_TIMEOUT_SECONDS)
 
 
-def _give_each(machine: Machine, entries: list[bytes], pair: str) -> None:
-    """Give single entries away, but for those that the new owner has deleted since."""
-    there = [entry for entry in entries if os.path.lexists(entry)]
+def _change_owners(machine: Machine, entries: list[bytes], pair: str) -> None:
+    """Change the owner of single entries, without those that the new owner has deleted meanwhile."""
+    existing = [entry for entry in entries if os.path.lexists(entry)]
     argv = ["xargs", "--null", "--no-run-if-empty", "chown", "-h", _numeric(pair), "--"]
-    machine.run(argv, stdin=b"\0".join(there), timeout=paths.WALK_TIMEOUT_SECONDS)
+    machine.run(argv, stdin=b"\0".join(existing), timeout=paths.WALK_TIMEOUT_SECONDS)
 
 
 def _numeric(pair: str) -> str:
-    """ "uid:gid" for chown, which would else look for users of such names first."""
+    """Return "uid:gid" in chown's numeric form: without the plus it looks for users of such names first."""
     uid, gid = pair.split(":")
     return f"+{uid}:+{gid}"
 
 
-def _pair(facts: Facts, owner: str) -> str:
-    """An owner's "uid:gid" by the facts; empty when there is no such user."""
+def _uid_gid(facts: Facts, owner: str) -> str:
+    """Return an owner's "uid:gid" by the facts; empty when there is no such user."""
     return owner if ":" in owner else facts.accounts.get(owner, "")
 
 
-def _numbers(owner: str) -> str:
-    """The same by the VPS itself. Raises StepFailed."""
+def _uid_gid_on_vps(owner: str) -> str:
+    """Return an owner's "uid:gid", read on the VPS. Raises StepFailed when there is no such user."""
     pair = owner if ":" in owner else paths.account(owner)
     if not pair:
         raise StepFailed(f"there is no user {owner} on the VPS")

@@ -1,4 +1,4 @@
-"""Changes of the edge: pointing it at other upstreams, keeping what it is, bringing back what it was."""
+"""Changes of the edge: point it to other upstreams, back it up, restore a backup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..wire.edge import EdgeBackup, EdgeRef, HostFact
 from ..wire.facts import Facts, FactsRequest
 from .base import Action
 from .before import Before
-from .edge_switch import FILES, EdgeAction, unchanged
+from .edge_switch import FILES, EdgeAction, saved_as_is
 
 
 @wire
@@ -24,7 +24,7 @@ class PointEdge(EdgeAction):
 
     edge: EdgeRef
     hosts: tuple[EdgeHost, ...]
-    seconds: float = 15.0  # for the reload to be taken, and again for the answers through the edge
+    seconds: float = 15.0  # for the reload, and again for the answers through the edge
     way: str = FILES
 
     def describe(self) -> str:
@@ -41,12 +41,12 @@ class PointEdge(EdgeAction):
 @wire
 @dataclass(frozen=True)
 class RestoreEdge(EdgeAction):
-    """Gives hostnames' rows and files what a backup has of them; `paths` (domain → path) is what is asked then."""
+    """Restores hostnames' rows and files from a backup, then requests `paths` (domain → path)."""
 
     edge: EdgeRef
     backup: str
     paths: dict[str, str]
-    prefixes: tuple[str, ...] = ()  # whose routes are asked as well
+    prefixes: tuple[str, ...] = ()  # whose routes are requested as well
     seconds: float = 15.0
     way: str = FILES
 
@@ -57,7 +57,7 @@ class RestoreEdge(EdgeAction):
         return f"restore backup {self.backup} of the edge's rows and files"
 
     def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
-        """The hosts that the backup has, leading where they led."""
+        """Return the backup's hosts, with their upstreams at that time."""
         return tuple(
             target_of(domain, host.row, self.prefixes, self.paths.get(domain, "/"))
             for domain, host in self._backup(facts).hosts.items()
@@ -71,8 +71,8 @@ class RestoreEdge(EdgeAction):
     def _backup(self, facts: Facts) -> EdgeBackup:
         if not facts.edge_backups:
             raise StepFailed(f"there is no backup {self.backup} of the edge: `inv npm.restore` lists them")
-        found: EdgeBackup = facts.edge_backups[0]
-        return found
+        result: EdgeBackup = facts.edge_backups[0]
+        return result
 
 
 @wire
@@ -99,7 +99,7 @@ class BackUpEdge(Action):
     def apply(self, machine: Machine, before: Before) -> Evidence:
         facts = gather(machine, self.required_facts())
         folder = backup.new_folder(machine.backups, time.time())
-        backup.save(folder, self.edge.database, [unchanged(fact) for fact in facts.edge.hosts.values()])
+        backup.save(folder, self.edge.database, [saved_as_is(fact) for fact in facts.edge.hosts.values()])
         return {"backup": backup.number_of(folder), "folder": str(folder)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

@@ -1,7 +1,7 @@
-"""How the edge is changed: NPM's rows and files are written together, nginx is reloaded, the result is checked.
+"""Changes the edge: NPM's rows and files together, then reloads nginx and verifies the result.
 
 Before anything is written, nginx's test of the present files must pass and each new upstream must answer from inside
-the edge's container. Rows and files are backed up, written, and tested by nginx; what it refuses is put back, and the
+the edge's container. Rows and files are backed up, written, and tested by nginx; what it refuses is restored, and the
 running nginx has not read it. After the reload the answers through the edge itself must be right. NPM's own API writes
 and reloads in its own order; rows and files can be restored without it, whatever it has done.
 """
@@ -27,22 +27,22 @@ from .base import Action, Inspection
 from .before import Before, table, text
 
 FILES, API = "files", "api"
-SECRET = "npm"  # the name by which the token for NPM's API comes beside a plan
+SECRET = "npm"  # the name of the token for NPM's API among a plan's secrets
 
 
 class EdgeAction(Action):
-    """A change of some hosts of the edge; what it makes of each is what its kinds differ in."""
+    """A change of some hosts of the edge; its subclasses differ in the change of each host."""
 
     edge: EdgeRef
     seconds: float
     way: str
 
     def targets(self, facts: Facts) -> tuple[EdgeHost, ...]:
-        """The hosts it changes. Raises StepFailed when they cannot be told."""
+        """Return the hosts that it changes. Raises StepFailed when they are unknown."""
         raise NotImplementedError
 
     def change(self, host: EdgeHost, fact: HostFact, facts: Facts) -> HostChange:
-        """What it makes of one. Raises StepFailed where no safe change can be told."""
+        """Return the change of one host. Raises StepFailed where there is no safe change."""
         raise NotImplementedError
 
     def required_facts(self) -> FactsRequest:
@@ -57,19 +57,19 @@ class EdgeAction(Action):
         return "database, files and the running nginx say: " + ", ".join(str(change.host) for change in changes)
 
     def problems(self, facts: Facts) -> tuple[str, ...]:
-        """Every reason to refuse the change, as far as facts tell; nothing is touched while there is one."""
+        """Return every reason in the facts to refuse the change; nothing is changed while there is one."""
         edge, box = facts.edge, facts.edge.container
-        found = [edge.problem] if edge.problem else []
+        problems = [edge.problem] if edge.problem else []
         if edge.config_problem:
-            found.append(f"nginx -t already fails in {box.name}: {edge.config_problem}")
+            problems.append(f"nginx -t already fails in {box.name}: {edge.config_problem}")
         if box.running and self.edge.network not in box.addresses:
-            found.append(f"container {box.name} is not on the network {self.edge.network}")
+            problems.append(f"container {box.name} is not on the network {self.edge.network}")
         if edge.hosts:
-            found += self._host_problems(facts)
-        return tuple(found)
+            problems += self._host_problems(facts)
+        return tuple(problems)
 
     def _host_problems(self, facts: Facts) -> list[str]:
-        found: list[str] = []
+        problems: list[str] = []
         rows: dict[int, str] = {}
         try:
             targets = self.targets(facts)
@@ -81,21 +81,21 @@ class EdgeAction(Action):
             try:
                 change = self.change(host, facts.edge.hosts[host.domain], facts)
             except StepFailed as error:
-                found.append(str(error))
+                problems.append(str(error))
                 continue
             other = rows.setdefault(change.row.id, host.domain)
             if other != host.domain:
-                found.append(f"proxy host {change.row.id} has both {other} and {host.domain}: split it in two")
-        return found
+                problems.append(f"proxy host {change.row.id} has both {other} and {host.domain}: split it in two")
+        return problems
 
     def changes(self, facts: Facts) -> list[HostChange]:
-        """What the change would make of each host. Raises StepFailed where it cannot be told."""
+        """Return the change of each host. Raises StepFailed where there is no safe one."""
         return [self.change(host, facts.edge.hosts[host.domain], facts) for host in self.targets(facts)]
 
     def snapshot(self, facts: Facts) -> Before:
         return {"hosts": {change.host.domain: change.summary() for change in self.changes(facts)}}
 
-    def look(self, machine: Machine) -> Inspection:
+    def inspect(self, machine: Machine) -> Inspection:
         facts = gather(machine, self.required_facts())
         problems = self.problems(facts)
         if problems:
@@ -105,83 +105,84 @@ class EdgeAction(Action):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
-        box = self._box(machine)
-        changes = self._as_seen(machine, box, before)
-        hosts = [change.host for change in changes if change.values.enabled]  # to a closed one nobody is sent
+        box = self._container(machine)
+        changes = self._unchanged(machine, box, before)
+        hosts = [change.host for change in changes if change.values.enabled]  # a closed one gets no requests
         probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
-        backup.save(folder, self.edge.database, [saved(change) for change in changes])
+        backup.save(folder, self.edge.database, [saved_host(change) for change in changes])
         backup.set_stage(folder, BEGAN)
         differing = [change for change in changes if not change.same]
-        # Without the lines around: those are an operator's own, who may have put secrets there.
+        # Without the lines around: they are the operator's own, and may have secrets.
         shown = [diffs.diff(*texts, context=0) for change in differing for texts in change.diffs()]
         if differing and self.way == API:
-            evidence = self._ask_npm(machine, box, folder, differing)
-            changes = self._as_npm_wrote(machine, box)
+            evidence = self._change_by_npm(machine, box, folder, differing)
+            changes = self._after_npm(machine, box)
         else:
             if differing:
                 self._write(machine, box, folder, differing)
             backup.set_stage(folder, RELOADED)
             evidence = server.reload(machine, box, self.seconds)
         served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
-        found = {"backup": str(folder), "probed": probed, "served": served, "diffs": shown, **evidence}
-        return {"hosts": table(before, "hosts"), **found}
+        answers = {"probed": probed, "served": served}
+        return {"hosts": table(before, "hosts"), "backup": str(folder), **answers, "diffs": shown, **evidence}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
         if not backup.reached(folder, BEGAN):
             return {"why": "nothing had been changed"}
-        changed = backup.restore(folder)
-        loaded = changed or backup.reached(folder, RELOADED)
-        evidence = tell(machine, self.edge, self.seconds) if loaded else {}
+        restored = backup.restore(folder)
+        needs_reload = restored or backup.reached(folder, RELOADED)
+        evidence = reload_edge(machine, self.edge, self.seconds) if needs_reload else {}
         backup.clear_stages(folder)
-        return {"put_back": changed, **evidence}
+        return {"put_back": restored, **evidence}
 
-    def _box(self, machine: Machine) -> EdgeContainer:
+    def _container(self, machine: Machine) -> EdgeContainer:
         box = server.container(machine, self.edge.container)
         if not box.running or self.edge.network not in box.addresses:
             raise StepFailed(box.problem or f"container {box.name} is not on the network {self.edge.network}")
         return box
 
-    def _fresh(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
-        """The changes, from a fresh reading of no more than they need."""
+    def _read_changes(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
+        """Return the changes, by fresh facts: no more of them than they need."""
         hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
         number = self.required_facts().edge_backups
-        kept = backup.find(machine.ops, self.edge.database, number) if number else []
-        return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(kept)))
+        backups = backup.find(machine.ops, self.edge.database, number) if number else []
+        return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(backups)))
 
-    def _as_seen(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
-        """The changes, which must still be what `snapshot` recorded."""
-        changes = self._fresh(machine, box)
+    def _unchanged(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
+        """Return the changes. Raises StepFailed where they are no longer those that `snapshot` recorded."""
+        changes = self._read_changes(machine, box)
         for change in changes:
             if change.summary() != table(before, "hosts")[change.host.domain]:
-                raise StepFailed(f"{change.host.domain} was changed by somebody else since it was looked at")
+                raise StepFailed(f"{change.host.domain} was changed by somebody else since it was read")
         return changes
 
     def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> None:
-        """Rows and files, then nginx's own test; what it refuses is put back and never loaded."""
+        """Write rows and files, then run nginx's own test; what it refuses is restored and never loaded."""
         try:
             database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
         except StepFailed:
-            backup.clear_stages(folder)  # the transaction did not happen, and nothing else has yet
+            backup.clear_stages(folder)  # the transaction was rolled back, and nothing else is changed yet
             raise
         for change in changes:
             if change.text:
                 backup.write_file(Path(change.fact.path), change.text)
             else:
                 remove(Path(change.fact.path))
-        tested = server.config_test(machine, self.edge.container)
-        if tested.code != 0:
+        result = server.config_test(machine, self.edge.container)
+        if result.code != 0:
             backup.restore(folder)
             if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
                 backup.set_stage(folder, RELOADED)
-                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=tested.said)
+                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=result.said)
             backup.clear_stages(folder)
-            raise StepFailed("nginx refuses the new files: all is put back, it goes on as before", said=tested.said)
+            text = "nginx refuses the new files: rows and files are restored, nothing was loaded"
+            raise StepFailed(text, said=result.said)
 
-    def _ask_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
-        """Have NPM change rows and files by itself, host by host, and nginx take each before the next."""
+    def _change_by_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
+        """Change rows and files by NPM's API, host by host, each loaded by nginx before the next."""
         if SECRET not in machine.secrets:
-            raise StepFailed("no token for NPM's API came beside the plan")
+            raise StepFailed("the plan has no token for NPM's API")
         api = Api(box.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
         first, began = set(server.workers(box.pid)), time.monotonic()
         try:
@@ -193,7 +194,7 @@ class EdgeAction(Action):
                     server.await_workers(machine, box, workers, self.seconds)
         except StepFailed:
             files = [path for path in backup.restore(folder) if path.startswith("/")]
-            if not files and set(server.workers(box.pid)) == first:  # nginx never noticed
+            if not files and set(server.workers(box.pid)) == first:  # nginx has loaded nothing
                 backup.clear_stages(folder)
             else:
                 backup.set_stage(folder, RELOADED)
@@ -201,17 +202,17 @@ class EdgeAction(Action):
         backup.set_stage(folder, RELOADED)
         return {"api_ms": round(1000 * (time.monotonic() - began))}
 
-    def _as_npm_wrote(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
-        """The hosts after NPM's own work, which must be what was asked for."""
-        changes = self._fresh(machine, box)
+    def _after_npm(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
+        """Return the changes after NPM's own work. Raises StepFailed where row or file still differ."""
+        changes = self._read_changes(machine, box)
         wrong = [change.host.domain for change in changes if not change.same]
         if wrong:
-            raise StepFailed(f"NPM's API took the change, but row and file of {', '.join(wrong)} do not say it")
+            raise StepFailed(f"NPM's API accepted the change, but row or file of {', '.join(wrong)} is without it")
         return changes
 
 
-def tell(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
-    """Have the running nginx read its files again. Its upstreams need not answer yet. Raises StepFailed."""
+def reload_edge(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
+    """Reload the running nginx, whose upstreams need not answer yet. Raises StepFailed."""
 
     def docker_answers() -> Observation:
         box = server.container(machine, edge.container)
@@ -220,20 +221,20 @@ def tell(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
     machine.wait(docker_answers, seconds, every=0.5)
     box = server.container(machine, edge.container)
     if not box.known:
-        raise StepFailed(f"rows and files are as before, but nginx cannot be told: {box.problem}")
+        raise StepFailed(f"rows and files are as before, but nginx cannot be reloaded: {box.problem}")
     if not box.running:
         return {"reload": f"{box.problem}; it reads the restored files when it starts"}
-    tested = server.config_test(machine, edge.container)
-    if tested.code != 0:
+    result = server.config_test(machine, edge.container)
+    if result.code != 0:
         raise StepFailed(
             "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
-            said=tested.said,
+            said=result.said,
         )
     return server.reload(machine, box, seconds)
 
 
-def saved(change: HostChange) -> SavedHost:
-    """What a backup keeps of a host that is about to be changed."""
+def saved_host(change: HostChange) -> SavedHost:
+    """Return a host for the backup before its change."""
     path = change.fact.path
     modified = Path(path).stat().st_mtime_ns if change.fact.text else 0
     written = change.summary()["file_becomes"]
@@ -241,8 +242,8 @@ def saved(change: HostChange) -> SavedHost:
     return SavedHost(change.host.domain, change.row, path, modified, written, values.enabled, values.websocket)
 
 
-def unchanged(fact: HostFact) -> SavedHost:
-    """What a backup keeps of a host that nothing is about to change."""
+def saved_as_is(fact: HostFact) -> SavedHost:
+    """Return a host for a backup without a change."""
     assert fact.row is not None
     host = EdgeHost(fact.domain, fact.row.host, fact.row.port)
-    return saved(HostChange(host, fact, fact.row, fact.row.values, fact.text))
+    return saved_host(HostChange(host, fact, fact.row, fact.row.values, fact.text))

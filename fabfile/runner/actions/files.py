@@ -1,4 +1,4 @@
-"""Files, folders and accounts."""
+"""Writes and removes files, makes folders and system users, each with its undo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .before import Before, rows, texts
 @wire
 @dataclass(frozen=True)
 class File:
-    """A file as it should be. The contents travel beside the plan, named by their SHA-256."""
+    """The target state of a file. The contents travel beside the plan, named by their SHA-256."""
 
     path: str
     sha256: str
@@ -31,7 +31,7 @@ class File:
     content: bytes = field(default=b"", metadata={"wire": False}, repr=False, compare=False)
 
     def differs(self, fact: FileFact | None) -> str:
-        """What is different about the file on the VPS; empty when nothing is."""
+        """Return how the file on the VPS differs; empty when it does not."""
         if fact is None or fact.kind == "missing":
             return "missing"
         if fact.kind != "file":
@@ -46,9 +46,9 @@ class File:
 @wire
 @dataclass(frozen=True)
 class Files(Action):
-    """Writes files, and has systemd read its units again when they are such.
+    """Writes files, and reloads systemd's units if they are such.
 
-    What stood there before is kept in the plan's backups and comes back with `undo`.
+    Former files are kept in the plan's backups, and `undo` restores them.
     """
 
     files: tuple[File, ...]
@@ -58,27 +58,29 @@ class Files(Action):
     def required_facts(self) -> FactsRequest:
         return FactsRequest(files=tuple(file.path for file in self.files))
 
-    def look(self, machine: Machine) -> Inspection:
-        look = super().look(machine)
-        parents = {str(parent) for former in _formers(look.before) for parent in Path(former["path"]).parents}
-        made = sorted(path for path in parents if not os.path.lexists(path))
-        return Inspection(look.noop_reason, {**look.before, "folders": made})
+    def inspect(self, machine: Machine) -> Inspection:
+        inspection = super().inspect(machine)
+        parents = {
+            str(parent) for former in _former_files(inspection.before) for parent in Path(former["path"]).parents
+        }
+        missing = sorted(path for path in parents if not os.path.lexists(path))
+        return Inspection(inspection.noop_reason, {**inspection.before, "folders": missing})
 
     def noop_reason(self, facts: Facts) -> str:
         if any(file.differs(facts.files.get(file.path)) for file in self.files):
             return ""
-        return f"{len(self.files)} files are as wanted"
+        return f"{len(self.files)} files are up to date"
 
     def snapshot(self, facts: Facts) -> Before:
-        changed = [file for file in self.files if file.differs(facts.files.get(file.path))]
-        return {"files": [_former(facts.files[file.path]) for file in changed]}
+        differing = [file for file in self.files if file.differs(facts.files.get(file.path))]
+        return {"files": [_former_file(facts.files[file.path]) for file in differing]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         by_path = {file.path: file for file in self.files}
-        for former in _formers(before):
-            _keep(machine, former)
+        for former in _former_files(before):
+            _back_up(machine, former)
         changes = []
-        for former in _formers(before):
+        for former in _former_files(before):
             file = by_path[former["path"]]
             content = machine.content(file.sha256)
             if hashlib.sha256(content).hexdigest() != file.sha256:
@@ -87,16 +89,16 @@ class Files(Action):
             changes.append(diffs.diff(file.path, _text_before(machine, former), content.decode(errors="replace")))
             put(Path(file.path), content, file.mode, file.owner, file.group)
         self._reload(machine)
-        written = [former["path"] for former in _formers(before)]
+        written = [former["path"] for former in _former_files(before)]
         return {"written": written, "folders": texts(before, "folders"), "diffs": changes}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        for former in _formers(before):
-            _put_back(machine, former)
+        for former in _former_files(before):
+            _restore(machine, former)
         for path in reversed(texts(before, "folders")):
             _remove_empty(path)
         self._reload(machine)
-        return {"restored": [former["path"] for former in _formers(before)]}
+        return {"restored": [former["path"] for former in _former_files(before)]}
 
     def _reload(self, machine: Machine) -> None:
         if self.reload:
@@ -109,7 +111,7 @@ class Files(Action):
 @wire
 @dataclass(frozen=True)
 class Gone(Action):
-    """Removes files of ours that nothing reads any more; `undo` brings them back as they were."""
+    """Removes files of ours that nothing reads any more; `undo` restores them as they were."""
 
     paths: tuple[str, ...]
     why: str  # what is so without them
@@ -118,22 +120,22 @@ class Gone(Action):
         return FactsRequest(files=self.paths)
 
     def noop_reason(self, facts: Facts) -> str:
-        return "" if _formers(self.snapshot(facts)) else self.why
+        return "" if _former_files(self.snapshot(facts)) else self.why
 
     def snapshot(self, facts: Facts) -> Before:
-        found = [facts.files[path] for path in self.paths]
-        return {"files": [_former(fact) for fact in found if fact.kind != "missing"]}
+        files = [facts.files[path] for path in self.paths]
+        return {"files": [_former_file(fact) for fact in files if fact.kind != "missing"]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        for former in _formers(before):
-            _keep(machine, former)
+        for former in _former_files(before):
+            _back_up(machine, former)
             remove(Path(former["path"]))
-        return {"removed": [former["path"] for former in _formers(before)]}
+        return {"removed": [former["path"] for former in _former_files(before)]}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        for former in _formers(before):
-            _put_back(machine, former)
-        return {"restored": [former["path"] for former in _formers(before)]}
+        for former in _former_files(before):
+            _restore(machine, former)
+        return {"restored": [former["path"] for former in _former_files(before)]}
 
     def describe(self) -> str:
         return "remove " + ", ".join(self.paths)
@@ -142,7 +144,7 @@ class Gone(Action):
 @wire
 @dataclass(frozen=True)
 class Folder:
-    """A folder as it should be."""
+    """The target state of a folder."""
 
     path: str
     mode: int
@@ -153,7 +155,7 @@ class Folder:
 @wire
 @dataclass(frozen=True)
 class Folders(Action):
-    """Makes folders; existing ones are left as they are, since their owner is the hand-over's business."""
+    """Makes folders; existing ones are left as they are, since the hand-over changes their owner."""
 
     folders: tuple[Folder, ...]
 
@@ -188,7 +190,7 @@ class Folders(Action):
 @wire
 @dataclass(frozen=True)
 class Accounts(Action):
-    """System users without a login, for the native servers."""
+    """Makes system users without a login, for the native servers."""
 
     names: tuple[str, ...]
     homes: tuple[str, ...]
@@ -219,8 +221,8 @@ class Accounts(Action):
         return "make system users " + ", ".join(self.names)
 
 
-class _Former(TypedDict):
-    """What `undo` needs of a file; its backup is named by the hash of what it held."""
+class _FormerFile(TypedDict):
+    """What `undo` needs of a file; its backup is named by the hash of its contents."""
 
     path: str
     kind: str
@@ -230,13 +232,13 @@ class _Former(TypedDict):
     sha256: str
 
 
-def _formers(before: Before) -> list[_Former]:
-    """The files as they were. Raises StepFailed when none were recorded."""
-    return cast("list[_Former]", rows(before, "files"))
+def _former_files(before: Before) -> list[_FormerFile]:
+    """Return the files as they were. Raises StepFailed when none were recorded."""
+    return cast("list[_FormerFile]", rows(before, "files"))
 
 
-def _former(fact: FileFact) -> _Former:
-    """What `undo` needs of a file; its backup is named by the hash of what it held."""
+def _former_file(fact: FileFact) -> _FormerFile:
+    """Return what `undo` needs of a file."""
     return {
         "path": fact.path,
         "kind": fact.kind,
@@ -247,7 +249,7 @@ def _former(fact: FileFact) -> _Former:
     }
 
 
-def _keep(machine: Machine, former: _Former) -> None:
+def _back_up(machine: Machine, former: _FormerFile) -> None:
     if former["kind"] == "missing":
         return
     if former["kind"] != "file":
@@ -257,15 +259,15 @@ def _keep(machine: Machine, former: _Former) -> None:
         put(backup, Path(former["path"]).read_bytes(), 0o600, "root", "root")
 
 
-def _text_before(machine: Machine, former: _Former) -> str:
-    """What a file held that is about to be written, from its backup."""
+def _text_before(machine: Machine, former: _FormerFile) -> str:
+    """Return a file's former contents, from its backup."""
     if former["kind"] == "missing":
         return ""
     backup: Path = machine.backups / former["sha256"]
     return backup.read_text(errors="replace")
 
 
-def _put_back(machine: Machine, former: _Former) -> None:
+def _restore(machine: Machine, former: _FormerFile) -> None:
     clear(Path(former["path"]))
     if former["kind"] == "missing":
         remove(Path(former["path"]))
@@ -288,6 +290,6 @@ def _make_parents(file: File) -> None:
 def _remove_empty(path: str) -> bool:
     try:
         os.rmdir(path)
-    except OSError:  # somebody has put something there since: it is not ours any more
+    except OSError:  # it has contents meanwhile, which are not ours
         return False
     return True

@@ -1,4 +1,4 @@
-"""UFW rules."""
+"""Adds and deletes UFW rules, each with its undo."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _INACTIVE = "UFW is not active: nothing filters"
 @wire
 @dataclass(frozen=True)
 class AllowRule(Action):
-    """Lets TCP from a network reach a port of the host; the comment tells whose rule it is."""
+    """Allows TCP from a network to a port of the host; the comment names the rule's purpose."""
 
     source: str
     port: int
     comment: str
-    without: tuple[str, ...] = ()  # rules, as UFW lists them, that are about to go and must not be relied upon
+    without: tuple[str, ...] = ()  # rules, as UFW lists them, that the plan deletes, so that they do not count
 
     def required_facts(self) -> FactsRequest:
         return FactsRequest(firewall=True)
@@ -47,7 +47,9 @@ class AllowRule(Action):
     def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
-            raise StepFailed(f"a rule above it keeps {self.source} from port {self.port}: `ufw status numbered`")
+            raise StepFailed(
+                f"an earlier rule still blocks {self.source} on port {self.port}: see `ufw status numbered`"
+            )
         return {"added": " ".join(self._rule)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
@@ -72,9 +74,9 @@ class AllowRule(Action):
 @wire
 @dataclass(frozen=True)
 class DeleteRule(Action):
-    """Takes a rule away. Its way back puts the same one before the rule that it stood before.
+    """Deletes a rule. Its undo inserts the same one before the rule that followed it.
 
-    Among IPv6's rules UFW finds that place by itself, from the one for IPv4.
+    Among IPv6's rules UFW derives that position from the one for IPv4.
     """
 
     rule: tuple[str, ...]  # the words of UFW's own listing: allow, 3000/tcp, …
@@ -85,37 +87,37 @@ class DeleteRule(Action):
     def noop_reason(self, facts: Facts) -> str:
         if not facts.firewall.active:
             return _INACTIVE
-        return "" if self._place([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
+        return "" if self._position([rule.text for rule in facts.firewall.rules]) else "there is no such rule"
 
     def snapshot(self, facts: Facts) -> Before:
         lines = [rule.text for rule in facts.firewall.rules]
-        return {"followed_by": lines[self._place(lines) :]}
+        return {"followed_by": lines[self._position(lines) :]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
-        if self._place(ufw.list_added(machine)):
+        if self._position(ufw.list_added(machine)):
             raise StepFailed(f"UFW did not delete the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         lines = ufw.list_added(machine)
-        if self._place(lines):
+        if self._position(lines):
             return {"kept": " ".join(self.rule)}
-        place = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
-        # Before a rule for IPv6 alone there is no place for one for IPv4: UFW refuses, and its place is the end.
-        if not place or machine.run(["ufw", "insert", str(place), *self.rule], timeout=30, ok=None).code:
+        position = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
+        # UFW refuses to insert a rule for IPv4 before one for IPv6 alone: then it goes to the end.
+        if not position or machine.run(["ufw", "insert", str(position), *self.rule], timeout=30, ok=None).code:
             machine.run(["ufw", *self.rule], timeout=30)
-        if not self._place(ufw.list_added(machine)):
-            raise StepFailed(f"UFW does not take the rule {' '.join(self.rule)} back")
-        return {"added": " ".join(self.rule), "before": lines[place - 1] if place else ""}
+        if not self._position(ufw.list_added(machine)):
+            raise StepFailed(f"UFW did not restore the rule {' '.join(self.rule)}")
+        return {"added": " ".join(self.rule), "before": lines[position - 1] if position else ""}
 
-    def _place(self, lines: list[str]) -> int:
-        """Which of UFW's lines this rule is, counted from 1; 0 when it is none of them."""
+    def _position(self, lines: list[str]) -> int:
+        """Return this rule's number among UFW's lines, from 1; 0 when it is none of them."""
         return next((number for number, line in enumerate(lines, 1) if ufw.words(line) == self.rule), 0)
 
     @property
     def bare(self) -> tuple[str, ...]:
-        """The rule without its comment, which does not belong to what a rule is known by."""
+        """Return the rule without its comment, by which UFW does not identify a rule."""
         return self.rule[:-2] if self.rule[-2:-1] == ("comment",) else self.rule
 
     def describe(self) -> str:

@@ -16,24 +16,24 @@ from ..wire.codec import wire
 from .base import Action
 from .before import Before
 
-_PROVEN = "data-proven"  # in the plan's own backups
-_COPIED = 64 << 20  # bytes of what could be written in place that are copied while requests wait; the rest is linked
+_PROVEN_MARK = "data-proven"  # in the plan's own backups
+_MAX_COPIED_BYTES = 64 << 20  # of files that are written in place, while requests wait; the rest is linked
 
 
 def proven(machine: Machine) -> bool:
     """Whether this plan has shown that the new servers hold all that the former ones held."""
-    return (machine.backups / _PROVEN).exists()
+    return (machine.backups / _PROVEN_MARK).exists()
 
 
 def mark_proven(machine: Machine) -> None:
-    """Note that they do. Raises OSError."""
-    put(machine.backups / _PROVEN, b"", 0o600, "root", "root")
+    """Record that the comparison has passed. Raises OSError."""
+    put(machine.backups / _PROVEN_MARK, b"", 0o600, "root", "root")
 
 
 @wire
 @dataclass(frozen=True)
 class Kept:
-    """A data directory, and which of its files a link keeps; patterns of names.
+    """A data directory, and patterns of the files for which a link is a copy.
 
     Some are only ever replaced as a whole. Of those that are numbered, the last in each folder still grows.
     """
@@ -43,7 +43,7 @@ class Kept:
     numbered: tuple[str, ...] = ()
 
     def linked(self, names: Sequence[str]) -> set[str]:
-        """Those of a folder's files."""
+        """Return those of a folder's files."""
         replaced = {name for pattern in self.replaced for name in fnmatch.filter(names, pattern)}
         numbered = [name for pattern in self.numbered for name in fnmatch.filter(names, pattern)]
         return replaced | set(sorted(numbered, key=lambda name: (len(name), name))[:-1])
@@ -60,23 +60,23 @@ class KeepAside(Action):
     kept: tuple[Kept, ...]
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        found: Evidence = {}
+        result: Evidence = {}
         for item in self.kept:
             try:
-                found[item.folder] = _keep(machine, item)
-                put(_kept(machine, item.folder), b"", 0o600, "root", "root")
+                result[item.folder] = _keep(machine, item)
+                put(_whole_mark(machine, item.folder), b"", 0o600, "root", "root")
             except (OSError, StepFailed) as error:
                 delete(_part(item.folder))
-                found[item.folder] = f"not kept: {words(error)}"
-        return {"kept": found}
+                result[item.folder] = f"not kept: {words(error)}"
+        return {"kept": result}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         if proven(machine):
             self.discard()
             return {"restored": []}
         # What another plan left beside the data is older than the data.
-        own = [item.folder for item in self.kept if _kept(machine, item.folder).exists()]
-        return {"restored": [folder for folder in own if _put_back(folder, left_by_others(machine, folder))]}
+        own = [item.folder for item in self.kept if _whole_mark(machine, item.folder).exists()]
+        return {"restored": [folder for folder in own if _restore(folder, left_by_others(machine, folder))]}
 
     def discard(self) -> None:
         """Delete what is kept aside. What can't be deleted stays beside the data; nothing reads it."""
@@ -102,21 +102,21 @@ class DiscardKept(Action):
         return "delete what was kept aside of the data"
 
 
-def _kept(machine: Machine, folder: str) -> Path:
-    """Stands in the plan's backups once its copy of the folder is whole."""
+def _whole_mark(machine: Machine, folder: str) -> Path:
+    """Return the file that marks, in the plan's backups, that the copy of the folder is whole."""
     return machine.backups / ("kept" + folder.replace("/", "-"))
 
 
 def _aside(folder: str) -> Path:
-    """Beside the folder itself, wherever a link leads: only on one file system has a file two names."""
+    """Return the copy's path, beside the folder that a link resolves to: hard links need the same file system."""
     path = Path(os.path.realpath(folder))
     return path.with_name(f".{path.name}.kept-by-islandflow")
 
 
 def left_by_others(machine: Machine, folder: str) -> Path:
-    """What servers left that did not prove themselves, until the former ones have shown that all is there again.
+    """Return the path for the data of servers that failed the comparison, kept until the former ones pass it.
 
-    Another plan's stays what it is: somebody may still have to compare it.
+    Another plan's is left alone: somebody may still have to compare it.
     """
     path = Path(os.path.realpath(folder))
     return path.with_name(f".{path.name}.left-in-{machine.backups.parent.name}-by-islandflow")
@@ -128,7 +128,7 @@ def _part(folder: str) -> Path:
 
 
 def _keep(machine: Machine, item: Kept) -> dict[str, int]:
-    """Make the second tree: whole and on the disk, or not at all. A power cut must not leave empty copies."""
+    """Create the copy: whole and on the disk, or not at all. A power cut must not leave empty files."""
     aside, part = _aside(item.folder), _part(item.folder)
     delete(part)
     delete(aside)
@@ -145,7 +145,7 @@ def _keep(machine: Machine, item: Kept) -> dict[str, int]:
         for name in files:
             source = os.path.join(root, name)
             size = os.lstat(source).st_size
-            if name in replaced or copied + size > _COPIED:
+            if name in replaced or copied + size > _MAX_COPIED_BYTES:
                 os.link(source, target / name, follow_symlinks=False)
                 linked += 1
             else:
@@ -177,19 +177,19 @@ def _same_access(source: str, target: Path) -> None:
     os.chown(target, status.st_uid, status.st_gid)
 
 
-def _put_back(folder: str, left: Path) -> bool:
-    """Put the kept tree in the place of what stands there, which becomes `left`.
+def _restore(folder: str, left_folder: Path) -> bool:
+    """Rename the folder to `left` and the copy to the folder; returns whether `left` exists.
 
-    In steps of which each may be the last of a run that was cut off.
+    A run may be cut off after any of its steps.
     """
-    aside, place = _aside(folder), Path(os.path.realpath(folder))
+    aside, data_folder = _aside(folder), Path(os.path.realpath(folder))
     if aside.exists():
-        if place.exists():
-            delete(left)
-            os.rename(place, left)
-        os.rename(aside, place)
+        if data_folder.exists():
+            delete(left_folder)
+            os.rename(data_folder, left_folder)
+        os.rename(aside, data_folder)
     delete(_part(folder))
-    return left.exists()
+    return left_folder.exists()
 
 
 def delete(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The questions that verify a step."""
+"""The probes that verify a step."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Healthy(Probe):
     workloads: tuple[Workload, ...]
     settle: float = SETTLE_SECONDS
 
-    def look(self, machine: Machine) -> Observation:
-        return self._look(machine)
+    def check(self, machine: Machine) -> Observation:
+        return self._check(machine)
 
     def until(self, machine: Machine, seconds: float) -> Observation:
         poller = Poller(seconds)
-        return machine.until(lambda: self._look(machine, poller), seconds)
+        return machine.until(lambda: self._check(machine, poller), seconds)
 
-    def _look(self, machine: Machine, poller: Poller | None = None) -> Observation:
+    def _check(self, machine: Machine, poller: Poller | None = None) -> Observation:
         try:
             return observation_of(healthy(machine, self.workloads, self.settle, poller))
         except StepFailed as error:
@@ -46,11 +46,11 @@ class Healthy(Probe):
 @wire
 @dataclass(frozen=True)
 class Runs(Probe):
-    """All of the workloads run, and hold their ports where they have some; for what was no better before."""
+    """All of the workloads run, and hold their ports if they have some; for those that were not healthy before."""
 
     workloads: tuple[Workload, ...]
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         try:
             return observation_of(running(machine, self.workloads))
         except StepFailed as error:
@@ -63,17 +63,17 @@ class Runs(Probe):
 @wire
 @dataclass(frozen=True)
 class UnitsValid(Probe):
-    """systemd, or `user`'s own manager, has nothing to say against the unit files."""
+    """systemd, or `user`'s own manager, reports no error in the unit files."""
 
     files: tuple[str, ...]
     user: str = ""
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         try:
-            against = systemd.verify(machine, self.files, self.user)
+            errors = systemd.verify(machine, self.files, self.user)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
-        return Observation(not against, "; ".join(against) or "units are valid", permanent=True)
+        return Observation(not errors, "; ".join(errors) or "units are valid", permanent=True)
 
     def describe(self) -> str:
         return "systemd accepts " + ", ".join(self.files)
@@ -87,12 +87,12 @@ class UnitsDown(Probe):
     units: tuple[str, ...]
     user: str = ""
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         try:
-            found = systemd.show(machine, self.units, self.user)
+            units = systemd.show(machine, self.units, self.user)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
-        alive = [f"{u.name} is {u.active}/{u.sub}" for u in found.values() if u.active not in ("inactive", "failed")]
+        alive = [f"{u.name} is {u.active}/{u.sub}" for u in units.values() if u.active not in ("inactive", "failed")]
         return Observation(not alive, "; ".join(alive) or "all down")
 
     def describe(self) -> str:
@@ -107,14 +107,14 @@ class ContainersDown(Probe):
     project: str
     services: tuple[str, ...]
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         try:
-            found = docker.list_containers(machine, self.project)
+            boxes = docker.list_containers(machine, self.project)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
         alive = [
             f"{box.service} is {box.state}"
-            for box in found
+            for box in boxes
             if box.service in self.services and box.state not in ("exited", "created", "dead")
         ]
         return Observation(not alive, "; ".join(alive) or "all down")
@@ -126,27 +126,27 @@ class ContainersDown(Probe):
 @wire
 @dataclass(frozen=True)
 class DataUnused(Probe):
-    """Nobody has the folders in use: no container of any name, and no stray process."""
+    """The folders are not in use: by no container of any name, and by no stray process."""
 
     folders: tuple[str, ...]
 
-    def look(self, machine: Machine) -> Observation:
-        found = openers(self.folders)
-        text = "; ".join(str(opener) for opener in found)
-        return Observation(not found, text or "nobody has the data in use")
+    def check(self, machine: Machine) -> Observation:
+        users = openers(self.folders)
+        text = "; ".join(str(opener) for opener in users)
+        return Observation(not users, text or "the data is not in use")
 
     def describe(self) -> str:
-        return "in nobody's use: " + ", ".join(self.folders)
+        return "not in use: " + ", ".join(self.folders)
 
 
 @wire
 @dataclass(frozen=True)
 class ReadOnly(Probe):
-    """Folders that nobody can write to who finds them at their usual place."""
+    """The folders are read-only at their usual paths."""
 
     folders: tuple[str, ...]
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         try:
             writable = [path for path in self.folders if not os.statvfs(path).f_flag & os.ST_RDONLY]
         except OSError as error:
@@ -160,13 +160,13 @@ class ReadOnly(Probe):
 @wire
 @dataclass(frozen=True)
 class PortsFree(Probe):
-    """Nobody listens on the ports."""
+    """No process listens on the ports."""
 
     ports: tuple[int, ...]
 
-    def look(self, machine: Machine) -> Observation:
-        held = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]
-        return Observation(not held, "held: " + "; ".join(held) if held else "all free")
+    def check(self, machine: Machine) -> Observation:
+        listeners = [f"{item.port} by {item.command} (pid {item.pid})" for item in sockets.listeners(self.ports)]
+        return Observation(not listeners, "held: " + "; ".join(listeners) if listeners else "all free")
 
     def describe(self) -> str:
         return "ports free: " + ", ".join(str(port) for port in self.ports)

@@ -19,17 +19,17 @@ from .base import Action
 from .before import Before
 from .keep_aside import delete, left_by_others, mark_proven
 
-_COUNTED = "holdings.json"  # in the plan's own backups
-_READ_WITHIN = 10.0  # seconds in which a server that answers may still find more: it reads in the background
+_HOLDINGS_FILE = "holdings.json"  # in the plan's own backups
+_READ_SECONDS = 10.0  # in which a server that answers may still read data in the background
 
 
 @wire
 @dataclass(frozen=True)
 class CountData(Action):
-    """Counts what the servers hold, and keeps the figures. With `must` a server that can't be asked stops the plan.
+    """Counts what the servers hold, and stores the counts. With `must` a server that can't be counted fails the step.
 
-    Its undo compares what they hold once they run again: an app that is up with less is no reason to take it down, so
-    the evidence says what is missing, and nothing is raised.
+    Its undo compares what they hold once they run again: an app that is up with less is no reason to stop it, so the
+    evidence has what is missing, and nothing is raised.
     """
 
     refs: tuple[DataRef, ...]
@@ -37,17 +37,16 @@ class CountData(Action):
     timeout: float = 60.0  # seconds until servers that have just started answer again
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        found = {key.partition("/")[2]: holding for key, holding in holdings(machine, self.refs).items()}
-        unknown = {name: holding.problem for name, holding in found.items() if holding.problem}
-        if unknown and self.must:
-            raise StepFailed("; ".join(unknown.values()))
-        text = json.dumps({name: encode(holding) for name, holding in found.items() if not holding.problem})
-        put(machine.backups / _COUNTED, text.encode(), 0o600, "root", "root")
-        uncounted = {name: holding.problem for name, holding in found.items() if holding.problem}
-        return {"held": _figures(found), **({"not_counted": uncounted} if uncounted else {})}
+        counts = {key.partition("/")[2]: holding for key, holding in holdings(machine, self.refs).items()}
+        problems = {name: holding.problem for name, holding in counts.items() if holding.problem}
+        if problems and self.must:
+            raise StepFailed("; ".join(problems.values()))
+        text = json.dumps({name: encode(holding) for name, holding in counts.items() if not holding.problem})
+        put(machine.backups / _HOLDINGS_FILE, text.encode(), 0o600, "root", "root")
+        return {"held": _figures(counts), **({"not_counted": problems} if problems else {})}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        if not (machine.backups / _COUNTED).exists():
+        if not (machine.backups / _HOLDINGS_FILE).exists():
             return {}
         try:
             missing = _Comparison(machine, self.refs).missing(self.timeout)
@@ -66,19 +65,19 @@ class CountData(Action):
 
 @dataclass
 class _Comparison:
-    """What servers hold now beside what was counted. Raises StepFailed where nothing readable was counted."""
+    """Compares what servers hold now with the stored counts. Raises StepFailed where those can't be read."""
 
     machine: Machine
     refs: tuple[DataRef, ...]
 
     def __post_init__(self) -> None:
-        self.former = _counted(self.machine)
+        self.former = _read_holdings(self.machine)
         self.now: dict[str, Holding] = {}
 
     def missing(self, timeout: float) -> list[str]:
-        """What is not there, in words. They have `timeout` seconds to answer, and then a few to have read all."""
+        """Return what is missing. The servers have `timeout` seconds to answer, then a few to finish reading."""
         self.machine.wait(self._answers, timeout)
-        self.machine.wait(self._all_there, _READ_WITHIN)
+        self.machine.wait(self._all_there, _READ_SECONDS)
         return self._missing()
 
     def _answers(self) -> Observation:
@@ -87,7 +86,7 @@ class _Comparison:
         return Observation(not any(holding.problem for holding in self.now.values()), "")
 
     def _all_there(self) -> Observation:
-        # The look that saw them answer counts as the first.
+        # The first count is the one in which they answered.
         if self._missing():
             self._answers()
         return Observation(not self._missing(), "")
@@ -122,13 +121,13 @@ class CompareData(Action):
         return "compare what " + ", ".join(ref.name for ref in self.refs) + " hold now"
 
 
-def _counted(machine: Machine) -> dict[str, Holding]:
+def _read_holdings(machine: Machine) -> dict[str, Holding]:
     try:
-        found = json.loads((machine.backups / _COUNTED).read_text())
+        document = json.loads((machine.backups / _HOLDINGS_FILE).read_text())
     except (OSError, ValueError) as error:
         raise StepFailed(f"what the servers held before can't be read: {error}") from error
-    return {name: decode(holding) for name, holding in found.items()}
+    return {name: decode(holding) for name, holding in document.items()}
 
 
-def _figures(found: dict[str, Holding]) -> dict[str, dict[str, int]]:
-    return {name: dict(totals(holding)) for name, holding in found.items() if not holding.problem}
+def _figures(holdings_by_name: dict[str, Holding]) -> dict[str, dict[str, int]]:
+    return {name: dict(totals(holding)) for name, holding in holdings_by_name.items() if not holding.problem}

@@ -1,4 +1,4 @@
-"""The app's code: moved to another commit with its dependencies and builds, or left where it was."""
+"""Moves the app's checkout to another commit, with its dependencies and builds; the undo moves it back."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Command:
     env: tuple[str, ...] = ()
 
     def variables(self) -> dict[str, str]:
-        """The variables and their values. Raises StepFailed where the env file can't be read."""
+        """Return the variables and their values. Raises StepFailed where the env file can't be read."""
         if not self.env_file:
             return {}
         try:
-            found = read_env(Path(self.env_file))
+            values = read_env(Path(self.env_file))
         except (OSError, ValueError) as error:
-            raise StepFailed(f"{self.env_file}, which the build's variables come from: {error}") from error
-        return {name: value for name, value in found.items() if any(_matches(name, pattern) for pattern in self.env)}
+            raise StepFailed(f"{self.env_file}, with the build's variables, can't be read: {error}") from error
+        return {name: value for name, value in values.items() if any(_matches(name, pattern) for pattern in self.env)}
 
 
 @wire
@@ -47,8 +47,8 @@ class Command:
 class Release(Action):
     """Moves the checkout to `ref`, runs the commands that install and build, and restarts the user units.
 
-    The way back is the same way with the former commit, so that a failed build leaves nothing moved. Of the tracked
-    files, builds may write those in `rewritten`: they are put back after each build, so that git sees no change.
+    Its undo does the same with the former commit, so that a failed build leaves the code as it was. Of the tracked
+    files, builds may write those in `rewritten`: they are restored after each build, so that git reports no change.
     """
 
     checkout: str
@@ -72,11 +72,11 @@ class Release(Action):
     def apply(self, machine: Machine, before: Before) -> Evidence:
         if git.run(machine, self.checkout, self.user, "remote").strip():
             git.run(machine, self.checkout, self.user, "fetch", "--all", "--tags", timeout=self.timeout)
-        wanted = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
+        commit = git.run(machine, self.checkout, self.user, "rev-parse", "--verify", f"{self.ref}^{{commit}}").strip()
         machine.backups.mkdir(mode=0o700, parents=True, exist_ok=True)
-        put(_moved(machine), b"", 0o600, str(os.geteuid()), str(os.getegid()))
+        put(_move_mark(machine), b"", 0o600, str(os.geteuid()), str(os.getegid()))
         git.discard(machine, self.checkout, self.user, self.rewritten)
-        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", wanted, "--")
+        git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--detach", commit, "--")
         self._build(machine)
         return {
             "from": text(before, "head"),
@@ -84,9 +84,9 @@ class Release(Action):
         }
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        if not _moved(machine).exists():
+        if not _move_mark(machine).exists():
             return {"why": "the code was not moved, and nothing was restarted"}
-        # --force: what differs now was made by the build; changes of somebody's were refused by preflight.
+        # --force: the build wrote what differs now; preflight refuses a checkout with changes.
         git.run(machine, self.checkout, self.user, "checkout", "--quiet", "--force", text(before, "back"), "--")
         self._build(machine)
         return {"to": text(before, "head")}
@@ -106,8 +106,8 @@ class Release(Action):
         return f"move {self.checkout} to {self.ref}, install, build and restart {', '.join(self.units)}"
 
 
-def _moved(machine: Machine) -> Path:
-    """Where it is noted that the code is about to move: before that there is nothing to undo."""
+def _move_mark(machine: Machine) -> Path:
+    """Return the file that marks that the code is about to move: without it there is nothing to undo."""
     return machine.backups / "release-moved"
 
 

@@ -1,4 +1,4 @@
-"""systemd's verbs, each with what undoes it."""
+"""Starts, stops, restarts, enables and disables systemd units, each with its undo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import Action
 from .before import Before, texts
 from .keep_aside import proven
 
-_STARTED = ("active", "activating", "reloading")
+_STARTED_STATES = ("active", "activating", "reloading")
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,24 @@ class _OnUnits(Action):
     def unreadable_reason(self, facts: Facts) -> str:
         return facts.user_manager if self.user else ""
 
-    def _each(self) -> tuple[Workload, ...]:
+    def _workloads(self) -> tuple[Workload, ...]:
         return tuple(Workload(name, "native", unit=name, user=self.user) for name in self.units)
 
-    def _found(self, facts: Facts) -> list[Unit]:
+    def _units(self, facts: Facts) -> list[Unit]:
         units = [facts.unit(name, self.user) for name in self.units]
         return [unit for unit in units if unit is not None]
 
-    def _chosen(self, facts: Facts, *, active: bool) -> list[str]:
-        return [unit.name for unit in self._found(facts) if (unit.active in _STARTED) == active]
+    def _names(self, facts: Facts, *, active: bool) -> list[str]:
+        return [unit.name for unit in self._units(facts) if (unit.active in _STARTED_STATES) == active]
 
-    def _ctl(self, machine: Machine, verb: str, units: Sequence[str]) -> None:
+    def _systemctl(self, machine: Machine, verb: str, units: Sequence[str]) -> None:
         if units:
             argv = [*systemd.systemctl(self.user), verb, "--", *units]
             machine.run(argv, user=self.user or None, timeout=self.timeout)
 
-    def _put_down(self, machine: Machine, units: Sequence[str]) -> Evidence:
-        bad = systemd.stop(machine, units, self.user, self.timeout)
-        return {"stopped": list(units), **({"ended_badly": bad} if bad else {})}
+    def _stop(self, machine: Machine, units: Sequence[str]) -> Evidence:
+        failed = systemd.stop(machine, units, self.user, self.timeout)
+        return {"stopped": list(units), **({"ended_badly": failed} if failed else {})}
 
     @property
     def _list(self) -> str:
@@ -65,27 +65,27 @@ class Start(_OnUnits):
     unproven: bool = False
 
     def noop_reason(self, facts: Facts) -> str:
-        running = [unit for unit in self._found(facts) if unit.running]
+        running = [unit for unit in self._units(facts) if unit.running]
         return "all run" if len(running) == len(self.units) else ""
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"down": [unit.name for unit in self._found(facts) if not unit.running]}
+        return {"down": [unit.name for unit in self._units(facts) if not unit.running]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.
         argv = [*systemd.systemctl(self.user), "reset-failed", "--", *texts(before, "down")]
         machine.run(argv, user=self.user or None, timeout=self.timeout, ok=None)
-        self._ctl(machine, "start", texts(before, "down"))
+        self._systemctl(machine, "start", texts(before, "down"))
         return {"started": texts(before, "down")}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         if self.unproven and not proven(machine):
             systemd.kill(machine, texts(before, "down"), self.timeout)
             return {"killed": texts(before, "down")}
-        return self._put_down(machine, texts(before, "down"))
+        return self._stop(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:
-        return self._each()
+        return self._workloads()
 
     def describe(self) -> str:
         return f"start {self._list}"
@@ -97,16 +97,16 @@ class Stop(_OnUnits):
     """Stops units side by side; systemd kills what does not end in its own time."""
 
     def noop_reason(self, facts: Facts) -> str:
-        return "" if self._chosen(facts, active=True) else "none runs"
+        return "" if self._names(facts, active=True) else "none runs"
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"up": self._chosen(facts, active=True)}
+        return {"up": self._names(facts, active=True)}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        return self._put_down(machine, texts(before, "up"))
+        return self._stop(machine, texts(before, "up"))
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "start", texts(before, "up"))
+        self._systemctl(machine, "start", texts(before, "up"))
         return {"started": texts(before, "up")}
 
     def describe(self) -> str:
@@ -116,20 +116,20 @@ class Stop(_OnUnits):
 @wire
 @dataclass(frozen=True)
 class Restart(_OnUnits):
-    """Restarts units, running or not. Taking it back stops those that were down before."""
+    """Restarts units, running or not. Its undo stops those that were down before."""
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"down": self._chosen(facts, active=False)}
+        return {"down": self._names(facts, active=False)}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "restart", self.units)
+        self._systemctl(machine, "restart", self.units)
         return {"restarted": list(self.units)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        return self._put_down(machine, texts(before, "down"))
+        return self._stop(machine, texts(before, "down"))
 
     def about(self) -> tuple[Workload, ...]:
-        return self._each()
+        return self._workloads()
 
     def describe(self) -> str:
         return f"restart {self._list}"
@@ -141,21 +141,21 @@ class Enable(_OnUnits):
     """Makes units start at boot."""
 
     def noop_reason(self, facts: Facts) -> str:
-        return "" if self._off(facts) else "all start at boot"
+        return "" if self._not_enabled(facts) else "all start at boot"
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"off": self._off(facts)}
+        return {"off": self._not_enabled(facts)}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "enable", texts(before, "off"))
+        self._systemctl(machine, "enable", texts(before, "off"))
         return {"enabled": texts(before, "off")}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "disable", texts(before, "off"))
+        self._systemctl(machine, "disable", texts(before, "off"))
         return {"disabled": texts(before, "off")}
 
-    def _off(self, facts: Facts) -> list[str]:
-        return [unit.name for unit in self._found(facts) if unit.enabled != "enabled"]
+    def _not_enabled(self, facts: Facts) -> list[str]:
+        return [unit.name for unit in self._units(facts) if unit.enabled != "enabled"]
 
     def describe(self) -> str:
         return f"enable at boot {self._list}"
@@ -167,21 +167,21 @@ class Disable(_OnUnits):
     """Keeps units from starting at boot; units that are not installed are disabled already."""
 
     def noop_reason(self, facts: Facts) -> str:
-        return "" if self._on(facts) else "none starts at boot"
+        return "" if self._enabled(facts) else "none starts at boot"
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"on": self._on(facts)}
+        return {"on": self._enabled(facts)}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "disable", texts(before, "on"))
+        self._systemctl(machine, "disable", texts(before, "on"))
         return {"disabled": texts(before, "on")}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        self._ctl(machine, "enable", texts(before, "on"))
+        self._systemctl(machine, "enable", texts(before, "on"))
         return {"enabled": texts(before, "on")}
 
-    def _on(self, facts: Facts) -> list[str]:
-        return [unit.name for unit in self._found(facts) if unit.enabled in ("enabled", "enabled-runtime")]
+    def _enabled(self, facts: Facts) -> list[str]:
+        return [unit.name for unit in self._units(facts) if unit.enabled in ("enabled", "enabled-runtime")]
 
     def describe(self) -> str:
         return f"disable at boot {self._list}"

@@ -185,8 +185,8 @@ def write_file(path: Path, text: str, modified: int = 0) -> None:
 
     A new file gets its folder's owner, and the mode that NPM gives.
     """
-    place, mode = (path, path.stat().st_mode & 0o7777) if path.exists() else (path.parent, 0o644)
-    stat = place.stat()
+    model, mode = (path, path.stat().st_mode & 0o7777) if path.exists() else (path.parent, 0o644)
+    stat = model.stat()
     files.put(path, to_bytes(text), mode, str(stat.st_uid), str(stat.st_gid))
     if modified:
         os.utime(path, ns=(modified, modified))

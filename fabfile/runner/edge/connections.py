@@ -78,7 +78,7 @@ def _unanswered_connections(pid: int) -> set[Connection]:
 
     def read() -> set[Connection]:
         enter_network(pid)
-        return {ends for ends, count in sockets.received_bytes().items() if not count}
+        return {connection for connection, count in sockets.received_bytes().items() if not count}
 
     # A thread of its own, since it stays in that network.
     with ThreadPoolExecutor(max_workers=1) as pool, contextlib.suppress(OSError):

@@ -66,11 +66,11 @@ def row_problem(rows: Sequence[ProxyHost], domain: str) -> str:
     """
     matches = [row for row in rows if domain in row.names]
     if not matches:
-        known = ", ".join(sorted(name for row in rows for name in row.names)) or "none"
-        return f"no live proxy host has the name {domain} (names in the database: {known})"
+        names = ", ".join(sorted(name for row in rows for name in row.names)) or "none"
+        return f"no live proxy host has the name {domain} (names in the database: {names})"
     if len(matches) > 1:
-        places = ", ".join(f"{row.id} ({', '.join(row.names)} to {row.place})" for row in matches)
-        return f"{len(matches)} live proxy hosts have the name {domain}: {places}"
+        rows_text = ", ".join(f"{row.id} ({', '.join(row.names)} to {row.place})" for row in matches)
+        return f"{len(matches)} live proxy hosts have the name {domain}: {rows_text}"
     return ""
 
 

@@ -62,9 +62,9 @@ def repaired_file(text: str, domain: str, upstream: Upstream, advanced: str) -> 
         return _edit(text, server, domain, upstream, (start, pasted[-1]), advanced)
     if len(roots) != 1 or roots[0] < start:
         raise Drift(f"{domain}: its file has no `location /` where NPM writes it")
-    whole = splice(text, [(start, roots[0], advanced + _BEFORE_ROOT)])
-    server = server_block(whole, domain)
-    return _edit(whole, server, domain, upstream, (start, start + len(advanced)), advanced)
+    repaired = splice(text, [(start, roots[0], advanced + _BEFORE_ROOT)])
+    server = server_block(repaired, domain)
+    return _edit(repaired, server, domain, upstream, (start, start + len(advanced)), advanced)
 
 
 def _edit(text: str, server: Directive, domain: str, upstream: Upstream, region: tuple[int, int], advanced: str) -> str:
@@ -115,9 +115,9 @@ def _check_routes(text: str, domain: str, advanced: str) -> None:
 
 
 def _difference(in_file: str, in_database: str) -> str:
-    theirs, ours = in_file.split("\n"), in_database.split("\n")
-    for number, line in enumerate(ours):
-        there = theirs[number] if number < len(theirs) else ""
-        if there != line:
-            return f"line {number + 1} is {line.strip()!r} in the database, {there.strip()!r} in the file"
-    return f"the file goes on with {theirs[len(ours)].strip()!r} where the database ends"
+    file_lines, database_lines = in_file.split("\n"), in_database.split("\n")
+    for number, line in enumerate(database_lines):
+        other = file_lines[number] if number < len(file_lines) else ""
+        if other != line:
+            return f"line {number + 1} is {line.strip()!r} in the database, {other.strip()!r} in the file"
+    return f"the file goes on with {file_lines[len(database_lines)].strip()!r} where the database ends"

@@ -111,8 +111,8 @@ def parse(text: str) -> list[Directive]:
         elif not parents:
             raise ParseError('unexpected "}"', token.line)
         else:
-            head, opened, siblings = parents.pop()
-            siblings.append(_directive(head, tuple(directives), token.end, (opened, token.start)))
+            head, inner_start, siblings = parents.pop()
+            siblings.append(_directive(head, tuple(directives), token.end, (inner_start, token.start)))
             directives = siblings
     if words or parents:
         expected = '";" or "}"' if words else '"}"'

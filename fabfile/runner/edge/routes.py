@@ -150,10 +150,10 @@ def _is_legacy_block(old: RouteBlock, prefixes: set[str]) -> bool:
     if not prefixes.intersection(old.prefixes):
         return False
     where = f"line {old.directive.line}: an unmarked location"
-    foreign = [prefix for prefix in old.prefixes if prefix not in prefixes]
-    if foreign:
+    others = [prefix for prefix in old.prefixes if prefix not in prefixes]
+    if others:
         raise Drift(
-            f"{where} routes API prefixes and also {', '.join(foreign)}: "
+            f"{where} routes API prefixes and also {', '.join(others)}: "
             "add these to the inventory's prefixes, or give them a location of their own"
         )
     statements = [(child.name, *child.values[:1]) for child in old.directive.children or ()]

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
 
-from ..store import stored
+from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, said
@@ -248,7 +248,7 @@ def _disks(machine: Machine, request: FactsRequest) -> Fields:
 
 
 def _ops(machine: Machine, request: FactsRequest) -> Fields:
-    return {"ops": stored(machine.ops)}
+    return {"ops": read_state(machine.ops)}
 
 
 def _needs(machine: Machine, request: FactsRequest) -> Fields:

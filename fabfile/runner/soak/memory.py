@@ -1,4 +1,4 @@
-"""What the control groups of some processes hold in memory: the kernel's own account, or their processes' sum."""
+"""Measures the memory of processes' control groups: by the kernel's own account, or by the sum of their processes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from ..system.sockets import cgroup_of
 from ..wire.soak import Memory
 
 _GROUPS = Path("/sys/fs/cgroup")
-_HELD = ("RssAnon:", "RssShmem:", "VmSwap:")  # of /proc/PID/status, in KiB
+_FIELDS = ("RssAnon:", "RssShmem:", "VmSwap:")  # of /proc/PID/status, in KiB
 
 
-def of_groups(pids: Iterable[int], groups: Path = _GROUPS) -> dict[int, Memory]:
-    """Process → what its whole control group holds. A process that is gone is left out.
+def memory_of(pids: Iterable[int], groups: Path = _GROUPS) -> dict[int, Memory]:
+    """Return process → memory of its whole control group, without the processes that are gone.
 
     Where the kernel does not account for memory by version 2 groups (`memory.current` is missing), the group's
     processes are summed up.
     """
-    places = {pid: place for pid in pids if pid and (place := cgroup_of(pid))}
-    found = {pid: memory for pid, place in places.items() if (memory := _accounted(groups / place.lstrip("/")))}
-    rest = {pid: place for pid, place in places.items() if pid not in found}
-    return {**found, **(_summed(rest) if rest else {})}
+    cgroups = {pid: cgroup for pid in pids if pid and (cgroup := cgroup_of(pid))}
+    accounted = {
+        pid: memory for pid, cgroup in cgroups.items() if (memory := _from_kernel(groups / cgroup.lstrip("/")))
+    }
+    others = {pid: cgroup for pid, cgroup in cgroups.items() if pid not in accounted}
+    return {**accounted, **(_from_processes(others) if others else {})}
 
 
-def _accounted(group: Path) -> Memory | None:
-    """By the kernel's account: MemoryCurrent, parted by memory.stat into what can be reclaimed and what can't.
+def _from_kernel(group: Path) -> Memory | None:
+    """Return the kernel's account: memory.current, divided by memory.stat into what can be reclaimed and what can't.
 
     The page cache of a database's files is charged to its group and grows up to the limit: that is no leak.
-    Shared memory counts as a file there, but is nowhere else. What is swapped out is held all the same.
+    Shared memory counts as a file there, but is nowhere else. What is swapped out counts all the same.
     """
     try:
         current = int((group / "memory.current").read_text())
@@ -44,22 +46,22 @@ def _accounted(group: Path) -> Memory | None:
     return Memory(max(0, current - cached) + swapped, cached)
 
 
-def _summed(places: dict[int, str]) -> dict[int, Memory]:
-    """By the processes: anonymous and shared memory, swapped out or not; a page counts in every process that has it."""
-    sums = dict.fromkeys(places, 0)
+def _from_processes(cgroups: dict[int, str]) -> dict[int, Memory]:
+    """Return the processes' sums of anonymous and shared memory, swapped out or not; shared pages count repeatedly."""
+    sums = dict.fromkeys(cgroups, 0)
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         group = cgroup_of(int(name))
-        for pid, place in places.items():
+        for pid, cgroup in cgroups.items():
             # Below the root is everything, so there only the process itself is counted.
-            if int(name) == pid or (place != "/" and f"{group}/".startswith(f"{place}/")):
+            if int(name) == pid or (cgroup != "/" and f"{group}/".startswith(f"{cgroup}/")):
                 sums[pid] += _resident(name)
-    return {pid: Memory(held) for pid, held in sums.items() if held}
+    return {pid: Memory(size) for pid, size in sums.items() if size}
 
 
 def _resident(pid: str) -> int:
     with contextlib.suppress(OSError):  # it ended meanwhile
-        fields = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        return sum(int(words[1]) * 1024 for words in fields if words and words[0] in _HELD)
+        lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return sum(int(words[1]) * 1024 for words in lines if words and words[0] in _FIELDS)
     return 0

@@ -1,4 +1,4 @@
-"""The runner's verbs on soaks: start one, be one, follow, stop and show the last."""
+"""The runner's verbs on soaks: start, run, follow, stop one, and show the last."""
 
 from __future__ import annotations
 
@@ -10,65 +10,65 @@ from pathlib import Path
 from typing import IO, Any
 
 from .. import store
-from ..stdio import keep_runner, tell
+from ..stdio import emit, store_runner
 from ..system.machine import Machine, StepFailed
 from ..wire.codec import decode
 from ..wire.soak import Soak
 from ..wire.store import LockHolder
 from . import sampler
 
-STARTING = 30.0  # seconds until a soak that nobody carries out is given up; its unit starts it again after a crash
-_GLANCE = 0.5  # seconds between two looks at its file
+MAX_START_SECONDS = 30.0  # until a soak that no process runs counts as gone; its unit restarts it after a crash
+_POLL_SECONDS = 0.5  # between two readings of its file
 
 
-def soak_start(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Take a soak's request and this very zipapp, start it detached, and follow it; or tell who runs one."""
+def soak_start(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Store a soak's request and this very zipapp, start it detached, and follow it; or print who runs one already."""
     header = json.loads(stdin.readline())
-    wanted: Soak = decode(header["soak"])
-    if _held(root, wanted.id):
+    soak: Soak = decode(header["soak"])
+    if _another_runs(root, soak.id):
         return 0
     store.prepare(root)
-    keep_runner(root, header["runner"])
-    sampler.begin(root, wanted)
+    store_runner(root, header["runner"])
+    sampler.begin(root, soak)
     try:
-        detach(root, root / header["runner"], wanted.id)
+        detach(root, root / header["runner"], soak.id)
     except StepFailed:
-        sampler.forget(root, wanted.id)
+        sampler.discard(root, soak.id)
         raise
-    return soak_follow(root, [wanted.id], stdin)
+    return soak_follow(root, [soak.id], stdin)
 
 
-def soak_run(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Be a soak, until it is over."""
+def soak_run(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Run a soak until it is over."""
     try:
-        sampler.carry_out(root, words[0], Machine(root))
-    except store.Locked as locked:
-        if len(sampler.reader(root, words[0]).more()) == 1:  # it was started in the same instant as the one that runs
-            sampler.forget(root, words[0])
+        sampler.run(root, arguments[0], Machine(root))
+    except store.LockedError as locked:
+        if len(sampler.reader(root, arguments[0]).new_events()) == 1:  # the running one began in the same instant
+            sampler.discard(root, arguments[0])
         raise StepFailed(str(locked)) from locked
     return 0
 
 
-def soak_follow(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Print a soak's lines from number words[1] on, as they come, until it has ended or nobody carries it out."""
-    reader, skip = sampler.reader(root, words[0]), int(words[1]) if len(words) > 1 else 0
-    alive = time.monotonic()
+def soak_follow(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """Print a soak's lines from number arguments[1] on, as they come, until it has ended or no process runs it."""
+    reader, skip = sampler.reader(root, arguments[0]), int(arguments[1]) if len(arguments) > 1 else 0
+    last_alive = time.monotonic()
     while True:
-        lines = reader.more()
-        _tell_all(lines[skip:])
+        lines = reader.new_events()
+        _emit_all(lines[skip:])
         skip = max(0, skip - len(lines))
         if lines and lines[-1]["kind"] == "finished":
             return 0
         holder = sampler.running(root)
-        if lines or (holder and holder.soak == words[0]):
-            alive = time.monotonic()
-        elif _held(root, words[0]) or time.monotonic() - alive > STARTING:
+        if lines or (holder and holder.soak == arguments[0]):
+            last_alive = time.monotonic()
+        elif _another_runs(root, arguments[0]) or time.monotonic() - last_alive > MAX_START_SECONDS:
             return 0
-        time.sleep(_GLANCE)
+        time.sleep(_POLL_SECONDS)
 
 
-def soak_stop(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
-    """Have the running soak end, and print all its lines; nothing when none runs."""
+def soak_stop(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
+    """End the running soak and print all its lines; nothing when none runs."""
     running = sampler.running(root)
     if not running:
         return 0
@@ -76,20 +76,20 @@ def soak_stop(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
     return soak_follow(root, [running.soak], stdin)
 
 
-def soak_show(root: Path, words: Sequence[str], stdin: IO[bytes]) -> int:
+def soak_show(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Print who runs a soak now, and all lines of the newest one so far."""
-    tell({"holder": (sampler.running(root) or LockHolder()).as_json()})
+    emit({"holder": (sampler.running(root) or LockHolder()).as_json()})
     if sampler.last(root):
-        _tell_all(sampler.reader(root, sampler.last(root)).more())
+        _emit_all(sampler.reader(root, sampler.last(root)).new_events())
     return 0
 
 
-def go_on(root: Path) -> None:
-    """After a boot: carry on with the soak that was cut off by it, if there is one. Raises StepFailed."""
-    wanted = sampler.to_go_on(root)
-    if wanted:
-        # The link that the boot's own unit names leads elsewhere with the next plan.
-        detach(root, Path(sys.path[0]).resolve(), wanted)
+def resume(root: Path) -> None:
+    """Start the soak again that a boot has cut off, if there is one. Raises StepFailed."""
+    soak = sampler.resumable(root)
+    if soak:
+        # Not the link that the boot's unit starts: the next plan replaces it.
+        detach(root, Path(sys.path[0]).resolve(), soak)
 
 
 def detach(root: Path, runner: Path, soak_id: str) -> None:
@@ -105,15 +105,15 @@ def detach(root: Path, runner: Path, soak_id: str) -> None:
     )
 
 
-def _held(root: Path, soak_id: str) -> bool:
-    """Whether another soak runs; tells who runs it."""
+def _another_runs(root: Path, soak_id: str) -> bool:
+    """Whether another soak runs; prints who runs it."""
     holder = sampler.running(root)
     if not holder or holder.soak == soak_id:
         return False
-    tell({"holder": holder.as_json()})
+    emit({"holder": holder.as_json()})
     return True
 
 
-def _tell_all(lines: list[dict[str, Any]]) -> None:
+def _emit_all(lines: list[dict[str, Any]]) -> None:
     for line in lines:
-        tell(line)
+        emit(line)

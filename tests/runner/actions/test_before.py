@@ -18,7 +18,7 @@ KEPT: Before = json.loads(
 )
 
 
-def test_what_was_recorded_comes_back() -> None:
+def test_a_snapshot_is_read_back() -> None:
     assert text(KEPT, "owner") == "native"
     assert texts(KEPT, "down") == ["web", "api"]
     assert table(KEPT, "owners") == {"/a": "1:1"}
@@ -36,13 +36,13 @@ def test_what_was_recorded_comes_back() -> None:
         (table, "down", "is no table: down"),
     ],
 )
-def test_what_was_not_recorded_is_said(read: Callable[[Before, str], object], key: str, problem: str) -> None:
+def test_a_key_missing_in_a_snapshot_is_named(read: Callable[[Before, str], object], key: str, problem: str) -> None:
     with pytest.raises(StepFailed, match=problem):
         read(KEPT, key)
 
 
 def test_an_undo_without_its_record_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "owner").write_text("native\n")
-    with pytest.raises(StepFailed, match="does not say what was there before: owner is missing"):
+    with pytest.raises(StepFailed, match="lacks what was there before: owner is missing"):
         SetOwner(str(tmp_path / "owner"), "docker").undo(Recorder(tmp_path), {})
     assert (tmp_path / "owner").read_text() == "native\n"

@@ -47,7 +47,7 @@ def owners(folder: Path) -> dict[bytes, str]:
 
 
 def begin(machine: Machine, action: Any) -> dict[str, Any]:
-    look = decode(json.loads(json.dumps(encode(action)))).look(machine)
+    look = decode(json.loads(json.dumps(encode(action)))).inspect(machine)
     assert not look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
     return before
@@ -115,7 +115,7 @@ def test_everything_changes_hands_and_comes_back_exactly(
     assert action.apply(machine, before) == {"given": {str(data): NEW}}
     assert set(owners(data).values()) == {NEW}
     assert owners(tmp_path / "outside") == outside, "links are not followed"
-    assert action.look(machine).noop_reason
+    assert action.inspect(machine).noop_reason
     for _ in range(2):
         action.undo(machine, before)
         assert owners(data) == before_all
@@ -153,7 +153,7 @@ def test_any_names_and_owners_come_back(entries: dict[bytes, tuple[int, int]], c
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_what_the_new_owner_made_goes_to_the_former_one(machine: Machine, tmp_path: Path, mixed: bool) -> None:
+def test_files_that_the_new_owner_made_go_to_the_former_one(machine: Machine, tmp_path: Path, mixed: bool) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "old").touch()
@@ -186,7 +186,7 @@ def test_a_missing_directory_and_a_user_by_name(machine: Machine, tmp_path: Path
     before = begin(machine, action)
     action.apply(machine, before)
     assert paths.tree(machine, str(data)).owners == (paths.account("nobody"),)
-    assert action.look(machine).noop_reason
+    assert action.inspect(machine).noop_reason
     action.undo(machine, before)
     assert paths.tree(machine, str(data)).owners == ("0:0",)
 
@@ -212,7 +212,7 @@ def test_a_tree_that_needs_nothing_is_left_alone(machine: Machine, tmp_path: Pat
     assert os.stat(tmp_path / "done").st_ctime_ns == changed
 
 
-def test_what_is_gone_on_the_way_back_does_not_stop_it(machine: Machine, tmp_path: Path) -> None:
+def test_files_missing_at_the_undo_do_not_fail_it(machine: Machine, tmp_path: Path) -> None:
     for name, uid in (("a", 5), ("b", 6)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
@@ -250,7 +250,7 @@ def test_the_owner_is_set_and_set_back(machine: Machine, tmp_path: Path, former:
     action.apply(machine, before)
     assert path.read_text() == f"{action.runtime}\n"
     assert path.stat().st_mode & 0o777 == 0o644, "the app's user must be able to read it"
-    assert action.look(machine).noop_reason
+    assert action.inspect(machine).noop_reason
     for _ in range(2):
         action.undo(machine, before)
         assert (path.read_text().strip() if path.exists() else "") == former
@@ -292,7 +292,7 @@ def test_an_owner_file_that_says_nothing_known_stops_everything(
     (tmp_path / "owner").write_bytes(content)
     action = SetOwner(str(tmp_path / "owner"), "native")
     with pytest.raises(StepFailed, match="neither native nor docker"):
-        action.look(machine)
+        action.inspect(machine)
     facts = gather(machine, action.required_facts())
     assert action.unreadable_reason(facts)
     assert (tmp_path / "owner").read_bytes() == content
@@ -304,10 +304,10 @@ def test_a_folder_is_read_only_where_nobody_can_write_to_it_at_its_usual_place(
     folder = tmp_path / "redis"
     folder.mkdir()
     probe = ReadOnly((str(folder),))
-    assert not probe.look(machine).ok and str(folder) in probe.look(machine).text
+    assert not probe.check(machine).ok and str(folder) in probe.check(machine).text
     subprocess.run(["mount", "--bind", "-o", "ro", folder, folder], check=True)
     try:
-        assert probe.look(machine).ok
+        assert probe.check(machine).ok
     finally:
         subprocess.run(["umount", folder], check=True)
-    assert not ReadOnly((str(tmp_path / "none"),)).look(machine).ok
+    assert not ReadOnly((str(tmp_path / "none"),)).check(machine).ok

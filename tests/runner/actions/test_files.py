@@ -43,7 +43,7 @@ def shipped(machine: Machine, path: Path, content: bytes = b"new", mode: int = 0
 
 def begin(machine: Machine, action: Action) -> dict[str, Any]:
     """Look as the engine does; returns what is journaled, through its JSON."""
-    look = decode_action(action).look(machine)
+    look = decode_action(action).inspect(machine)
     assert not look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
     return before
@@ -76,10 +76,10 @@ def test_files_are_written_with_owner_and_mode_and_once_only(machine: Recorder, 
         "a": (0o100640, pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(GROUP).gr_gid, b"new"),
         "b": (0o100600, 0, 0, b""),
     }
-    assert action.look(machine).noop_reason == "2 files are as wanted"
+    assert action.inspect(machine).noop_reason == "2 files are up to date"
 
 
-def test_whatever_stood_there_comes_back_exactly(machine: Recorder, tmp_path: Path) -> None:
+def test_a_former_file_is_restored_exactly(machine: Recorder, tmp_path: Path) -> None:
     etc = tmp_path / "etc"
     etc.mkdir()
     (etc / "binary").write_bytes(bytes(range(256)))
@@ -114,7 +114,7 @@ def test_folders_that_others_use_meanwhile_stay(machine: Recorder, tmp_path: Pat
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
-def test_cut_off_anywhere_it_is_put_back(machine: Recorder, tmp_path: Path, cut: int) -> None:
+def test_a_write_cut_off_anywhere_is_undone(machine: Recorder, tmp_path: Path, cut: int) -> None:
     etc = tmp_path / "etc"
     etc.mkdir()
     (etc / "a").write_text("old a")
@@ -139,7 +139,7 @@ def test_cut_off_anywhere_it_is_put_back(machine: Recorder, tmp_path: Path, cut:
 
 
 @pytest.mark.parametrize("name", ["a", "sub/b"])
-def test_what_a_killed_runner_had_half_written_is_cleared_too(machine: Recorder, tmp_path: Path, name: str) -> None:
+def test_partial_files_of_a_killed_runner_are_deleted_too(machine: Recorder, tmp_path: Path, name: str) -> None:
     etc = tmp_path / "etc"
     etc.mkdir()
     (etc / "a").write_text("old a")
@@ -153,7 +153,7 @@ def test_what_a_killed_runner_had_half_written_is_cleared_too(machine: Recorder,
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "fifo"])
-def test_what_is_no_plain_file_is_never_replaced(machine: Recorder, tmp_path: Path, kind: str) -> None:
+def test_anything_but_a_plain_file_is_never_replaced(machine: Recorder, tmp_path: Path, kind: str) -> None:
     target, other = tmp_path / "target", tmp_path / "other"
     other.write_text("old")
     if kind == "directory":
@@ -185,7 +185,7 @@ def test_damaged_or_missing_contents_are_never_written(machine: Recorder, tmp_pa
     assert not (tmp_path / "a").exists()
 
 
-def test_a_failed_reload_is_a_failure_and_can_be_taken_back(machine: Recorder, tmp_path: Path) -> None:
+def test_a_failed_reload_fails_the_step_and_can_be_undone(machine: Recorder, tmp_path: Path) -> None:
     action = Files((shipped(machine, tmp_path / "a"),), reload=True)
     before = begin(machine, action)
     machine.answers["systemctl daemon-reload"] = (1, "", "no")
@@ -222,7 +222,7 @@ def test_folders_are_made_as_wanted_and_existing_ones_left_alone(machine: Record
     assert there.stat().st_mode & 0o777 == 0o700 and there.stat().st_uid == 0
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o750
     assert (tmp_path / "new").stat().st_uid == pwd.getpwnam(OWNER).pw_uid
-    assert action.look(machine).noop_reason
+    assert action.inspect(machine).noop_reason
     for _ in range(2):
         action.undo(machine, before)
         assert [path.name for path in tmp_path.iterdir() if path.name != "ops"] == ["there"]
@@ -263,7 +263,7 @@ def test_only_missing_accounts_are_made_without_a_login(machine: Recorder) -> No
 # ── Facts of files ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_stands_at_a_path(tmp_path: Path) -> None:
+def test_a_file_fact_has_the_kind_of_a_path(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("ä")
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "large").write_bytes(b"a" * 300_000)

@@ -70,26 +70,26 @@ def remove(line: str) -> DeleteRule:
 def test_a_rule_goes_and_comes_back_at_its_place(tmp_path: Path, lines: list[str], gone: str, v6: int) -> None:
     machine = Ufw(tmp_path, *lines, *[V6][:v6])
     before, action = list(machine.lines), remove(gone)
-    look = action.look(machine)
+    look = action.inspect(machine)
     assert not look.noop_reason
     action.apply(machine, look.before)
     assert machine.lines == [line for line in before if line != gone]
-    assert action.look(machine).noop_reason == "there is no such rule"
+    assert action.inspect(machine).noop_reason == "there is no such rule"
     for _ in range(2):
         action.undo(machine, look.before)
         assert _chain(machine.lines) == _chain(before)
 
 
-def test_what_was_cut_off_before_anything_happened_keeps_the_rule(tmp_path: Path) -> None:
+def test_a_deletion_cut_off_before_it_began_keeps_the_rule(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, WEB)
-    look = remove(SSH).look(machine)
+    look = remove(SSH).inspect(machine)
     assert remove(SSH).undo(machine, look.before) == {"kept": "allow 22/tcp"}
     assert machine.lines == [SSH, WEB]
 
 
 def test_others_rules_that_came_or_went_meanwhile_are_left_as_they_are(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, WEB, API, OURS)
-    look = remove(WEB).look(machine)
+    look = remove(WEB).inspect(machine)
     remove(WEB).apply(machine, look.before)
     machine.lines = ["ufw deny 25", OURS]
     remove(WEB).undo(machine, look.before)
@@ -99,7 +99,7 @@ def test_others_rules_that_came_or_went_meanwhile_are_left_as_they_are(tmp_path:
 def test_a_rule_that_stays_or_does_not_come_back_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="did not delete the rule allow 3000/tcp"):
         remove(WEB).apply(Ufw(tmp_path, WEB, stubborn=True), {"followed_by": []})
-    with pytest.raises(StepFailed, match="does not take the rule allow 3000/tcp back"):
+    with pytest.raises(StepFailed, match="did not restore the rule allow 3000/tcp"):
         remove(WEB).undo(Ufw(tmp_path, SSH, stubborn=True), {"followed_by": []})
 
 
@@ -114,10 +114,10 @@ def test_the_comment_is_not_part_of_what_is_deleted() -> None:
 
 def test_a_rule_that_is_about_to_go_is_not_relied_upon(tmp_path: Path) -> None:
     machine = Ufw(tmp_path, SSH, API)
-    assert AllowRule(BRIDGE, 4000, "x").look(machine).noop_reason == f"allowed by `{API}`"
+    assert AllowRule(BRIDGE, 4000, "x").inspect(machine).noop_reason == f"allowed by `{API}`"
     action = AllowRule(BRIDGE, 4000, "x", (API,))
-    look = action.look(machine)
+    look = action.inspect(machine)
     assert not look.noop_reason
     action.apply(machine, look.before)
     assert machine.lines[-1] == f"ufw allow proto tcp from {BRIDGE} to any port 4000 comment 'x'"
-    assert action.look(machine).noop_reason
+    assert action.inspect(machine).noop_reason

@@ -55,7 +55,7 @@ def spoil(folder: Path) -> None:
     (folder / "more").write_bytes(b"x")
 
 
-def test_what_a_server_did_to_its_data_is_put_back(machine: Machine, data: Path) -> None:
+def test_data_that_a_server_changed_is_restored(machine: Machine, data: Path) -> None:
     before, mode = contents(data), (data / "deep").stat().st_mode
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
     link = 8  # bytes: where it leads
@@ -71,7 +71,7 @@ def test_what_a_server_did_to_its_data_is_put_back(machine: Machine, data: Path)
     assert [path for path in data.parent.iterdir() if "by-islandflow" in path.name] == [left]
 
 
-def test_once_it_is_proven_the_data_stays_as_the_new_server_has_it(machine: Machine, data: Path) -> None:
+def test_data_stays_as_the_new_server_has_it_once_the_comparison_passed(machine: Machine, data: Path) -> None:
     aside = KeepAside((Kept(str(data), ("*.rdb",)),))
     aside.apply(machine, {})
     spoil(data)
@@ -98,7 +98,7 @@ def test_a_restore_that_was_cut_off_goes_on(cut: str, machine: Machine, data: Pa
 
 
 @pytest.mark.parametrize("left", ["half a copy", "an earlier plan's copy"])
-def test_what_is_not_a_whole_copy_of_this_plan_is_never_put_back(left: str, machine: Machine, data: Path) -> None:
+def test_anything_but_a_whole_copy_of_this_plan_is_never_restored(left: str, machine: Machine, data: Path) -> None:
     before = contents(data)
     name = ".redis.kept-by-islandflow" + (".part" if left == "half a copy" else "")
     data.with_name(name).mkdir()
@@ -118,7 +118,7 @@ def test_a_folder_that_is_not_there_is_nothing_to_keep(machine: Machine, tmp_pat
     assert aside.undo(machine, {}) == {"restored": []}
 
 
-def test_a_folder_that_cannot_be_kept_is_said_and_stops_nobody(
+def test_a_folder_that_cannot_be_copied_is_reported_and_fails_no_step(
     machine: Machine, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
@@ -141,7 +141,7 @@ def test_a_volume_of_its_own_cannot_be_kept(machine: Machine, data: Path) -> Non
         subprocess.run(["umount", data], check=True)
 
 
-def test_where_the_folder_is_a_link_it_stays_one(machine: Machine, data: Path) -> None:
+def test_a_folder_that_is_a_link_stays_one(machine: Machine, data: Path) -> None:
     before, real = contents(data), data.with_name("elsewhere")
     data.rename(real)
     data.symlink_to(real)
@@ -155,7 +155,7 @@ def test_where_the_folder_is_a_link_it_stays_one(machine: Machine, data: Path) -
 def test_large_logs_are_linked_instead_of_keeping_requests_waiting(
     machine: Machine, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keep_aside, "_COPIED", 3)
+    monkeypatch.setattr(keep_aside, "_MAX_COPIED_BYTES", 3)
     assert plain(KeepAside((Kept(str(data), ()),)).apply(machine, {}))["kept"][str(data)]["copied_bytes"] <= 3
 
 
@@ -179,7 +179,7 @@ def test_of_numbered_blocks_the_last_one_is_copied_for_it_still_grows(machine: M
     assert (data / "10.blk").read_bytes() == b"12345"
 
 
-def test_what_an_earlier_plan_left_for_somebody_to_compare_is_not_deleted(machine: Machine, data: Path) -> None:
+def test_data_that_an_earlier_plan_left_for_comparison_is_not_deleted(machine: Machine, data: Path) -> None:
     earlier = data.with_name(".redis.left-in-20260101T000000-cutover-by-islandflow")
     earlier.mkdir()
     aside = KeepAside((Kept(str(data)),))

@@ -25,7 +25,7 @@ OPEN, LEAVING = "islandflow-park-1", Upstreams((3000,), ("172.18.0.1",))
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the lots' states are kept, instead of /run."""
-    for function in (parking.current, parking.begin, parking.close):
+    for function in (parking.current, parking.open_lot, parking.close):
         monkeypatch.setattr(function, "__defaults__", (tmp_path / "lots",))
     return tmp_path / "lots"
 
@@ -34,13 +34,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def machine(tmp_path: Path, folder: Path) -> Recorder:
     """A VPS whose edge does not run, so that nobody is under way; a lot is open."""
     machine = Recorder(tmp_path, {"docker inspect": (1, "", "No such container"), "systemctl is-active": (3, "", "")})
-    parking.begin(machine, OPEN, "172.18.0.1", (13000,))
+    parking.open_lot(machine, OPEN, "172.18.0.1", (13000,))
     return machine
 
 
 def test_a_lot_that_was_opened_again_on_the_way_back_is_closed_as_well(folder: Path, machine: Recorder) -> None:
     close = CloseLot(*LOT)
-    before = close.look(machine).before
+    before = close.inspect(machine).before
     close.apply(machine, before)
     close.undo(machine, before)
     again = parking.current()
@@ -52,9 +52,9 @@ def test_a_lot_that_was_opened_again_on_the_way_back_is_closed_as_well(folder: P
     assert machine.calls[-1] == ("systemctl", "stop", f"{again.unit}.socket")
 
 
-def test_a_closed_lot_is_opened_again_once_however_often_it_is_taken_back(machine: Recorder) -> None:
+def test_a_closed_lot_is_opened_again_once_however_often_its_close_is_undone(machine: Recorder) -> None:
     close = CloseLot(*LOT)
-    before = close.look(machine).before
+    before = close.inspect(machine).before
     close.apply(machine, before)
     close.undo(machine, before)
     machine.answers["systemctl is-active"] = ""
@@ -64,8 +64,8 @@ def test_a_closed_lot_is_opened_again_once_however_often_it_is_taken_back(machin
 
 def test_a_lot_that_was_opened_again_only_half_gives_way_to_a_whole_one(machine: Recorder) -> None:
     close = CloseLot(*LOT)
-    before = close.look(machine).before
-    parking.begin(machine, str(before["again"]), "172.18.0.1", (13000,))
+    before = close.inspect(machine).before
+    parking.open_lot(machine, str(before["again"]), "172.18.0.1", (13000,))
     machine.calls.clear()
     close.undo(machine, before)
     verbs = [call[:3] if call[0] == "systemctl" else call[3:4] for call in machine.calls]

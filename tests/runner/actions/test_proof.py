@@ -72,7 +72,7 @@ def test_less_than_must_stay_is_a_loss(before: Count, after: Count | None, lost:
     assert bool(losses(Holding({"x": before}), now)) is lost
 
 
-def test_a_server_that_cannot_be_asked_has_lost_what_it_held() -> None:
+def test_a_server_that_cannot_be_counted_counts_as_having_lost_its_data() -> None:
     assert losses(Holding({"x": Count(1, 1)}), Holding(problem="no answer")) == ["no answer"]
 
 
@@ -174,13 +174,13 @@ def test_when_all_is_there_again_what_the_others_left_is_deleted(machine: Machin
 def test_data_that_does_not_come_back_is_named_and_nothing_is_deleted(
     machine: Machine, left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proof, "_READ_WITHIN", 0.0)
+    monkeypatch.setattr(proof, "_READ_SECONDS", 0.0)
     evidence = taken_back(machine, tmp_path / "redis", Redis({0: (5, 0)}), Redis({0: (4, 0)}))
     assert evidence == {"missing": ["redis: db0: 5 before, 4 now"], "left_by_the_others": [str(left)]}
     assert left.exists()
 
 
-def test_what_was_never_counted_is_not_compared_on_the_way_back(machine: Machine) -> None:
+def test_an_undo_without_counts_compares_nothing(machine: Machine) -> None:
     assert CountData((ref(1),), must=True).undo(machine, {}) == {}
 
 

@@ -106,7 +106,7 @@ def test_the_variables_are_read_when_the_build_starts_and_travel_in_no_plan(
 def test_a_build_without_its_env_file_fails_and_says_so(flow: Repository, machine: WithoutSystemd) -> None:
     action = flow.release()
     flow.env.unlink()
-    with pytest.raises(StepFailed, match=r"flow\.env, which the build's variables come from: .*No such file"):
+    with pytest.raises(StepFailed, match=r"flow\.env, with the build's variables, can't be read: .*No such file"):
         action.apply(machine, action.snapshot(flow.facts))
 
 
@@ -124,7 +124,7 @@ def test_restarting_may_take_as_long_as_the_units_may_take_to_stop(flow: Reposit
     assert timeout == 50.0
 
 
-def test_what_a_build_writes_into_tracked_files_is_no_change_before_or_after(
+def test_tracked_files_that_a_build_writes_are_no_change_before_or_after(
     flow: Repository, machine: WithoutSystemd
 ) -> None:
     (flow.path / TYPES).write_text("built by hand, where git would not move over it")

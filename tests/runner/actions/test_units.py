@@ -38,15 +38,15 @@ UP, DOWN = unit(A), unit(B, "inactive", "dead", "disabled")
 
 
 @pytest.mark.parametrize("kind", [Start, Stop, Enable, Disable, Restart])
-def test_nothing_is_concluded_while_the_user_manager_cannot_be_asked(kind: Callable[..., Any]) -> None:
+def test_nothing_is_concluded_while_the_user_manager_does_not_answer(kind: Callable[..., Any]) -> None:
     facts = Facts(user_manager="lingering is off for delta")
     assert kind((A,), "delta").unreadable_reason(facts) == "lingering is off for delta"
     assert not kind((A,)).unreadable_reason(facts), "the system's units can be asked"
 
 
-def test_a_look_at_units_that_cannot_be_asked_fails(tmp_path: Path) -> None:
+def test_inspecting_units_fails_while_systemd_does_not_answer(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match="lingering is off for nobody"):
-        Stop((A,), "nobody").look(Recorder(tmp_path))
+        Stop((A,), "nobody").inspect(Recorder(tmp_path))
 
 
 def test_start_acts_on_those_that_do_not_run(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_unit_that_ends_badly_on_its_stop_signal_is_not_left_failed(
     assert changing(machine) == [("systemctl", "stop", "--", A), ("systemctl", "reset-failed", "--", A)]
 
 
-def test_a_unit_that_stays_failed_is_told(tmp_path: Path) -> None:
+def test_a_unit_that_stays_failed_is_reported(tmp_path: Path) -> None:
     machine = Failing(tmp_path)
     machine.mends = False
     ended = Stop((A,)).apply(machine, {"up": [A]})["ended_badly"]
@@ -166,12 +166,12 @@ def test_down_means_neither_running_nor_about_to(tmp_path: Path) -> None:
         ("deactivating", "", False),
     ):
         machine.answers["systemctl show"] = shown.format(active, sub)
-        assert UnitsDown((A, B)).look(machine).ok == down
+        assert UnitsDown((A, B)).check(machine).ok == down
     machine.answers["systemctl show"] = (1, "", "Failed to connect to bus")
-    seen = UnitsDown((A, B)).look(machine)
+    seen = UnitsDown((A, B)).check(machine)
     assert not seen.ok, "who cannot be asked is not down"
     machine.answers["systemctl show"] = "ActiveState=inactive\n"
-    assert not UnitsDown((A, B)).look(machine).ok, "one answer for two units"
+    assert not UnitsDown((A, B)).check(machine).ok, "one answer for two units"
 
 
 # ── Compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +236,7 @@ def test_containers_are_made_as_the_file_says_and_those_that_run_are_left_alone(
     assert changes(machine) == [(*COMPOSE, *CREATE, "web", "api")]
 
 
-def test_what_runs_besides_the_chosen_services_is_left_alone_too(tmp_path: Path) -> None:
+def test_containers_besides_the_chosen_services_are_left_alone_too(tmp_path: Path) -> None:
     facts = docker(container("web", "exited"), container("nats"))
     machine, action = Recorder(tmp_path, made("web")), Make(PROJECT, ("web",))
     action.apply(machine, action.snapshot(facts))
@@ -278,28 +278,28 @@ def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, 
 def test_nothing_is_concluded_while_docker_does_not_answer(tmp_path: Path, kind: Callable[..., Any]) -> None:
     machine = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
     with pytest.raises(StepFailed, match="Cannot connect to the Docker daemon"):
-        kind(PROJECT, ("web",)).look(machine)
+        kind(PROJECT, ("web",)).inspect(machine)
 
 
 @pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), (0, "no JSON", "")])
 def test_a_daemon_that_vanishes_between_two_questions_has_not_stopped_anything(tmp_path: Path, answer: Any) -> None:
     machine = Recorder(tmp_path, {"docker ps": "abc\n", "docker inspect": answer})
     with pytest.raises(StepFailed, match="Docker does not answer"):
-        Down(PROJECT, ("web",)).look(machine)
+        Down(PROJECT, ("web",)).inspect(machine)
 
 
 @pytest.mark.parametrize("answer", [(1, "", "Cannot connect to the Docker daemon"), "half an ans"])
-def test_what_docker_cannot_tell_is_not_down(tmp_path: Path, answer: Any) -> None:
+def test_containers_are_not_down_while_docker_does_not_answer(tmp_path: Path, answer: Any) -> None:
     machine = Recorder(tmp_path, {"docker ps": answer})
-    assert not ContainersDown("islandflow-vps", ("web",)).look(machine).ok
+    assert not ContainersDown("islandflow-vps", ("web",)).check(machine).ok
 
 
 @pytest.mark.parametrize("state", ["running", "restarting", "paused", "removing"])
 def test_containers_are_down_when_none_is_left_in_any_other_state(tmp_path: Path, state: str) -> None:
     probe = ContainersDown("islandflow-vps", ("web",))
     down = "web\tx-web-1\texited\nweb\tx-web-2\tcreated\napi\tx-api-1\trunning\n"
-    assert probe.look(Recorder(tmp_path, {"docker ps": down})).ok
-    seen = probe.look(Recorder(tmp_path, {"docker ps": f"web\tx-web-2\t{state}\n{down}"}))
+    assert probe.check(Recorder(tmp_path, {"docker ps": down})).ok
+    seen = probe.check(Recorder(tmp_path, {"docker ps": f"web\tx-web-2\t{state}\n{down}"}))
     assert (seen.ok, seen.text) == (False, f"web is {state}")
 
 
@@ -312,7 +312,7 @@ def inspected(**state: Any) -> str:
 def test_a_container_that_vanishes_meanwhile_is_no_error(tmp_path: Path) -> None:
     inspect = (1, inspected(Status="exited"), "Error response from daemon: No such container: def")
     machine = Recorder(tmp_path, {"docker ps": "abc\ndef\n", "docker inspect": inspect})
-    assert Down(PROJECT, ("web",)).look(machine).noop_reason
+    assert Down(PROJECT, ("web",)).inspect(machine).noop_reason
 
 
 # ── UFW ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +330,7 @@ def filtering(tmp_path: Path, *rules: str) -> Recorder:
 
 def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:
     machine = filtering(tmp_path, "ufw allow 22/tcp")
-    look = ALLOW.look(machine)
+    look = ALLOW.inspect(machine)
     assert not look.noop_reason
     machine.answers["ufw show added"] = RULE
     ALLOW.apply(machine, look.before)
@@ -340,19 +340,19 @@ def test_a_rule_is_added_and_deleted_again(tmp_path: Path) -> None:
 
 
 def test_a_rule_that_is_there_already_is_enough(tmp_path: Path) -> None:
-    assert RULE in ALLOW.look(filtering(tmp_path, RULE)).noop_reason
+    assert RULE in ALLOW.inspect(filtering(tmp_path, RULE)).noop_reason
     off = Recorder(tmp_path, {"ufw status": "Status: inactive\n"})
-    assert "not active" in ALLOW.look(off).noop_reason
+    assert "not active" in ALLOW.inspect(off).noop_reason
     assert "not installed" in ALLOW.noop_reason(Facts())
     with pytest.raises(StepFailed, match="problem running iptables"):
-        ALLOW.look(Recorder(tmp_path, {"ufw": (1, "", "ERROR: problem running iptables")}))
+        ALLOW.inspect(Recorder(tmp_path, {"ufw": (1, "", "ERROR: problem running iptables")}))
 
 
 def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(tmp_path: Path) -> None:
     machine = filtering(tmp_path, "ufw deny 4000", RULE)
-    look = ALLOW.look(machine)
+    look = ALLOW.inspect(machine)
     assert not look.noop_reason
-    with pytest.raises(StepFailed, match="a rule above it"):
+    with pytest.raises(StepFailed, match="an earlier rule still blocks"):
         ALLOW.apply(machine, look.before)
     ALLOW.undo(machine, look.before)
     assert machine.said("ufw", "--force") == [], "somebody else made it"
@@ -361,7 +361,7 @@ def test_a_rule_above_that_denies_is_a_failure_and_our_own_former_rule_is_kept(t
 # ── What systemd says against units ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
+def test_a_wait_that_fails_names_its_length(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemctl show": "ActiveState=active\nSubState=running\n"})
     down = UnitsDown((A,))
     with pytest.raises(StepFailed, match=r"a\.service is active/running \(waited [\d.]+ s\)"):
@@ -370,7 +370,7 @@ def test_waiting_says_what_it_waited_for(tmp_path: Path) -> None:
     assert down.until(machine, 0.1).text == "all down"
 
 
-def test_what_will_not_come_is_not_said_to_have_been_waited_for(tmp_path: Path) -> None:
+def test_a_final_failure_does_not_wait_until_the_deadline(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze": "a.service: bad"})
     with pytest.raises(StepFailed) as caught:
         UnitsValid(("/etc/systemd/system/a.service",)).until(machine, 600.0)
@@ -398,28 +398,28 @@ def test_any_word_of_systemds_against_our_units_is_a_failure_whatever_its_exit_c
     tmp_path: Path, said: str, against: str
 ) -> None:
     for code in (0, 1) if said else (0,):
-        seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
+        seen = UnitsValid((OURS,)).check(Recorder(tmp_path, {"systemd-analyze": (code, "", said)}))
         assert seen.ok is not bool(against) and against in seen.text
         assert seen.permanent, "it will not change by waiting"
 
 
 def test_a_failure_without_a_word_is_a_failure(tmp_path: Path) -> None:
-    seen = UnitsValid((OURS,)).look(Recorder(tmp_path, {"systemd-analyze": (1, "", "")}))
+    seen = UnitsValid((OURS,)).check(Recorder(tmp_path, {"systemd-analyze": (1, "", "")}))
     assert not seen.ok and seen.text == "systemd-analyze ended with 1"
 
 
 def test_a_users_units_are_judged_by_that_users_manager(tmp_path: Path) -> None:
     machine = Recorder(tmp_path)
-    assert UnitsValid((OURS,), "delta").look(machine).ok
+    assert UnitsValid((OURS,), "delta").check(machine).ok
     assert machine.calls == [("systemd-analyze", "--user", "--man=no", "verify", OURS)] and machine.users == ["delta"]
 
 
-def test_a_systemd_that_cannot_be_asked_accepts_nothing(tmp_path: Path) -> None:
+def test_units_are_not_valid_while_systemd_does_not_answer(tmp_path: Path) -> None:
     class Mute(Recorder):
         def run(self, argv: Any, **more: Any) -> Any:
             raise CommandFailed("systemd-analyze could not be started")
 
-    assert not UnitsValid((OURS,)).look(Mute(tmp_path)).ok
+    assert not UnitsValid((OURS,)).check(Mute(tmp_path)).ok
 
 
 def test_systemds_own_verdict_on_a_good_and_a_bad_unit(tmp_path: Path) -> None:
@@ -427,6 +427,6 @@ def test_systemds_own_verdict_on_a_good_and_a_bad_unit(tmp_path: Path) -> None:
     good.write_text("[Service]\nExecStart=/bin/true\n")
     bad.write_text("[Service]\nExecStart=/bin/true\nExceStart=/bin/true\n")
     machine = Machine(tmp_path)
-    assert UnitsValid((str(good),)).look(machine).ok
-    seen = UnitsValid((str(good), str(bad))).look(machine)
+    assert UnitsValid((str(good),)).check(machine).ok
+    seen = UnitsValid((str(good), str(bad))).check(machine)
     assert not seen.ok and "ExceStart" in seen.text

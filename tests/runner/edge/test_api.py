@@ -48,7 +48,7 @@ def by_api(edge: FakeEdge, exposure: str = KEEP) -> PointEdge:
 def failed(edge: FakeEdge, action: PointEdge) -> StepFailed:
     """The error that a change ends with; asserts that taking it back leaves everything as it was."""
     rows, files = edge.rows(), contents(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with pytest.raises(StepFailed) as caught:
         action.apply(edge, look.before)
     action.undo(edge, look.before)
@@ -94,7 +94,7 @@ def test_only_fields_that_differ_are_sent_to_npm(edge: FakeEdge, npm: Recording)
 
 def test_a_second_switch_sends_npm_no_request(edge: FakeEdge, npm: Recording) -> None:
     carry_out(edge, by_api(edge))
-    assert by_api(edge).look(edge).noop_reason
+    assert by_api(edge).inspect(edge).noop_reason
 
 
 def test_a_change_by_the_api_is_undone_without_the_api(edge: FakeEdge, npm: Recording) -> None:
@@ -119,7 +119,7 @@ def test_a_file_that_npm_now_writes_differently_gets_its_former_bytes_back(edge:
 
 
 def test_neither_the_record_nor_the_backup_has_the_token(edge: FakeEdge, npm: Recording) -> None:
-    look = by_api(edge).look(edge)
+    look = by_api(edge).inspect(edge)
     evidence = by_api(edge).apply(edge, look.before)
     token = edge.secrets[SECRET]
     assert token not in json.dumps([look.before, evidence]) and token not in repr(by_api(edge))
@@ -146,7 +146,7 @@ def test_a_database_changed_by_a_failed_request_is_restored_without_a_reload(
     edge: FakeEdge, npm: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     action = by_api(edge)
-    look, rows, workers = action.look(edge), edge.rows(), dict(edge.workers)
+    look, rows, workers = action.inspect(edge), edge.rows(), dict(edge.workers)
     edge.refuses = lambda text: OTHER in text  # somebody else's file broke in this very moment
     with pytest.raises(ApiError, match="PUT /api/nginx/proxy-hosts/1: status 500: Internal Error"):
         action.apply(edge, look.before)
@@ -167,7 +167,7 @@ def test_an_invalid_token_is_reported(edge: FakeEdge, npm: Recording, token: str
 
 def test_a_plan_without_a_token_changes_nothing(edge: FakeEdge, npm: Recording) -> None:
     edge.secrets = {}
-    assert "no token for NPM's API came beside the plan" in str(failed(edge, by_api(edge)))
+    assert "the plan has no token for NPM's API" in str(failed(edge, by_api(edge)))
 
 
 def test_an_api_that_does_not_answer_is_reported(edge: FakeEdge, npm: Recording) -> None:

@@ -55,7 +55,7 @@ def exposed(edge: FakeEdge, exposure: str) -> PointEdge:
 def carry_out(edge: FakeEdge, action: PointEdge) -> dict[str, Any]:
     """Look and do as the engine does, through the plan's JSON; returns what was found before."""
     action = decode(json.loads(json.dumps(encode(action))))
-    look = action.look(edge)
+    look = action.inspect(edge)
     assert not look.noop_reason, look.noop_reason
     before: dict[str, Any] = json.loads(json.dumps(look.before))
     action.apply(edge, before)
@@ -83,8 +83,8 @@ def test_pages_and_routes_move_together_in_database_files_and_the_running_nginx(
 
 def test_a_second_switch_is_a_noop_on_either_machine(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
-    assert "172.18.0.1:3000" in point(edge).look(edge).noop_reason
-    assert point(edge).noop_reason(facts_of(edge, point(edge))) == point(edge).look(edge).noop_reason
+    assert "172.18.0.1:3000" in point(edge).inspect(edge).noop_reason
+    assert point(edge).noop_reason(facts_of(edge, point(edge))) == point(edge).inspect(edge).noop_reason
 
 
 def test_the_diffs_are_known_beforehand_and_change_nothing(edge: FakeEdge) -> None:
@@ -138,7 +138,7 @@ def test_a_file_newer_than_the_running_nginx_is_no_noop(edge: FakeEdge) -> None:
     before = carry_out(edge, point(edge))
     edge.workers = {min(edge.workers): 1.0}
     rows = edge.rows()
-    look = point(edge).look(edge)
+    look = point(edge).inspect(edge)
     assert not look.noop_reason
     point(edge).apply(edge, look.before)
     assert edge.rows() == rows, "there was only nginx to be told"
@@ -367,7 +367,7 @@ def test_files_that_nginx_refuses_are_restored_and_never_loaded(edge: FakeEdge) 
     rows, files = edge.rows(), edge.files()
     edge.refuses = lambda text: str(WEB.host) in text
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with pytest.raises(StepFailed, match="nginx refuses the new files"):
         action.apply(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
@@ -379,7 +379,7 @@ def test_an_edge_that_restarts_amid_the_test_reloads_the_old_files(edge: FakeEdg
     """Docker's daemon restarts: the test's command is lost, and nginx starts with files that are then put back."""
     before, rows = edge.leads(DOMAIN), edge.rows()
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
 
     def lost(text: str) -> bool:
         if edge.pid == 7:
@@ -399,7 +399,7 @@ def test_a_locked_database_ends_the_switch_in_bounded_time(edge: FakeEdge, monke
     monkeypatch.setattr(database, "LOCK_SECONDS", 0.2)
     rows, files = edge.rows(), edge.files()
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     writer = edge.database()
     writer.execute("BEGIN IMMEDIATE")
     with pytest.raises(StepFailed, match="database is locked"):
@@ -422,7 +422,7 @@ def test_a_backup_of_a_locked_database_ends_in_bounded_time(
 
 def test_a_row_changed_since_it_was_looked_at_is_left_alone(edge: FakeEdge) -> None:
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'moved' WHERE id = 1")
     with pytest.raises(StepFailed, match=f"{DOMAIN} was changed by somebody else"):
@@ -444,7 +444,7 @@ def test_a_reload_without_new_workers_fails_and_can_be_undone(edge: FakeEdge) ->
     rows, files = edge.rows(), edge.files()
     edge.takes_reloads = False
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with pytest.raises(StepFailed, match="did not reload its configuration"):
         action.apply(edge, look.before)
     edge.takes_reloads = True
@@ -458,7 +458,7 @@ def test_an_edge_that_serves_from_the_wrong_runtime_fails_and_can_be_undone(
 ) -> None:
     rows, files = edge.rows(), edge.files()
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     # The upstream answers when it is probed, and is somebody else once the edge asks it.
     real = server.reload
 
@@ -492,7 +492,7 @@ def test_a_switch_cut_off_anywhere_is_undone_completely(
 ) -> None:
     rows, files = edge.rows(), edge.files()
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
     real = getattr(module, name)
 
     def cut(*args: Any, **kwargs: Any) -> Any:
@@ -514,7 +514,7 @@ def test_a_file_of_the_edge_that_a_killed_runner_had_half_written_is_cleared(
     edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     action = point(edge)
-    look = action.look(edge)
+    look = action.inspect(edge)
 
     def cut(path: Path, *args: Any) -> None:
         killed_writing(path)
@@ -568,7 +568,7 @@ def test_with_docker_away_restoring_says_that_nginx_could_not_be_reloaded(edge: 
     rows, files = edge.rows(), edge.files()
     before = carry_out(edge, point(edge))
     edge.docker = False
-    with pytest.raises(StepFailed, match=r"nginx cannot be told: .* Cannot connect to the Docker daemon"):
+    with pytest.raises(StepFailed, match=r"nginx cannot be reloaded: .* Cannot connect to the Docker daemon"):
         point(edge).undo(edge, before)
     assert (edge.rows(), edge.files()) == (rows, files)
     edge.docker = True

@@ -36,9 +36,9 @@ def test_closing_disables_the_row_and_deletes_the_file_and_the_app_stays(edge: F
 
 def test_closing_twice_changes_nothing_more(edge: FakeEdge) -> None:
     carry_out(edge, exposed(edge, CLOSED))
-    assert exposed(edge, CLOSED).look(edge).noop_reason
-    assert exposed(edge, KEEP).look(edge).noop_reason
-    assert not exposed(edge, OPEN).look(edge).noop_reason
+    assert exposed(edge, CLOSED).inspect(edge).noop_reason
+    assert exposed(edge, KEEP).inspect(edge).noop_reason
+    assert not exposed(edge, OPEN).inspect(edge).noop_reason
 
 
 def test_opening_brings_back_every_byte(edge: FakeEdge) -> None:
@@ -77,7 +77,7 @@ def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: py
     rows, files = edge.rows(), edge.files()
     monkeypatch.setattr(server, "probe_closed_host", lambda *args: Observation(False, "still answers 200"))
     action = exposed(edge, CLOSED)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with pytest.raises(StepFailed, match="still answers 200"):
         action.apply(edge, look.before)
     action.undo(edge, look.before)
@@ -86,7 +86,7 @@ def test_a_name_that_still_answers_is_not_closed(edge: FakeEdge, monkeypatch: py
 
 def test_what_somebody_else_opened_meanwhile_stays_open(edge: FakeEdge) -> None:
     carry_out(edge, exposed(edge, CLOSED))
-    before = carry_out(edge, exposed(edge, KEEP)) if not exposed(edge, KEEP).look(edge).noop_reason else None
+    before = carry_out(edge, exposed(edge, KEEP)) if not exposed(edge, KEEP).inspect(edge).noop_reason else None
     assert before is None
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'old' WHERE id = 2")
@@ -134,7 +134,7 @@ def test_a_host_that_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeE
     sealed = edge.rows()[1]
     carry_out(edge, exposed(edge, KEEP))
     assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
-    assert exposed(edge, CLOSED).look(edge).noop_reason
+    assert exposed(edge, CLOSED).inspect(edge).noop_reason
     assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
 
 

@@ -43,7 +43,7 @@ def listed(edge: FakeEdge, which: str = "all") -> list[EdgeBackup]:
 def kept(edge: FakeEdge) -> str:
     """The identifier of a backup made now."""
     action = BackUpEdge(edge.ref)
-    look = action.look(edge)
+    look = action.inspect(edge)
     assert not look.noop_reason
     return str(action.apply(edge, look.before)["backup"])
 
@@ -54,7 +54,7 @@ def bringing_back(edge: FakeEdge, number: str) -> RestoreEdge:
 
 def bring_back(edge: FakeEdge, number: str) -> dict[str, object]:
     action = decode(json.loads(json.dumps(encode(bringing_back(edge, number)))))
-    look = action.look(edge)
+    look = action.inspect(edge)
     assert not look.noop_reason, look.noop_reason
     before: dict[str, object] = json.loads(json.dumps(look.before))
     action.apply(edge, before)
@@ -116,7 +116,7 @@ def test_a_restore_can_itself_be_undone(edge: FakeEdge) -> None:
 
 def test_restoring_the_present_state_changes_nothing(edge: FakeEdge) -> None:
     number = kept(edge)
-    assert bringing_back(edge, number).look(edge).noop_reason
+    assert bringing_back(edge, number).inspect(edge).noop_reason
 
 
 def test_a_closed_name_comes_back_closed_and_an_open_one_open(edge: FakeEdge) -> None:
@@ -135,7 +135,7 @@ def test_an_upstream_that_does_not_answer_any_more_is_refused(edge: FakeEdge) ->
     rows, files = edge.rows(), edge.files()
     del edge.answers[OLD[1].host, OLD[1].port]
     action = bringing_back(edge, number)
-    look = action.look(edge)
+    look = action.inspect(edge)
     with pytest.raises(StepFailed, match="the edge cannot use the new upstream: api:4000"):
         action.apply(edge, look.before)
     assert (edge.rows(), edge.files()) == (rows, files)
@@ -159,13 +159,13 @@ def test_a_backed_up_file_that_does_not_fit_its_row_any_more_is_not_restored(edg
 
 def test_a_backup_that_is_not_there_is_refused(edge: FakeEdge) -> None:
     with pytest.raises(StepFailed, match=r"there is no backup 7 of the edge: `inv npm.restore` lists them"):
-        bringing_back(edge, "7").look(edge)
+        bringing_back(edge, "7").inspect(edge)
 
 
 def test_without_a_row_of_the_name_there_is_nothing_to_keep(edge: FakeEdge) -> None:
     edge.ref = dataclasses.replace(edge.ref, domains=(DOMAIN, "nobody.example.test"))
     with pytest.raises(StepFailed, match=f"no live proxy host has the name nobody.* {OTHER}"):
-        BackUpEdge(edge.ref).look(edge)
+        BackUpEdge(edge.ref).inspect(edge)
 
 
 def test_a_backup_from_before_brings_it_back_open_and_one_from_after_closed(edge: FakeEdge) -> None:

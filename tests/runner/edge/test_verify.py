@@ -41,23 +41,23 @@ def serves(edge: FakeEdge, header: str = "") -> EdgeServes:
 @pytest.mark.parametrize("header", ["", "x-islandflow-runtime: docker"])
 def test_edge_serves_holds_where_files_nginx_and_answers_agree(edge: FakeEdge, header: str) -> None:
     assert serves(edge, header).until(edge, 60).ok
-    assert serves(edge, header).look(edge).ok
+    assert serves(edge, header).check(edge).ok
 
 
 def test_an_nginx_that_has_not_read_its_files_proves_nothing(edge: FakeEdge) -> None:
     """Its answers may be those of the runtime that is about to be stopped."""
     edge.workers = {100: 1.0}
-    assert "has not read the file" in serves(edge).look(edge).text
+    assert "has not read the file" in serves(edge).check(edge).text
 
 
 def test_files_with_another_upstream_are_reported(edge: FakeEdge) -> None:
     app, api = serves(edge).hosts
     elsewhere = EdgeServes(edge.ref, (dataclasses.replace(app, upstream_host="172.18.0.1"), api))
-    assert elsewhere.look(edge).text == f"{DOMAIN} leads to web:3000, not to 172.18.0.1:3000"
+    assert elsewhere.check(edge).text == f"{DOMAIN} has the upstream web:3000, not 172.18.0.1:3000"
 
 
 def test_a_header_that_names_the_other_runtime_does_not_do(edge: FakeEdge) -> None:
-    assert "is 'docker' instead of 'native'" in serves(edge, "x-islandflow-runtime: native").look(edge).text
+    assert "is 'docker' instead of 'native'" in serves(edge, "x-islandflow-runtime: native").check(edge).text
 
 
 def test_a_host_that_does_not_answer_fails_in_time_with_what_users_get(edge: FakeEdge) -> None:
@@ -72,7 +72,7 @@ def test_a_host_that_does_not_answer_fails_in_time_with_what_users_get(edge: Fak
 def test_a_closed_host_gets_no_request(edge: FakeEdge) -> None:
     del edge.answers[API.host, API.port]
     edge.close(2)
-    assert serves(edge).look(edge).ok
+    assert serves(edge).check(edge).ok
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")

@@ -236,8 +236,8 @@ def test_a_container_may_be_up_and_ill(machine: Recorder) -> None:
     with serving(lambda line: time.sleep(30)) as port:
         contains(machine, api={"Health": {"Status": "unhealthy"}})
         assert not verdict(machine, docker(port)).ok
-        assert Runs((docker(port),)).look(machine).ok
-    assert not Runs((docker(port),)).look(machine).ok, "it does not hold its port"
+        assert Runs((docker(port),)).check(machine).ok
+    assert not Runs((docker(port),)).check(machine).ok, "it does not hold its port"
 
 
 def test_no_container_at_all(machine: Recorder) -> None:
@@ -372,9 +372,9 @@ def test_a_process_that_has_answered_is_not_probed_again_but_its_successor_is(ma
 def test_ports_are_free_or_have_their_holder(machine: Recorder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        assert f"{port} by" in PortsFree((port,)).look(machine).text
-        assert f"pid {os.getpid()}" in PortsFree((port,)).look(machine).text
-    assert PortsFree((port,)).look(machine).ok
+        assert f"{port} by" in PortsFree((port,)).check(machine).text
+        assert f"pid {os.getpid()}" in PortsFree((port,)).check(machine).text
+    assert PortsFree((port,)).check(machine).ok
 
 
 # ── Waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -421,5 +421,5 @@ def test_all_verdicts_make_one_observation(machine: Recorder) -> None:
 
 def test_the_probe_says_no_where_systemd_does_not_answer(machine: Recorder) -> None:
     machine.answers["systemctl"] = (1, "", "Failed to connect to bus")
-    seen = Healthy((native(),)).look(machine)
+    seen = Healthy((native(),)).check(machine)
     assert not seen.ok and not seen.permanent

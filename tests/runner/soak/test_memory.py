@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.runner.soak import memory
-from fabfile.runner.soak.memory import of_groups
+from fabfile.runner.soak.memory import memory_of
 from fabfile.runner.wire.soak import Memory
 
 HOG = "import sys; held = bytearray(64 << 20); print('up', flush=True); sys.stdin.read()"
@@ -39,16 +39,16 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_caches_that_the_kernel_can_take_back_are_not_held(group: Path, tmp_path: Path) -> None:
-    assert of_groups([os.getpid()], tmp_path) == {os.getpid(): Memory(held=1000, cached=5100)}
+    assert memory_of([os.getpid()], tmp_path) == {os.getpid(): Memory(held=1000, cached=5100)}
 
 
-def test_what_is_swapped_out_is_held(group: Path, tmp_path: Path) -> None:
+def test_swapped_memory_counts(group: Path, tmp_path: Path) -> None:
     (group / "memory.swap.current").write_text("4096\n")
-    assert of_groups([os.getpid()], tmp_path) == {os.getpid(): Memory(held=5096, cached=5100)}
+    assert memory_of([os.getpid()], tmp_path) == {os.getpid(): Memory(held=5096, cached=5100)}
 
 
 def test_without_an_account_the_processes_are_summed_up(hog: int, tmp_path: Path) -> None:
-    found = of_groups([hog], tmp_path)
+    found = memory_of([hog], tmp_path)
     assert found[hog].held >= 64 << 20 and found[hog].cached == 0
 
 
@@ -57,11 +57,11 @@ def test_every_process_of_the_group_counts_and_of_groups_below_it(
 ) -> None:
     places = {os.getpid(): "/a.service", hog: "/a.service/below"}
     monkeypatch.setattr(memory, "cgroup_of", lambda pid: places.get(pid, "/a.service.d"))
-    found = of_groups([os.getpid(), hog], tmp_path)
+    found = memory_of([os.getpid(), hog], tmp_path)
     assert found[os.getpid()].held > found[hog].held >= 64 << 20
 
 
-def test_what_is_gone_is_left_out(tmp_path: Path) -> None:
+def test_a_process_that_is_gone_is_left_out(tmp_path: Path) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    assert of_groups([gone.pid, 0], tmp_path) == {}
+    assert memory_of([gone.pid, 0], tmp_path) == {}

@@ -101,7 +101,7 @@ def carried_out(world: World, wanted: Soak) -> Iterator[subprocess.Popen[str]]:
 
 
 def lines(world: World) -> list[dict[str, Any]]:
-    return sampler.reader(world.ops, ID).more()
+    return sampler.reader(world.ops, ID).new_events()
 
 
 def kinds(world: World) -> list[str]:
@@ -119,7 +119,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 # ── What it sees ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_looks_until_its_time_is_over_and_changes_nothing_but_its_own_file(
+def test_a_soak_samples_until_its_time_is_over_and_changes_only_its_own_file(
     world: World, wanted: Soak, edge: FakeEdge, root: None
 ) -> None:
     log = edge.root / "data/logs/proxy-host-1_access.log"
@@ -152,26 +152,28 @@ def test_a_workload_is_seen_with_its_process_its_counter_and_its_memory(world: W
     machine = Recorder(world.root, {"systemctl": f"{shown}NRestarts=2\nLoadState=loaded\nResult=success\n"})
     watched = replace(WORKLOADS[0], durables=())
     sampler.begin(world.ops, replace(wanted, seconds=0.1, workloads=(watched, WORKLOADS[1])))
-    sampler.carry_out(world.ops, ID, machine)
+    sampler.run(world.ops, ID, machine)
     pulse = samples(world)[0].workloads["api"]
     assert pulse.memory and pulse.memory.held > 1 << 20
     assert replace(pulse, memory=None) == WorkloadSample(True, "healthy", os.getpid(), 2)
 
 
-def test_what_cannot_be_looked_at_is_told_and_the_rest_is_seen(world: World, wanted: Soak, root: None) -> None:
+def test_a_sample_has_a_problem_for_what_cannot_be_read_and_all_the_rest(
+    world: World, wanted: Soak, root: None
+) -> None:
     machine = Recorder(world.root, {"systemctl": (1, "", "Failed to connect to bus")})
     nowhere = streams_ref(world.root / "owner")
     sampler.begin(world.ops, replace(wanted, seconds=0.1, workloads=WORKLOADS, streams=nowhere))
-    sampler.carry_out(world.ops, ID, machine)
+    sampler.run(world.ops, ID, machine)
     found = samples(world)[0]
     assert found.problems[0] == "health: Failed to connect to bus" and found.problems[1].startswith("JetStream: ")
     assert found.workloads == {} and found.durables == {} and DOMAIN in found.edge
 
 
-def test_an_outage_at_the_edge_is_told_as_it_ends(world: World, wanted: Soak, root: None) -> None:
+def test_an_outage_at_the_edge_is_journaled_as_it_ends(world: World, wanted: Soak, root: None) -> None:
     nobody = replace(wanted.watch[0], port=1)
     sampler.begin(world.ops, replace(wanted, seconds=6.0, watch=(nobody,)))
-    sampler.carry_out(world.ops, ID, Recorder(world.root))
+    sampler.run(world.ops, ID, Recorder(world.root))
     assert kinds(world)[-2:] == ["outage", "finished"]
     assert sum(sample.edge[DOMAIN].failures for sample in samples(world)) >= 1
 
@@ -179,7 +181,7 @@ def test_an_outage_at_the_edge_is_told_as_it_ends(world: World, wanted: Soak, ro
 # ── How it ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_ends_when_another_runtime_owns(world: World, wanted: Soak, root: None) -> None:
+def test_a_soak_ends_when_another_runtime_owns(world: World, wanted: Soak, root: None) -> None:
     with carried_out(world, replace(wanted, seconds=60)) as process:
         (world.root / "owner").write_text("docker\n")
         process.communicate(timeout=60)
@@ -197,23 +199,23 @@ def test_the_operators_word_ends_it(world: World, wanted: Soak, root: None, caps
     assert said(capsys) == [], "there is nothing to stop any more"
 
 
-def test_killed_it_goes_on_in_its_own_file(world: World, wanted: Soak, root: None) -> None:
+def test_a_killed_soak_goes_on_in_its_own_file(world: World, wanted: Soak, root: None) -> None:
     with carried_out(world, replace(wanted, seconds=20)) as process:
         process.kill()
         process.wait()
     before = len(samples(world))
-    assert sampler.running(world.ops) is None and sampler.to_go_on(world.ops) == ID
+    assert sampler.running(world.ops) is None and sampler.resumable(world.ops) == ID
     again = verb(world, "soak_run", ID)
     again.communicate(timeout=60)
     assert again.returncode == 0
     assert kinds(world).count("start") == kinds(world).count("finished") == 1
     assert len(samples(world)) > before and samples(world)[-1].at >= 20.0
-    assert sampler.to_go_on(world.ops) == ""
+    assert sampler.resumable(world.ops) == ""
     done = verb(world, "soak_run", ID)
     assert "has ended" in done.communicate(timeout=60)[0] and done.returncode == 1
 
 
-def test_after_a_boot_the_one_that_was_cut_off_goes_on(
+def test_after_a_boot_the_soak_that_was_cut_off_goes_on(
     world: World, wanted: Soak, root: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[Path, str]] = []
@@ -229,10 +231,10 @@ def test_after_a_boot_the_one_that_was_cut_off_goes_on(
     assert started == [(world.root / "runner.pyz", ID)], "the link may lead elsewhere soon"
 
 
-def test_one_whose_time_is_over_does_not_go_on(world: World, wanted: Soak, root: None) -> None:
+def test_a_soak_whose_time_is_over_does_not_go_on(world: World, wanted: Soak, root: None) -> None:
     sampler.begin(world.ops, replace(wanted, seconds=0.01))
     time.sleep(0.05)
-    assert sampler.to_go_on(world.ops) == ""
+    assert sampler.resumable(world.ops) == ""
 
 
 # ── Starting and following ──────────────────────────────────────────────────────────────────────────────────────────
@@ -258,7 +260,7 @@ def detached(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[sub
         process.communicate(timeout=60)
 
 
-def test_it_is_started_and_followed_to_its_end(
+def test_a_soak_is_started_and_followed_to_its_end(
     world: World,
     wanted: Soak,
     root: None,
@@ -274,7 +276,9 @@ def test_it_is_started_and_followed_to_its_end(
     assert said(capsys) == [{"holder": {}}, *lines(world)]
 
 
-def test_there_is_one_at_a_time(world: World, wanted: Soak, root: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_one_soak_runs_at_a_time(
+    world: World, wanted: Soak, root: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = replace(wanted, id="20260101T120001-soak-abcdef")
     with carried_out(world, replace(wanted, seconds=60)):
         assert main.main(["soak_start"], request(other), world.ops) == 0
@@ -288,7 +292,7 @@ def test_there_is_one_at_a_time(world: World, wanted: Soak, root: None, capsys: 
     assert [path.stem for path in sampler.folder(world.ops).glob("*.jsonl")] == [ID]
 
 
-def test_one_that_could_not_be_started_leaves_nothing(
+def test_a_soak_that_could_not_be_started_leaves_nothing(
     world: World, wanted: Soak, root: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: Any) -> None:
@@ -300,10 +304,10 @@ def test_one_that_could_not_be_started_leaves_nothing(
     assert "systemd-run" in said(capsys)[0]["error"] and sampler.last(world.ops) == ""
 
 
-def test_following_ends_where_nobody_carries_it_out(
+def test_following_a_soak_ends_when_no_process_runs_it(
     world: World, wanted: Soak, root: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(verbs, "STARTING", 0.1)
+    monkeypatch.setattr(verbs, "MAX_START_SECONDS", 0.1)
     sampler.begin(world.ops, wanted)
     assert main.main(["soak_follow", ID], io.BytesIO(), world.ops) == 0
     assert [line["kind"] for line in said(capsys)] == ["start"]

@@ -24,7 +24,7 @@ class Brick(Action):
     fault: tuple[str, ...] = ()
     kind: str = "StepFailed"
 
-    def look(self, machine: Machine) -> Inspection:
+    def inspect(self, machine: Machine) -> Inspection:
         self._break("look")
         found = _read(self.path)
         return Inspection("written already" if found == self.text else "", {"text": found})
@@ -64,7 +64,7 @@ class Holds(Probe):
     broken: bool = False
     final: bool = False  # what does not hold will not
 
-    def look(self, machine: Machine) -> Observation:
+    def check(self, machine: Machine) -> Observation:
         good = not self.broken and _read(self.path) == self.text
         data = {"message": "a key", "event": "that collides"}
         return Observation(good, "as wanted" if good else "not as wanted", data, self.final)

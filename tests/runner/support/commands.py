@@ -42,7 +42,7 @@ class Await(Action):
     seconds: float
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        seen = machine.until(lambda: self.probe.look(machine), self.seconds)
+        seen = machine.until(lambda: self.probe.check(machine), self.seconds)
         return {"seen": seen.text, **seen.data}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

@@ -65,9 +65,9 @@ class World:
         (folder / "plan.json").write_text(json.dumps(encode(plan)))
         return folder
 
-    def execute(self, plan: Plan, word: Callable[[], str] = lambda: "") -> tuple[str, Story]:
+    def execute(self, plan: Plan, decision: Callable[[], str] = lambda: "") -> tuple[str, Story]:
         """Run a plan; returns the outcome and what the journal tells."""
-        return self._run(self.ship(plan), word, lambda engine, events: engine.execute())
+        return self._run(self.ship(plan), decision, lambda engine, events: engine.execute())
 
     def revert(self, plan: Plan) -> tuple[str, Story]:
         """Take a plan back, as its journal tells."""
@@ -81,12 +81,12 @@ class World:
         """What the journal tells, by the rules."""
         return told(self.events(plan), [step.name for step in plan.steps])
 
-    def _run(self, folder: Path, word: Callable[[], str], act: Callable[[Engine, Any], str]) -> tuple[str, Story]:
+    def _run(self, folder: Path, decision: Callable[[], str], act: Callable[[Engine, Any], str]) -> tuple[str, Story]:
         plan: Plan = replace(decode(store.read_plan(folder)), id=folder.name)
         events = store.read_journal(folder)
         journal = Journal(folder / "journal.jsonl", plan.id)
         try:
-            outcome = act(Engine(plan, Machine(self.ops, folder / "backups"), journal, word), events)
+            outcome = act(Engine(plan, Machine(self.ops, folder / "backups"), journal, decision), events)
         finally:
             journal.close()
         return outcome, self.story(plan)

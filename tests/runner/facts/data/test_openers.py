@@ -57,13 +57,13 @@ def test_what_the_looker_runs_is_left_out(folder: Path, monkeypatch: pytest.Monk
 
 def test_a_folder_without_openers_has_none(folder: Path) -> None:
     assert openers([str(folder)]) == ()
-    assert DataUnused((str(folder),)).look(Machine(folder)).ok
+    assert DataUnused((str(folder),)).check(Machine(folder)).ok
 
 
 def test_a_process_that_has_a_file_in_it_open_is_named(folder: Path, tmp_path: Path) -> None:
     with holding(sys.executable, "-c", HOLD, str(folder / "deep" / "file"), "r+") as pid:
         (opener,) = openers([str(tmp_path / "other"), str(folder)])
-        seen = DataUnused((str(folder),)).look(Machine(folder))
+        seen = DataUnused((str(folder),)).check(Machine(folder))
     assert (opener.folder, opener.pid) == (str(folder), pid) and opener.command.startswith("python")
     assert not seen.ok and f"(pid {pid}, " in seen.text and f"has {folder} in use" in seen.text
 
