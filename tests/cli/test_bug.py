@@ -15,7 +15,7 @@ from fabfile import bug
 from fabfile.bug import RunnerFault
 from fabfile.commands.options import task
 from fabfile.remote import refusals
-from fabfile.runner import main as runner
+from fabfile.runner import main
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +101,9 @@ def test_a_fault_of_the_runner_comes_with_the_runners_trace(
     def boom(*_: object) -> int:
         raise AttributeError("of the runner")
 
-    monkeypatch.setitem(runner.VERBS, "boom", boom)
+    monkeypatch.setitem(main.VERBS, "boom", boom)
     with open("/dev/null", "rb") as stdin:
-        assert runner.main(["boom"], stdin, tmp_path) == 1
+        assert main.main(["boom"], stdin, tmp_path) == 1
     line = capsys.readouterr().out.encode()
     with pytest.raises(RunnerFault) as fault:
         refusals.answer(line)

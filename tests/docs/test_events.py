@@ -36,7 +36,7 @@ class Evidence:
         found = set()
         for scope, call in self._calls:
             kind = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
-            if _method(call) in ("write", "note") and kind in events.KINDS:
+            if _method(call) in ("write", "try_write") and kind in events.KINDS:
                 found |= {(str(kind), key) for key in ("", *self._keywords(scope, call))}
         return found
 
@@ -116,7 +116,7 @@ class Engine:
         return {"d": 1}
 
     def end(self, **evidence):
-        self.journal.note("finished", None, **evidence)
+        self.journal.try_write("finished", None, **evidence)
         self.file.write("text", end="")
 """
     expected = {("start", key) for key in ("", *"abcd")} | {("finished", key) for key in ("", *"bce")}
