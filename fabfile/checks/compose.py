@@ -107,7 +107,7 @@ def unsealed(site: Site, facts: Facts) -> Iterator[Finding]:
 
 def _sealed(site: Site, facts: Facts) -> bool:
     unit = facts.unit(site.seal_unit)
-    return unit is not None and unit.running
+    return unit is not None and unit.up
 
 
 def _containers(site: Site, facts: Facts) -> Iterator[Finding]:

@@ -65,11 +65,11 @@ class Start(_OnUnits):
     unproven: bool = False
 
     def noop_reason(self, facts: Facts) -> str:
-        running = [unit for unit in self._units(facts) if unit.running]
+        running = [unit for unit in self._units(facts) if unit.up]
         return "all run" if len(running) == len(self.units) else ""
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"down": [unit.name for unit in self._units(facts) if not unit.running]}
+        return {"down": [unit.name for unit in self._units(facts) if not unit.up]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         # A unit that hit its start limit would refuse; one that is not loaded yet has nothing to reset.

@@ -188,7 +188,7 @@ def _native(snapshot: _Snapshot, workload: Workload) -> tuple[list[str], str, He
     unit = snapshot.units[(workload.user, workload.unit)]
     state = f"{unit.active}/{unit.sub}"
     health = Health(workload.name, workload.runtime, False, "", state, unit.pid, unit.restarts)
-    if (unit.active, unit.sub) != ("active", "running"):  # `exited` is for units that only do a job
+    if not unit.running:
         health = replace(health, permanent=unit.active in ("inactive", "failed") or unit.restarts >= MAX_RESTARTS)
         return [f"unit {unit.name} is {unit.active}/{unit.sub}" + _result_detail(unit)], "", health
     if not workload.port:

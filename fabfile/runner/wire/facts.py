@@ -114,7 +114,12 @@ class Unit:
 
     @property
     def running(self) -> bool:
-        return self.active == "active" and self.sub in ("running", "exited")  # exited: it did its work, and stays done
+        return self.active == "active" and self.sub == "running"
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs, or has done what it had to do and stays so, as the unit that seals the data."""
+        return self.active == "active" and self.sub in ("running", "exited")
 
 
 @wire
