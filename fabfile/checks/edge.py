@@ -61,7 +61,7 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
-    if row.sealed and not fact.text:
+    if row.points_nowhere and not fact.text:
         yield "place", True, f"{row.place}: closed, it leads nowhere"
         return
     file = fact.upstream if fact.text else None

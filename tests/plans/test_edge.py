@@ -83,7 +83,7 @@ def closed(facts: Facts) -> Facts:
     return changed(facts, edge={"hosts": hosts})
 
 
-def sealed(facts: Facts) -> Facts:
+def leading_nowhere(facts: Facts) -> Facts:
     """The same with the API's own name closed as the app's script does it: its row leads nowhere."""
     shut = closed(facts)
     fact = shut.edge.hosts[API]
@@ -92,7 +92,7 @@ def sealed(facts: Facts) -> Facts:
     return changed(shut, edge={"hosts": {**shut.edge.hosts, API: replace(fact, row=row, upstream=row.upstream)}})
 
 
-@pytest.mark.parametrize("shut", [closed, sealed])
+@pytest.mark.parametrize("shut", [closed, leading_nowhere])
 def test_a_closed_name_keeps_nobody_from_holding_requests(
     site: Site, docker_serves: Facts, native_serves: Facts, shut: Callable[[Facts], Facts]
 ) -> None:
@@ -105,8 +105,8 @@ def test_a_closed_name_keeps_nobody_from_holding_requests(
 
 def test_a_name_that_leads_nowhere_on_purpose_differs_from_nothing(site: Site, native_serves: Facts) -> None:
     decided = site.model_copy(update={"public": site.public.model_copy(update={"raw_api": "closed"})})
-    assert diff(decided, sealed(native_serves), "native") == {}
-    assert list(diff(site, sealed(native_serves), "native")) == [f"{API}: raw API"]
+    assert diff(decided, leading_nowhere(native_serves), "native") == {}
+    assert list(diff(site, leading_nowhere(native_serves), "native")) == [f"{API}: raw API"]
 
 
 def test_where_nothing_is_closed_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:

@@ -115,12 +115,12 @@ def file_from_backup(ops: Path, database: str, row: ProxyHost, domain: str) -> s
 
 def exposed_row(row: ProxyHost) -> ProxyHost:
     """Return a row as it is once its host is public: one that leads nowhere refuses websockets, too."""
-    return replace(row, websocket=True) if row.sealed else row
+    return replace(row, websocket=True) if row.points_nowhere else row
 
 
 def restored_row(current: ProxyHost, former: ProxyHost) -> ProxyHost:
     """Return the row to restore: whether websockets pass is ours only where one of both leads nowhere."""
-    websocket_is_ours = (current.sealed or former.sealed) and former.websocket is not None
+    websocket_is_ours = (current.points_nowhere or former.points_nowhere) and former.websocket is not None
     return former if websocket_is_ours else replace(former, websocket=current.websocket)
 
 

@@ -119,7 +119,7 @@ def planned_change(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> Host
         upstream, enabled = host.upstream, _enabled_after(host, fact, row)
         websocket = backup.exposed_row(row).websocket if enabled else row.websocket
         values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
-        if row.sealed and not enabled:  # on purpose it leads nowhere
+        if row.points_nowhere and not enabled:  # on purpose it leads nowhere
             values = row.values
         return HostChange(
             host, fact, row, values, _file_text(fact, row, values, by_npm, may_close=host.exposure == KEEP)

@@ -97,8 +97,8 @@ class ProxyHost:
         return Values(self.scheme, self.host, self.port, self.advanced, self.enabled, self.websocket)
 
     @property
-    def sealed(self) -> bool:
-        """Whether it is closed as the app's own script closes one: disabled, without an upstream or websockets."""
+    def points_nowhere(self) -> bool:
+        """Whether it is closed as the app's own script closes one: disabled, its upstream a port of nobody's."""
         return not self.enabled and (self.scheme, self.host, self.port) == _NOWHERE
 
     @property

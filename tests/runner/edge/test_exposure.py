@@ -128,34 +128,34 @@ def test_a_closed_hosts_fact_still_has_its_upstream(edge: FakeEdge) -> None:
 
 
 def test_a_host_that_leads_nowhere_on_purpose_is_closed_and_stays_so(edge: FakeEdge) -> None:
-    edge.seal(2)
+    edge.lead_nowhere(2)
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
-    assert fact.closed and fact.row and fact.row.sealed and fact.drift == ()
-    sealed = edge.rows()[1]
+    assert fact.closed and fact.row and fact.row.points_nowhere and fact.drift == ()
+    shut = edge.rows()[1]
     carry_out(edge, exposed(edge, KEEP))
     assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
     assert exposed(edge, CLOSED).inspect(edge).noop_reason
-    assert edge.rows()[1] == sealed and "2.conf" not in edge.files()
+    assert edge.rows()[1] == shut and "2.conf" not in edge.files()
 
 
-def test_a_sealed_host_is_opened_with_websockets_from_its_backup(edge: FakeEdge) -> None:
+def test_a_host_that_leads_nowhere_is_opened_with_websockets_from_its_backup(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     rows, files = edge.rows(), edge.files()
-    edge.seal(2)
-    sealed, loaded = edge.rows(), dict(edge.loaded)
+    edge.lead_nowhere(2)
+    shut, loaded = edge.rows(), dict(edge.loaded)
     before = carry_out(edge, exposed(edge, OPEN))
     assert edge.leads(API_DOMAIN) == (str(API_UPSTREAM), "")
     assert edge.files()["2.conf"][0] == files["2.conf"][0]
     assert [row[:2] + row[3:] for row in edge.rows()] == [row[:2] + row[3:] for row in rows]  # but modified_on
     exposed(edge, OPEN).undo(edge, before)
-    assert (edge.rows(), edge.loaded) == (sealed, loaded)
+    assert (edge.rows(), edge.loaded) == (shut, loaded)
 
 
 def test_a_host_that_the_script_opened_without_a_file_gets_it_back(edge: FakeEdge) -> None:
     carry_out(edge, point(edge))
     files = edge.files()
-    edge.seal(2)
-    edge.unseal(2, API_UPSTREAM)
+    edge.lead_nowhere(2)
+    edge.lead_again(2, API_UPSTREAM)
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert not fact.closed and "its file is missing" in fact.drift[0]
     carry_out(edge, exposed(edge, KEEP))

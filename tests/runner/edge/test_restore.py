@@ -173,9 +173,9 @@ def test_a_backup_from_before_brings_it_back_open_and_one_from_after_closed(edge
         return database.live_rows(edge.ref.database)[1]
 
     first = kept(edge)
-    edge.seal(2)
+    edge.lead_nowhere(2)
     last = kept(edge)
     bring_back(edge, first)
     assert row().enabled and row().websocket and "2.conf" in edge.files()
     bring_back(edge, last)
-    assert row().sealed and row().websocket is False and "2.conf" not in edge.files()
+    assert row().points_nowhere and row().websocket is False and "2.conf" not in edge.files()

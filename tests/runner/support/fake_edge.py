@@ -110,7 +110,7 @@ class FakeEdge(Machine):
         (self.conf / f"{number}.conf").unlink()
         self.load()
 
-    def seal(self, number: int) -> None:
+    def lead_nowhere(self, number: int) -> None:
         """Close a host as the app's own script does: it leads nowhere, and its file is deleted."""
         with self.database() as connection:
             connection.execute(
@@ -121,7 +121,7 @@ class FakeEdge(Machine):
         (self.conf / f"{number}.conf").unlink()
         self.restart()
 
-    def unseal(self, number: int, upstream: Upstream) -> None:
+    def lead_again(self, number: int, upstream: Upstream) -> None:
         """Open it again as that script does: in the database, since there is no file that it could change."""
         with self.database() as connection:
             connection.execute(
