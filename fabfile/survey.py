@@ -26,8 +26,8 @@ _APART_SECONDS = 1.0  # seconds between the two looks that show whether a durabl
 def request(site: Site, *, versions: bool = False) -> FactsRequest:
     """Everything the plans judge by, in one round trip; before a hand-over with `versions`.
 
-    Those are the servers' versions on both sides, what they hold, the provider's answer to each side's key, and the
-    owner's JetStream.
+    Those are the servers' versions on both sides, what they hold, the provider's answer to each side's key, the owner's
+    JetStream, and for the record how exposed native units run.
     They are apart because a container has to be started for each version, and because the provider is somebody else's.
     """
     services = site.scope("full")
@@ -65,6 +65,7 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
         redis_data=(site.infra.redis.data,),
         opened=tuple(server.data for server in site.servers) if versions else (),
         data=tuple(ref for runtime in RUNTIMES for ref in workloads.data(site, runtime)) if versions else (),
+        exposed=unit_files(site) if versions else (),
         disks=(str(store.ROOT), site.app.data_root),
         needs=needs(site),
     )
@@ -134,20 +135,27 @@ def provider(site: Site) -> FactsRequest:
 
 def static(site: Site) -> FactsRequest:
     """What can be checked without starting anything. The units are verified as they would be installed."""
-    user = site.app.user
-    units = [(file, "") for file in files.infra(site)] + [(file, user) for file in files.app(site, bind=EVERY_ADDRESS)]
+    units = unit_files(site)
     return FactsRequest(
         files=_files(site),
         compose=workloads.project(site),
         overlay=_overlay(site),
         edge=edge_ref(site),
-        unit_files=tuple(
-            UnitFile(PurePosixPath(file.path).name, file.content.decode(), user)
-            for file, user in units
-            if file.path.endswith(".service")
-        ),
+        unit_files=units,
+        exposed=units,
         scripts=site.app.scripts,
-        user=user,
+        user=site.app.user,
+    )
+
+
+def unit_files(site: Site) -> tuple[UnitFile, ...]:
+    """All native units as they would be installed, each with the user whose manager runs it."""
+    user = site.app.user
+    units = [(file, "") for file in files.infra(site)] + [(file, user) for file in files.app(site, bind=EVERY_ADDRESS)]
+    return tuple(
+        UnitFile(PurePosixPath(file.path).name, file.content.decode(), user)
+        for file, user in units
+        if file.path.endswith(".service")
     )
 
 

@@ -78,7 +78,7 @@ class Operation:
         findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
         warnings = self._refuse(list(dict.fromkeys(findings)))  # a whole hand-over's judge begins with the runner's
         intended = edge.without_closed_api(site, facts, build(site, facts))
-        built = _with_workloads(site, plan.identified(intended, facts.versions, warnings), facts)
+        built = _with_workloads(site, plan.identified(intended, facts.versions, warnings, facts.exposures), facts)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)
             self._console.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")

@@ -22,10 +22,16 @@ __all__ = ["Action", "NothingToUndo", "Plan", "Probe", "Step", "Steps", "Undo", 
 Steps = tuple[Step, ...]
 
 
-def identified(plan: Plan, versions: Mapping[str, str] | None = None, warnings: Sequence[str] = ()) -> Plan:
+def identified(
+    plan: Plan,
+    versions: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
+    exposures: Mapping[str, float] | None = None,
+) -> Plan:
     """The plan with an identifier of its own (sortable by time), who asks for it, and what its record must know.
 
-    `versions` are the servers' by program, those that could not be told left empty; `warnings` are preflight's.
+    `versions` are the servers' by program, those that could not be told left empty; `warnings` are preflight's,
+    `exposures` the native units' scores.
 
     Raises ValueError when two steps share a name: the journal could not tell them apart.
     """
@@ -39,6 +45,7 @@ def identified(plan: Plan, versions: Mapping[str, str] | None = None, warnings: 
         who=operator(),
         versions={name: version for name, version in (versions or {}).items() if version},
         warnings=tuple(warnings),
+        exposures=dict(exposures or {}),
     )
 
 

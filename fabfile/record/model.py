@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fabfile.public import Check, mark
@@ -113,6 +113,7 @@ class Document:
     version: int = FORMAT
     handed_over: tuple[Amount, ...] = ()  # what the servers held, as the comparison counted it
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
+    exposures: dict[str, float] = field(default_factory=dict)  # native unit → systemd's score, 0 (sealed off) to 10
     missing: tuple[str, ...] = ()  # of the data, after a plan that was reverted
 
     @property
@@ -167,6 +168,7 @@ def document(
         stuck_at=f"{ending['stuck_at']}: {ending['error']}" if "stuck_at" in ending else "",
         settings=dict(heading.get("settings", {})),
         versions=dict(heading.get("versions", {})),
+        exposures=dict(heading.get("exposures", {})),
         held_seconds=measured.get("held_ms", 0) / 1000,
         courses=tuple(timeline(part) for part in _parts(events)),
         felt=tuple(

@@ -70,8 +70,8 @@ class Engine:
     def _heading(self) -> Evidence:
         """Return the evidence of the plan's start."""
         plan = self.plan
-        facts = {"versions": plan.versions, "warnings": list(plan.warnings), "host": platform.node()}
-        return {"name": plan.name, "who": plan.who, "settings": plan.settings, **facts}
+        facts = {"versions": plan.versions, "exposures": plan.exposures, "warnings": list(plan.warnings)}
+        return {"name": plan.name, "who": plan.who, "host": platform.node(), "settings": plan.settings, **facts}
 
     def _run_steps(self, started: list[StartedStep]) -> None:
         for step in self.plan.steps:

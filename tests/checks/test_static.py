@@ -45,6 +45,17 @@ def test_each_fault_has_a_row_of_its_own(site: Site, good: Facts) -> None:
     assert bad(site, gone) == {"nginx -t": "container nginx-proxy-manager is exited"}
 
 
+def test_each_unit_has_its_exposure_and_an_old_systemd_says_why_not(site: Site, good: Facts) -> None:
+    known = changed(good, exposures={"islandflow-redis.service": 1.3, "islandflow-api.service": 6.4})
+    rows = {what: text for what, _, text in static.checks(site, known)}
+    assert rows["exposure of islandflow-redis.service"].startswith("1.3 of 10")
+    assert rows["exposure of islandflow-api.service"].startswith("6.4 of 10")
+    old = changed(good, exposure_error="unrecognized option '--offline=yes'")
+    assert ("exposure of units", True, "not known: unrecognized option '--offline=yes'") in list(
+        static.checks(site, old)
+    )
+
+
 def test_scripts_are_those_that_the_inventory_names(tmp_path: Path, good: Facts) -> None:
     site = inventories.site(tmp_path, {"app.shell_scripts": ["deploy.sh", "scripts/build.sh"]})
     wanted = survey.static(site)

@@ -48,6 +48,14 @@ def test_both_forms_have_what_was_handed_over() -> None:
     assert "What was handed over" not in page.html(made("done")) + page.markdown(made("done"))
 
 
+def test_both_forms_have_the_exposure_of_each_unit() -> None:
+    heading = {**journals.HEADING, "exposures": {"islandflow-redis.service": 1.3, "islandflow-api.service": 6.0}}
+    doc = document([journals.at(0, "start", **heading)])
+    assert "- islandflow-api.service: 6.0\n- islandflow-redis.service: 1.3\n" in page.markdown(doc)
+    assert "<dt>islandflow-redis.service</dt><dd>1.3</dd>" in page.html(doc)
+    assert "Exposure" not in page.html(made("done")) + page.markdown(made("done"))
+
+
 def test_markdown_stands_what_evidence_holds() -> None:
     doc = document([*journals.DONE[:3], journals.at(1, "failed", "app: units", error="a | b\nc")])
     (line,) = [line for line in page.markdown(doc).splitlines() if "app: units" in line]

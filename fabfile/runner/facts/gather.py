@@ -169,6 +169,11 @@ def _static(machine: Machine, request: FactsRequest) -> Fields:
     }
 
 
+def _exposures(machine: Machine, request: FactsRequest) -> Fields:
+    scores, error = scripts.exposures(machine, request.exposed)
+    return {"exposures": scores, "exposure_error": error}
+
+
 def _firewall(machine: Machine, request: FactsRequest) -> Fields:
     try:
         active, default = ufw.status(machine)
@@ -279,6 +284,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.streams, _streams),
     (lambda w: w.providers, _providers),
     (lambda w: w.unit_files or w.scripts, _static),
+    (lambda w: w.exposed, _exposures),
     (lambda w: w.edge and w.edge_backups, _edge_backups),
     (lambda w: w.checkout, _checkout),
     (lambda w: w.redis_data, _redis),

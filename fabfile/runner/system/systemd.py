@@ -17,6 +17,8 @@ RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
+_EXPOSURE = re.compile(r"Overall exposure level for (\S+): (\d+(?:\.\d+)?)")
+
 
 def systemctl(user: str) -> list[str]:
     """The first arguments of every systemctl call: to the system manager, or to the manager of `user`."""
@@ -123,6 +125,24 @@ def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
     if result.code and not lines:
         return [f"systemd-analyze ended with {result.code}"]
     return [line for line in lines if own & _unit_names(line) or not _unit_names(line)]
+
+
+def exposures(machine: Machine, files: Sequence[str]) -> dict[str, float]:
+    """Unit → how exposed it would run, by `systemd-analyze security`: 0 is sealed off, 10 is open. Runs none of them.
+
+    The system's manager judges users' units as well, as if root ran them: a user's manager need not be up for that.
+    Raises StepFailed when systemd cannot be run, or (before version 250) not on units that are not installed.
+    """
+    if not files:
+        return {}
+    argv = ["systemd-analyze", "security", "--offline=yes", "--no-pager", *files]
+    result = machine.run(argv, timeout=_VERIFY_SECONDS, ok=None)
+    scores = {unit: float(score) for unit, score in _EXPOSURE.findall(result.out)}
+    lacking = sorted({Path(file).name for file in files} - set(scores))
+    if lacking:
+        why = result.said if result.code else "it prints none"
+        raise StepFailed(f"systemd-analyze security has no score for {', '.join(lacking)}: {why}")
+    return scores
 
 
 def _unit_names(line: str) -> set[str]:

@@ -80,6 +80,7 @@ class FactsRequest:
     streams: StreamsRef | None = None
     providers: tuple[ProviderRef, ...] = ()
     unit_files: tuple[UnitFile, ...] = ()
+    exposed: tuple[UnitFile, ...] = ()  # whose exposure to analyze
     scripts: tuple[str, ...] = ()  # read as `user`
     firewall: bool = False
     edge: EdgeRef | None = None
@@ -271,6 +272,10 @@ class Facts:
     jetstream: JetStream = field(default_factory=JetStream)
     providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
     unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → complaints about its units
+    exposures: dict[str, float] = field(
+        default_factory=dict
+    )  # unit → 0 (sealed off) to 10, by systemd-analyze security
+    exposure_error: str = ""  # why there are none
     script_errors: dict[str, str] = field(default_factory=dict)  # path → bash's complaints
     edge: EdgeFacts = field(default_factory=EdgeFacts)
     edge_backups: tuple[EdgeBackup, ...] = ()

@@ -79,7 +79,8 @@ class Plan:
     well: tuple[str, ...] = ()  # those of them that were healthy before, as runtime/name
     id: str = ""
     who: str = ""
-    # For the record: what was requested, the versions on the VPS, and preflight's warnings.
+    # For the record: what was requested, the versions on the VPS, preflight's warnings, and native units' scores.
     settings: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    exposures: dict[str, float] = field(default_factory=dict)

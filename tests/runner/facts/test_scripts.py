@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.facts.scripts import script_errors, unit_errors
+from fabfile.runner.facts.scripts import exposures, script_errors, unit_errors
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.app import UnitFile
 from tests.runner.support.recorder import Recorder
@@ -52,6 +52,30 @@ def test_each_manager_verifies_its_own_units(tmp_path: Path) -> None:
 def test_a_script_check_that_fails_without_output_reports_its_exit_code(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze": (1, "", "")})
     assert unit_errors(machine, [UnitFile("a.service", GOOD)]) == {"": "systemd-analyze ended with 1"}
+
+
+def test_each_unit_has_a_score_that_falls_with_what_it_is_denied(machine: Machine, tmp_path: Path) -> None:
+    sealed = GOOD + "User=nobody\nProtectSystem=strict\nPrivateDevices=yes\nCapabilityBoundingSet=\n"
+    units = [UnitFile("x-open.service", GOOD, "delta"), UnitFile("x-sealed.service", sealed)]
+    scores, error = exposures(machine, units)
+    assert not error and 0 < scores["x-sealed.service"] < scores["x-open.service"] <= 10
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ((1, "", "systemd-analyze: unrecognized option '--offline=yes'"), "unrecognized option"),
+        ((0, "→ Overall exposure level for b.service: 1.3 OK", ""), "no score for a.service: it prints none"),
+    ],
+)
+def test_a_score_that_systemd_does_not_give_is_not_known(
+    tmp_path: Path, answer: tuple[int, str, str], why: str
+) -> None:
+    """Before version 250 it knows installed units only."""
+    machine = Recorder(tmp_path, {"systemd-analyze security": answer})
+    scores, error = exposures(machine, [UnitFile("a.service", GOOD)])
+    assert scores == {} and why in error
 
 
 def test_scripts_are_read_and_not_run(machine: Machine, tmp_path: Path) -> None:
