@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import PurePosixPath
+from typing import Any
 
 from fabfile import workloads
 from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
@@ -14,7 +15,7 @@ from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.system.owner import owner_of
 from fabfile.runner.wire.app import AdapterRef, Environment, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.wire.edge import EdgeRef, HostFact
-from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest, Need, Program, Workload
 from fabfile.runner.wire.terms import Owner
 from fabfile.terms import Runtime
 
@@ -254,3 +255,15 @@ def _programs(site: Site) -> tuple[Program, ...]:
     native = tuple(Program(f"native/{server.name}", (server.binary, *server.version_argv)) for server in site.servers)
     docker = tuple(Program(f"docker/{server.name}", server.image_version_argv, server.image) for server in site.servers)
     return native + docker
+
+
+def merge(left: FactsRequest, right: FactsRequest) -> FactsRequest:
+    """A request for the facts of both; where a field holds only one value, the right one's."""
+    values: dict[str, Any] = {}
+    for spec in dataclasses.fields(FactsRequest):
+        first, second = getattr(left, spec.name), getattr(right, spec.name)
+        if isinstance(first, tuple):
+            values[spec.name] = first + tuple(item for item in second if item not in first)
+        else:
+            values[spec.name] = second or first
+    return FactsRequest(**values)

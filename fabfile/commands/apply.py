@@ -12,7 +12,7 @@ from fabfile.errors import LockHeld, PreflightRefused
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.lazy import lazily
 from fabfile.remote.host import Host
-from fabfile.runner.wire.facts import Facts, FactsRequest, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest
 
 # Loaded while the connection is made and while the VPS looks.
 with lazily():
@@ -71,7 +71,7 @@ class Operation:
     ) -> None:
         site = self.session.site
         self.session.host.connect()
-        request = merge(survey.request(site, versions=versions), also)
+        request = survey.merge(survey.request(site, versions=versions), also)
         judges = (plan, edge, preflight, workloads, *([preview] if self._dry else []))
         facts = self.session.survey(request, judges)
         self._refuse_if_locked(facts)

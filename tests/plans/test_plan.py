@@ -7,11 +7,12 @@ import re
 
 import pytest
 
+from fabfile import survey
 from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, contents, files, identified, judge
 from fabfile.runner.actions.data import SetOwner
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.units import Start
-from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, merge
+from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact
 
 OWNER = SetOwner("/o", "native")
 A, B = (File(f"/etc/{name}", name * 64, content=name.encode()) for name in "ab")
@@ -72,7 +73,7 @@ def test_what_is_different_about_a_file(fact: FileFact | None, difference: str) 
 
 
 def test_two_requests_become_one() -> None:
-    both = merge(
+    both = survey.merge(
         FactsRequest(units=("a", "b"), user="x", patience=1.0), FactsRequest(units=("b", "c"), user="y", firewall=True)
     )
     assert both == FactsRequest(units=("a", "b", "c"), user="y", patience=1.0, firewall=True)

@@ -1,4 +1,4 @@
-"""How exposed native units run, by the real systemd-analyze: what a container kept from its program must not come back."""
+"""How exposed native units run, by the real systemd-analyze: what a container kept from its program must stay out."""
 
 from __future__ import annotations
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
@@ -292,15 +291,3 @@ class Facts:
     def unit(self, name: str, user: str = "") -> Unit | None:
         """A unit's facts; None when they were not requested."""
         return (self.user_units if user else self.units).get(name)
-
-
-def merge(left: FactsRequest, right: FactsRequest) -> FactsRequest:
-    """A request for the facts of both; where a field holds only one value, the right one's."""
-    values: dict[str, Any] = {}
-    for spec in dataclasses.fields(FactsRequest):
-        first, second = getattr(left, spec.name), getattr(right, spec.name)
-        if isinstance(first, tuple):
-            values[spec.name] = first + tuple(item for item in second if item not in first)
-        else:
-            values[spec.name] = second or first
-    return FactsRequest(**values)
