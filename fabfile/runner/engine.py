@@ -18,7 +18,7 @@ from .facts.health import wait_until_settled
 from .journal import Journal
 from .system.deadline import Deadline
 from .system.files import clear_all
-from .system.machine import POLL_SECONDS, Evidence, Machine, StepFailed, said
+from .system.machine import POLL_SECONDS, Evidence, Machine, StepFailed, failure_detail
 from .wire.plan import NothingToUndo, Plan, Step, Undo
 
 SETTLE_SECONDS = 30.0  # for what a reverted plan leaves to come up, where a reboot had it start with the VPS
@@ -188,7 +188,7 @@ class Engine:
             except (StepFailed, OSError) as failure:
                 if deadline.passed:
                     raise
-                failures.append(said(failure))
+                failures.append(failure_detail(failure))
                 time.sleep(RETRY_SECONDS)
             else:
                 return {**evidence, "tries": len(failures) + 1, "at_first": failures[0]} if failures else evidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, said
+from ..system.machine import CommandFailed, Evidence, Machine, StepFailed, failure_detail
 from ..wire.codec import wire
 from ..wire.terms import Runtime
 from .base import Action
@@ -33,9 +33,9 @@ class Backup(Action):
             result = machine.run(self.argv, env=environment, timeout=self.timeout, cwd="/")
         except CommandFailed as failure:
             raise StepFailed(
-                f"the backup failed, so nothing is handed over: {said(failure)}", **_code(failure)
+                f"the backup failed, so nothing is handed over: {failure_detail(failure)}", **_code(failure)
             ) from None
-        return {"said": result.said}
+        return {"said": result.excerpt}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": "whatever it has backed up"}

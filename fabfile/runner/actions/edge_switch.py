@@ -174,10 +174,10 @@ class EdgeAction(Action):
             backup.restore(folder)
             if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
                 backup.set_stage(folder, RELOADED)
-                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=result.said)
+                raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=result.excerpt)
             backup.clear_stages(folder)
             text = "nginx refuses the new files: rows and files are restored, nothing was loaded"
-            raise StepFailed(text, said=result.said)
+            raise StepFailed(text, said=result.excerpt)
 
     def _change_by_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
         """Change rows and files by NPM's API, host by host, each loaded by nginx before the next."""
@@ -228,7 +228,7 @@ def reload_edge(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
     if result.code != 0:
         raise StepFailed(
             "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
-            said=result.said,
+            said=result.excerpt,
         )
     return server.reload(machine, box, seconds)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..facts.data.openers import is_mount_point
 from ..system.files import put, sync_folder
-from ..system.machine import Evidence, Machine, StepFailed, words
+from ..system.machine import Evidence, Machine, StepFailed, os_error_text
 from ..wire.codec import wire
 from .base import Action
 from .before import Before
@@ -67,7 +67,7 @@ class KeepAside(Action):
                 put(_whole_mark(machine, item.folder), b"", 0o600, "root", "root")
             except (OSError, StepFailed) as error:
                 delete(_part(item.folder))
-                result[item.folder] = f"not kept: {words(error)}"
+                result[item.folder] = f"not kept: {os_error_text(error)}"
         return {"kept": result}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

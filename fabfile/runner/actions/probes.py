@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..facts.data.openers import openers
 from ..facts.health import SETTLE_SECONDS, healthy, observation_of, running
 from ..system import docker, sockets, systemd
-from ..system.machine import Machine, Observation, StepFailed, words
+from ..system.machine import Machine, Observation, StepFailed, os_error_text
 from ..system.polling import Poller
 from ..wire.codec import wire
 from ..wire.facts import Workload
@@ -150,7 +150,7 @@ class ReadOnly(Probe):
         try:
             writable = [path for path in self.folders if not os.statvfs(path).f_flag & os.ST_RDONLY]
         except OSError as error:
-            return Observation(False, words(error))
+            return Observation(False, os_error_text(error))
         return Observation(not writable, f"not read-only: {', '.join(writable)}" if writable else "read-only")
 
     def describe(self) -> str:

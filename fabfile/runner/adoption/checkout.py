@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from ..system import git, systemd
-from ..system.machine import Machine, StepFailed, said
+from ..system.machine import Machine, StepFailed, failure_detail
 from ..system.paths import group_name, user_name
 from ..wire.adoption import AdoptionRequest, Work
 from ..wire.facts import Unit
@@ -68,7 +68,7 @@ def _with_git_facts(machine: Machine, plain: Work) -> Work:
     try:
         head, branch = run_git("rev-parse", "HEAD"), run_git("branch", "--show-current")
     except StepFailed as error:
-        return _with(plain, problem=f"git says: {said(error)}")
+        return _with(plain, problem=f"git says: {failure_detail(error)}")
     try:
         remote = run_git("remote", "get-url", "origin")
     except StepFailed:

@@ -25,9 +25,9 @@ def inspect_all(machine: Machine) -> list[Inspected]:
     try:
         items = json.loads(result.out or "[]")
     except ValueError as error:
-        raise CommandFailed(f"docker inspect answered no JSON: {error}", said=result.said) from error
+        raise CommandFailed(f"docker inspect answered no JSON: {error}", said=result.excerpt) from error
     if result.code != 0 and not items:
-        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
+        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.excerpt)
     return [item for item in items if label(item, "oneoff").lower() != "true"]
 
 

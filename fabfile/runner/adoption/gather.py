@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..system import docker, sockets, systemd, ufw
 from ..system.inspected import Inspected
-from ..system.machine import PATH, CommandFailed, Machine, StepFailed, said
+from ..system.machine import PATH, CommandFailed, Machine, StepFailed, failure_detail
 from ..system.owner import read_owner
 from ..system.paths import group_name, user_name
 from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
@@ -30,7 +30,7 @@ def adoption(machine: Machine, request: AdoptionRequest) -> Adoption:
         items = containers.inspect_all(machine)
         problem = ""
     except (CommandFailed, LookupError) as error:
-        items, problem = [], f"Docker does not answer: {said(error)}"
+        items, problem = [], f"Docker does not answer: {failure_detail(error)}"
     names = sorted({name for item in items for name in [containers.label(item, "project")] if name})
     with ThreadPoolExecutor(max_workers=6) as pool:
         projects = list(pool.map(lambda name: _project(machine, request, name, items), names))
@@ -107,8 +107,8 @@ def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]
     try:
         result = machine.run([*argv, "--project-directory", directory, "config", "--services"], timeout=30, ok=None)
     except StepFailed as error:
-        return said(error), ()
-    return ("", tuple(result.out.split())) if result.code == 0 else (result.said, ())
+        return failure_detail(error), ()
+    return ("", tuple(result.out.split())) if result.code == 0 else (result.excerpt, ())
 
 
 def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
@@ -171,5 +171,5 @@ def _firewall(machine: Machine) -> str:
         active, default = ufw.status(machine)
     except CommandFailed as error:
         missing = isinstance(error.__cause__, FileNotFoundError)
-        return "UFW is not installed" if missing else f"UFW does not answer: {said(error)}"
+        return "UFW is not installed" if missing else f"UFW does not answer: {failure_detail(error)}"
     return f"UFW is active and would {default} what no rule names" if active else "UFW is installed and not active"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..facts.nats.jetstream import read_streams
 from ..facts.nats.login import VARIABLE
 from ..system.inspected import Inspected
-from ..system.machine import StepFailed, said
+from ..system.machine import StepFailed, failure_detail
 from ..wire.adoption import Box
 from ..wire.app import Environment, JetStream, NatsRef
 from ..wire.terms import Runtime
@@ -30,7 +30,7 @@ def streams_of(boxes: dict[str, Box], items: list[Inspected]) -> JetStream:
         host = address if runtime == "docker" else _LOCAL
         return JetStream(runtime, read_streams(host, NatsRef(_PORT, environment, monitor)))
     except (OSError, ValueError, StepFailed) as error:
-        return JetStream(runtime, problem=said(error))
+        return JetStream(runtime, problem=failure_detail(error))
 
 
 def _login(items: list[Inspected]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..system import docker
-from ..system.machine import CommandFailed, Machine, StepFailed, said
+from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
 from . import backup, database, hostfile, server
 from .routes import Drift, route_blocks
@@ -31,9 +31,9 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
             facts = replace(facts, network=network.result())
             if test:
                 result = test.result()
-                facts = replace(facts, config_problem="" if result.code == 0 else result.said)
+                facts = replace(facts, config_problem="" if result.code == 0 else result.excerpt)
         except CommandFailed as error:
-            facts = replace(facts, problem=facts.problem or said(error))
+            facts = replace(facts, problem=facts.problem or failure_detail(error))
     return replace(facts, problem=rows_problem or facts.problem)
 
 

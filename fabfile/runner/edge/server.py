@@ -26,7 +26,7 @@ def container(machine: Machine, name: str) -> EdgeContainer:
         return EdgeContainer(name, False, 0, {}, f"container {name}: {error}", known=False)
     if result.code != 0:
         known = "no such container" in result.err.lower()
-        return EdgeContainer(name, False, 0, {}, f"container {name}: {result.said}", known)
+        return EdgeContainer(name, False, 0, {}, f"container {name}: {result.excerpt}", known)
     item: Inspected = json.loads(result.out)[0]
     networks = item["NetworkSettings"].get("Networks") or {}
     addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}

@@ -91,12 +91,12 @@ def _config(machine: Machine, command: Sequence[str], overlay: str = "") -> Conf
         plugin = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
         if plugin.code:  # the output before is Docker's own help
             raise CommandFailed(NO_PLUGIN)
-        raise CommandFailed("docker compose rejects the file", said=result.said)
+        raise CommandFailed("docker compose rejects the file", said=result.excerpt)
     try:
         config: Config = json.loads(result.out)
         return config
     except ValueError as error:
-        raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.said) from error
+        raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.excerpt) from error
 
 
 def _services(config: Config) -> dict[str, ServiceConfig]:

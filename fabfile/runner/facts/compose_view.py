@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..system import docker
-from ..system.machine import CommandFailed, Machine, said
+from ..system.machine import CommandFailed, Machine, failure_detail
 from ..wire.compose import Compose, ComposeDifference, ComposeView
 from . import compose
 
@@ -22,11 +22,11 @@ def view(machine: Machine, ref: Compose, overlay: str) -> ComposeView:
         own, planned = compose.own(machine, ref), compose.planned(machine, ref, overlay)
         differences = tuple(_differences(own, compose.installed(machine, ref), planned))
     except CommandFailed as error:
-        return ComposeView(problem=said(error))
+        return ComposeView(problem=failure_detail(error))
     try:
         return ComposeView(differences, _to_recreate(machine, ref))
     except CommandFailed as error:  # an older Compose has no --dry-run
-        return ComposeView(differences, untold=said(error))
+        return ComposeView(differences, untold=failure_detail(error))
 
 
 def _differences(own: object, installed: object, planned: object) -> Iterator[ComposeDifference]:
@@ -57,6 +57,6 @@ def _to_recreate(machine: Machine, ref: Compose) -> tuple[str, ...]:
     argv = [*docker.compose(ref), "--dry-run", "up", "--no-start", "--no-build", "--pull", "never"]
     result = machine.run(argv, timeout=60, ok=None)
     if result.code:
-        raise CommandFailed("docker compose could not compare the containers with its files", said=result.said)
+        raise CommandFailed("docker compose could not compare the containers with its files", said=result.excerpt)
     lines = (_RECREATED.search(line) for line in (result.out + result.err).splitlines())
     return tuple(sorted({match[1] for match in lines if match}))

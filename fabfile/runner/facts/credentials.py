@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
-from ..system.machine import words
+from ..system.machine import os_error_text
 from ..wire.app import Environment, Setting
 from .environment import in_force
 
@@ -31,7 +31,7 @@ def credentials(environment: Environment, variable: str) -> Credentials:
     try:
         settings = _settings(environment, variable)
     except OSError as error:
-        return Credentials(origin=f"{environment.env_file} can't be read ({words(error)})")
+        return Credentials(origin=f"{environment.env_file} can't be read ({os_error_text(error)})")
     except ValueError:  # its own words may quote what stands there
         reader = "Compose does not read" if environment.compose else "this is no text:"
         return Credentials(origin=f"{reader} {environment.env_file}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import store
 from ..system.envfile import read_env
-from ..system.machine import Machine, StepFailed, said
+from ..system.machine import Machine, StepFailed, failure_detail
 from ..wire.app import Environment, Setting, Settings
 from ..wire.compose import Compose
 from . import compose
@@ -70,7 +70,7 @@ def _compose_reads(environment: Environment, project: Compose, *, laid: bool) ->
         try:
             config = (compose.installed if laid else compose.own)(machine, project)
         except StepFailed as error:
-            raise ValueError(said(error)) from error
+            raise ValueError(failure_detail(error)) from error
         _composed[key] = _merged(compose.environments(config), environment.services)
     return dict(_composed[key])
 

@@ -15,7 +15,7 @@ from typing import Any, Callable
 from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd, ufw
 from ..system.envfile import read_env
-from ..system.machine import CommandFailed, Machine, StepFailed, said
+from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.facts import EnvFile, Facts, FactsRequest, HostInfo
 from ..wire.firewall import Firewall
 from . import compose, compose_view, environment, health, needs, provider, scripts, versions
@@ -58,7 +58,7 @@ def _user_units(machine: Machine, request: FactsRequest) -> Fields:
             return {"user_manager": problem}
         return {"user_units": systemd.show(machine, request.user_units, request.user)}
     except StepFailed as error:
-        return {"user_manager": said(error)}
+        return {"user_manager": failure_detail(error)}
 
 
 def _files(machine: Machine, request: FactsRequest) -> Fields:
@@ -87,7 +87,7 @@ def _containers(machine: Machine, request: FactsRequest) -> Fields:
     try:
         containers = docker.containers(machine, request.project)
     except CommandFailed as error:
-        return {"docker_error": f"Docker does not answer: {said(error)}"}
+        return {"docker_error": f"Docker does not answer: {failure_detail(error)}"}
     if not _health_with_containers(request):
         return {"containers": containers}
     workloads = [w for w in request.workloads if w.runtime == "docker"]
@@ -108,7 +108,7 @@ def _compose(machine: Machine, request: FactsRequest) -> Fields:
         config = compose.planned(machine, request.compose, request.overlay)
         return {"compose": compose.services(machine, config)}
     except CommandFailed as error:
-        return {"compose_error": said(error)}
+        return {"compose_error": failure_detail(error)}
 
 
 def _compose_view(machine: Machine, request: FactsRequest) -> Fields:
@@ -145,7 +145,7 @@ def _denied(machine: Machine, request: FactsRequest) -> str:
     try:
         result = machine.run(["test", "-r", request.env_file], user=request.user, timeout=10, ok=None)
     except CommandFailed as error:
-        return said(error)
+        return failure_detail(error)
     return "" if result.code == 0 else f"{request.user} cannot read {request.env_file}"
 
 
@@ -181,7 +181,7 @@ def _firewall(machine: Machine, request: FactsRequest) -> Fields:
     except CommandFailed as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return {}  # not installed: nothing of it filters, and the plan has no rule to add
-        return {"firewall": Firewall(True, problem=said(error))}
+        return {"firewall": Firewall(True, problem=failure_detail(error))}
 
 
 def _edge(machine: Machine, request: FactsRequest) -> Fields:
@@ -228,7 +228,7 @@ def _checkout(machine: Machine, request: FactsRequest) -> Fields:
     try:
         return {"checkout": git.checkout(machine, request.checkout, request.user)}
     except StepFailed as error:
-        return {"checkout_error": said(error)}
+        return {"checkout_error": failure_detail(error)}
 
 
 def _redis(machine: Machine, request: FactsRequest) -> Fields:

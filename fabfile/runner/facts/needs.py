@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..system.machine import CommandFailed, Machine, said
+from ..system.machine import CommandFailed, Machine, failure_detail
 from ..wire.facts import Need
 
 READ, RUN, ENTER = "read", "run", "enter"
@@ -37,7 +37,7 @@ def _denied(machine: Machine, user: str, needs: list[Need]) -> dict[str, str]:
     try:
         refused = machine.run(["sh", "-c", _SCRIPT, "sh", *arguments], user=user or None, timeout=10).out.splitlines()
     except CommandFailed as error:
-        return {need.path: f"{need.path} could not be checked: {said(error)}" for need in needs}
+        return {need.path: f"{need.path} could not be checked: {failure_detail(error)}" for need in needs}
     who = user or "root"
     return {
         need.path: f"{who} cannot {need.how} {need.path}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..system import systemd
-from ..system.machine import CommandFailed, Machine, StepFailed, said
+from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.app import UnitFile
 
 _TIMEOUT_SECONDS = 30.0  # for one script
@@ -30,7 +30,7 @@ def exposures(machine: Machine, files: Sequence[UnitFile]) -> tuple[dict[str, fl
         with _written(files) as paths:
             return systemd.exposures(machine, paths), ""
     except StepFailed as error:
-        return {}, said(error)
+        return {}, failure_detail(error)
 
 
 def script_errors(machine: Machine, scripts: Sequence[str], user: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def _verify(machine: Machine, files: Sequence[UnitFile], user: str) -> str:
         try:
             lines = systemd.verify(machine, paths, user)
         except StepFailed as error:
-            return said(error)
+            return failure_detail(error)
         return "\n".join(lines).replace(f"{os.path.dirname(paths[0])}/", "")
 
 
@@ -64,5 +64,5 @@ def _check_syntax(machine: Machine, script: str, user: str) -> str:
     try:
         result = machine.run(["bash", "-n", "--", script], user=user or None, timeout=_TIMEOUT_SECONDS, ok=None)
     except CommandFailed as error:
-        return said(error)
+        return failure_detail(error)
     return (result.err + result.out).strip() or (f"bash ended with {result.code}" if result.code else "")

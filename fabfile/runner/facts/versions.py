@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ..system.machine import CommandFailed, Machine, said
+from ..system.machine import CommandFailed, Machine, failure_detail
 from ..wire.facts import Program
 from . import image_versions
 
@@ -44,9 +44,9 @@ def _read_version(machine: Machine, program: Program) -> tuple[str, str]:
     try:
         result = machine.run(_command(program), timeout=30)
     except CommandFailed as error:
-        return "", said(error)
+        return "", failure_detail(error)
     match = _VERSION.search(result.out + result.err)
-    return (match.group(1), "") if match else ("", f"no version in {result.said[:100]!r}")
+    return (match.group(1), "") if match else ("", f"no version in {result.excerpt[:100]!r}")
 
 
 def _command(program: Program) -> Sequence[str]:

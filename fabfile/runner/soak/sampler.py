@@ -17,7 +17,7 @@ from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import locate, read_streams
 from ..journal import Journal
-from ..system.machine import Machine, StepFailed, said
+from ..system.machine import Machine, StepFailed, failure_detail
 from ..system.owner import NOBODY, find_owner
 from ..wire.app import StreamsRef
 from ..wire.codec import decode, encode
@@ -100,7 +100,7 @@ def owner_now(machine: Machine, ref: StreamsRef, problems: list[str]) -> Owner:
     try:
         owner = find_owner(machine, Path(ref.owner_file), ref.project)
     except StepFailed as error:
-        problems.append(said(error))
+        problems.append(failure_detail(error))
         return ""
     problems += [] if owner else [NOBODY]
     return owner
@@ -175,7 +175,7 @@ class _Sampler:
         try:
             results = [(w.name, health) for w, health in zip(workloads, healthy(self._machine, workloads).values())]
         except (OSError, ValueError, StepFailed) as error:
-            problems.append(f"health: {said(error)}")
+            problems.append(f"health: {failure_detail(error)}")
             return {}
         memory = memory_of(health.pid for _, health in results)
         return {
@@ -199,7 +199,7 @@ class _Sampler:
             runtime, address = locate(self._machine, self._soak.streams)
             streams = read_streams(address, self._soak.streams.nats[runtime])
         except (OSError, ValueError, StepFailed) as error:
-            problems.append(f"JetStream: {said(error)}")
+            problems.append(f"JetStream: {failure_detail(error)}")
             return {}
         consumers = [item for stream in streams.values() for item in stream.consumers.items() if item[0] in ours]
         return {name: ConsumerLag(c.pending, c.unacknowledged, c.redelivered) for name, c in consumers}

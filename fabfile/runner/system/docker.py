@@ -59,7 +59,7 @@ def list_containers(machine: Machine, project: str) -> list[ContainerState]:
     result = machine.run([*_list_command(project), "--format", _STATE_FORMAT], timeout=30)
     rows = [tuple(line.split("\t")) for line in result.out.splitlines() if line]
     if any(len(words) != len(ContainerState._fields) for words in rows):
-        raise CommandFailed("docker ps printed lines of another format than it was called with", said=result.said)
+        raise CommandFailed("docker ps printed lines of another format than it was called with", said=result.excerpt)
     return [ContainerState(*words) for words in rows]
 
 
@@ -78,7 +78,7 @@ def _inspect(machine: Machine, project: str) -> list[Inspected]:
     # A container may vanish between the two calls; the others are still listed. The daemon may vanish as well, and
     # then an empty list would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
-        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.said)
+        raise CommandFailed(f"docker inspect ended with {result.code}", said=result.excerpt)
     return cast("list[Inspected]", _json(result))
 
 
@@ -125,7 +125,7 @@ def _json(result: Result) -> list[dict[str, Any]]:
     try:
         items: list[dict[str, Any]] = json.loads(result.out or "[]")
     except ValueError as error:
-        raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.said) from error
+        raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.excerpt) from error
     return items
 
 

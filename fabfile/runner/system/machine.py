@@ -43,7 +43,7 @@ class Result:
     err: str
 
     @property
-    def said(self) -> str:
+    def excerpt(self) -> str:
         """The last lines of its output, for a message; standard error first."""
         return tail(self.err) or tail(self.out)
 
@@ -82,13 +82,13 @@ class Served:
         return f"{good}, the slowest after {self.longest:.1f} s"
 
 
-def said(error: Exception) -> str:
+def failure_detail(error: Exception) -> str:
     """A failed command's output where there is some, else the error's message."""
     output = error.evidence.get("said") if isinstance(error, StepFailed) else ""
     return str(output or error)
 
 
-def words(error: Exception) -> str:
+def os_error_text(error: Exception) -> str:
     """The message of an error of the operating system, without its number."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
 
@@ -156,7 +156,7 @@ class Machine:
             raise CommandFailed(
                 f"{' '.join(argv)} ended with {result.code}",
                 code=result.code,
-                said=result.said,
+                said=result.excerpt,
                 argv=list(argv),
             )
         return result

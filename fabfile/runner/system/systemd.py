@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..wire.facts import Unit
-from .machine import Machine, Observation, StepFailed, words
+from .machine import Machine, Observation, StepFailed, os_error_text
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
 
@@ -33,7 +33,7 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
     result = machine.run(argv, user=user or None, timeout=10)
     blocks = [_properties(block) for block in result.out.strip().split("\n\n")]
     if len(blocks) != len(units):
-        raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.said)
+        raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.excerpt)
     return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
 
 
@@ -76,7 +76,7 @@ def kill(machine: Machine, units: Sequence[str], timeout: float = 60.0) -> None:
         machine.until(lambda: _all_down(machine, units), timeout)
         stop(machine, units, timeout=timeout)
     except OSError as error:
-        raise StepFailed(f"{', '.join(units)} can't be killed: {words(error)}") from error
+        raise StepFailed(f"{', '.join(units)} can't be killed: {os_error_text(error)}") from error
     finally:
         for drop_in in drop_ins:
             with contextlib.suppress(OSError):  # the folder may hold what an operator put there
@@ -109,7 +109,7 @@ def manager_error(machine: Machine, user: str) -> str:
     result = machine.run([*systemctl(user), "is-system-running"], user=user, timeout=10, ok=None)
     if result.out.strip() in ("running", "degraded", "starting"):
         return ""
-    return f"the user manager of {user} does not answer: {result.said or 'no output'}"
+    return f"the user manager of {user} does not answer: {result.excerpt or 'no output'}"
 
 
 def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
@@ -140,7 +140,7 @@ def exposures(machine: Machine, files: Sequence[str]) -> dict[str, float]:
     scores = {unit: float(score) for unit, score in _EXPOSURE.findall(result.out)}
     lacking = sorted({Path(file).name for file in files} - set(scores))
     if lacking:
-        why = result.said if result.code else "it prints none"
+        why = result.excerpt if result.code else "it prints none"
         raise StepFailed(f"systemd-analyze security has no score for {', '.join(lacking)}: {why}")
     return scores
 

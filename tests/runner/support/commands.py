@@ -22,12 +22,12 @@ class Run(Action):
     back: tuple[str, ...] = ()
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        return {"said": machine.run(self.argv, timeout=60).said}
+        return {"said": machine.run(self.argv, timeout=60).excerpt}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         if not self.back:
             raise StepFailed(f"`{' '.join(self.argv)}` has no command that undoes it")
-        return {"said": machine.run(self.back, timeout=60).said}
+        return {"said": machine.run(self.back, timeout=60).excerpt}
 
     def describe(self) -> str:
         return f"run `{' '.join(self.argv)}`"

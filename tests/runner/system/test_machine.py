@@ -27,7 +27,7 @@ def alive(pid: int) -> bool:
 
 def test_output_and_code_come_back(machine: Machine) -> None:
     result = machine.run(["sh", "-c", "echo out; echo err >&2; exit 3"], ok=(3,))
-    assert (result.out, result.err, result.code, result.said) == ("out\n", "err\n", 3, "err")
+    assert (result.out, result.err, result.code, result.excerpt) == ("out\n", "err\n", 3, "err")
 
 
 def test_an_unexpected_code_fails_with_what_was_said(machine: Machine) -> None:

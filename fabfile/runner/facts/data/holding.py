@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Callable
 
 from ...system import docker
-from ...system.machine import CommandFailed, Machine, StepFailed, said
+from ...system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ...wire.app import NatsRef, Stream
 from ...wire.data import Count, DataRef, Holding
 from ...wire.facts import Container
@@ -28,7 +28,7 @@ def holdings(machine: Machine, refs: Iterable[DataRef]) -> dict[str, Holding]:
     try:
         containers = _containers(machine, chosen)
     except StepFailed as error:
-        return {f"{ref.runtime}/{ref.name}": Holding(problem=said(error)) for ref in chosen}
+        return {f"{ref.runtime}/{ref.name}": Holding(problem=failure_detail(error)) for ref in chosen}
     with ThreadPoolExecutor(max_workers=3) as pool:
         found = pool.map(lambda ref: _holding(ref, containers.get(ref.name)), chosen)
         return {f"{ref.runtime}/{ref.name}": holding for ref, holding in zip(chosen, found)}

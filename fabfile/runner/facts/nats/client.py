@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from ...system.deadline import Deadline
-from ...system.machine import StepFailed, words
+from ...system.machine import StepFailed, os_error_text
 
 MAX_LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
 MAX_PAYLOAD = 8 << 20  # bytes of one message; a page of 256 consumers has about 150,000
@@ -117,7 +117,7 @@ class Client:
         try:
             self._socket = socket.create_connection((address, port), seconds)
         except OSError as error:
-            raise Unanswered(f"{self.name} can't be reached ({words(error)}): {self._hint()}") from None
+            raise Unanswered(f"{self.name} can't be reached ({os_error_text(error)}): {self._hint()}") from None
         try:
             self._log_in()
         except BaseException:
@@ -246,7 +246,7 @@ class Client:
         except socket.timeout:
             raise self._timed_out(what) from None
         except OSError as error:
-            raise Unanswered(f"{self.name} did not {what}: {words(error)}") from None
+            raise Unanswered(f"{self.name} did not {what}: {os_error_text(error)}") from None
         if not part:
             raise Unanswered(f"{self.name} closed the connection and did not {what}: its log says why")
         self._left -= len(part)
@@ -261,7 +261,7 @@ class Client:
         except OSError as error:
             # The server's last error says more than the failed write.
             text = bytes(self._buffer).rpartition(b"-ERR")[2].decode("ascii", "replace") if self._buffer else ""
-            raise self._error(text) if text else Unanswered(f"{self.name} is gone: {words(error)}") from None
+            raise self._error(text) if text else Unanswered(f"{self.name} is gone: {os_error_text(error)}") from None
 
     def _timed_out(self, what: str) -> TimedOut:
         silent = not self._info

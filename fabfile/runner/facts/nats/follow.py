@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...system.machine import Machine, StepFailed, said
+from ...system.machine import Machine, StepFailed, failure_detail
 from ...system.owner import read_owner
 from ...wire.app import JetStream, StreamsRef
 from ...wire.terms import Owner
@@ -50,4 +50,4 @@ class _Follower:
             return JetStream(self._runtime, read_streams(self._address, self._ref.nats[self._runtime]))
         except (OSError, ValueError, StepFailed) as error:
             self._address = ""
-            return JetStream(self._runtime, problem=said(error))
+            return JetStream(self._runtime, problem=failure_detail(error))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...system import docker, http
-from ...system.machine import Machine, StepFailed, said, words
+from ...system.machine import Machine, StepFailed, failure_detail, os_error_text
 from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
@@ -44,7 +44,7 @@ def jetstream(machine: Machine, ref: StreamsRef) -> JetStream:
         time.sleep(ref.apart)
         return JetStream(runtime, _with_growth(first, read_streams(address, nats, ref.durables)))
     except (OSError, ValueError, StepFailed) as error:
-        return JetStream(runtime, problem=said(error))
+        return JetStream(runtime, problem=failure_detail(error))
 
 
 def locate(machine: Machine, ref: StreamsRef) -> tuple[Runtime, str]:
@@ -88,7 +88,9 @@ def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> d
         try:
             return read_monitoring(address, ref.monitor)
         except (OSError, ValueError) as error:
-            raise Denied(f"{denied}; its monitoring on port {ref.monitor} is no help: {words(error)}") from error
+            raise Denied(
+                f"{denied}; its monitoring on port {ref.monitor} is no help: {os_error_text(error)}"
+            ) from error
 
 
 def durables_of(streams: dict[str, Stream]) -> dict[str, Consumer]:
