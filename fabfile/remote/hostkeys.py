@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,20 +45,33 @@ class KnownKeys:
 
     def judge(self, server_key: paramiko.PKey) -> None:
         """Accept the key that the server shows. Raises Unreachable for one that is revoked, changed or unknown."""
-        hostname, port, files = self.config.hostname, self.config.port, self.config.known_hosts
         key, fingerprint = base64.b64encode(server_key.asbytes()).decode(), _fingerprint(server_key)
+        target, files = f"{self.config.hostname}:{self.config.port}", self._files()
         every = (*self.lines, *self.portless)
-        if any(line.marker == "@revoked" and line.key == key for line in every) or self._is_in_revocation_list(
-            server_key
-        ):
-            raise login_errors.revoked_host_key(hostname, port, fingerprint, (*files, *self._revocation_lists()))
+        if any(line.marker == "@revoked" and line.key == key for line in every):
+            raise login_errors.revoked_host_key(target, fingerprint, files)
+        if self._is_in_revocation_list(server_key):
+            raise login_errors.revoked_host_key(target, fingerprint, self._revocation_lists())
         if any(not line.marker and line.key == key for line in every):
             return
         if any(not line.marker and line.kind == server_key.get_name() for line in self.lines):
-            raise login_errors.changed_host_key(hostname, port, fingerprint, files, self.name)
+            raise login_errors.changed_host_key(target, fingerprint, files, self.name)
         if any(line.marker == "@cert-authority" for line in every):
-            raise login_errors.certified_host(hostname, port, fingerprint, files)
-        raise login_errors.unknown_host_key(hostname, port, fingerprint, files, self._note())
+            raise login_errors.certified_host(target, fingerprint, files, self._remember(files))
+        raise login_errors.unknown_host_key(target, fingerprint, files, self._remember(files), self._note())
+
+    def _files(self) -> Sequence[Path]:
+        """The files that are there, or the first one that is not."""
+        return [file for file in self.config.known_hosts if file.is_file()] or self.config.known_hosts[:1]
+
+    def _remember(self, files: Sequence[Path]) -> str:
+        """The command that adds the key: where ssh-keyscan can't reach the host or know its name, ssh itself."""
+        if any(self.config.value(keyword) for keyword in ("proxyjump", "proxycommand", "hostkeyalias")):
+            login = f"{self.config.user}@{self.config.name}"
+            file = f"-o UserKnownHostsFile={shlex.quote(str(files[0]))} " if files else ""
+            return f"ssh -p {self.config.port} {file}{login}"
+        where = shlex.quote(str(files[0])) if files else "known_hosts"
+        return f"ssh-keyscan -p {self.config.port} {self.config.hostname} >> {where}"
 
     def _note(self) -> str:
         """What OpenSSH would have looked at besides."""

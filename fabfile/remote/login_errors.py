@@ -9,21 +9,25 @@ from pathlib import Path
 from fabfile.errors import Unreachable
 
 
-def unknown_host_key(address: str, port: int, fingerprint: str, files: Sequence[Path], note: str = "") -> Unreachable:
-    """The host's key is in no known_hosts file. Nothing is ever added to one for the operator."""
+def unknown_host_key(
+    target: str, fingerprint: str, files: Sequence[Path], remember: str, note: str = ""
+) -> Unreachable:
+    """The host's key is in no known_hosts file, and `remember` adds it. The tool itself never adds one."""
+    if not files:
+        return Unreachable(
+            f"the host key of {target} is unknown ({fingerprint}): your ssh configuration names no known_hosts file",
+            next_step="Name one as `known_hosts` in the inventory, or as UserKnownHostsFile in ~/.ssh/config.",
+        )
     return Unreachable(
-        f"the host key of {address}:{port} is unknown ({fingerprint}); it is not in {_listed(files)}{note}",
-        next_step=(
-            "Compare the fingerprint with the one your provider's console shows. If it is the same:\n"
-            f"ssh-keyscan -p {port} {address} >> {_quoted(files[0])}"
-        ),
+        f"the host key of {target} is unknown ({fingerprint}); it is not in {_listed(files)}{note}",
+        next_step=f"Compare the fingerprint with the one your provider's console shows. If it is the same:\n{remember}",
     )
 
 
-def changed_host_key(address: str, port: int, fingerprint: str, files: Sequence[Path], name: str) -> Unreachable:
+def changed_host_key(target: str, fingerprint: str, files: Sequence[Path], name: str) -> Unreachable:
     """The host shows another key than the known one: a new installation, or somebody in between."""
     return Unreachable(
-        f"the host key of {address}:{port} has changed: it is now {fingerprint}, not the one in {_listed(files)}",
+        f"the host key of {target} has changed: it is now {fingerprint}, not the one in {_listed(files)}",
         next_step=(
             "If the VPS was not reinstalled, stop: somebody may be listening in between. If it was:\n"
             + "\n".join(f"ssh-keygen -R '{name}' -f {_quoted(file)}" for file in files)
@@ -31,10 +35,10 @@ def changed_host_key(address: str, port: int, fingerprint: str, files: Sequence[
     )
 
 
-def revoked_host_key(address: str, port: int, fingerprint: str, files: Sequence[Path]) -> Unreachable:
+def revoked_host_key(target: str, fingerprint: str, files: Sequence[Path]) -> Unreachable:
     """The host shows a key that somebody has declared invalid."""
     return Unreachable(
-        f"the host key of {address}:{port} is revoked: {fingerprint} is marked as such in {_listed(files)}",
+        f"the host key of {target} is revoked: {fingerprint} is marked as such in {_listed(files)}",
         next_step=(
             "Stop: whoever has this key may pose as the VPS. Have whoever revoked it say which key is right, "
             "and give the VPS a new one."
@@ -42,15 +46,15 @@ def revoked_host_key(address: str, port: int, fingerprint: str, files: Sequence[
     )
 
 
-def certified_host(address: str, port: int, fingerprint: str, files: Sequence[Path]) -> Unreachable:
+def certified_host(target: str, fingerprint: str, files: Sequence[Path], remember: str) -> Unreachable:
     """known_hosts has only the authority that signs the host's certificates, which Paramiko does not check."""
     return Unreachable(
-        f"{address}:{port} is known only by a @cert-authority in {_listed(files)}, and this tool does not check host "
+        f"{target} is known only by a @cert-authority in {_listed(files)}, and this tool does not check host "
         f"certificates; the host's own key, {fingerprint}, is unknown",
         next_step=(
-            f"Log in once with ssh, which checks the certificate, and have it print the key: ssh -p {port} {address} "
-            "'cat /etc/ssh/ssh_host_*.pub | ssh-keygen -lf -'. If the fingerprint is the same:\n"
-            f"ssh-keyscan -p {port} {address} >> {_quoted(files[0])}"
+            "Log in with ssh, which checks the certificate, and have the VPS print its keys: "
+            "cat /etc/ssh/ssh_host_*.pub | ssh-keygen -lf -\n"
+            f"If the fingerprint is the same:\n{remember}"
         ),
     )
 

@@ -133,7 +133,7 @@ def jump(name: str, user: str, port: str, file: str) -> tuple[str, str]:
 def split(destination: str) -> tuple[str, str, str]:
     """User, host and port of a destination such as user@[::1]:22; empty where it names none."""
     user, _, rest = destination.removeprefix("ssh://").rpartition("@")
-    match = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]*)(?::(\d+))?|(.*)", rest.rstrip("/"))
+    match = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]*)(?::(\d+))?|(.*)", rest.rstrip("/"), re.DOTALL)
     assert match, "the last branch matches everything"
     return user, match[1] or match[3] or match[5] or "", match[2] or match[4] or ""
 

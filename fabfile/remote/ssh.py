@@ -29,6 +29,7 @@ _EXAMPLES = [
     ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
 _LISTS = {"ciphers": "ciphers", "digests": "macs", "kex": "kexalgorithms", "key_types": "hostkeyalgorithms"}
+
 # Paramiko's threads print tracebacks of what is raised to us anyway.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
@@ -122,7 +123,7 @@ def _transport(known: KnownKeys, sock: Any, **settings: Any) -> paramiko.Transpo
         if not names:
             raise IncompatiblePeer(f"your ssh configuration allows only {', '.join(allowed)} as {keyword}")
         if attribute == "key_types":
-            first = tuple(name for name in known.algorithms if name in ours)
+            first = tuple(name for name in known.algorithms if name in names)
             names = (*first, *(name for name in names if name not in first))
         setattr(options, attribute, names)
     return transport

@@ -50,7 +50,8 @@ def test_any_configuration_is_read_or_refused(client: Client, lines: list[tuple[
     with contextlib.suppress(CutoverError):
         config = openssh.configuration(HOST)
         list(Identities(config, ()))
-        hostkeys.known_keys(config, with_openssh=True)
+        known = hostkeys.known_keys(config, with_openssh=True)
+        known.judge(paramiko.Ed25519Key.from_private_key_file(str(_key(client.config.parent))))
 
 
 @settings(FUZZ, max_examples=100)

@@ -180,6 +180,20 @@ def test_the_address_family_of_the_configuration_counts(client: Client, server: 
 # ── The host's key ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_configuration_without_known_hosts_knows_no_host(client: Client, server: Server) -> None:
+    text = stanza(server, "vps", "GlobalKnownHostsFile none").replace(str(server.known_hosts), "none")
+    client.config.write_text(text)
+    error = refused(bare(server))
+    assert "names no known_hosts file" in error.message and "`known_hosts` in the inventory" in error.next_step
+
+
+def test_an_algorithm_that_the_configuration_forbids_is_not_spoken_for_a_known_key(
+    client: Client, server: Server
+) -> None:
+    client.config.write_text("HostKeyAlgorithms rsa-sha2-512\n")
+    assert "no common algorithm" in refused(server.host()).message
+
+
 def test_a_hashed_name_is_known(client: Client, server: Server) -> None:
     subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(server.known_hosts)], check=True, capture_output=True)
     assert "127.0.0.1" not in server.known_hosts.read_text()
@@ -483,7 +497,9 @@ def test_a_first_jump_host_that_is_not_known_is_refused_too(client: Client, serv
 def test_the_vps_behind_a_jump_host_must_be_known_itself(client: Client, server: Server, bastion: Server) -> None:
     client.config.write_text(stanza(server, "vps", "ProxyJump gate") + stanza(bastion, "gate"))
     server.known_hosts.write_text("")
-    assert f"the host key of 127.0.0.1:{server.port} is unknown" in refused(bare(server)).message
+    error = refused(bare(server))
+    assert f"the host key of 127.0.0.1:{server.port} is unknown" in error.message
+    assert f"{server.user}@vps" in error.next_step and "ssh-keyscan" not in error.next_step, "it would not get there"
 
 
 def test_a_jump_host_that_refuses_the_key_is_named(client: Client, server: Server, bastion: Server) -> None:
