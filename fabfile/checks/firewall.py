@@ -7,18 +7,55 @@ from collections.abc import Iterator
 
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans.firewall import admit, opens_nothing_else, service_ports
+from fabfile.plans.firewall import admit, opens_nothing_else, parking_ports, service_ports
 from fabfile.runner.system import ufw
 from fabfile.runner.wire.facts import Facts, Listener
+from fabfile.runner.wire.firewall import Rule
 from fabfile.survey import address
 
 _DOCKER = ("docker-proxy", "dockerd")  # either holds a published port, by the daemon's `userland-proxy`
+
+
+def before_native(site: Site, facts: Facts) -> list[Finding]:
+    """What stands against native web and API behind this firewall."""
+    if facts.firewall.problem:
+        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status` must answer")]
+    if facts.firewall.other:
+        subnet, bind = facts.edge.network.subnet, site.runtimes.native.bind
+        ports = ", ".join(str(entry.port) for entry in (*service_ports(site), *parking_ports(site)))
+        public = "; they would listen on every address of the VPS" if bind == "0.0.0.0" else ""
+        return [
+            Finding(
+                f"{facts.firewall.other} filters here, and its rules are not read: whether the edge reaches native web "
+                f"and API can't be told{public}",
+                f"in that firewall, let TCP from {subnet or 'the network of the edge'} in to the ports {ports}"
+                + (', and set runtimes.native.bind to "bridge"' if public else ""),
+                warning=True,
+            )
+        ]
+    if facts.firewall.active or site.runtimes.native.bind != "0.0.0.0":
+        return []
+    state = "not active" if facts.firewall.installed else "not installed"
+    return [
+        Finding(
+            f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
+            'set runtimes.native.bind to "bridge", or have a firewall',
+            warning=True,
+        )
+    ]
 
 
 def refusals(site: Site, facts: Facts) -> list[Finding]:
     """What `close` cannot close, each with its cure; a firewall that does not filter makes all of it useless."""
     if facts.firewall.problem:
         return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status verbose` on the VPS")]
+    if facts.firewall.other:
+        return [
+            Finding(
+                f"{facts.firewall.other} filters here, and not UFW, whose rules alone this changes",
+                "close what `inv firewall.audit` names in that firewall's own configuration",
+            )
+        ]
     if not facts.firewall.active:
         cure = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
         return [Finding("UFW is not active: nothing filters", cure)]
@@ -29,7 +66,7 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
                 exposed.setdefault(rule.text, []).append(f"{port} ({what})")
     broad = [
         Finding(
-            f"`{text}` opens more than {', '.join(ports)}, or on one interface or address only, so it stays",
+            f"`{text}` may open more than {', '.join(ports)}, or only on one interface or address, so it stays",
             "if it is not meant, put narrower rules in its place by hand: `ufw status numbered`",
             warning=True,
         )
@@ -45,7 +82,12 @@ def rows(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     if facts.firewall.problem:
         yield "UFW", False, facts.firewall.problem
         return
-    state = f"active, {len(facts.firewall.rules)} rules" if facts.firewall.active else "not active: nothing filters"
+    if facts.firewall.other:
+        yield "UFW", True, _elsewhere(facts)
+        for entry in service_ports(site):
+            yield f"{facts.edge.network.subnet} to {entry.name}", False, f"can't be told: {_own_rules(facts)}"
+        return
+    state = f"active, {len(_listed(facts))} rules" if facts.firewall.active else "not active: nothing filters"
     yield "UFW", True, state if facts.firewall.installed else "not installed: nothing of it filters"
     for step in admit(facts, service_ports(site)):
         noop_reason = step.action.noop_reason(facts)
@@ -64,8 +106,8 @@ def public_ports(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     default = f"active, by default incoming packets meet {facts.firewall.default or 'nothing that it tells'}"
     yield (
         "UFW",
-        facts.firewall.active and facts.firewall.default in ("deny", "reject"),
-        default if facts.firewall.active else "not active: nothing filters",
+        bool(facts.firewall.other) or (facts.firewall.active and facts.firewall.default in ("deny", "reject")),
+        default if facts.firewall.active else _elsewhere(facts) or "not active: nothing filters",
     )
     for what, port in site.private_ports.items():
         published = _published_addresses(site, facts, port)
@@ -78,8 +120,32 @@ def _exposures(site: Site, facts: Facts, port: int) -> list[str]:
     """How the world gets past UFW's own rules to a port; with UFW off, whatever listens is open."""
     if facts.firewall.active:
         rules = ufw.opening_rules(facts.firewall.rules, port, facts.firewall.default)
-        return [f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "") for rule in rules]
-    return [f"{item.command} listens on {item.address}" for item in _public(site, facts, port)]
+        return list(dict.fromkeys(_opening(rule) for rule in rules))
+    listening = [f"{item.command} listens on {item.address}" for item in _public(site, facts, port)]
+    if facts.firewall.other:
+        return [f"can't be told: {text}, and {_own_rules(facts)}" for text in listening]
+    return listening
+
+
+def _opening(rule: Rule) -> str:
+    if rule.unresolved:
+        return f"can't be told: UFW has no ports for the profile in `{rule.text}`"
+    return f"open by `{rule.text}`" + (" (one interface or address)" if rule.narrow else "")
+
+
+def _elsewhere(facts: Facts) -> str:
+    """That another firewall filters; empty where none is known."""
+    state = "not active" if facts.firewall.installed else "not installed"
+    return f"{state}; {facts.firewall.other} filters" if facts.firewall.other else ""
+
+
+def _own_rules(facts: Facts) -> str:
+    return f"the rules of {facts.firewall.other} are not read"
+
+
+def _listed(facts: Facts) -> set[str]:
+    """The rules as UFW lists them: a profile's is one there."""
+    return {rule.text for rule in facts.firewall.rules}
 
 
 def _published_addresses(site: Site, facts: Facts, port: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabfile import survey
-from fabfile.checks import boot, compose, data, provider, units
+from fabfile.checks import boot, compose, data, firewall, provider, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import edge, infra
@@ -134,7 +134,7 @@ def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
 
 def _native(site: Site, facts: Facts) -> list[Finding]:
     result = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
-    result += _firewall(site, facts)
+    result += firewall.before_native(site, facts)
     return result + units.before_installing(site, facts, site.scope("full"))
 
 
@@ -164,21 +164,6 @@ def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
         published = [place for box in facts.containers.values() for place in box.published.values()]
         return any(place.endswith(f":{listener.port}") for place in published)
     return any(f"/{unit}" in listener.cgroup for unit in units)
-
-
-def _firewall(site: Site, facts: Facts) -> list[Finding]:
-    if facts.firewall.problem:
-        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status` must answer")]
-    if facts.firewall.active or site.runtimes.native.bind != "0.0.0.0":
-        return []
-    state = "not active" if facts.firewall.installed else "not installed"
-    return [
-        Finding(
-            f"native web and API listen on every address of the VPS, and UFW is {state}: anybody may reach them",
-            'set runtimes.native.bind to "bridge", or have a firewall',
-            warning=True,
-        )
-    ]
 
 
 def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:

@@ -91,4 +91,4 @@ def _subnet(facts: Facts) -> str:
 
 
 def opens_nothing_else(rule: Rule) -> bool:
-    return rule.port.isdecimal() and not rule.narrow
+    return rule.port.isdecimal() and not rule.narrow and not rule.profile

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from fabfile.checks.firewall import public_ports, refusals
+from fabfile.checks.firewall import before_native, public_ports, refusals, rows
 from fabfile.inventory import Site
 from fabfile.plans import firewall, plan
 from fabfile.plans.plan import Plan, Steps
@@ -160,3 +162,41 @@ def test_ports_that_have_other_numbers_outside_are_judged_by_those_of_the_vps(si
     forwarded = site.public.model_copy(update={"closed_ports": {"web": 22004}})
     outside = site.model_copy(update={"public": forwarded})
     assert found(outside, ruled(fresh, WORLD)) == found(site, ruled(fresh, WORLD)) != {}
+
+
+# What another firewall, or a profile, may do
+
+
+def test_a_profile_that_opens_npm_s_page_is_found_named_and_left_alone(site: Site, fresh: Facts) -> None:
+    line = "ufw allow 'Nginx Proxy Manager'"
+    (bare,) = [rule for rule in [parse(line)] if rule]
+    rule = dataclasses.replace(bare, port="80,443,81", protocol="tcp")
+    facts = changed(fresh, firewall={"rules": (rule,), "default": "deny"})
+    assert found(site, facts)["NPM's admin page, port 81"] == f"open by `{line}`"
+    assert [finding.text for finding in refusals(site, facts) if line in finding.text]
+    one = dataclasses.replace(bare, port="81", protocol="tcp")
+    alone = changed(fresh, firewall={"rules": (one,), "default": "deny"})
+    assert not [text for text in left(firewall.close(site, alone), alone) if "delete" in text]
+
+
+def test_a_profile_whose_ports_nobody_knows_is_never_a_closed_port(site: Site, fresh: Facts) -> None:
+    rows = found(site, ruled(fresh, "ufw allow 'Nginx Proxy Manager'"))
+    assert {"can't be told" in rows[name] for name in rows} == {True} and len(rows) == len(site.private_ports)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_behind_another_firewall_nothing_is_advised_of_ufw_and_nothing_is_good(
+    installed: bool, site: Site, fresh: Facts
+) -> None:
+    state = {"installed": installed, "active": False, "rules": (), "default": "", "other": "firewalld"}
+    facts = changed(fresh, firewall=state, listeners=(Listener(81, "0.0.0.0", 7, "nginx", ""),))
+    status = {what: (ok, text) for what, ok, text in rows(site, facts)}
+    assert status.pop("UFW") == (True, f"not {'active' if installed else 'installed'}; firewalld filters")
+    assert status and {ok for ok, _ in status.values()} == {False}
+    assert {text for _, text in status.values()} == {"can't be told: the rules of firewalld are not read"}
+    audit = found(site, facts)
+    assert set(audit) == {"NPM's admin page, port 81"} and "can't be told" in audit["NPM's admin page, port 81"]
+    (finding,) = refusals(site, facts)
+    (before,) = before_native(site, facts)
+    assert "firewalld" in finding.text and "firewalld" in before.text and before.warning
+    assert not any("ufw" in text for text in (finding.fix, before.fix)) and SUBNET in before.fix

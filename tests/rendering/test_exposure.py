@@ -1,4 +1,4 @@
-"""How exposed native units run, by the real systemd-analyze: what a container kept from its program must stay out."""
+"""How exposed native units run, by the real systemd-analyze: what a container kept from its program stays kept."""
 
 from __future__ import annotations
 

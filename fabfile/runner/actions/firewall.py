@@ -61,7 +61,7 @@ class AllowRule(Action):
 
     def _is(self, rule: Rule) -> bool:
         same = (rule.action, rule.protocol, rule.source, rule.port) == ("allow", "tcp", self.source, str(self.port))
-        return same and not rule.narrow
+        return same and not rule.narrow and not rule.profile
 
     @property
     def _rule(self) -> list[str]:

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ..system import docker, sockets, systemd, ufw
+from ..facts.firewall import firewall
+from ..system import docker, sockets, systemd
 from ..system.inspected import Inspected
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, failure_detail
 from ..system.owner import read_owner
@@ -167,9 +168,11 @@ def _owner(file: str) -> tuple[str, str]:
 
 
 def _firewall(machine: Machine) -> str:
-    try:
-        active, default = ufw.status(machine)
-    except CommandFailed as error:
-        missing = isinstance(error.__cause__, FileNotFoundError)
-        return "UFW is not installed" if missing else f"UFW does not answer: {failure_detail(error)}"
-    return f"UFW is active and would {default} what no rule names" if active else "UFW is installed and not active"
+    """In words."""
+    state = firewall(machine)
+    if state.problem:
+        return f"UFW does not answer: {state.problem}"
+    if state.active:
+        return f"UFW is active and would {state.default} what no rule names"
+    words = "UFW is installed and not active" if state.installed else "UFW is not installed"
+    return f"{words}; {state.other} filters" if state.other else words

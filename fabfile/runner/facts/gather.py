@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, Callable
 
 from ..store import read_state
-from ..system import docker, git, owner, paths, sockets, systemd, ufw
+from ..system import docker, git, owner, paths, sockets, systemd
 from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.facts import EnvFile, Facts, FactsRequest, HostInfo
-from ..wire.firewall import Firewall
-from . import compose, compose_view, environment, health, needs, provider, scripts, versions
+from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, versions
 from .data import holding
 from .data.openers import openers
 from .nats import jetstream
@@ -175,13 +174,7 @@ def _exposures(machine: Machine, request: FactsRequest) -> Fields:
 
 
 def _firewall(machine: Machine, request: FactsRequest) -> Fields:
-    try:
-        active, default = ufw.status(machine)
-        return {"firewall": Firewall(True, active, default, ufw.rules(machine))}
-    except CommandFailed as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return {}  # not installed: nothing of it filters, and the plan has no rule to add
-        return {"firewall": Firewall(True, problem=failure_detail(error))}
+    return {"firewall": firewall.firewall(machine)}
 
 
 def _edge(machine: Machine, request: FactsRequest) -> Fields:

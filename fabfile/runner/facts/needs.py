@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from ..system.machine import CommandFailed, Machine, failure_detail
-from ..wire.facts import Need
+from ..wire.app import Need
 
 READ, RUN, ENTER = "read", "run", "enter"
 _FLAGS = {READ: "r", RUN: "x", ENTER: "x"}

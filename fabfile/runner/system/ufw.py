@@ -6,6 +6,7 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..wire.firewall import Rule
 from .machine import Machine
@@ -13,6 +14,7 @@ from .machine import Machine
 _LOGS = ("log", "log-all")
 _ALLOWING = ("allow", "limit")
 _ANYWHERE = ("", "0.0.0.0/0", "::/0")
+_PORTS = r"(\d[\d,:]*)(?:/(\w+))?"
 
 
 def status(machine: Machine) -> tuple[bool, str]:
@@ -32,9 +34,33 @@ def list_added(machine: Machine) -> list[str]:
 
 
 def rules(machine: Machine) -> tuple[Rule, ...]:
-    """The added rules for incoming traffic. Raises CommandFailed when ufw is not there."""
-    parsed = [parse(line) for line in list_added(machine)]
-    return tuple(rule for rule in parsed if rule is not None)
+    """The added rules for incoming traffic, profiles resolved. Raises CommandFailed when ufw is not there."""
+    parsed = [rule for rule in map(parse, list_added(machine)) if rule is not None]
+    names = dict.fromkeys(rule.profile for rule in parsed if rule.profile)
+    if not names:
+        return tuple(parsed)
+    # The listing has the ports that filter; the profile's own file may have changed since, or be gone.
+    listing = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    ports = {name: _listed_ports(listing, name) or _profile_ports(machine, name) for name in names}
+    return tuple(part for rule in parsed for part in _resolved(rule, ports.get(rule.profile, [])))
+
+
+def _resolved(rule: Rule, ports: Sequence[tuple[str, str]]) -> list[Rule]:
+    """The rule for each line of its profile; as it is where it has none, or where its ports are unknown."""
+    return [replace(rule, port=port, protocol=protocol) for port, protocol in ports] or [rule]
+
+
+def _listed_ports(listing: str, profile: str) -> list[tuple[str, str]]:
+    """A profile's ports and protocols as the active UFW lists them; empty where it is not active."""
+    pattern = re.compile(rf"(?:^|\s){_PORTS} \({re.escape(profile)}(?: \(v6\))?\)", re.MULTILINE)
+    return list(dict.fromkeys(pattern.findall(listing)))
+
+
+def _profile_ports(machine: Machine, profile: str) -> list[tuple[str, str]]:
+    """A profile's ports and protocols by its file; empty where UFW knows no such profile."""
+    result = machine.run(["ufw", "app", "info", profile], timeout=15, ok=None)
+    _, _, lines = result.out.partition("Port")  # "Port:" or "Ports:", then one a line
+    return re.findall(rf"^\s+{_PORTS}\s*$", lines, re.MULTILINE) if result.code == 0 else []
 
 
 def words(line: str) -> tuple[str, ...]:
@@ -56,20 +82,24 @@ def parse(line: str) -> Rule | None:
     rest = rest[2:] if narrow else rest
     if rest and "from" not in rest and "to" not in rest:  # short: `ufw allow 22/tcp`, or a profile's name
         port, _, protocol = rest[0].partition("/")
-        return Rule(action, port, protocol, "", comment, line, narrow)
+        return Rule(action, port, protocol, "", comment, line, narrow, "" if _is_ports(port) else port)
     at = rest.index("to") if "to" in rest else len(rest)
     source, target = _after(rest[:at], "from"), _after(rest[at:], "to")
     narrow = narrow or target not in ("", "any") or bool({"port", "app"} & set(rest[:at]))
-    port = _after(rest[at:], "port") or _after(rest[at:], "app")
-    return Rule(action, port, _after(rest, "proto"), "" if source == "any" else source, comment, line, narrow)
+    profile = _after(rest[at:], "app")
+    port = _after(rest[at:], "port") or profile
+    source = "" if source == "any" else source
+    return Rule(action, port, _after(rest, "proto"), source, comment, line, narrow, profile)
 
 
 def allows(listing: Sequence[Rule], source: str, port: int) -> str:
     """The allowing rule that lets TCP from the network `source` reach `port`; empty when none does.
 
-    The first that covers it decides, as in UFW.
+    The first that covers it decides, as in UFW. One that denies, and whose ports are unknown, may be that one.
     """
     for rule in listing:
+        if rule.unresolved and rule.action not in _ALLOWING:
+            return ""
         if rule.narrow or not _covers(rule.port, port) or rule.protocol not in ("", "tcp"):
             continue
         if not rule.source or _within(source, rule.source):
@@ -80,11 +110,13 @@ def allows(listing: Sequence[Rule], source: str, port: int) -> str:
 def opening_rules(listing: Sequence[Rule], port: int, default: str) -> tuple[Rule, ...]:
     """The rules by which TCP from anywhere reaches `port`: those up to the first that blocks all, or the default.
 
-    A narrow rule counts when it names the port, since the one interface or address may well be the public one.
+    A narrow rule counts when it names the port, since the one interface or address may well be the public one; one
+    whose profile is unknown counts when it allows, since the port may be among that profile's.
     """
     opening = []
     for rule in listing:
-        if rule.source not in _ANYWHERE or rule.protocol not in ("", "tcp") or not _covers(rule.port, port):
+        covers = _covers(rule.port, port) or (rule.unresolved and rule.action in _ALLOWING)
+        if rule.source not in _ANYWHERE or rule.protocol not in ("", "tcp") or not covers:
             continue
         if rule.action in _ALLOWING and (rule.port or not rule.narrow):
             opening.append(rule)
@@ -93,6 +125,10 @@ def opening_rules(listing: Sequence[Rule], port: int, default: str) -> tuple[Rul
     if default == "allow":
         opening.append(Rule("allow", "", "", "", "", "ufw default allow incoming"))
     return tuple(opening)
+
+
+def _is_ports(text: str) -> bool:
+    return bool(re.fullmatch(r"[\d,:]*", text))
 
 
 def _covers(ports: str, port: int) -> bool:

@@ -150,3 +150,13 @@ class UnitFile:
     name: str
     text: str
     user: str = ""  # whose manager would run it; empty: the system's
+
+
+@wire
+@dataclass(frozen=True)
+class Need:
+    """What a unit cannot start without: a file to read, a program to run, a directory to enter."""
+
+    path: str
+    how: str  # read, run, enter
+    user: str = ""  # who needs it; empty: root

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .app import Environment, JetStream, NatsRef, Provided, ProviderRef, Settings, StreamsRef, UnitFile
+from .app import Environment, JetStream, NatsRef, Need, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
 from .data import DataRef, Holding, Opener
@@ -42,16 +42,6 @@ class Program:
     name: str
     argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
     image: str = ""  # empty: native
-
-
-@wire
-@dataclass(frozen=True)
-class Need:
-    """What a unit cannot start without: a file to read, a program to run, a directory to enter."""
-
-    path: str
-    how: str  # read, run, enter
-    user: str = ""  # who needs it; empty: root
 
 
 @wire

@@ -13,7 +13,8 @@ import pytest
 
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Result
-from fabfile.runner.wire.facts import FactsRequest, Need, Workload
+from fabfile.runner.wire.app import Need
+from fabfile.runner.wire.facts import FactsRequest, Workload
 from tests.runner.support.recorder import Recorder
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabfile.runner.system.ufw import allows, parse
+from fabfile.runner.system.ufw import allows, opening_rules, parse, rules
 from fabfile.runner.wire.firewall import Rule
+from tests.runner.support.recorder import Recorder
 
 BRIDGE = "172.18.0.0/16"
 
@@ -126,3 +129,72 @@ def test_a_rule_written_as_ufw_writes_it_is_read_back(port: int, protocol: str, 
     line += f" comment '{comment}'" if comment else ""
     assert parse(line) == Rule("allow", str(port), protocol, source, comment, line)
     assert bool(allowed(line, port=port)) == (protocol != "udp" and source != "10.0.0.0/8")
+
+
+# Profiles: as ufw 0.36.2 lists them
+
+NPM = "ufw allow 'Nginx Proxy Manager'"
+STATUS = """Status: active
+Default: deny (incoming), allow (outgoing), deny (routed)
+
+To                         Action      From
+--                         ------      ----
+22/tcp                     ALLOW IN    Anywhere
+80,81,443/tcp (Nginx Proxy Manager) ALLOW IN    Anywhere
+5000/tcp (Odd One)         ALLOW IN    10.0.0.0/8
+53/udp (Odd One)           ALLOW IN    10.0.0.0/8
+6000:6010/tcp (Odd One)    ALLOW IN    10.0.0.0/8
+80,81,443/tcp (Nginx Proxy Manager (v6)) ALLOW IN    Anywhere (v6)
+"""
+INFO = """Profile: Nginx Proxy Manager
+Title: Web ports
+Description: Ports of the edge
+
+Ports:
+  80,443/tcp
+  81
+"""
+UNKNOWN = (1, "", "ERROR: Could not find profile 'Nginx Proxy Manager'")
+
+
+def listing(tmp_path: Path, status: str, info: str | tuple[int, str, str], *lines: str) -> tuple[Rule, ...]:
+    answers = {"ufw show added": "\n".join(lines), "ufw status verbose": status, "ufw app info": info}
+    return rules(Recorder(tmp_path, answers))
+
+
+def test_a_profile_s_rule_opens_the_ports_that_the_active_ufw_lists(tmp_path: Path) -> None:
+    """The profile's file may have changed since the rule was added, or be gone."""
+    listed = listing(tmp_path, STATUS, UNKNOWN, "ufw allow 22/tcp", NPM)
+    assert [rule.text for rule in opening_rules(listed, 81, "deny")] == [NPM]
+    assert opening_rules(listed, 82, "deny") == ()
+    assert allows(listed, BRIDGE, 443) == NPM and not allows(listed, BRIDGE, 4000)
+
+
+def test_each_line_of_a_profile_counts_with_its_own_protocol(tmp_path: Path) -> None:
+    listed = listing(tmp_path, STATUS, UNKNOWN, "ufw allow from 10.0.0.0/8 to any app 'Odd One'")
+    assert [(rule.port, rule.protocol, rule.source) for rule in listed] == [
+        ("5000", "tcp", "10.0.0.0/8"),
+        ("53", "udp", "10.0.0.0/8"),
+        ("6000:6010", "tcp", "10.0.0.0/8"),
+    ]
+    assert allows(listed, "10.1.0.0/16", 6005) and not allows(listed, "10.1.0.0/16", 53)
+
+
+def test_where_ufw_is_not_active_its_profile_s_file_tells(tmp_path: Path) -> None:
+    listed = listing(tmp_path, "Status: inactive\n", INFO, NPM)
+    assert [(rule.port, rule.protocol) for rule in listed] == [("80,443", "tcp"), ("81", "")]
+
+
+def test_a_profile_that_nobody_knows_may_open_anything_and_lets_nobody_in(tmp_path: Path) -> None:
+    listed = listing(tmp_path, "Status: active\n", UNKNOWN, NPM)
+    (rule,) = opening_rules(listed, 81, "deny")
+    assert rule.unresolved and not allows(listed, BRIDGE, 81)
+    refusing = listing(tmp_path, "Status: active\n", UNKNOWN, "ufw deny 'Nginx Proxy Manager'", "ufw allow 81/tcp")
+    assert not allows(refusing, BRIDGE, 81), "the first that covers it decides, and this may be it"
+    assert [rule.text for rule in opening_rules(refusing, 81, "deny")] == ["ufw allow 81/tcp"]
+
+
+def test_rules_without_a_profile_need_no_second_look(tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"ufw show added": "ufw allow 22/tcp"})
+    rules(machine)
+    assert machine.calls == [("ufw", "show", "added")]

@@ -1,0 +1,93 @@
+"""Finds out what filters incoming packets where UFW does not: firewalld, or rules of nftables or iptables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..system.machine import CommandFailed, Machine
+
+_REFUSING = ("drop", "reject")
+
+
+class _Rule(NamedTuple):
+    """Where a rule sends packets (a verdict in lower case, or a chain), and whether only those of some senders."""
+
+    target: str
+    of_senders: bool
+
+
+_Chains = Mapping[str, Sequence[_Rule]]
+
+
+def filtering(machine: Machine) -> str:
+    """The name of what refuses incoming packets; empty where nothing was found. Never raises.
+
+    Rules that refuse single senders, as fail2ban's do, are no firewall.
+    """
+    if _output(machine, ["firewall-cmd", "--state"]).strip() == "running":
+        return "firewalld"
+    return _nftables(_output(machine, ["nft", "-j", "list", "ruleset"])) or _iptables(
+        _output(machine, ["iptables", "-S"])
+    )
+
+
+def _output(machine: Machine, argv: Sequence[str]) -> str:
+    """What a program prints; nothing where it fails, or is not there."""
+    try:
+        return machine.run(argv, timeout=15).out
+    except CommandFailed:
+        return ""
+
+
+def _nftables(text: str) -> str:
+    """The first table of an nftables ruleset (as JSON) that refuses incoming IPv4 packets."""
+    try:
+        items = json.loads(text)["nftables"]
+        chains: dict[tuple[str, str], dict[str, list[_Rule]]] = {}
+        for rule in (item["rule"] for item in items if "rule" in item):
+            table = chains.setdefault((rule["family"], rule["table"]), {})
+            table.setdefault(rule["chain"], []).extend(_nft_rules(rule["expr"]))
+        for chain in (item["chain"] for item in items if "chain" in item):
+            if chain.get("hook") != "input" or chain["family"] not in ("ip", "inet"):
+                continue
+            table = chains.get((chain["family"], chain["table"]), {})
+            if chain.get("policy") == "drop" or _refuses(table, chain["name"]):
+                return f"nftables (table {chain['family']} {chain['table']})"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return ""
+
+
+def _nft_rules(expressions: Sequence[Mapping[str, Any]]) -> list[_Rule]:
+    of_senders = "saddr" in json.dumps(expressions)
+    jumps = [part[verb]["target"] for part in expressions for verb in ("jump", "goto") if verb in part]
+    return [_Rule(target, of_senders) for target in jumps] + [
+        _Rule(verb, of_senders) for part in expressions for verb in _REFUSING if verb in part
+    ]
+
+
+def _iptables(text: str) -> str:
+    """ "iptables" where the filter table, as `iptables -S` lists it, refuses incoming packets."""
+    chains: dict[str, list[_Rule]] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if words[:3] == ["-P", "INPUT", "DROP"]:
+            return "iptables (chain INPUT)"
+        target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-j", "-g")), "")
+        if words[:1] == ["-A"] and target:
+            name = target.lower() if target in ("DROP", "REJECT") else target
+            chains.setdefault(words[1], []).append(_Rule(name, "-s" in words or "--match-set" in words))
+    return "iptables (chain INPUT)" if _refuses(chains, "INPUT") else ""
+
+
+def _refuses(chains: _Chains, name: str, seen: Collection[str] = ()) -> bool:
+    """Whether a chain, or one that it leads to, refuses what does not come from some senders alone."""
+    if name in seen:
+        return False
+    return any(
+        rule.target in _REFUSING or _refuses(chains, rule.target, (*seen, name))
+        for rule in chains.get(name, ())
+        if not rule.of_senders
+    )
