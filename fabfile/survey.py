@@ -54,7 +54,8 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
         projects=bool(site.runtimes.docker.foreign_projects),
         owner_file=site.app.owner_file,
         checkout=site.app.checkout,
-        env_file=site.app.env_file,
+        settings_file=workloads.settings_file(site),
+        comparison=workloads.comparison(site, _planned(site, "native")),
         env_keys=site.app.any_text_is_true,
         environments=tuple(_planned(site, runtime) for runtime in RUNTIMES) if site.app.any_text_is_true else (),
         firewall=True,
@@ -73,9 +74,10 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
 
 
 def needs(site: Site) -> tuple[Need, ...]:
-    """What native units cannot start without, besides the app's env file, which has facts of its own."""
+    """What native units cannot start without, besides what the app's settings have facts of their own for."""
     user, app = site.app.user, site.app
-    result = [Need(app.bun, RUN, user), Need(site.runtimes.native.overrides_file, READ, user)]
+    native = site.runtimes.native
+    result = [Need(app.bun, RUN, user), *(Need(p, READ, user) for p in (native.settings_file, native.overrides_file))]
     if app.installed:
         result.append(Need(app.installed, ENTER, user))
     for service in site.scope("full"):
@@ -107,7 +109,7 @@ def streams(site: Site) -> FactsRequest:
     services = [w for runtime in RUNTIMES for w in workloads.of_services(site, runtime, site.scope("full"))]
     return FactsRequest(
         streams=dataclasses.replace(streams_ref(site), apart=_APART_SECONDS),
-        environments=tuple(workloads.environment(site, runtime) for runtime in RUNTIMES),
+        environments=tuple(_as_it_is(site, runtime) for runtime in RUNTIMES),
         env_keys=tuple(
             dict.fromkeys(name for s in site.streams.values() for name in (s.max_age_env, s.max_bytes_env) if name)
         ),
@@ -131,6 +133,16 @@ def provider(site: Site) -> FactsRequest:
         owner_file=site.app.owner_file,
         project=site.runtimes.docker.project,
         providers=_providers(site, planned=False),
+    )
+
+
+def settings(site: Site) -> FactsRequest:
+    """What each service gets from Compose and from systemd, with what plans will write."""
+    return FactsRequest(
+        compose=workloads.project(site),
+        overlay=_overlay(site),
+        settings_file=workloads.settings_file(site),
+        comparison=workloads.comparison(site, _planned(site, "native")),
     )
 
 
@@ -229,7 +241,20 @@ def _files(site: Site) -> tuple[str, ...]:
 def _planned(site: Site, runtime: Runtime) -> Environment:
     """A runtime's environment as a plan that hands over to it will make it."""
     overrides = files.overrides(site, runtime, bind=EVERY_ADDRESS)
-    return dataclasses.replace(workloads.environment(site, runtime), planned=overrides)
+    return dataclasses.replace(_as_it_is(site, runtime), planned=overrides)
+
+
+def _as_it_is(site: Site, runtime: Runtime) -> Environment:
+    """A runtime's environment as it is, with what each unit's own settings add to it."""
+    return workloads.of_units(site, workloads.environment(site, runtime))
+
+
+def _of_service(site: Site, environment: Environment, name: str | None) -> Environment:
+    """What one service gets; without a name, all of them."""
+    if name is None:
+        return environment
+    units = (site.services[name].unit,) if environment.units else ()
+    return dataclasses.replace(environment, services=(name,), units=units)
 
 
 def _overlay(site: Site) -> str:
@@ -244,10 +269,9 @@ def _providers(site: Site, *, planned: bool) -> tuple[ProviderRef, ...]:
         for a in source.adapters.values()
     )
     return tuple(
-        ProviderRef(
-            _planned(site, runtime) if planned else workloads.environment(site, runtime), source.adapter_env, adapters
-        )
+        ProviderRef(_of_service(site, environment, source.service), source.adapter_env, adapters)
         for runtime in RUNTIMES
+        for environment in [_planned(site, runtime) if planned else _as_it_is(site, runtime)]
     )
 
 

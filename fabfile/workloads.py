@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from fabfile.inventory import Server, Service, Site
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
 from fabfile.runner.wire.data import DataRef
 from fabfile.runner.wire.facts import Workload
+from fabfile.runner.wire.settings import Comparison, SettingsFile
 from fabfile.terms import Runtime
 
 
@@ -29,10 +31,37 @@ def everything(site: Site, runtime: Runtime) -> tuple[Workload, ...]:
 
 def environment(site: Site, runtime: Runtime) -> Environment:
     """Where a runtime's environment comes from, as it is."""
-    if runtime == "native":
-        return Environment(runtime, site.app.env_file, site.runtimes.native.overrides_file)
     docker, services = site.runtimes.docker, tuple(service.name for service in site.scope("full"))
+    if runtime == "native":
+        side, app = site.runtimes.native, site.app
+        return Environment(
+            *(runtime, app.env_file, side.overrides_file), settings_file=side.settings_file, project=project(site)
+        )
     return Environment(runtime, docker.env_file, docker.overlay_file, compose=project(site), services=services)
+
+
+def of_units(site: Site, environment: Environment) -> Environment:
+    """Native's environment as systemd has it for each service's unit, drop-ins included; Docker's as it is."""
+    if environment.runtime != "native":
+        return environment
+    services = site.scope("full")
+    return replace(
+        environment,
+        services=tuple(service.name for service in services),
+        units=tuple(service.unit for service in services),
+        user=site.app.user,
+    )
+
+
+def settings_file(site: Site) -> SettingsFile:
+    """The file that gives native services the app's settings; only the app's user may read it."""
+    app = site.app
+    return SettingsFile(site.runtimes.native.settings_file, app.env_file, app.user, app.group, project(site))
+
+
+def comparison(site: Site, native: Environment) -> Comparison:
+    """Native's environment beside Docker's."""
+    return Comparison(of_units(site, native), site.runtimes.docker.env_file)
 
 
 def data(site: Site, runtime: Runtime) -> tuple[DataRef, ...]:

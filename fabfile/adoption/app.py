@@ -123,14 +123,20 @@ def _env_file(draft: Draft, scene: Scene) -> None:
         draft.propose("app.env_file", path, "the checkout has no .env of its own, so native reads Docker's")
     else:
         draft.ask("app.env_file", "the file with the app's settings; neither the checkout nor Compose has one")
+    for name, value in scene.project.in_file.items():
+        place = ("runtimes", "native", "overrides", name)
+        if place not in draft:
+            native = "{runtime}" if value == "docker" else value
+            draft.propose(place, native, "what the Compose file itself gives all services")
     settled = {path[-1] for path in draft.below(("runtimes", "native", "overrides"))}
     differing = [name for name in scene.project.differing if name not in settled]
-    if own and docker and own.path != docker.path and differing:
+    if own and differing:
         names = ", ".join(differing)
         draft.note(
             "runtimes.native.overrides",
-            f"These variables differ between {docker.path}, which Docker reads, and {own.path}: {names}. What native "
-            "must get otherwise than its own file says goes here.",
+            f"Docker's services get these variables otherwise than {own.path} says, and a cutover is refused for "
+            f"them: {names}. What native must get otherwise than that file says goes here; for what may differ, "
+            "runtimes.native.differences says why.",
         )
     adapter = str(scene.shipped.get("provider", {}).get("adapter_env", ""))
     _adapter(draft, scene, adapter, own or docker)

@@ -93,6 +93,8 @@ def _variable(scene: Scene, stream: Stream) -> str:
 
 
 def _provider(draft: Draft, scene: Scene) -> None:
+    if draft.get("provider.service") not in scene.services:
+        draft.drop(("provider", "service"))
     if not scene.known:
         draft.ask("provider.adapter_env", "the variable that chooses where the app's data comes from")
         draft.ask("provider.adapters", "a table for each of its values; one that asks nobody is empty")

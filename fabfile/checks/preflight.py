@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabfile import survey
-from fabfile.checks import boot, compose, data, firewall, provider, units
+from fabfile.checks import boot, compose, data, environment, firewall, provider, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import edge, infra
@@ -24,7 +24,7 @@ def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = 
 
     With `accept_downgrade` older servers on newer data are warned about only.
     """
-    result = runner(facts) + _environment(site, facts, to) + edge_findings(site, facts, to)
+    result = runner(facts) + environment.findings(site, facts, to) + edge_findings(site, facts, to)
     result += data.findings(site, facts, to, accept_downgrade)
     result += _docker(site, facts, to) + parking_lot(site, facts)
     result += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
@@ -103,21 +103,6 @@ def parking_lot(site: Site, facts: Facts) -> list[Finding]:
                 )
             )
     return result
-
-
-def _environment(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
-    """Variables that mean something else than they say, in the environment that `to` gives the app."""
-    variables = facts.settings[to].values if to in facts.settings else {}
-    return [
-        Finding(
-            f"{name} is set for {to}, and this version of the app takes any text in it, even false, for true "
-            "(app.any_text_is_true)",
-            f"remove the line from {variables[name].origin}, unless true is what is meant",
-            warning=True,
-        )
-        for name in site.app.any_text_is_true
-        if name in variables and variables[name].value
-    ]
 
 
 def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 
 from fabfile import survey
+from fabfile.checks import environment
 from fabfile.checks.result import Finding
 from fabfile.inventory import Service, Site
 from fabfile.runner.wire.facts import Facts, Unit
@@ -22,11 +23,12 @@ _UNUSABLE = {  # systemd's LoadState → what it means
 def of_services(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     """What the scope's units, as they are installed, would not start for."""
     services = site.scope(scope)
-    overrides = site.runtimes.native.overrides_file
+    native = site.runtimes.native
     result = _unusable((facts.unit(s.unit, site.app.user) for s in services), "inv app.install")
     fix = "inv app.install; the app's user must be able to read it"
-    result += _lacking(facts, overrides, "no service would start", fix)
-    return result + before_installing(site, facts, services)
+    for path in (native.settings_file, native.overrides_file):
+        result += _lacking(facts, path, "no service would start", fix)
+    return result + environment.out_of_date(site, facts) + before_installing(site, facts, services)
 
 
 def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> list[Finding]:
@@ -34,7 +36,7 @@ def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> 
     app = site.app
     result = [
         *_lacking(facts, app.bun, "no service would start", "install it there, or correct app.bun"),
-        *environment(site, facts),
+        *environment.readable(site, facts),
     ]
     if app.installed:
         fix = _as_user(site, app.checkout, app.install_argv)
@@ -56,13 +58,6 @@ def before_installing(site: Site, facts: Facts, services: Iterable[Service]) -> 
 def _as_user(site: Site, folder: str, argv: Iterable[str]) -> str:
     """How somebody has Bun do what the inventory says, by hand."""
     return f"on the VPS, as {site.app.user}: cd {folder} && {shlex.join([site.app.bun, *argv])}"
-
-
-def environment(site: Site, facts: Facts) -> list[Finding]:
-    """Whether the units can read the app's env file: systemd starts none whose file is not there."""
-    mend, hand = "make it readable, or correct app.env_file", f"on the VPS: chown it to {site.app.user}, mode 600"
-    problems = ((facts.env.problem, mend), (facts.env.denied, hand))
-    return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
 
 
 def of_servers(site: Site, facts: Facts) -> list[Finding]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fabfile.plans.plan import Judgement, NothingToUndo, Step
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.actions.files import File, Files
+from fabfile.runner.actions.release import WriteSettings
 from fabfile.runner.wire.facts import Facts
 
 
@@ -33,6 +34,8 @@ def _details(step: Step, facts: Facts) -> Iterator[str]:
     if isinstance(step.action, Files):
         for file in step.action.files:
             yield from _file_diff(file, facts)
+    elif isinstance(step.action, WriteSettings) and facts.settings_file:
+        yield f"{step.action.file.path}: {facts.settings_file.differs}"  # names, for its values are secret
     elif isinstance(step.action, EdgeAction):
         yield from _edge_diffs(step.action, facts)
 

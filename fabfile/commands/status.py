@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from fabfile import survey, workloads
-from fabfile.checks import boot, compose
+from fabfile.checks import boot, compose, environment
 from fabfile.console import Console
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.runner.wire.edge import HostFact
@@ -108,6 +108,7 @@ def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
     warnings += [problem for problem in (facts.docker_error, facts.compose_error) if problem]
     strays = [*compose.beside_native(site, facts), *compose.unknown_containers(site, facts)]
     strays += compose.unsealed(site, facts)
+    strays += environment.out_of_date(site, facts) if owner == "native" else []
     warnings += [f"{stray.text}; {stray.fix}" for stray in strays]
     holder = facts.ops.lock
     if holder:

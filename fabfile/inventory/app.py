@@ -23,7 +23,7 @@ class App(Table):
     checkout: fields.RemotePath
     """The app's git checkout. The tool writes no file of its own there."""
     env_file: fields.RemotePath
-    """Env file of the native services. Docker has another: `runtimes.docker.env_file`."""
+    """Env file of the native services, written for Compose. Docker may have another: `runtimes.docker.env_file`."""
     bun: fields.RemotePath
     """The Bun program that starts each service natively."""
     install_argv: fields.Words
@@ -105,10 +105,16 @@ class Native(Table):
     """Where web and API listen. "bridge" is the gateway of the edge's Docker network; "0.0.0.0" is every address."""
     upstream: fields.Upstream
     """Where the edge sends requests: "bridge", or an IPv4 address of the VPS."""
+    settings_file: fields.RemotePath = "/etc/islandflow/settings.env"
+    """File that the tool writes on the VPS with what Compose reads in `app.env_file`, so that systemd reads the same.
+    The units read it; `app.install` writes it anew when the env file has changed."""
     overrides_file: fields.RemotePath
-    """File that the tool writes `overrides` to. The units read it after the app's own env file, so it wins."""
+    """File that the tool writes `overrides` to. The units read it after the app's settings, so it wins."""
     overrides: fields.Environment = Field(default_factory=dict)
     """Variables of each native service. They may hold placeholders."""
+    differences: fields.Environment = Field(default_factory=dict)
+    """Variables that may differ between the runtimes, each with the reason. Preflight refuses any other difference that
+    is no override."""
 
 
 class Docker(Table):

@@ -25,6 +25,7 @@ _UNIQUE: Final = (
 _FILES: Final = (
     "app.env_file",
     "app.owner_file",
+    "runtimes.native.settings_file",
     "runtimes.native.overrides_file",
     "runtimes.docker.file",
     "runtimes.docker.overlay_file",
@@ -44,6 +45,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _placeholders(raw)
     yield from _stops_in_time(raw)
     yield from _overlay(raw)
+    yield from _provider_service(raw)
     yield from _routes(raw)
 
 
@@ -143,6 +145,14 @@ def _overlay(raw: dict[str, Any]) -> Iterator[Problem]:
     value = paths.get(raw, path)
     if isinstance(value, str) and value.startswith(f"{checkout}/"):
         yield Problem(path, f"{paths.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
+
+
+def _provider_service(raw: dict[str, Any]) -> Iterator[Problem]:
+    """Who asks the provider is one of the services."""
+    path, services = ("provider", "service"), raw.get("services")
+    name = paths.get(raw, path)
+    if isinstance(name, str) and isinstance(services, dict) and name not in services:
+        yield Problem(path, f"{paths.quote(name)} is none of the services: {', '.join(map(str, services))}")
 
 
 def _routes(raw: dict[str, Any]) -> Iterator[Problem]:

@@ -52,4 +52,7 @@ class Provider(Table):
 
     adapter_env: fields.EnvName
     """Variable that chooses one of the adapters."""
+    service: fields.Name | None = None
+    """Service that asks the provider: its settings count. Without it those of the first service that has the
+    variable."""
     adapters: Mapping[str, Adapter]

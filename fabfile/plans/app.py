@@ -11,19 +11,24 @@ from fabfile.plans.plan import Step, Steps, Undo
 from fabfile.plans.steps import as_healthy, awaited, stop_seconds, units_valid, write_files
 from fabfile.rendering import files
 from fabfile.runner.actions.probes import Healthy, UnitsDown
+from fabfile.runner.actions.release import WriteSettings
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.terms import Scope
 
 
 def install(site: Site, facts: Facts, scope: Scope | Literal["none"] = "none") -> Steps:
-    """Units and environment of every service, and the scope's start at boot; what else runs or starts stays so."""
+    """Units and settings of every service, and the scope's start at boot; what else runs or starts stays so."""
     bind = survey.address(facts, site.runtimes.native.bind)
     rendered = files.app(site, bind=bind)
     user = site.app.user
     action = write_files(rendered, reload=True, user=user)
     boot = enable(site, facts, scope) if scope != "none" else ()
-    return (Step("app: units and environment", action, Undo(), verify=units_valid(rendered, user=user)), *boot)
+    return (
+        Step("app: units and environment", action, Undo(), verify=units_valid(rendered, user=user)),
+        Step("app: settings", WriteSettings(workloads.settings_file(site)), Undo()),
+        *boot,
+    )
 
 
 def enable(site: Site, facts: Facts, scope: Scope) -> Steps:

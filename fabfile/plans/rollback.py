@@ -48,7 +48,12 @@ def release(site: Site, facts: Facts, ref: str, scope: Scope) -> Plan:
     install = Command(app.checkout, (app.bun, *app.install_argv), app.install_timeout)
     builds = tuple(
         Command(
-            s.directory, (app.bun, *s.build_argv), s.build_timeout, app.env_file if s.build_env else "", s.build_env
+            s.directory,
+            (app.bun, *s.build_argv),
+            s.build_timeout,
+            app.env_file if s.build_env else "",
+            s.build_env,
+            workloads.project(site) if s.build_env else None,
         )
         for s in services
         if s.build_argv

@@ -12,7 +12,7 @@ from fabfile.terms import SCOPES, Scope
 
 with lazily():
     from fabfile import survey, workloads
-    from fabfile.checks import parts, preflight
+    from fabfile.checks import environment, parts, preflight
     from fabfile.commands import apply, session
     from fabfile.plans import app, plan, steps
 
@@ -30,7 +30,11 @@ def install(
     """Install the app's user units and environment, the scope's to start at boot; nothing else changes."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("app.install", app.install(site, facts, scope)),
-        judge=lambda site, facts: preflight.no_manager(site, facts) + preflight.unreadable_bridge(site, facts),
+        judge=lambda site, facts: (
+            preflight.no_manager(site, facts)
+            + preflight.unreadable_bridge(site, facts)
+            + environment.readable(site, facts)
+        ),
     )
 
 

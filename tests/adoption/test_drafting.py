@@ -112,9 +112,16 @@ def test_the_adapter_that_runs_goes_on_natively(site: Site, facts: Adoption, tmp
 
 def test_what_differs_between_the_env_files_is_named_and_never_told(facts: Adoption) -> None:
     text = written(facts)
-    told = text.partition("[runtimes.native.overrides]")[0].rpartition("These variables differ")[2]
+    told = text.partition("[runtimes.native.overrides]")[0].rpartition("get these variables otherwise")[2]
     assert "LOG_LEVEL" in told and "NATS_URL" not in told  # which an override settles
     assert "SECRET_KEY" not in text
+
+
+def test_what_the_compose_file_itself_gives_becomes_an_override(site: Site, facts: Adoption, tmp_path: Path) -> None:
+    more = vps.with_project(facts, site, in_file={"LOG_LEVEL": "warn", "RUNS_IN": "docker", "NATS_URL": "x"})
+    overrides = loaded(written(more), tmp_path).runtimes.native.overrides
+    assert (overrides["LOG_LEVEL"], overrides["RUNS_IN"]) == ("warn", "{runtime}")
+    assert overrides["NATS_URL"] == "{nats_url}"
 
 
 def test_a_service_without_a_container_is_left_out(site: Site, facts: Adoption, tmp_path: Path) -> None:

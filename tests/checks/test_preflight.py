@@ -90,7 +90,7 @@ CASES = {
         "apps/web && /home/delta/.bun/bin/bun --env-file=/home/delta/islandflow/.env run build",
     ),
     "the env file cannot be read": Case(
-        _with(env={"problem": "/home/delta/islandflow/.env: Permission denied"}),
+        _with(settings_file={"problem": "/home/delta/islandflow/.env: Permission denied"}),
         "env file: .*Permission denied",
         "app.env_file",
     ),
@@ -147,7 +147,7 @@ CASES = {
         warning=True,
     ),
     "the app's user cannot read the env file": Case(
-        _with(env={"denied": "delta cannot read /home/delta/islandflow/.env"}),
+        _with(settings_file={"denied": "delta cannot read /home/delta/islandflow/.env"}),
         "env file: delta cannot read",
         "chown it to delta",
     ),

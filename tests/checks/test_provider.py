@@ -82,3 +82,13 @@ def test_before_a_hand_over_the_overrides_are_those_that_it_will_write(site: Sit
         overrides = planned[runtime] or {}
         assert (overrides["OPTIONS_INGEST_ADAPTER"], overrides["NATS_URL"]) == ("synthetic", nats)
     assert [ref.environment.planned for ref in survey.provider(site).providers] == [None, None], "as they are"
+
+
+def test_the_settings_of_the_service_that_asks_the_provider_count(site: Site) -> None:
+    own = site.model_copy(update={"provider": site.provider.model_copy(update={"service": "ingest-options"})})
+    for request in (survey.provider(own), survey.request(own, versions=True)):
+        native, docker = (ref.environment for ref in request.providers)
+        assert (native.services, native.units) == (("ingest-options",), ("islandflow-ingest-options.service",))
+        assert docker.services == ("ingest-options",)
+    native, docker = (ref.environment for ref in survey.provider(site).providers)
+    assert len(native.units) == len(docker.services) == len(site.services)

@@ -36,8 +36,11 @@ def test_where_all_is_there_nothing_is_found(site: Site, native_serves: Facts) -
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda site, facts: changed(facts, env={"problem": ENV}), "env file: [Errno 2]"),
-        (lambda site, facts: changed(facts, env={"denied": "delta cannot read it"}), "env file: delta cannot read it"),
+        (lambda site, facts: changed(facts, settings_file={"problem": ENV}), "env file: [Errno 2]"),
+        (
+            lambda site, facts: changed(facts, settings_file={"denied": "delta cannot read it"}),
+            "env file: delta cannot read it",
+        ),
         (lambda site, facts: unloaded(facts, site.api.unit, "not-found"), "not installed: islandflow-api.service"),
         (lambda site, facts: unloaded(facts, site.api.unit, "masked"), "masked, so that nobody can start them: isl"),
         (
@@ -90,7 +93,9 @@ def test_what_installing_writes_need_not_be_there_before_a_cutover(site: Site, d
 
 
 def test_natives_own_files_keep_nobody_from_going_back_to_docker(site: Site, native_serves: Facts) -> None:
-    facts = changed(native_serves, env={"problem": ENV}, lacking={site.app.bun: f"there is no {site.app.bun}"})
+    facts = changed(
+        native_serves, settings_file={"problem": ENV}, lacking={site.app.bun: f"there is no {site.app.bun}"}
+    )
     assert preflight.findings(site, facts, "docker") == []
 
 
@@ -98,5 +103,6 @@ def test_all_that_a_unit_needs_is_asked_for(site: Site) -> None:
     asked = {(need.path, need.how, need.user) for need in survey.request(site).needs}
     assert (site.app.bun, "run", "delta") in asked and (site.api.directory, "enter", "delta") in asked
     assert (site.runtimes.native.overrides_file, "read", "delta") in asked
+    assert (site.runtimes.native.settings_file, "read", "delta") in asked
     assert (survey.sources(site.api)[0], "read", "delta") in asked
     assert (site.infra.nats.binary, "run", "") in asked

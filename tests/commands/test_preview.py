@@ -13,10 +13,12 @@ from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, as_json, content
 from fabfile.runner.actions.base import Probe
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
+from fabfile.runner.actions.release import WriteSettings
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Observation
 from fabfile.runner.wire.facts import Facts, FileFact
+from fabfile.runner.wire.settings import SettingsFile, SettingsFileFact
 from tests.runner.support.commands import Run
 from tests.runner.support.fake_edge import FakeEdge, stand_in
 from tests.runner.support.npm_shape import DOMAIN
@@ -150,3 +152,10 @@ def test_a_switch_that_would_be_refused_says_why(edge: FakeEdge) -> None:
 def test_a_switch_of_an_edge_that_cannot_be_read_says_why(edge: FakeEdge) -> None:
     Path(edge.ref.database).unlink()
     assert [line for line in switch(edge) if line.startswith("refused as things are: ") and "database" in line]
+
+
+def test_settings_are_shown_by_the_names_that_change() -> None:
+    action = WriteSettings(SettingsFile("/etc/settings.env", "/app/.env", "delta", "delta"))
+    plan = Plan("app.install", (Step("app: settings", action, Undo()),))
+    facts = Facts(settings_file=SettingsFileFact("file", differs="it says something else in KEY"))
+    assert "       /etc/settings.env: it says something else in KEY" in preview.lines(judge(plan, facts))

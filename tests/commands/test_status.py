@@ -14,6 +14,7 @@ from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.wire.edge import EdgeFacts, EdgeNetwork, HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts, Health, Unit, Workload
+from fabfile.runner.wire.settings import SettingsFileFact
 from fabfile.runner.wire.store import LockHolder, StoreState
 from tests.support import inventories
 from tests.support.facts import container, unit
@@ -230,3 +231,12 @@ def test_containers_that_run_beside_a_native_owner_or_that_nobody_knows_are_a_wa
     assert "the data is sealed, so that they can't write to it; inv docker.stop" in shown(site, sealed, capsys)
     served = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), containers={"api": api})
     assert "these containers run" not in shown(site, served, capsys)
+
+
+def test_settings_that_are_not_those_of_the_env_file_are_a_warning_while_native_owns(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = SettingsFileFact("file", differs="it says something else in KEY")
+    for owner, edges in (("native", native(site)), ("docker", docker(site))):
+        out = shown(site, Facts(host=GOOD_HOST, owner=owner, edge=edges, settings_file=stale), capsys)  # type: ignore[arg-type]  # either word
+        assert ("something else in KEY" in out) == (owner == "native")

@@ -102,6 +102,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("streams.a*", {"max_age_env": "A", "max_bytes": 1}, """streams."a*": "a*" is not a stream's name"""),
     ("streams", REMOVED, "streams: is missing"),
     ("provider.adapters.alpaca.url_env", REMOVED, "provider.adapters.alpaca.url_env: is missing: the headers are for"),
+    ("provider.service", "nobody", 'provider.service: "nobody" is none of the services: web, api,'),
     ("provider.adapters.alpaca.headers", {"a": "KEY"}, 'provider.adapters.alpaca.headers.a: "KEY" must name one env'),
     ("provider.adapters.alpaca.headers", {"a": "{A}{B}"}, "provider.adapters.alpaca.headers.a: "),
     ("provider.adapters.alpaca.headers", {"a": "{A|}"}, "provider.adapters.alpaca.headers.a: "),

@@ -49,6 +49,7 @@ def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
         "infra: folders",
         "infra: units and configuration",
         "app: units and environment",
+        "app: settings",
         "firewall: 172.18.0.0/16 to web",
         "firewall: 172.18.0.0/16 to api",
         "infra: packages' units off at boot",
@@ -301,8 +302,9 @@ def test_a_scope_touches_its_own_services_and_neither_servers_nor_data(
     site: Site, scope: Scope, services: list[str], native_serves: Facts
 ) -> None:
     plan = cutover.cutover(site, native_serves, scope)
-    assert names(plan) == ["app: units and environment", "app: on at boot", "app: start", "edge: point to native"]
-    for step in plan.steps[1:3]:
+    installed, started = ["app: units and environment", "app: settings"], ["app: on at boot", "app: start"]
+    assert names(plan) == [*installed, *started, "edge: point to native"]
+    for step in plan.steps[2:4]:
         assert isinstance(step.action, Start | Enable)
         assert step.action.units == tuple(f"islandflow-{name}.service" for name in services)
     assert plan.settings["scope"] == scope

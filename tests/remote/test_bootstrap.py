@@ -22,6 +22,7 @@ from fabfile.runner import store
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts, FactsRequest
+from fabfile.runner.wire.settings import SettingsFile
 from fabfile.runner.wire.store import StoreState
 
 
@@ -97,7 +98,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
         user="islandflow-nobody",
         user_units=("a.service",),
         checkout="/nowhere",
-        env_file="/nowhere/.env",
+        settings_file=SettingsFile("/nowhere/settings.env", "/nowhere/.env", "islandflow-nobody", "nogroup"),
         owner_file="/etc",
         trees=("/nowhere",),
         ports=(1,),
@@ -106,7 +107,7 @@ def test_a_survey_of_a_broken_host_tells_instead_of_failing() -> None:
     facts = decode(answer(boot(bootstrap.payload(request), "survey"))["facts"])
     assert "lingering is off" in facts.user_manager
     assert "no user islandflow-nobody" in facts.checkout_error
-    assert "/nowhere/.env" in facts.env.problem
+    assert facts.settings_file and "/nowhere/.env can't be read" in facts.settings_file.problem
     assert "cannot be read" in facts.owner_error
     assert facts.trees["/nowhere"].owners == ()
     assert facts.redis_formats == {"/nowhere": 0}

@@ -90,11 +90,11 @@ def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
     assert all(CONDITION in text.splitlines() for text in units.values())
 
 
-def test_a_user_unit_reads_the_overrides_after_the_app_s_own_environment(project: Site) -> None:
+def test_a_user_unit_reads_the_overrides_after_the_app_s_settings(project: Site) -> None:
     lines = by_name(files.app(project, bind=GATEWAY))["islandflow-ingest-options.service"].splitlines()
     assert [line for line in lines if line.startswith(("Environment", "WorkingDirectory", "ExecStart="))] == [
         "WorkingDirectory=/home/delta/islandflow/services/ingest-options",
-        "EnvironmentFile=/home/delta/islandflow/.env",
+        "EnvironmentFile=/etc/islandflow/settings.env",
         "EnvironmentFile=/etc/islandflow/native.env",
         "ExecStart=/home/delta/.bun/bin/bun run src/index.ts",
     ]

@@ -21,7 +21,6 @@ from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, SavedHost, Upstream
 from fabfile.runner.wire.facts import (
     Checkout,
     Container,
-    EnvFile,
     Facts,
     FileFact,
     Health,
@@ -32,6 +31,7 @@ from fabfile.runner.wire.facts import (
     Workload,
 )
 from fabfile.runner.wire.firewall import Firewall, Rule
+from fabfile.runner.wire.settings import Differences, SettingsFileFact
 from fabfile.runner.wire.store import StoreState
 from fabfile.runner.wire.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
@@ -101,7 +101,8 @@ def serving(site: Site, runtime: Runtime, edge: EdgeFacts) -> Facts:
         compose=composed(site),
         projects={site.runtimes.docker.project: "running(9)"},
         owner=runtime,
-        env=EnvFile({"OPTIONS_INGEST_ADAPTER": "alpaca"}),
+        settings_file=SettingsFileFact("file", 0o600, site.app.user, site.app.group),
+        differences=Differences(),
         firewall=Firewall(True, True, "deny", tuple(_rule(site, port) for port in (3000, 4000))),
         edge=edge,
         edge_backups=(backup(edge),),
@@ -142,6 +143,7 @@ def fresh(site: Site, edge: EdgeFacts) -> Facts:
             name: Unit(name, "not-found", "inactive", "dead", "", 0, 0, "", "", False) for name in facts.user_units
         },
         files={path: FileFact(path, "missing") if path in ours else fact for path, fact in facts.files.items()},
+        settings_file=SettingsFileFact("missing", differs="it is missing"),
         accounts=dict.fromkeys(facts.accounts, ""),
         firewall=Firewall(True, True, "deny", tuple(rule for rule in [parse("ufw allow 3000/tcp")] if rule)),
     )

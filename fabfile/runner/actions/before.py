@@ -17,6 +17,14 @@ def text(before: Before, key: str) -> str:
     return value
 
 
+def number(before: Before, key: str) -> int:
+    """Return the number of that name. Raises StepFailed when none was recorded."""
+    value = _value(before, key)
+    if not isinstance(value, int):
+        raise StepFailed(f"what the step recorded before it acted is no number: {key}")
+    return value
+
+
 def texts(before: Before, key: str) -> list[str]:
     """Return the texts of that name, in their order. Raises StepFailed when none were recorded."""
     return [str(item) for item in rows(before, key)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..system.diffs import SECRET_NAMES
+from ..system.envfile import read_compose
 from ..wire.adoption import EnvFileFound
 
 _KEY = re.compile(r"^(\s*)(?:-\s+)?env_file:\s*(.*)$")
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=(.*)$")
+_SECRET = re.compile(rf"{SECRET_NAMES}|auth|(?:^|_)key", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w./:,+-]+")
 _QUOTED = re.compile(r"""^(["'])(.*?)\1\s*(#.*)?$""")
 _ITEM = re.compile(r"^(\s*)-\s+(?:path:\s*)?(.+)$")
 
@@ -22,34 +26,41 @@ def env_files(directory: str, files: Sequence[str], root: str, shown: Sequence[s
     return tuple(_read(path, shown) for path in paths)
 
 
-def differing(path: str, other_path: str) -> tuple[str, ...]:
-    """The names that two env files hold with different values, or only one of them holds; none if one is missing."""
+def differing(own: str, services: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """The variables that some service in Docker gets otherwise than by an env file; none if that can't be read."""
     try:
-        left, right = _values(path), _values(other_path)
+        here = read_compose(Path(own))
     except (OSError, ValueError):
         return ()
-    return tuple(sorted(name for name in {*left, *right} if left.get(name) != right.get(name)))
+    return tuple(
+        sorted({name for there in services for name in {*here, *there} if here.get(name) != there.get(name)} - {""})
+    )
+
+
+def in_file(names: Sequence[str], services: Sequence[Mapping[str, str]], files: Sequence[str]) -> dict[str, str]:
+    """What the Compose file itself gives all services alike: plain, in no env file, and not secret by its name."""
+    secret: set[str] = set()
+    for path in files:
+        with contextlib.suppress(OSError, ValueError):
+            values = read_compose(Path(path))
+            secret |= {*values, *values.values()}
+    by_name = {name: {there.get(name) for there in services} for name in names if not _SECRET.search(name)}
+    alike = {name: value for name, values in by_name.items() if len(values) == 1 for value in values if value}
+    return {name: value for name, value in alike.items() if not secret & {name, value} and _PLAIN.fullmatch(value)}
 
 
 def _read(path: str, shown: Sequence[str]) -> EnvFileFound:
     try:
-        values = _values(path)
+        values = read_compose(Path(path))
     except FileNotFoundError:
         return EnvFileFound(path, problem="missing")
     except OSError as error:
         return EnvFileFound(path, problem=error.strerror or str(error))
-    except ValueError:
+    except UnicodeDecodeError:
         return EnvFileFound(path, problem="is no text")
+    except ValueError as error:
+        return EnvFileFound(path, problem=f"Compose does not take it: {error}")
     return EnvFileFound(path, tuple(sorted(values)), {name: values[name] for name in shown if name in values})
-
-
-def _values(path: str) -> dict[str, str]:
-    """The variables as Compose reads them: a comment behind a value is no part of it.
-
-    Raises OSError; UnicodeDecodeError (a ValueError) when it is no text.
-    """
-    matches = [_ASSIGNMENT.match(line) for line in Path(path).read_text().split("\n")]
-    return {match[1]: _unquoted(match[2]) for match in matches if match}
 
 
 def _env_file_paths(file: Path, directory: str) -> list[str]:

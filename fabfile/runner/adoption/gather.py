@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from ..facts import compose
 from ..facts.firewall import firewall
 from ..system import docker, sockets, systemd
 from ..system.inspected import Inspected
@@ -20,6 +22,8 @@ from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
 from ..wire.facts import Unit
 from . import checkout, containers, edge, env_files, starts
 from .streams import streams_of
+
+Values = dict[str, str]
 
 _PROGRAMS = ("{name}-server", "{name}")
 _CONTAINER_FOLDERS = ("node_modules", ".git")
@@ -57,9 +61,12 @@ def _project(machine: Machine, request: AdoptionRequest, name: str, items: list[
     directory = containers.label(own[0], "project.working_dir")
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
     root, problem = checkout.root_of(directory)
-    compose_problem, started_services = _compose(machine, name, directory, files)
-    boxes = _boxes(request, own, root, started_services)
+    compose_problem, environments = _compose(machine, name, directory, files)
+    boxes = _boxes(request, own, root, tuple(environments))
     files_read = env_files.env_files(directory, files, str(root or ""), request.shown)
+    services = [values for service, values in environments.items() if service in boxes and boxes[service].start]
+    native = next((file.path for file in reversed(files_read) if not file.problem), "")
+    differing = env_files.differing(native, services) if native else ()
     return Project(
         name=name,
         directory=directory,
@@ -68,7 +75,8 @@ def _project(machine: Machine, request: AdoptionRequest, name: str, items: list[
         boxes=boxes,
         work=checkout.work(machine, root, problem, request),
         env_files=files_read,
-        differing=env_files.differing(files_read[0].path, files_read[-1].path) if len(files_read) > 1 else (),
+        differing=differing,
+        in_file=env_files.in_file(differing, services, [file.path for file in files_read]),
         copies=_copies(directory, root),
         jetstream=streams_of(boxes, own),
     )
@@ -102,14 +110,20 @@ def _http_answers(box: Box) -> dict[str, str]:
     return containers.http_answers(address, port) if address and port else {}
 
 
-def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Compose's complaint about the project's files, empty when there is none; and the services it would start."""
+def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]) -> tuple[str, dict[str, Values]]:
+    """Compose's complaint about the project's files, empty when there is none.
+
+    And the environment of each service that it would start, some of it secret.
+    """
     argv = ["docker", "compose", "-p", name, *(word for file in files for word in ("-f", file))]
+    argv += ["--project-directory", directory, "config", "--format", "json"]
     try:
-        result = machine.run([*argv, "--project-directory", directory, "config", "--services"], timeout=30, ok=None)
+        result = machine.run(argv, timeout=30, ok=None)
+        return ("", compose.environments(json.loads(result.out))) if result.code == 0 else (result.excerpt, {})
     except StepFailed as error:
-        return failure_detail(error), ()
-    return ("", tuple(result.out.split())) if result.code == 0 else (result.excerpt, ())
+        return failure_detail(error), {}
+    except ValueError as error:
+        return f"docker compose config answered no JSON: {error}", {}
 
 
 def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:

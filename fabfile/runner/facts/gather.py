@@ -14,10 +14,9 @@ from typing import Any, Callable
 
 from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd
-from ..system.envfile import read_env
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
-from ..wire.facts import EnvFile, Facts, FactsRequest, HostInfo
-from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, versions
+from ..wire.facts import Facts, FactsRequest, HostInfo
+from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
 from .data import holding
 from .data.openers import openers
 from .nats import jetstream
@@ -105,9 +104,12 @@ def _compose(machine: Machine, request: FactsRequest) -> Fields:
         return {"compose_error": f"there is no Compose file at {request.compose.file}"}
     try:
         config = compose.planned(machine, request.compose, request.overlay)
-        return {"compose": compose.services(machine, config)}
+        fields: Fields = {"compose": compose.services(machine, config)}
     except CommandFailed as error:
         return {"compose_error": failure_detail(error)}
+    if request.comparison:
+        fields["differences"] = settings.differences(request.comparison, config, request.compose)
+    return fields
 
 
 def _compose_view(machine: Machine, request: FactsRequest) -> Fields:
@@ -129,23 +131,9 @@ def _owner(machine: Machine, request: FactsRequest) -> Fields:
         return {"owner_error": str(error)}
 
 
-def _env(machine: Machine, request: FactsRequest) -> Fields:
-    """Only the named keys leave the VPS: the rest of an env file may be secret."""
-    try:
-        values = read_env(Path(request.env_file))
-    except (OSError, ValueError) as error:
-        return {"env": EnvFile(problem=f"{request.env_file}: {error}")}
-    named = {key: values[key] for key in request.env_keys if key in values}
-    return {"env": EnvFile(named, denied=_denied(machine, request) if request.user else "")}
-
-
-def _denied(machine: Machine, request: FactsRequest) -> str:
-    """Why the app's user, who reads the file natively, cannot; tested as that user, since folders count as well."""
-    try:
-        result = machine.run(["test", "-r", request.env_file], user=request.user, timeout=10, ok=None)
-    except CommandFailed as error:
-        return failure_detail(error)
-    return "" if result.code == 0 else f"{request.user} cannot read {request.env_file}"
+def _settings_file(machine: Machine, request: FactsRequest) -> Fields:
+    assert request.settings_file is not None
+    return {"settings_file": settings.settings_file(machine, request.settings_file)}
 
 
 def _settings(machine: Machine, request: FactsRequest) -> Fields:
@@ -272,8 +260,8 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.compose and w.compose_view, _compose_view),
     (lambda w: w.projects, _projects),
     (lambda w: w.owner_file, _owner),
-    (lambda w: w.env_file, _env),
     (lambda w: w.environments, _settings),
+    (lambda w: w.settings_file, _settings_file),
     (lambda w: w.streams, _streams),
     (lambda w: w.providers, _providers),
     (lambda w: w.unit_files or w.scripts, _static),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..system import docker, systemd
 from ..system.diffs import SECRET_NAMES
-from ..system.envfile import read_env
+from ..system.envfile import read_systemd
 from ..system.machine import Machine, StepFailed
 from ..wire.facts import Workload
 
@@ -35,7 +35,6 @@ _NAMED = re.compile(
 _IN_ADDRESS = re.compile(r"(://)[^/\s@]+(?=@)")
 _BEARER = re.compile(r"\b(bearer\s+)\S+", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-_ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=\w+\)$", re.MULTILINE)
 
 
 def last_lines(machine: Machine, workloads: Sequence[Workload], since: float) -> dict[str, list[str]]:
@@ -127,11 +126,11 @@ def _secrets(machine: Machine, workload: Workload) -> set[str]:
 
 def _unit_values(machine: Machine, workload: Workload) -> dict[str, str]:
     """The variables in the env files of a unit; a file that can't be read gave it none."""
-    argv = [*systemd.systemctl(workload.user), "show", "--property=EnvironmentFiles", "--", workload.unit]
-    variables: dict[str, str] = {}
-    for path in _ENV_FILE.findall(machine.run(argv, user=workload.user or None, timeout=5).out):
+    unit = systemd.environments(machine, (workload.unit,), workload.user)[workload.unit]
+    variables = dict(unit.values)
+    for path, _ in unit.files:
         try:
-            variables.update(read_env(Path(path)))
+            variables.update(read_systemd(Path(path)))
         except (OSError, ValueError):
             continue
     return variables

@@ -139,7 +139,7 @@ class Machine:
                 stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**_environment(user), **(env or {})},
+                env={**environment_of(user), **(env or {})},
                 cwd=cwd,
                 start_new_session=True,
                 **_process_owner(user),
@@ -209,7 +209,8 @@ def _account(user: str) -> pwd.struct_passwd:
         raise CommandFailed(f"there is no user {user} on the VPS") from None
 
 
-def _environment(user: str | None) -> dict[str, str]:
+def environment_of(user: str | None) -> dict[str, str]:
+    """The environment of a command that is run as root or as a user. Raises CommandFailed for an unknown user."""
     base = {"PATH": PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     entry = _account(user) if user else pwd.getpwuid(os.geteuid())
     base.update(HOME=entry.pw_dir, USER=entry.pw_name, LOGNAME=entry.pw_name)

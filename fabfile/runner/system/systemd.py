@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..wire.facts import Unit
-from .machine import Machine, Observation, StepFailed, os_error_text
+from .machine import CommandFailed, Machine, Observation, StepFailed, os_error_text
 
 _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID,Result,ControlGroup,NeedDaemonReload"
 
 _VERIFY_SECONDS = 30.0  # for all units of one manager
 RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 
+_ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=(yes|no)\)$", re.MULTILINE)
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
 _EXPOSURE = re.compile(r"Overall exposure level for (\S+): (\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class UnitEnvironment:
+    """What a unit's settings give its process, its drop-ins' included. Environment files win over `values`."""
+
+    values: dict[str, str] = field(default_factory=dict, repr=False)  # Environment=
+    files: tuple[tuple[str, bool], ...] = ()  # EnvironmentFile=, in order, and whether it may be missing
+    unset: tuple[str, ...] = ()
 
 
 def systemctl(user: str) -> list[str]:
@@ -35,6 +47,37 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.excerpt)
     return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
+
+
+def environments(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, UnitEnvironment]:
+    """What each unit's settings give its process, by unit; of one that is not installed nothing. Raises StepFailed."""
+    if not units:
+        return {}
+    argv = [*systemctl(user), "show", "--property=Id,Environment,EnvironmentFiles,UnsetEnvironment", "--", *units]
+    blocks = machine.run(argv, user=user or None, timeout=10).out.strip().split("\n\n")
+    if len(blocks) != len(units):
+        raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}")
+    return {unit: _unit_environment(machine, unit, user, block) for unit, block in zip(units, blocks)}
+
+
+def _unit_environment(machine: Machine, unit: str, user: str, block: str) -> UnitEnvironment:
+    properties = _properties(block)
+    # systemctl does not print every value so that it could be read again.
+    values = _assignments(machine, unit, user) if properties.get("Environment") else {}
+    files = tuple((path, ignored == "yes") for path, ignored in _ENV_FILE.findall(block))
+    return UnitEnvironment(values, files, tuple(properties.get("UnsetEnvironment", "").split()))
+
+
+def _assignments(machine: Machine, unit: str, user: str) -> dict[str, str]:
+    """A unit's Environment=, from systemd's own bus. Raises StepFailed."""
+    name = "".join(char if char.isalnum() and char.isascii() else f"_{ord(char):02x}" for char in unit)
+    place = f"/org/freedesktop/systemd1/unit/{name}"
+    argv = ["busctl", *(["--user"] if user else []), "--json=short", "get-property", "org.freedesktop.systemd1"]
+    result = machine.run([*argv, place, "org.freedesktop.systemd1.Service", "Environment"], user=user or None)
+    try:
+        return dict(entry.partition("=")[::2] for entry in json.loads(result.out)["data"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CommandFailed(f"busctl did not answer with the environment of {unit}") from None
 
 
 def stop(

@@ -112,7 +112,8 @@ class Project:
     boxes: dict[str, Box] = field(default_factory=dict)  # by service
     work: Work = field(default_factory=Work)
     env_files: tuple[EnvFileFound, ...] = ()  # Docker's, then others that the checkout has
-    differing: tuple[str, ...] = ()  # variables with another value in the checkout's own env file than in Docker's
+    differing: tuple[str, ...] = ()  # variables with another value in the checkout's own env file than in Docker
+    in_file: dict[str, str] = field(default_factory=dict)  # of these, what the Compose file itself gives all services
     copies: dict[str, tuple[str, ...]] = field(default_factory=dict)  # folder → files that the checkout's root has too
     jetstream: JetStream = field(default_factory=JetStream)
 

@@ -14,7 +14,8 @@ from .terms import Owner, Runtime
 class Environment:
     """Where a runtime's environment comes from: the app's env file, then the overrides, which win.
 
-    In Docker it is the environment that Compose builds for the `services`, from the env file among others.
+    In Docker it is the environment that Compose builds for the `services`, from the env file among others. Natively it
+    is what systemd gives the services' `units`, which read `settings_file` in place of the env file.
     """
 
     runtime: Runtime
@@ -23,6 +24,10 @@ class Environment:
     planned: dict[str, str] | None = None  # what a plan will write into the overrides file; None: as it is
     compose: Compose | None = None
     services: tuple[str, ...] = ()
+    settings_file: str = ""
+    units: tuple[str, ...] = ()  # one for each of the services; without any it is what the files say
+    user: str = ""  # whose manager runs the units
+    project: Compose | None = None  # natively: whose variables the env file may name
 
 
 @wire

@@ -11,6 +11,7 @@ from .compose import Compose, ComposeService, ComposeView
 from .data import DataRef, Holding, Opener
 from .edge import EdgeBackup, EdgeFacts, EdgeRef
 from .firewall import Firewall
+from .settings import Comparison, Differences, SettingsFile, SettingsFileFact
 from .store import StoreState
 from .terms import Owner, Runtime
 
@@ -63,9 +64,10 @@ class FactsRequest:
     compose_view: bool = False  # how what Compose will run differs from the own file, and from the containers
     projects: bool = False
     owner_file: str = ""
-    env_file: str = ""
     env_keys: tuple[str, ...] = ()
     environments: tuple[Environment, ...] = ()  # from which to read `env_keys`
+    settings_file: SettingsFile | None = None
+    comparison: Comparison | None = None
     streams: StreamsRef | None = None
     providers: tuple[ProviderRef, ...] = ()
     unit_files: tuple[UnitFile, ...] = ()
@@ -224,16 +226,6 @@ class HostInfo:
 
 @wire
 @dataclass(frozen=True)
-class EnvFile:
-    """The named variables of the app's env file, or why it cannot be read."""
-
-    values: dict[str, str] = field(default_factory=dict)
-    problem: str = ""  # why root cannot read it
-    denied: str = ""  # why the app's user cannot
-
-
-@wire
-@dataclass(frozen=True)
 class Facts:
     """The facts. Keys are names, paths or ports; what was not requested is absent."""
 
@@ -255,9 +247,10 @@ class Facts:
     projects: dict[str, str] = field(default_factory=dict)
     owner: Owner = ""  # by the owner file; empty when there is none: `owner_of` decides then
     owner_error: str = ""
-    env: EnvFile = field(default_factory=EnvFile)
     firewall: Firewall = field(default_factory=Firewall)
     settings: dict[str, Settings] = field(default_factory=dict)  # by runtime
+    settings_file: SettingsFileFact | None = None
+    differences: Differences | None = None  # between the runtimes' settings, with what a plan will write
     jetstream: JetStream = field(default_factory=JetStream)
     providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
     unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → complaints about its units

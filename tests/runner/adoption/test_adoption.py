@@ -164,10 +164,9 @@ def test_only_the_named_values_of_an_env_file_leave(tmp_path: Path) -> None:
 def test_a_comment_behind_a_value_is_no_part_of_it(tmp_path: Path) -> None:
     """Compose reads it so; and who knows what somebody wrote there."""
     (tmp_path / ".env").write_text("ADAPTER=synthetic   # not alpaca, its key is hunter2\nQUOTED='a # b' # c\n")
-    (tmp_path / "other").write_text('ADAPTER=synthetic\nQUOTED="a # b"\n')
     [file] = env_files.env_files(str(tmp_path), [], "", ("ADAPTER", "QUOTED"))
     assert file.shown == {"ADAPTER": "synthetic", "QUOTED": "a # b"}
-    assert env_files.differing(str(tmp_path / ".env"), str(tmp_path / "other")) == ()
+    assert env_files.differing(str(tmp_path / ".env"), [{"ADAPTER": "synthetic", "QUOTED": "a # b"}]) == ()
 
 
 def test_an_env_file_that_is_not_there_says_so(tmp_path: Path) -> None:
@@ -176,8 +175,16 @@ def test_an_env_file_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_differing_variables_are_listed_by_name(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("SAME=1\nOTHER=2\nONLY=3\n")
-    (tmp_path / "b").write_text("SAME=1\nOTHER=4\n")
-    assert env_files.differing(str(tmp_path / "a"), str(tmp_path / "b")) == ("ONLY", "OTHER")
+    assert env_files.differing(str(tmp_path / "a"), [{"SAME": "1", "OTHER": "4"}]) == ("ONLY", "OTHER")
+    assert env_files.differing("/nowhere", [{"SAME": "1"}]) == ()
+
+
+def test_what_the_compose_file_itself_gives_all_services_is_told_unless_it_may_be_secret(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LISTED=1\nHIDDEN=hunter2\n")
+    both = {"LOG_LEVEL": "warn", "LISTED": "2", "API_TOKEN": "x", "FROM_FILE": "hunter2", "URL": "redis://a:b@c"}
+    services = [{**both, "HOST": "0.0.0.0"}, both]
+    names = env_files.differing(str(tmp_path / ".env"), services)
+    assert env_files.in_file(names, services, [str(tmp_path / ".env")]) == {"LOG_LEVEL": "warn"}
 
 
 # ── The checkout ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,6 +15,7 @@ from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Result
 from fabfile.runner.wire.app import Need
 from fabfile.runner.wire.facts import FactsRequest, Workload
+from fabfile.runner.wire.settings import SettingsFile
 from tests.runner.support.recorder import Recorder
 
 
@@ -27,10 +28,10 @@ def test_free_space_is_listed_once_for_each_file_system(tmp_path: Path, small_di
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize(
-    ("folder", "file", "denied"), [(0o755, 0o644, False), (0o755, 0o600, True), (0o700, 0o644, True)]
+    ("folder", "mode", "denied"), [(0o755, 0o644, False), (0o755, 0o600, True), (0o700, 0o644, True)]
 )
 def test_the_env_file_must_be_readable_for_the_apps_user_too(
-    tmp_path: Path, folder: int, file: int, denied: bool
+    tmp_path: Path, folder: int, mode: int, denied: bool
 ) -> None:
     place = Path("/run") / f"islandflow-test-{os.getpid()}"  # not below a folder that is private to root
     place.mkdir(mode=0o755)
@@ -38,19 +39,20 @@ def test_the_env_file_must_be_readable_for_the_apps_user_too(
         (place / "in").mkdir()
         env = place / "in/.env"
         env.write_text("A=1\nSECRET=2\n")
-        env.chmod(file)
+        env.chmod(mode)
         (place / "in").chmod(folder)
-        facts = gather(Machine(tmp_path), FactsRequest(user="nobody", env_file=str(env), env_keys=("A",)))
+        file = SettingsFile("/nowhere/settings.env", str(env), "nobody", "nogroup")
+        fact = gather(Machine(tmp_path), FactsRequest(settings_file=file)).settings_file
     finally:
         shutil.rmtree(place)
-    assert facts.env.values == {"A": "1"}
-    assert bool(facts.env.denied) is denied and (not denied or "nobody cannot read" in facts.env.denied)
+    assert fact and bool(fact.denied) is denied and (not denied or "nobody cannot read" in fact.denied)
 
 
 def test_an_env_file_of_a_user_that_does_not_exist_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").touch()
-    facts = gather(Machine(tmp_path), FactsRequest(user="islandflow-nobody", env_file=str(tmp_path / ".env")))
-    assert "no user islandflow-nobody" in facts.env.denied
+    file = SettingsFile("/nowhere/settings.env", str(tmp_path / ".env"), "islandflow-nobody", "nogroup")
+    fact = gather(Machine(tmp_path), FactsRequest(settings_file=file)).settings_file
+    assert fact and "no user islandflow-nobody" in fact.denied
 
 
 @pytest.mark.parametrize(("mode", "told"), [(0o644, ""), (0o600, "not readable by all (mode 600)")])

@@ -20,7 +20,7 @@ from fabfile.runner.soak import verbs  # noqa: F401
 from fabfile.runner.wire import codec
 from fabfile.runner.wire.codec import decode, encode, wire
 from fabfile.runner.wire.edge import Upstream
-from fabfile.runner.wire.facts import EnvFile, Facts, Workload
+from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.runner.wire.plan import Plan, Step, Undo
 
 SHIPPED = [cls for cls in codec._types.values() if cls.__module__.startswith("fabfile.")]
@@ -85,7 +85,7 @@ def test_every_type_that_travels_arrives_as_it_was(cls: type) -> None:
 
 @given(st.dictionaries(st.sampled_from(["type", "items", "plain", "x"]), st.sampled_from(["plain", "Plan", ""])))
 def test_dictionaries_may_have_any_keys(names: dict[str, str]) -> None:
-    facts = Facts(projects=names, env=EnvFile({"type": "Plan"}), user_manager="plain")
+    facts = Facts(projects=names, accounts={"type": "Plan"}, user_manager="plain")
     assert travelled(facts) == facts
 
 

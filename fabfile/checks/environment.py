@@ -1,0 +1,128 @@
+"""Whether the app gets the same settings from both runtimes. Names are told, values never leave the VPS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fabfile.checks.result import Finding
+from fabfile.inventory import Site
+from fabfile.runner.wire.facts import Facts
+from fabfile.runner.wire.settings import Difference
+from fabfile.terms import Runtime
+
+Row = tuple[str, bool, str]  # what, good or not, evidence
+
+_DIFFERENCES = "runtimes.native.differences"
+
+
+def checks(site: Site, facts: Facts) -> Iterator[Row]:
+    """Rows: whether native's settings file is up to date, then each variable that differs, meant or not."""
+    settings, differences = facts.settings_file, facts.differences
+    path, env_file = site.runtimes.native.settings_file, site.app.env_file
+    if settings is not None:
+        problem = settings.problem or settings.denied
+        if not problem and settings.differs and settings.kind != "missing":
+            problem = f"{settings.differs}: inv app.install writes it anew"
+        same = f"says what Compose reads in {env_file}" if settings.kind == "file" else "not written yet"
+        yield path, not problem, problem or same
+    if differences is None or differences.problem:
+        why = differences.problem if differences else facts.docker_error or facts.compose_error
+        yield "settings of both runtimes", False, why or "they could not be compared"
+        return
+    for difference in differences.variables:
+        why = reason(site, difference.name)
+        yield difference.name, bool(why), f"{_text(site, difference)}: {why or 'no reason is given'}"
+    if not differences.variables:
+        yield "settings of both runtimes", True, "no variable differs"
+
+
+def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """What stands against running the app in `to` with the settings that it would get there."""
+    return [*_true(site, facts, to), *_different(site, facts, to)]
+
+
+def out_of_date(site: Site, facts: Facts) -> list[Finding]:
+    """Whether native services go on with settings that the env file no longer has."""
+    settings = facts.settings_file
+    if settings is None or settings.kind != "file" or not settings.differs:
+        return []
+    native = site.runtimes.native
+    return [
+        Finding(
+            f"native services do not have the settings of {site.app.env_file}: as for {native.settings_file}, "
+            f"{settings.differs}",
+            "inv app.install writes it anew; inv app.restart has the services read it",
+            warning=True,
+        )
+    ]
+
+
+def readable(site: Site, facts: Facts) -> list[Finding]:
+    """Whether the app's settings can be read at all: without them no native service starts."""
+    settings = facts.settings_file
+    if settings is None:
+        return []
+    mend = f"correct {site.app.env_file} on the VPS, or app.env_file; `docker compose config` says what it takes"
+    hand = f"on the VPS: chown it to {site.app.user}, mode 600"
+    problems = ((settings.problem, mend), (settings.denied, hand))
+    return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
+
+
+def reason(site: Site, name: str) -> str:
+    """Why a variable may differ between the runtimes; empty where nobody says so."""
+    native, docker = site.runtimes.native, site.runtimes.docker
+    keys = [
+        f"runtimes.{side}.overrides" for side, own in (("native", native), ("docker", docker)) if name in own.overrides
+    ]
+    verb = "sets" if len(keys) == 1 else "set"
+    return f"{' and '.join(keys)} {verb} it" if keys else native.differences.get(name, "")
+
+
+def _true(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """Variables that mean something else than they say, in the environment that `to` gives the app."""
+    variables = facts.settings[to].values if to in facts.settings else {}
+    return [
+        Finding(
+            f"{name} is set for {to}, and this version of the app takes any text in it, even false, for true "
+            "(app.any_text_is_true)",
+            f"remove the line from {variables[name].origin}, unless true is what is meant",
+            warning=True,
+        )
+        for name in site.app.any_text_is_true
+        if name in variables and variables[name].value
+    ]
+
+
+def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
+    """Differences without a reason. The way back to Docker is not refused for them: there the app had its settings."""
+    differences = facts.differences
+    if differences is None:
+        return
+    if differences.problem and not (facts.settings_file and facts.settings_file.problem):
+        text = f"the settings of both runtimes can't be compared: {differences.problem}"
+        yield Finding(text, "correct that file on the VPS; `inv check.environment` looks again", warning=to == "docker")
+    groups: dict[str, list[str]] = {}
+    for difference in differences.variables:
+        if not reason(site, difference.name):
+            groups.setdefault(_text(site, difference), []).append(difference.name)
+    for text, names in groups.items():
+        fix = (
+            f"give both runtimes the same, or native what it needs in runtimes.native.overrides; where it may differ, "
+            f'say why: {_DIFFERENCES}.{names[0]} = "…"'
+        )
+        yield Finding(f"{', '.join(names)}: {text}", fix, warning=to == "docker")
+
+
+def _text(site: Site, difference: Difference) -> str:
+    everywhere = len(difference.services) == len(site.services)
+    who = "all services" if everywhere else ", ".join(difference.services)
+    if difference.unfit:
+        return (
+            f"{difference.docker} gives it to {who} in Docker, and systemd passes on neither such a name nor a code "
+            "point that is no character"
+        )
+    if not difference.native:
+        return f"{difference.docker} gives it to {who} in Docker, and native services do not get it"
+    if not difference.docker:
+        return f"{difference.native} gives it to {who} natively, and services in Docker do not get it"
+    return f"{who} get another value natively ({difference.native}) than in Docker ({difference.docker})"

@@ -1,0 +1,66 @@
+"""Facts about the app's settings in both runtimes, as data. Names leave the VPS, values never."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .app import Environment
+from .codec import wire
+from .compose import Compose
+
+
+@wire
+@dataclass(frozen=True)
+class SettingsFile:
+    """A file for systemd with what Compose reads in an env file, and to whom it belongs."""
+
+    path: str
+    env_file: str
+    owner: str
+    group: str
+    project: Compose | None = None  # whose variables the env file may name
+    mode: int = 0o600
+
+
+@wire
+@dataclass(frozen=True)
+class SettingsFileFact:
+    """How such a file is on the VPS. Its contents stay there."""
+
+    kind: str  # as of a FileFact
+    mode: int = 0
+    owner: str = ""
+    group: str = ""
+    differs: str = ""  # what is different about it, with names and no values; empty when nothing is
+    problem: str = ""  # why the env file can't be read
+    denied: str = ""  # why the app's user can't read it
+
+
+@wire
+@dataclass(frozen=True)
+class Difference:
+    """A variable that some services get otherwise natively than in Docker; its values stay on the VPS."""
+
+    name: str
+    services: tuple[str, ...]
+    native: str = ""  # the file that it comes from there; empty: native services do not get it
+    docker: str = ""
+    unfit: bool = False  # systemd passes on no such name, or no such value
+
+
+@wire
+@dataclass(frozen=True)
+class Differences:
+    """Every variable that differs between the runtimes, or why they can't be compared."""
+
+    variables: tuple[Difference, ...] = ()
+    problem: str = ""
+
+
+@wire
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: native's environment with Docker's of the same services, and where Docker has it from."""
+
+    native: Environment
+    docker_env_file: str

@@ -1,0 +1,89 @@
+"""Variables that differ between the runtimes: named with a reason, or refused before a cutover."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabfile.checks import environment, parts, preflight
+from fabfile.inventory import Site
+from fabfile.runner.wire.facts import Facts
+from fabfile.runner.wire.settings import Difference, Differences
+from tests.support.facts import changed
+
+ENV, DOCKER_ENV = "/home/delta/islandflow/.env", "/home/delta/islandflow/deployment/docker/.env"
+EVERYBODY = ("web", "api", "compute", "candles", "ingest-options", "ingest-equities")
+
+
+def with_differences(facts: Facts, *found: Difference) -> Facts:
+    return changed(facts, differences=Differences(found))
+
+
+def meant(site: Site, **reasons: str) -> Site:
+    """The site whose inventory gives these reasons."""
+    native = site.runtimes.native.model_copy(update={"differences": reasons})
+    return site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
+
+
+@pytest.mark.parametrize(
+    ("difference", "text"),
+    [
+        (Difference("KEY", ("web",), ENV, DOCKER_ENV), f"web get another value natively ({ENV}) than in Docker"),
+        (Difference("KEY", EVERYBODY, "", DOCKER_ENV), "all services in Docker, and native services do not get it"),
+        (Difference("KEY", ("web", "api"), ENV, ""), f"{ENV} gives it to web, api natively, and services in Docker"),
+        (Difference("KEY", ("web",), "", DOCKER_ENV, unfit=True), "systemd passes on neither such a name"),
+    ],
+)
+def test_a_difference_without_a_reason_refuses_a_cutover_and_not_the_way_back(
+    site: Site, docker_serves: Facts, difference: Difference, text: str
+) -> None:
+    facts = with_differences(docker_serves, difference)
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.text.startswith("KEY: ") and text in finding.text and not finding.warning
+    assert 'runtimes.native.differences.KEY = "…"' in finding.fix
+    (warning,) = preflight.findings(site, facts, "docker")
+    assert warning.warning and warning.text == finding.text
+    assert preflight.findings(meant(site, KEY="another account"), facts, "native") == []
+
+
+def test_what_differs_in_the_same_way_is_one_finding(site: Site, docker_serves: Facts) -> None:
+    pair = (Difference(name, ("web",), "", DOCKER_ENV) for name in ("ONE", "TWO"))
+    (finding,) = environment.findings(site, with_differences(docker_serves, *pair), "native")
+    assert finding.text.startswith("ONE, TWO: ")
+
+
+def test_an_override_is_the_reason(site: Site, docker_serves: Facts) -> None:
+    facts = with_differences(
+        docker_serves, Difference("REDIS_URL", EVERYBODY, "/etc/islandflow/native.env", DOCKER_ENV)
+    )
+    assert preflight.findings(site, facts, "native") == []
+    rows = {name: (ok, text) for name, ok, text in environment.checks(site, facts)}
+    assert rows["REDIS_URL"][0] and rows["REDIS_URL"][1].endswith("runtimes.native.overrides sets it")
+
+
+def test_the_check_has_a_row_for_each_difference(site: Site, docker_serves: Facts) -> None:
+    site = meant(site, MEANT="events of both runtimes are told apart")
+    facts = with_differences(
+        docker_serves, *(Difference(name, ("web",), ENV, DOCKER_ENV) for name in ("MEANT", "STRAY"))
+    )
+    rows = {name: (ok, text) for name, ok, text in environment.checks(site, facts)}
+    assert rows["MEANT"][0] and rows["MEANT"][1].endswith("events of both runtimes are told apart")
+    assert not rows["STRAY"][0] and rows["STRAY"][1].endswith("no reason is given")
+    (_, same) = environment.checks(site, with_differences(docker_serves))
+    assert same == ("settings of both runtimes", True, "no variable differs")
+
+
+def test_what_cannot_be_compared_is_told(site: Site, docker_serves: Facts) -> None:
+    facts = changed(docker_serves, differences=Differences(problem="/x/.env: line 1: A: a quote that is not closed"))
+    (finding,) = environment.findings(site, facts, "native")
+    assert "can't be compared: /x/.env: line 1" in finding.text and not finding.warning
+    nothing = changed(docker_serves, differences=None, compose_error="yaml: line 3")
+    assert ("settings of both runtimes", False, "yaml: line 3") in list(environment.checks(site, nothing))
+
+
+def test_a_later_change_of_the_env_file_is_warned_of_until_it_is_installed(site: Site, native_serves: Facts) -> None:
+    assert environment.out_of_date(site, native_serves) == []
+    facts = changed(native_serves, settings_file={"differs": "it says something else in KEY"})
+    (warning,) = parts.app_may_run(site, facts, "full")
+    assert warning.warning and "something else in KEY" in warning.text and "inv app.install" in warning.fix
+    (row, *_) = environment.checks(site, facts)
+    assert row[0] == "/etc/islandflow/settings.env" and not row[1] and "inv app.install" in row[2]
