@@ -16,12 +16,20 @@ _ALIVE = ("running", "restarting", "paused")
 
 def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
+    unsupported = _unsupported(facts)
     if facts.docker_error:
-        return [Finding(facts.docker_error, "mend Docker, then try again")]
+        return [*unsupported, Finding(facts.docker_error, "mend Docker, then try again")]
     if facts.compose_error:
-        return [unreadable(site, facts)]
-    result = [*_absent(site, facts), *_data(site, facts), *_images(site, facts, to)]
+        return [*unsupported, unreadable(site, facts)]
+    result = [*unsupported, *_absent(site, facts), *_data(site, facts), *_images(site, facts, to)]
     return result + ([*_containers(site, facts)] if to == "native" else [])
+
+
+def _unsupported(facts: Facts) -> list[Finding]:
+    if not facts.docker_unsupported:
+        return []
+    fix = "have Docker's own packages (docker-ce, or docker.io) run the app as root, under its own Compose file"
+    return [Finding(f"the VPS has {facts.docker_unsupported}", fix)]
 
 
 def unreadable(site: Site, facts: Facts) -> Finding:

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans.firewall import admit, opens_nothing_else, parking_ports, service_ports
-from fabfile.runner.system import ufw
+from fabfile.runner.system import docker, ufw
 from fabfile.runner.wire.facts import Facts, Listener
 from fabfile.runner.wire.firewall import Rule
 from fabfile.survey import address
-
-_DOCKER = ("docker-proxy", "dockerd")  # either holds a published port, by the daemon's `userland-proxy`
 
 
 def before_native(site: Site, facts: Facts) -> list[Finding]:
@@ -73,7 +71,10 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
         for text, ports in exposed.items()
     ]
     return broad + [
-        _published(what, port) for what, port in site.private_ports.items() if _published_addresses(site, facts, port)
+        _published(what, port, published)
+        for what, port in site.private_ports.items()
+        for published in [_published_by_docker(site, facts, port)]
+        if published
     ]
 
 
@@ -110,8 +111,8 @@ def public_ports(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         default if facts.firewall.active else _elsewhere(facts) or "not active: nothing filters",
     )
     for what, port in site.private_ports.items():
-        published = _published_addresses(site, facts, port)
-        ways = [f"Docker publishes it on {', '.join(published)}, past UFW"] if published else []
+        published = _published_by_docker(site, facts, port)
+        ways = [f"Docker publishes it on {', '.join(map(_place, published))}, past UFW"] if published else []
         ways += [] if ways and not facts.firewall.active else _exposures(site, facts, port)
         yield f"{what}, port {port}", not ways, "; ".join(ways) or "closed to the world"
 
@@ -148,9 +149,13 @@ def _listed(facts: Facts) -> set[str]:
     return {rule.text for rule in facts.firewall.rules}
 
 
-def _published_addresses(site: Site, facts: Facts, port: int) -> list[str]:
-    """The addresses on which Docker publishes a port to the world: its rules come before any of UFW's."""
-    return [item.address for item in _public(site, facts, port) if item.command in _DOCKER]
+def _published_by_docker(site: Site, facts: Facts, port: int) -> list[Listener]:
+    """Where Docker publishes a port to the world: its rules come before any of UFW's."""
+    return [item for item in _public(site, facts, port) if item.command in docker.PROXIES]
+
+
+def _place(listener: Listener) -> str:
+    return listener.address + (f" (container {listener.container})" if listener.container else "")
 
 
 def _public(site: Site, facts: Facts, port: int) -> list[Listener]:
@@ -160,11 +165,13 @@ def _public(site: Site, facts: Facts, port: int) -> list[Listener]:
     return [item for item in listening if not ipaddress.ip_address(item.address).is_loopback]
 
 
-def _published(what: str, port: int) -> Finding:
+def _published(what: str, port: int, listeners: list[Listener]) -> Finding:
+    named = ", ".join(sorted({item.container for item in listeners if item.container}))
+    container = named or f"that `docker ps --filter publish={port}` names"
     return Finding(
         f"{what}, port {port}: Docker publishes it past UFW, so no rule of UFW's closes it",
-        f'publish it as "127.0.0.1:{port}:…" in the Compose file of the container that `docker ps --filter '
-        f"publish={port}` names and run `docker compose up -d` there, which restarts that container; "
+        f'publish it as "127.0.0.1:{port}:…" in the Compose file of the container {container} and run '
+        "`docker compose up -d` there, which restarts that container; "
         f"then reach it by ssh -L {port}:127.0.0.1:{port}",
         warning=True,
     )

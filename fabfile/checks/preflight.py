@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fabfile import survey
-from fabfile.checks import boot, compose, data, environment, firewall, provider, units
+from fabfile.checks import boot, compose, data, environment, firewall, ports, provider, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import edge, infra
@@ -11,12 +11,10 @@ from fabfile.plans.data import backup
 from fabfile.plans.plan import Steps
 from fabfile.plans.rollback import built_files
 from fabfile.runner.actions.edge_switch import EdgeAction
-from fabfile.runner.wire.facts import Facts, Listener
+from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime, other
 
 _MIN_FREE_BYTES = 512 << 20  # bytes on each file system that journals, backups and the servers' own growth may need
-# Addresses at which a listener keeps Docker from publishing on 127.0.0.1.
-_LOCAL_ADDRESSES = ("127.0.0.1", "0.0.0.0", "::")
 
 
 def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = False) -> list[Finding]:
@@ -26,8 +24,8 @@ def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = 
     """
     result = runner(facts) + environment.findings(site, facts, to) + edge_findings(site, facts, to)
     result += data.findings(site, facts, to, accept_downgrade)
-    result += _docker(site, facts, to) + parking_lot(site, facts)
-    result += _backup(site, facts, to) + _ports(site, facts, to) + _provider(site, facts, to)
+    result += _docker(site, facts, to) + ports.parking_lot(site, facts)
+    result += _backup(site, facts, to) + ports.of_runtime(site, facts, to) + _provider(site, facts, to)
     result += _jetstream(site, facts, to) + _optional(site, facts, to)
     return result + (_native(site, facts) if to == "native" else [])
 
@@ -79,32 +77,6 @@ def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
-def parking_lot(site: Site, facts: Facts) -> list[Finding]:
-    """Whether requests can wait where the inventory says, while no runtime is up."""
-    if not site.edge.hold:
-        return []
-    result = []
-    if not survey.address(facts, BRIDGE):
-        problem = facts.edge.problem
-        result.append(
-            Finding(
-                f"requests can't wait: the gateway of the Docker network {site.edge.network} is unknown: {problem}",
-                "check edge.network in the inventory; edge.hold = false does without waiting, and with an outage",
-            )
-        )
-    ports = {service.parking_port: service.name for service in site.scope("full") if service.parking_port}
-    for listener in facts.listeners:
-        if listener.port in ports:
-            result.append(
-                Finding(
-                    f"port {listener.port}, where requests for {ports[listener.port]} shall wait, is held by "
-                    f"{listener.command or 'another process'} (pid {listener.pid}, {listener.address})",
-                    f"stop that process, or give services.{ports[listener.port]} another parking_port",
-                )
-            )
-    return result
-
-
 def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against pointing the edge at `to`."""
     return edge_problems(edge.point(site, facts, to), facts)
@@ -121,34 +93,6 @@ def _native(site: Site, facts: Facts) -> list[Finding]:
     result = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
     result += firewall.before_native(site, facts)
     return result + units.before_installing(site, facts, site.scope("full"))
-
-
-def _ports(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
-    """Ports that `to` needs and that neither runtime of ours holds. Docker publishes web and API, on 127.0.0.1."""
-    units: dict[int, tuple[str, ...]]
-    units = {service.port: (service.unit,) for service in site.scope("full") if service.port}
-    listeners = [listener for listener in facts.listeners if to == "native" or listener.address in _LOCAL_ADDRESSES]
-    if to == "native":
-        units |= {server.port: (server.unit, server.distribution_unit) for server in site.servers}
-        if site.infra.nats.monitor_port:
-            units[site.infra.nats.monitor_port] = units[site.infra.nats.port]
-    return [
-        Finding(
-            f"port {listener.port} is held by {listener.command or 'another process'} "
-            f"(pid {listener.pid}, {listener.address})",
-            "stop that process, or give the service another port in the inventory",
-        )
-        for listener in listeners
-        if listener.port in units and not _ours(listener, units[listener.port], facts)
-    ]
-
-
-def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
-    """Whether a port is held by a unit of ours, by a package's, or by Docker for a container of the project."""
-    if listener.command == "docker-proxy":
-        published = [place for box in facts.containers.values() for place in box.published.values()]
-        return any(place.endswith(f":{listener.port}") for place in published)
-    return any(f"/{unit}" in listener.cgroup for unit in units)
 
 
 def _backup(site: Site, facts: Facts, to: Runtime) -> list[Finding]:

@@ -12,7 +12,7 @@ from fabfile.terms import SCOPES, Scope
 
 with lazily():
     from fabfile import survey, workloads
-    from fabfile.checks import environment, parts, preflight
+    from fabfile.checks import environment, parts, ports, preflight
     from fabfile.commands import apply, session
     from fabfile.plans import app, plan, steps
 
@@ -74,7 +74,7 @@ def restart(
         ),
         judge=lambda site, facts: (
             parts.app_may_run(site, facts, scope)
-            + preflight.parking_lot(site, facts)
+            + ports.parking_lot(site, facts)
             + parts.without_hold(site, facts, scope)
             + preflight.edge_problems(app.restart(site, facts, scope), facts)
         ),

@@ -58,8 +58,9 @@ def _with(**values: Any) -> Change:
 RESET = Settings({"API_CONSUMER_RESET": Setting("false", "/home/delta/islandflow/.env")})
 
 
-def _holder(port: int, command: str = "node") -> Change:
-    return lambda site, facts: changed(facts, listeners=(*facts.listeners, listener(port, command)))
+def _holder(port: int, command: str = "node", container: str = "") -> Change:
+    held = dataclasses.replace(listener(port, command), container=container)
+    return lambda site, facts: changed(facts, listeners=(*facts.listeners, held))
 
 
 CASES = {
@@ -129,7 +130,27 @@ CASES = {
     "somebody holds the monitoring's port": Case(_holder(8222), "port 8222 is held by node", "stop that process"),
     "somebody nameless holds a port": Case(_holder(6379, ""), "port 6379 is held by another process", "stop"),
     "another project's Docker holds a port": Case(
-        _holder(6379, "docker-proxy"), "port 6379 is held by docker-proxy", "stop that process"
+        _holder(6379, "docker-proxy", "cache-1"),
+        r"port 6379 is published by the container cache-1 \(0.0.0.0, held by docker-proxy\)",
+        "docker stop cache-1",
+    ),
+    "another project's Docker without a proxy holds a port": Case(
+        _holder(6379, "dockerd", "cache-1"),
+        "published by the container cache-1 .*held by dockerd",
+        "docker stop cache-1",
+    ),
+    "Docker does not tell for whom it holds a port": Case(
+        _holder(6379, "dockerd"), "port 6379 is published by a container", "docker ps --filter publish=6379"
+    ),
+    "a container has the port of the parking lot": Case(
+        _holder(13000, "dockerd", "grafana"),
+        "port 13000, where requests for web shall wait, is published by the container grafana",
+        "docker stop grafana",
+    ),
+    "Docker is podman's": Case(
+        _with(docker_unsupported="podman's docker command: it has no daemon"),
+        "the VPS has podman's docker command",
+        "docker-ce, or docker.io",
     ),
     "somebody holds the port that Docker publishes": Case(
         _holder(4000), r"port 4000 is held by node \(pid 99", "stop that process", to="docker"
@@ -447,3 +468,9 @@ def test_a_parking_lot_that_cannot_be_opened_is_found_before_anything_is_parked(
     edge = site.edge.model_copy(update={"hold": False})
     unheld = site.model_copy(update={"edge": edge})
     assert not any("wait" in finding.text for finding in preflight.findings(unheld, held, to))
+
+
+def test_ports_that_dockerd_itself_holds_for_the_app_are_the_app_s(site: Site, fresh: Facts) -> None:
+    """`"userland-proxy": false` in daemon.json."""
+    own = tuple(dataclasses.replace(one, command="dockerd", container=f"x-{one.port}") for one in fresh.listeners)
+    assert own and not preflight.findings(site, changed(fresh, listeners=own), "native")

@@ -36,6 +36,8 @@ def adoption(machine: Machine, request: AdoptionRequest) -> Adoption:
         problem = ""
     except (CommandFailed, LookupError) as error:
         items, problem = [], f"Docker does not answer: {failure_detail(error)}"
+    if kind := docker.unsupported(machine):
+        items, problem = [], f"the VPS has {kind}"
     names = sorted({name for item in items for name in [containers.label(item, "project")] if name})
     with ThreadPoolExecutor(max_workers=6) as pool:
         projects = list(pool.map(lambda name: _project(machine, request, name, items), names))

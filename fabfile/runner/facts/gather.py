@@ -72,7 +72,11 @@ def _accounts(machine: Machine, request: FactsRequest) -> Fields:
 
 
 def _ports(machine: Machine, request: FactsRequest) -> Fields:
-    return {"listeners": sockets.listeners(request.ports)}
+    return {"listeners": docker.with_containers(machine, sockets.listeners(request.ports))}
+
+
+def _docker_kind(machine: Machine, request: FactsRequest) -> Fields:
+    return {"docker_unsupported": docker.unsupported(machine)}
 
 
 def _programs(machine: Machine, request: FactsRequest) -> Fields:
@@ -250,6 +254,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.workloads, _native_health),
     (lambda w: w.workloads and not _health_with_containers(w), _docker_health),
     (lambda w: w.project, _containers),
+    (lambda w: w.project and w.programs, _docker_kind),
     (lambda w: w.host, _host),
     (lambda w: w.units, _units),
     (lambda w: w.user, _user_units),

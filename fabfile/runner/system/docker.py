@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from dataclasses import replace
+from typing import Any, Callable, NamedTuple, TypeVar, cast
 
 from ..wire.compose import Compose
 from ..wire.edge import EdgeNetwork
-from ..wire.facts import Container
+from ..wire.facts import Container, Listener
 from .inspected import Inspected
 from .machine import CommandFailed, Machine, Result
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _FILES = "com.docker.compose.project.config_files"
+_PUBLISHED = re.compile(r"([\d.]+|\[[\da-f:]+\]|::):(\d+)(?:-(\d+))?->\d[\d-]*/tcp")
+PROXIES = ("docker-proxy", "dockerd", "rootlesskit")  # who holds published ports, by the daemon's `userland-proxy`
+
+T = TypeVar("T")
+
 _STATE_FORMAT = f'{{{{.Label "{_SERVICE}"}}}}\t{{{{.Names}}}}\t{{{{.State}}}}'
 
 
@@ -39,7 +47,7 @@ def containers(machine: Machine, project: str) -> dict[str, Container]:
 
     Raises CommandFailed when the Docker daemon does not answer.
     """
-    converted = [_container(item) for item in _inspect(machine, project)]
+    converted = [_checked(_container, item) for item in _inspect(machine, project)]
     return {item.service: item for item in converted}
 
 
@@ -65,9 +73,8 @@ def list_containers(machine: Machine, project: str) -> list[ContainerState]:
 
 def addresses(machine: Machine, project: str, services: Sequence[str]) -> set[str]:
     """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
-    items = [item for item in _inspect(machine, project) if _labels(item).get(_SERVICE) in services]
-    joined = [network for item in items for network in (item["NetworkSettings"].get("Networks") or {}).values()]
-    return {network["IPAddress"] for network in joined if network.get("IPAddress")}
+    own = [item for item in _inspect(machine, project) if _checked(_labels, item).get(_SERVICE) in services]
+    return {address for item in own for address in _checked(_addresses, item)}
 
 
 def _inspect(machine: Machine, project: str) -> list[Inspected]:
@@ -107,13 +114,87 @@ def projects(machine: Machine) -> dict[str, str]:
 
 
 def network(machine: Machine, name: str) -> EdgeNetwork:
-    """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when there is none of that name."""
+    """Gateway and subnet of a Docker network (IPv4). Raises CommandFailed when it has not exactly one of each."""
     result = machine.run(["docker", "network", "inspect", name], timeout=30)
-    configs = _json(result)[0]["IPAM"]["Config"] or []
-    usable = [c for c in configs if c.get("Gateway") and ":" not in c["Gateway"]]
-    if len(usable) != 1:
-        raise CommandFailed(f"network {name} has {len(usable)} IPv4 gateways, exactly one is needed")
-    return EdgeNetwork(usable[0]["Gateway"], usable[0]["Subnet"])
+    try:
+        (item,) = _json(result)
+        configs = [config for config in item["IPAM"]["Config"] or [] if config]
+        subnets = [ipaddress.ip_network(config["Subnet"], strict=False) for config in configs]
+        gateways = [str(config.get("Gateway") or "").partition("/")[0] for config in configs]
+        pairs = [(gateway, str(subnet)) for gateway, subnet in zip(gateways, subnets) if subnet.version == 4]
+        for gateway in (gateway for gateway, _ in pairs if gateway):
+            ipaddress.IPv4Address(gateway)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        problem = f"docker network inspect {name} describes no network as Docker does"
+        raise CommandFailed(problem, said=problem) from error
+    if len(pairs) != 1:
+        others = ", ".join(map(str, subnets)) or "none at all"
+        raise CommandFailed(
+            f"network {name} has {len(pairs)} IPv4 subnets, exactly one is needed; its subnets: {others}"
+        )
+    ((gateway, subnet),) = pairs
+    gateway = gateway or _bridge_address(machine, item, subnet)
+    if not gateway:
+        raise CommandFailed(f"network {name} ({subnet}) has no gateway, neither by Docker nor as its bridge's address")
+    return EdgeNetwork(gateway, subnet)
+
+
+def _bridge_address(machine: Machine, item: dict[str, Any], subnet: str) -> str:
+    """The address of a network's bridge within its subnet: Docker names no gateway that it chose by itself."""
+    options = item.get("Options") or {}
+    bridge = options.get("com.docker.network.bridge.name") or f"br-{str(item.get('Id'))[:12]}"
+    listing = machine.run(["ip", "-4", "-o", "addr", "show", "dev", bridge], timeout=15, ok=None).out
+    addresses = re.findall(r"\binet (\d+\.\d+\.\d+\.\d+)/", listing)
+    return next((one for one in addresses if ipaddress.ip_address(one) in ipaddress.ip_network(subnet)), "")
+
+
+def publishers(machine: Machine) -> dict[tuple[str, int], str]:
+    """Who publishes TCP ports: address and port of the host → name of the container. Raises CommandFailed."""
+    names: dict[tuple[str, int], str] = {}
+    for line in machine.run(["docker", "ps", "--format", "{{.Names}}\t{{.Ports}}"], timeout=30).out.splitlines():
+        name, _, ports = line.partition("\t")
+        for address, first, last in _PUBLISHED.findall(ports):
+            for port in range(int(first), int(last or first) + 1):
+                names[(address.strip("[]"), port)] = name
+    return names
+
+
+def with_containers(machine: Machine, listeners: Sequence[Listener]) -> tuple[Listener, ...]:
+    """The listeners, with the container whose port it is where Docker's own process holds it."""
+    if not any(item.command in PROXIES for item in listeners):
+        return tuple(listeners)
+    try:
+        names = publishers(machine)
+    except CommandFailed:
+        return tuple(listeners)
+    return tuple(
+        replace(item, container=names.get((item.address, item.port), "")) if item.command in PROXIES else item
+        for item in listeners
+    )
+
+
+def unsupported(machine: Machine) -> str:
+    """What makes the `docker` of the VPS another one than a daemon of root's on this host; empty when it is that one.
+
+    Also empty where it does not answer, which every other call reports.
+    """
+    try:
+        info = machine.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
+        facts = json.loads(info.out)
+        root, security = str(facts.get("DockerRootDir") or ""), str(facts.get("SecurityOptions"))
+        if "podman" in info.err.lower() or ("host" in facts and "store" in facts):
+            return "podman's docker command: its containers have no daemon that could be stopped or started again"
+        if root.startswith("/var/snap/"):
+            return f"Docker from snap ({root}): it is confined, and its unit is none of docker.service"
+        if "rootless" in security:
+            return f"rootless Docker ({root}): its containers' users are others than the data's"
+        endpoint = machine.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=30)
+    except (CommandFailed, ValueError, AttributeError):
+        return ""
+    address = endpoint.out.strip()
+    if not address or address.startswith("unix://"):
+        return ""
+    return f"a remote Docker ({address}, by DOCKER_HOST or `docker context`): its containers run on another machine"
 
 
 def _list_command(project: str) -> list[str]:
@@ -126,12 +207,26 @@ def _json(result: Result) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = json.loads(result.out or "[]")
     except ValueError as error:
         raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.excerpt) from error
+    if not isinstance(items, list):
+        raise CommandFailed(f"{' '.join(result.argv[:3])} answered no list", said=result.excerpt)
     return items
 
 
-def _container(item: Inspected) -> Container:
+def _checked(read: Callable[[Inspected], T], item: Inspected) -> T:
+    """What `read` makes of a container. Raises CommandFailed where it is not described as Docker does."""
+    try:
+        return read(item)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise CommandFailed(f"docker inspect describes a container as Docker does not: {error!r}") from error
+
+
+def _addresses(item: Inspected) -> list[str]:
     networks = item["NetworkSettings"].get("Networks") or {}
-    addresses = [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
+    return [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
+
+
+def _container(item: Inspected) -> Container:
+    addresses = _addresses(item)
     state = item["State"]
     return Container(
         service=_labels(item).get(_SERVICE, ""),

@@ -170,13 +170,14 @@ class Container:
 @wire
 @dataclass(frozen=True)
 class Listener:
-    """A listening TCP socket and the process that holds it."""
+    """A listening TCP socket, the process that holds it, and the container for which Docker does, if it is one."""
 
     port: int
     address: str
     pid: int
     command: str
     cgroup: str
+    container: str = ""
 
 
 @wire
@@ -241,6 +242,7 @@ class Facts:
     version_errors: dict[str, str] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     docker_error: str = ""  # why Docker does not answer: then nothing is known of containers
+    docker_unsupported: str = ""  # why its Docker is not one that hand-overs are made for
     compose_error: str = ""  # why Compose rejects the app's own file, with the overlay that a plan will write
     compose: dict[str, ComposeService] = field(default_factory=dict)  # by service
     compose_view: ComposeView | None = None
