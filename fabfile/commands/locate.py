@@ -66,7 +66,7 @@ def _refuse_somebody_elses(file: Path) -> None:
 def _refuse_another_tools(file: Path) -> None:
     """Ansible, for one, has files of this name; a list of all that ours would need does not help there."""
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):  # whoever loads it says what is wrong with it
         return
     if _OURS not in tables:

@@ -52,7 +52,7 @@ class App(Table):
 class Service(Table):
     """A process of the app, started as `bun <argv>` in `directory`. The table's name is its name in Compose."""
 
-    name: fields.Name
+    name: fields.ServiceName
     kind: Literal["web", "api", "worker"]
     """Decides which scopes contain it. There is one web, one api, and any number of workers."""
     directory: fields.RemotePath
@@ -79,7 +79,7 @@ class Service(Table):
     """Port on which it listens in both runtimes. Web and api need one, workers have none."""
     parking_port: fields.Port | None = None
     """Port of its parking lot, where its requests wait. Web and api need one unless `edge.hold` is false."""
-    health: fields.UrlPath | None = None
+    health: fields.Route | None = None
     """Path that answers 2xx or 3xx while it is healthy. Web and api need one, workers have none."""
     durables: Annotated[tuple[fields.Durable, ...], BeforeValidator(fields.listed)] = ()
     """JetStream consumers that must be bound while it is healthy."""
@@ -131,9 +131,9 @@ class Docker(Table):
     overlay_file: fields.RemotePath = "/etc/islandflow/docker-compose.overlay.yml"
     """Compose file outside the checkout that `docker.render` writes where there are `overrides`; it is laid over the
     app's own."""
-    web_host: fields.Name
+    web_host: fields.ContainerHost
     """Name of the web container on the edge's network."""
-    api_host: fields.Name
+    api_host: fields.ContainerHost
     """Name of the API's container on the edge's network."""
     overrides: fields.Environment = Field(default_factory=dict)
     """Variables that each service gets in Docker, whatever its env file says. They may hold placeholders."""

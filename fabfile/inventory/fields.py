@@ -206,7 +206,21 @@ Name = Annotated[
         r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "is not a plain name (small letters, digits and dashes, at most 63)"
     ),
 ]
-User = Annotated[str, Matching(r"[a-z_][a-z0-9_-]{0,31}", "is not the name of a Linux user or group")]
+ServiceName = Annotated[
+    str,
+    Matching(
+        r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?",
+        "is not the name of a service (small letters, digits, dashes and underscores, at most 63)",
+    ),
+]
+ContainerHost = Annotated[
+    str,
+    Matching(
+        r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9])?",
+        "is not the name of a container (letters, digits, dashes, underscores and dots)",
+    ),
+]
+User = Annotated[str, Matching(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", "is not the name of a Linux user or group")]
 NumericUser = Annotated[str, Matching(r"[0-9]{1,9}:[0-9]{1,9}", 'is not a numeric user and group, as in "999:1000"')]
 Unit = Annotated[
     str,
@@ -244,7 +258,11 @@ CheckoutPath = Annotated[
 ]
 CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
-    str, Matching(r"[a-z0-9][a-z0-9-]*", "is not a path prefix (small letters, digits and dashes, no slash)")
+    str,
+    Matching(
+        r"[A-Za-z0-9_][A-Za-z0-9._-]*",
+        "is not a path prefix (letters, digits, dashes, underscores and dots, no slash)",
+    ),
 ]
 Header = Annotated[str, Matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")]
 UrlPath = Annotated[str, Matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")]

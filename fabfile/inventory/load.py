@@ -75,7 +75,7 @@ def _examined(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         problem = "the file does not exist; name another with -i or ISLANDFLOW_INVENTORY"
     except OSError as error:

@@ -103,7 +103,7 @@ def test_what_follows_from_other_keys_may_be_left_out() -> None:
         ({"edge.hold_limit": 3}, "edge.hold_limit: minimum"),
         ({"app.checkout": "islandflow"}, "app.checkout: pattern"),
         ({"hosts.vps.key": "id_ed25519"}, "hosts.vps.key: pattern"),
-        ({"app.user": "Delta"}, "app.user: pattern"),
+        ({"app.user": "delta user"}, "app.user: pattern"),
         ({"infra.nats": REMOVED}, "infra.nats: required"),
         ({"min_version": "two"}, "min_version: pattern"),
         ({("runtimes", "native", "overrides", "A-B"): "x"}, "runtimes.native.overrides.A-B: propertyNames"),

@@ -16,8 +16,8 @@ from .nginx import Directive, Token, parse, splice, top_comments
 BEGIN = "# islandflow: begin (managed, do not edit)"
 END = "# islandflow: end"
 
-_PREFIX = re.compile(r"[A-Za-z0-9_-]+\Z")
-_ROUTES = re.compile(r"~\*?\^/\((?P<prefixes>[A-Za-z0-9_|\\-]+)\)")
+_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_ROUTES = re.compile(r"~\*?\^/\((?P<prefixes>[A-Za-z0-9_.|\\-]+)\)")
 # What the old scripts wrote into a block; anything else in there is an operator's own.
 _BLOCK_DIRECTIVES = {
     ("set", "$forward_scheme"),
@@ -66,7 +66,7 @@ def managed_block(prefixes: Sequence[str], upstream: Upstream) -> str:
     return _BLOCK.format(
         begin=BEGIN,
         end=END,
-        prefixes="|".join(prefixes),
+        prefixes="|".join(prefix.replace(".", r"\.") for prefix in prefixes),  # or a dot would be any character
         scheme=upstream.scheme,
         host=upstream.host,
         port=upstream.port,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from hypothesis import assume, given
@@ -247,3 +248,27 @@ def test_an_upstream_that_an_operator_overrides_is_refused() -> None:
     advanced = 'set $server "mine";'
     with pytest.raises(Drift, match=r"`set \$server` 2 times"):
         updated_file(HostShape(advanced=advanced).render(), DOMAIN, WEB, advanced, advanced)
+
+
+def test_a_dot_in_a_prefix_is_a_dot_to_nginx_and_read_back() -> None:
+    """Unescaped it would be any character: /v1x0 would go to the API as well."""
+    prefixes = ("v1.0", "option_prints", "ws")
+    block = managed_block(prefixes, API)
+    assert r"location ~ ^/(v1\.0|option_prints|ws)(/|$) {" in block
+    (found,) = route_blocks(parse(block))
+    assert (found.prefixes, found.upstream) == (prefixes, API)
+    ((pattern, _),) = [(args[-1], children) for _, args, children in crossplane_tree(block) if children]
+    matching = re.compile(pattern)
+    assert matching.match("/v1.0/x") and matching.match("/option_prints") and not matching.match("/v1x0/x")
+    assert managed_config(block, block) == block
+
+
+def test_a_block_of_the_old_scripts_with_a_dot_is_adopted() -> None:
+    block = managed_block(("v1.0", "ws"), API)
+    assert managed_config(old_block(("v1.0", "ws"), WEB), block) == block
+
+
+@pytest.mark.parametrize("prefix", [".", "..", ".env", "a/b", "a|b", "a)", "a$", ""])
+def test_what_is_no_prefix_never_reaches_the_edge(prefix: str) -> None:
+    with pytest.raises(ValueError, match="no plain path prefix"):
+        managed_block((prefix,), API)
