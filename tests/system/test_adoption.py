@@ -7,19 +7,22 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from fabfile.inventory import load
 from tests.support import inventories
+from tests.support.ssh_server import Client
 from tests.system.conftest import Vps
 
 
 def surveyed(vps: Vps, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`init` as an operator calls it whose known_hosts has the lab's key; it writes folder/mine.toml."""
-    ssh = folder / "home/.ssh"
-    ssh.mkdir(parents=True)
-    (ssh / "known_hosts").write_text((vps.lab.folder / "known_hosts").read_text())
+    """`init` as an operator calls it whose ssh knows the lab's key; it writes folder/mine.toml."""
     login, key = f"delta@127.0.0.1:{vps.lab.ports['ssh']}", str(vps.lab.folder / "key")
     words = ("init", "--host", login, "--key", key, "--output", str(folder / "mine.toml"))
-    return vps.tool(*words, HOME=str(ssh.parent))
+    with pytest.MonkeyPatch.context() as environment:
+        client = Client(folder, environment)
+        client.config.write_text(f"UserKnownHostsFile {vps.lab.folder / 'known_hosts'}\n")
+        return vps.tool(*words)
 
 
 def written(vps: Vps, folder: Path) -> str:
