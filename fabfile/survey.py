@@ -187,6 +187,11 @@ def edge(site: Site, backups: str = "") -> FactsRequest:
     return FactsRequest(edge=edge_ref(site), edge_backups=backups)
 
 
+def edge_and_owner(site: Site) -> FactsRequest:
+    """The edge, and what says who owns: where the edge must lead."""
+    return FactsRequest(edge=edge_ref(site), owner_file=site.app.owner_file, project=site.runtimes.docker.project)
+
+
 def edge_ref(site: Site) -> EdgeRef:
     """Where the edge is, and our two hostnames."""
     edge = site.edge

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fabfile import survey, workloads
+from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.plans import edge
-from fabfile.runner.edge import hostfile, routes
+from fabfile.runner.edge import destinations, hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
 from fabfile.runner.edge.nginx import ParseError, parse
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.edge import HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Runtime
+from fabfile.terms import Owner, Runtime
 
 Row = tuple[str, bool, str]  # what, whether all agree, what they say
 
@@ -27,6 +29,9 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
         closed = "closed; its row leads " if fact.closed else ""
         yield domain, not fact.drift, "; ".join(fact.drift) or f"{closed}to {fact.upstream}{routes}"
+        for text in unled(site, fact):
+            yield f"{domain}: locations", False, text
+        yield from _strays(site, facts, domain, survey.owner(facts))
         yield (
             f"{domain} in the running nginx",
             not fact.stale,
@@ -56,8 +61,57 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
         else:
             for key, agree, text in _keys(host, fact, fact.row):
                 yield f"{host.domain}: {key}", agree, text
+            for text in unled(site, fact):
+                yield f"{host.domain}: locations", False, text
+            yield from _strays(site, facts, host.domain, to)
             if host.domain == site.edge.api_domain:
                 yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
+
+
+def unled(site: Site, fact: HostFact) -> list[str]:
+    """Return the locations that keep requests from where the row and our block lead; empty for a closed host."""
+    if not fact.text or fact.problem:
+        return []
+    paths = edge.paths(site)
+    prefixes = site.edge.api_prefixes if fact.domain == site.edge.app_domain else ()
+    path = paths.get(fact.domain, "").split("?")[0]
+    return destinations.unled(fact.text, fact.path, fact.includes, fact.domain, prefixes, path)
+
+
+def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """The locations that go on leading to Docker's containers when native owns: they would answer 502."""
+    if to != "native":
+        return []
+    return [
+        Finding(
+            f"edge: {host}: {stray.statement} leads to {name}, which is Docker's and would be down: 502 for its users",
+            "in Nginx Proxy Manager (Advanced, Custom locations), remove it, or let it lead where the host leads: "
+            "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
+        )
+        for host, stray, name in _docker_strays(site, facts)
+    ]
+
+
+def _strays(site: Site, facts: Facts, domain: str, owner: Owner) -> Iterator[Row]:
+    """Rows for the locations of one host that lead to Docker by themselves, which is wrong while native owns."""
+    for host, stray, name in _docker_strays(site, facts):
+        if host == domain:
+            yield f"{domain}: {name}", owner != "native", f"{stray.statement} leads there by itself"
+
+
+def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations.Outcome, str]]:
+    """Our hosts' locations that lead to a container of the project by themselves, and the name that they have of it."""
+    docker, workloads_ = site.runtimes.docker, workloads.everything(site, "docker")
+    names = {docker.web_host, docker.api_host, *site.services, *(workload.name for workload in workloads_)}
+    for box in facts.containers.values():
+        names |= {box.name, box.service, box.address, *box.reached} - {""}
+    known = {name.lower() for name in names}
+    for domain, fact in facts.edge.hosts.items():
+        if not fact.text or fact.problem:
+            continue
+        prefixes = site.edge.api_prefixes if domain == site.edge.app_domain else ()
+        for stray in destinations.strays(fact.text, fact.path, fact.includes, domain, prefixes):
+            yield from ((domain, stray, name) for name in stray.hosts if name in known)
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:

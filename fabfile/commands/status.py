@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from fabfile import survey, workloads
 from fabfile.checks import boot, compose, environment
+from fabfile.checks.edge import unled
 from fabfile.console import Console
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.runner.wire.edge import HostFact
@@ -99,7 +100,10 @@ def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
         warnings.append(f"{owner} owns the app but the edge sends requests to {edge}: inv npm.switch --to {owner}")
     hosts: Iterable[HostFact] = facts.edge.hosts.values()
     warnings += [
-        f"edge: {text}; inv npm.diff shows more" for host in hosts for text in (host.problem, *host.drift) if text
+        f"edge: {text}; inv npm.diff shows more"
+        for host in hosts
+        for text in (host.problem, *host.drift, *unled(site, host))
+        if text
     ]
     if facts.owner_error:
         warnings.append(facts.owner_error)

@@ -39,7 +39,7 @@ def keep(site: Site, facts: Facts) -> Steps:
 
 def restore(site: Site, facts: Facts, backup: str) -> Steps:
     """Bring back the hosts' rows and files that a backup has."""
-    action = RestoreEdge(survey.edge_ref(site), backup, _paths(site), site.edge.api_prefixes, site.timeouts.edge)
+    action = RestoreEdge(survey.edge_ref(site), backup, paths(site), site.edge.api_prefixes, site.timeouts.edge)
     return (Step(f"edge: restore {backup}", action, Undo()),)
 
 
@@ -56,9 +56,9 @@ def hosts(
     elsewhere = places or {}
     web_at = elsewhere.get(web.name, (web_host, web.port or 0))
     api_at = elsewhere.get(api.name, (api_host, api.port or 0))
-    header, paths = f"{edge.served_by_header}: {to}" if edge.served_by_header else "", _paths(site)
-    app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, paths[edge.app_domain], header)
-    raw = EdgeHost(edge.api_domain, *api_at, probe_path=paths[edge.api_domain], expect_header=header, exposure=raw_api)
+    header, asked = f"{edge.served_by_header}: {to}" if edge.served_by_header else "", paths(site)
+    app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, asked[edge.app_domain], header)
+    raw = EdgeHost(edge.api_domain, *api_at, probe_path=asked[edge.api_domain], expect_header=header, exposure=raw_api)
     parked = {app: {web.name, api.name}, raw: {api.name}}
     return tuple(
         replace(host, probe_path="", expect_header="") if parked[host].intersection(elsewhere) else host
@@ -76,7 +76,7 @@ def _alone(site: Site, facts: Facts, to: Runtime) -> tuple[Probe, ...]:
     return (UnitsDown(tuple(service.unit for service in services), site.app.user),)
 
 
-def _paths(site: Site) -> dict[str, str]:
+def paths(site: Site) -> dict[str, str]:
     """What each hostname is asked for to see whether it serves."""
     return {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
 

@@ -41,7 +41,9 @@ def switch(
     token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.session.site), environ=os.environ)
     operation.apply(
         lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
-        judge=lambda site, facts: preflight.edge_problems(point(site, facts), facts),
+        judge=lambda site, facts: (
+            preflight.edge_problems(point(site, facts), facts) + fabfile.checks.edge.beside(site, facts, to)
+        ),
         secrets=token if npm_token.needs_token(resolved) else None,
     )
 
@@ -50,7 +52,7 @@ def switch(
 def status(c: Context, host: str = "", json: bool = False) -> None:
     """Show where database, files and nginx send the app's hostnames, and whether they agree."""
     vps = session.begin(c, host, json=json)
-    facts = vps.survey(survey.edge(vps.site))
+    facts = vps.survey(survey.edge_and_owner(vps.site))
     vps.show_checks("edge", fabfile.checks.edge.state(vps.site, facts))
 
 

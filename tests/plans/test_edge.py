@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from fabfile import survey
-from fabfile.checks.edge import differences, state
+from fabfile.checks import preflight
+from fabfile.checks.edge import beside, differences, state
 from fabfile.checks.preflight import edge_problems
 from fabfile.inventory import Site
 from fabfile.plans import app, cutover, edge
@@ -21,6 +22,7 @@ from fabfile.runner.edge.facts import edge_facts
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
+from tests.runner.support.npm_shape import HostShape
 from tests.support.facts import changed
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
@@ -214,3 +216,64 @@ def test_a_block_that_cannot_be_told_is_named(site: Site, fake: FakeEdge) -> Non
     with fake.database() as connection:
         connection.execute("UPDATE proxy_host SET advanced_config = 'location {' WHERE id = 1")
     assert "unexpected end" in diff(site, facts_of(fake), "docker")[f"{APP}: advanced_config"]
+
+
+# ── Locations that the row does not lead ────────────────────────────────────────────────────────────────────────────
+
+
+def pasted(fake: FakeEdge, advanced: str) -> Facts:
+    """The facts with an advanced_config as NPM's page would save it."""
+    with fake.database() as connection:
+        connection.execute("UPDATE proxy_host SET advanced_config = ? WHERE id = 1", (advanced,))
+    (fake.conf / "1.conf").write_text(HostShape(advanced=advanced).render())
+    fake.load()
+    return facts_of(fake)
+
+
+def test_a_location_that_wins_is_shown_by_status_and_diff_and_refused(site: Site, fake: FakeEdge) -> None:
+    facts = pasted(fake, "location = / { proxy_pass http://web:3000; }")
+    words = "`location = /` (" + str(fake.conf / "1.conf")
+    shown = {what: text for what, good, text in state(site, facts) if not good}
+    assert words in shown[f"{APP}: locations"] and words in diff(site, facts, "docker")[f"{APP}: locations"]
+    (finding, *_) = edge_problems(edge.point(site, facts, "native"), facts)
+    assert words in finding.text
+
+
+def test_where_the_row_leads_no_location_is_shown(site: Site, fake: FakeEdge) -> None:
+    """Even while some prefixes are not in our block yet: the switch puts them there."""
+    facts = facts_of(fake)
+    assert not [what for what, good, _ in state(site, facts) if not good]
+    assert f"{APP}: locations" not in diff(site, facts, "docker")
+
+
+@pytest.mark.parametrize(
+    ("advanced", "name"),
+    [
+        ("location /docs { proxy_pass http://web:3000; }", "web"),
+        ("location ~ \\.js$ { set $server islandflow-api-1; include conf.d/include/proxy.conf; }", "islandflow-api-1"),
+        ("location /x { proxy_pass http://the-alias:4000; }", "the-alias"),
+        ("location /x { proxy_pass http://172.31.0.7:8222; }", "172.31.0.7"),
+        ("set $there http://compute:9000;\nlocation /x { proxy_pass $there; }", "compute"),
+    ],
+)
+def test_what_goes_on_leading_to_docker_is_refused_on_the_way_to_native(
+    site: Site, docker_serves: Facts, fake: FakeEdge, advanced: str, name: str
+) -> None:
+    box = replace(docker_serves.containers["api"], name="islandflow-api-1", reached=("the-alias", "172.31.0.7"))
+    facts = changed(docker_serves, edge={"hosts": pasted(fake, advanced).edge.hosts}, containers={"api": box})
+    (finding,) = beside(site, facts, "native")
+    location = advanced[advanced.index("location") : advanced.index(" {")]
+    assert f"`{location}` ({fake.conf}/1.conf, line " in finding.text and f" leads to {name}, " in finding.text
+    assert finding in preflight.findings(site, facts, "native") and not finding.warning
+    assert beside(site, facts, "docker") == []
+    assert {what: good for what, good, _ in state(site, facts)}[f"{APP}: {name}"] is True
+    assert f"{APP}: {name}" in diff(site, facts, "native") and f"{APP}: {name}" not in diff(site, facts, "docker")
+    assert (f"{APP}: {name}", False) in [row[:2] for row in state(site, changed(facts, owner="native"))]
+
+
+def test_what_leads_to_somebody_else_is_none_of_our_business(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
+    advanced = (
+        "location /grafana { proxy_pass http://grafana:3000; }\nlocation /x { include conf.d/include/proxy.conf; }"
+    )
+    facts = changed(docker_serves, edge={"hosts": pasted(fake, advanced).edge.hosts})
+    assert beside(site, facts, "native") == []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..edge import probe, server, verify
 from ..edge.change import EdgeHost
-from ..edge.facts import config_read_time, host_facts
+from ..edge.facts import host_facts
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..system.polling import GLANCE_SECONDS, Attempt, Poller, failures
 from ..wire.codec import wire
@@ -67,7 +67,7 @@ class EdgeServes(Probe):
         if not address:
             return Observation(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
         try:
-            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
+            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, box)}
         except StepFailed as error:
             return Observation(False, str(error))
         requests: dict[str, Attempt] = {}

@@ -16,7 +16,7 @@ from ..edge.api import Api, apply
 from ..edge.backup import BEGAN, RELOADED
 from ..edge.change import EdgeHost, HostChange
 from ..edge.database import RowChange
-from ..edge.facts import config_read_time, host_facts
+from ..edge.facts import host_facts
 from ..facts.gather import gather
 from ..system import diffs
 from ..system.files import remove
@@ -144,7 +144,7 @@ class EdgeAction(Action):
 
     def _read_changes(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
         """Return the changes, by fresh facts: no more of them than they need."""
-        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, config_read_time(box))}
+        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, box)}
         number = self.required_facts().edge_backups
         backups = backup.find(machine.ops, self.edge.database, number) if number else []
         return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(backups)))

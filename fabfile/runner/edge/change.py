@@ -8,7 +8,7 @@ from typing import TypedDict
 from ..system.machine import StepFailed
 from ..wire.codec import wire
 from ..wire.edge import HostFact, ProxyHost, Upstream, Values
-from . import backup, hostfile
+from . import backup, destinations, hostfile
 from .database import COLUMNS
 from .nginx import ParseError, parse
 from .routes import Drift, managed_block, managed_config, route_blocks
@@ -121,9 +121,10 @@ def planned_change(host: EdgeHost, fact: HostFact, by_npm: bool = False) -> Host
         values = Values(upstream.scheme, upstream.host, upstream.port, advanced, enabled, websocket)
         if row.points_nowhere and not enabled:  # on purpose it leads nowhere
             values = row.values
-        return HostChange(
-            host, fact, row, values, _file_text(fact, row, values, by_npm, may_close=host.exposure == KEEP)
-        )
+        text = _file_text(fact, row, values, by_npm, may_close=host.exposure == KEEP)
+        if text:
+            _require_led(host, fact, text)
+        return HostChange(host, fact, row, values, text)
     except ParseError as error:
         raise Drift(f"{host.domain}: its advanced_config is not complete directives: {error}") from error
 
@@ -167,6 +168,14 @@ def _enabled_after(host: EdgeHost, fact: HostFact, row: ProxyHost) -> bool:
     if not row.enabled and fact.text:
         raise Drift(f"{fact.drift[0]}: decide with `npm.switch --raw-api open` or `--raw-api closed`")
     return row.enabled
+
+
+def _require_led(host: EdgeHost, fact: HostFact, text: str) -> None:
+    """Raise Drift where a location of the file would keep requests from where the change points the host."""
+    path = host.probe_path.split("?")[0]
+    problems = destinations.unled(text, fact.path, fact.includes, host.domain, host.routes, path, fact.text)
+    if problems:
+        raise Drift("; ".join(problems))
 
 
 def _file_text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, may_close: bool = False) -> str | None:

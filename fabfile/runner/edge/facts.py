@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
 from . import backup, database, hostfile, server
+from .locations import NPMS_FOLDER, PROXY, included_names
 from .routes import Drift, route_blocks
 from .text import to_text
+
+_MOST_INCLUDES = 50  # of a host's file
 
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
@@ -22,9 +25,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
         test = pool.submit(server.config_test, machine, ref.container) if box.running else None
         facts, rows_problem = EdgeFacts(box, problem=box.problem), ""
         try:
-            facts = replace(
-                facts, hosts={fact.domain: fact for fact in host_facts(machine, ref, config_read_time(box))}
-            )
+            facts = replace(facts, hosts={fact.domain: fact for fact in host_facts(machine, ref, box)})
         except StepFailed as error:
             rows_problem = str(error)
         try:
@@ -42,13 +43,11 @@ def config_read_time(box: EdgeContainer) -> float:
     return min(server.workers(box.pid).values(), default=0.0) if box.running else 0.0
 
 
-def host_facts(machine: Machine, ref: EdgeRef, read_at: float) -> list[HostFact]:
-    """Read our hostnames from database and files; nginx read its files at `read_at` (see `config_read_time`).
-
-    Raises StepFailed when the database cannot be read.
-    """
-    rows = database.live_rows(ref.database)
-    return [_host(machine, ref, rows, domain, read_at) for domain in ref.domains]
+def host_facts(machine: Machine, ref: EdgeRef, box: EdgeContainer) -> list[HostFact]:
+    """Read our hostnames from database and files. Raises StepFailed when the database cannot be read."""
+    rows, read_at = database.live_rows(ref.database), config_read_time(box)
+    facts = [_host(machine, ref, rows, domain, read_at) for domain in ref.domains]
+    return [replace(fact, includes=_included(ref, box, fact.text)) if fact.text else fact for fact in facts]
 
 
 def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
@@ -115,3 +114,42 @@ def _drift(row: ProxyHost, own: Upstream | None, text: str, domain: str) -> tupl
     except Drift as error:
         differences.append(str(error))
     return tuple(differences)
+
+
+def _included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
+    """Return what a host's file includes, and what that includes: each `include` as written → path → text.
+
+    What can't be read is left out. Of NPM's own files only the one that passes requests on is read.
+    """
+    found: dict[str, dict[str, str]] = {}
+    texts = [text]
+    while texts and len(found) < _MOST_INCLUDES:
+        for name in included_names(texts.pop()):
+            if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
+                continue
+            paths = _paths_of(ref, box, name)
+            try:
+                files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
+            except OSError:
+                continue
+            if files or set("*?[").intersection(name):
+                found[name] = files
+                texts += files.values()
+    return found
+
+
+def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
+    """Return the files that an `include` stands for: path in the container → path on this machine."""
+    inside = PurePosixPath("/etc/nginx", name)
+    if inside.parts[:2] == ("/", "data"):
+        base, below = Path(ref.root), str(inside)[1:]
+    elif box.running:
+        base, below = Path(f"/proc/{box.pid}/root"), str(inside)[1:]
+    else:
+        return {}
+    # A link could lead out of the container, where its path means another file.
+    return {
+        f"/{path.relative_to(base)}": path
+        for path in sorted(base.glob(below))
+        if path.is_file() and not path.is_symlink()
+    }

@@ -109,6 +109,11 @@ def route_blocks(directives: Sequence[Directive]) -> list[RouteBlock]:
     return blocks
 
 
+def is_route_block(location: Directive, prefixes: Sequence[str]) -> bool:
+    """Whether a location is a block of ours, marked or not yet: it routes API prefixes and does nothing else."""
+    return any(set(block.prefixes).issubset(prefixes) for block in route_blocks([location])) and not _foreign(location)
+
+
 def upstream_words(block: Directive) -> dict[str, Token]:
     """Return the value words of a block's own upstream variables, by variable; the first of each."""
     words: dict[str, Token] = {}
@@ -156,11 +161,16 @@ def _is_legacy_block(old: RouteBlock, prefixes: set[str]) -> bool:
             f"{where} routes API prefixes and also {', '.join(others)}: "
             "add these to the inventory's prefixes, or give them a location of their own"
         )
-    statements = [(child.name, *child.values[:1]) for child in old.directive.children or ()]
-    extra = [" ".join(words) for words in statements if words not in _BLOCK_DIRECTIVES]
+    extra = _foreign(old.directive)
     if extra:
         raise Drift(f"{where} routes API prefixes and also has `{'`, `'.join(extra)}`: move that elsewhere")
     return True
+
+
+def _foreign(block: Directive) -> list[str]:
+    """Return the statements of a block that the old scripts did not write."""
+    statements = [(child.name, *child.values[:1]) for child in block.children or ()]
+    return [" ".join(words) for words in statements if words not in _BLOCK_DIRECTIVES]
 
 
 def _whole_lines(text: str, region: tuple[int, int]) -> tuple[int, int]:

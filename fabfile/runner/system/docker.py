@@ -243,7 +243,16 @@ def _container(item: Inspected) -> Container:
         policy=((item.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "",
         files=tuple(file for file in _labels(item).get(_FILES, "").split(",") if file),
         mounts={mount["Destination"]: mount.get("Source", "") for mount in item.get("Mounts") or []},
+        reached=_reached(item),
     )
+
+
+def _reached(item: Inspected) -> tuple[str, ...]:
+    """The names and addresses by which other containers reach one."""
+    names = [item["Name"].lstrip("/")]
+    for network in (item["NetworkSettings"].get("Networks") or {}).values():
+        names += [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), network.get("IPAddress") or ""]
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _labels(item: Inspected) -> dict[str, str]:

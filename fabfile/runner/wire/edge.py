@@ -189,6 +189,7 @@ class HostFact:
     stale: bool = False  # the file is newer than what the running nginx has read
     backup_text: str = ""
     backup_problem: str = ""
+    includes: dict[str, dict[str, str]] = field(default_factory=dict)  # an `include` as written → path → text
 
     @property
     def closed(self) -> bool:

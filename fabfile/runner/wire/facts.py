@@ -161,6 +161,7 @@ class Container:
     policy: str = ""  # restart policy: no, on-failure, unless-stopped, always
     files: tuple[str, ...] = ()  # the Compose files that it was made from
     mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
+    reached: tuple[str, ...] = ()  # the names and addresses by which other containers reach it
 
     @property
     def running(self) -> bool:

@@ -24,7 +24,7 @@ from fabfile.runner.wire.edge import Upstream, Values
 from fabfile.runner.wire.facts import Facts
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.killed import killed_writing
-from tests.runner.support.npm_shape import DOMAIN, HostShape
+from tests.runner.support.npm_shape import DOMAIN, HostShape, old_block
 
 ROUTES = ("ws", "replay", "prints", "flow", "quotes")
 NATIVE = "x-islandflow-runtime: native"
@@ -598,3 +598,55 @@ def test_a_file_that_npm_deleted_is_brought_back(edge: FakeEdge) -> None:
 def test_the_table_of_columns_has_the_fields_of_values_in_their_order() -> None:
     """SQL gets the values by their place."""
     assert tuple(COLUMNS) == Values._fields
+
+
+# ── Locations that the row does not lead ────────────────────────────────────────────────────────────────────────────
+
+
+def set_advanced(edge: FakeEdge, advanced: str) -> None:
+    """Give the app's host an advanced_config, as saving it in NPM's page would."""
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET advanced_config = ? WHERE id = 1", (advanced,))
+    (edge.conf / "1.conf").write_text(HostShape(Upstream("web", 3000), advanced).render())
+    edge.load()
+
+
+@pytest.mark.parametrize("location", ["= /", "^~ /", "^~ /ws", "= /ws", "~ ^/ws", "~ ^/"])
+def test_a_location_that_wins_over_ours_is_refused_and_nothing_is_touched(edge: FakeEdge, location: str) -> None:
+    set_advanced(edge, f"location {location} {{ proxy_pass http://web:3000; }}")
+    rows, files = edge.rows(), edge.files()
+    words = refusal(edge, point(edge))
+    assert f"`location {location}` ({edge.conf}/1.conf, line 55) leads to web:3000 by itself" in words
+    assert (edge.rows(), edge.files()) == (rows, files)
+
+
+def test_a_location_behind_ours_or_beside_it_is_none_of_our_business(edge: FakeEdge) -> None:
+    set_advanced(
+        edge, managed_block(ROUTES, API_UPSTREAM) + "\nlocation ~ ^/ws { return 404; }\nlocation /docs { return 404; }"
+    )
+    carry_out(edge, point(edge))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
+
+
+def test_the_line_is_that_of_the_file_as_it_is_now(edge: FakeEdge) -> None:
+    """Our block is longer than the one that it takes the place of."""
+    old, location = old_block(("ws",), API_UPSTREAM), "location = / { proxy_pass http://web:3000; }"
+    set_advanced(edge, f"{old}\n{location}")
+    line = (edge.conf / "1.conf").read_text().split("\n").index(location) + 1
+    assert f"1.conf, line {line}) leads" in refusal(edge, point(edge))
+
+
+def test_a_location_in_a_file_that_npm_includes_counts(edge: FakeEdge) -> None:
+    custom = edge.root / "data/nginx/custom/server_proxy.conf"
+    custom.parent.mkdir()
+    custom.write_text("location ^~ /ws { proxy_pass http://api:4000; }\n")
+    assert "`location ^~ /ws` (/data/nginx/custom/server_proxy.conf, line 1)" in refusal(edge, point(edge))
+    included = facts_of(edge, point(edge)).edge.hosts[DOMAIN].includes
+    assert list(included["/data/nginx/custom/server_proxy[.]conf"]) == ["/data/nginx/custom/server_proxy.conf"]
+
+
+def test_a_backup_is_restored_whatever_its_locations_are(edge: FakeEdge) -> None:
+    before = carry_out(edge, point(edge))
+    set_advanced(edge, "location = / { proxy_pass http://web:3000; }")
+    point(edge).undo(edge, before)
+    assert edge.leads(DOMAIN)[0] == "web:3000"

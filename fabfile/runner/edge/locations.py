@@ -1,0 +1,151 @@
+"""Works out which location of a host's server block serves a path, as nginx chooses it.
+
+nginx's rules are those of ngx_http_core_find_location: an exact location, else the longest prefix and what is nested
+in it, unless a regular expression matches before (in the order of the file; `^~` leaves them out).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from .hostfile import server_block
+from .nginx import Directive, ParseError, parse
+
+Includes = Mapping[str, Mapping[str, str]]  # what an `include` names → the files that it stands for, and their texts
+PROXY = "conf.d/include/proxy.conf"  # NPM's own, which passes requests on
+NPMS_FOLDER = "conf.d/include/"  # whose other files have no location for the app's paths
+PASSES = ("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass")
+
+# What it says stands here for a container that does not run.
+_NPMS_OWN = {PROXY: {PROXY: "proxy_pass $forward_scheme://$server:$port$request_uri;"}}
+_DEEPEST = 8  # includes within includes
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A directive and the file that it stands in. What a directive includes stands in its place."""
+
+    file: str
+    directive: Directive
+    children: tuple[Statement, ...]
+
+    @property
+    def name(self) -> str:
+        return self.directive.name
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return self.directive.values
+
+    def at(self, line: int) -> str:
+        """What it is and where it stands, for people."""
+        return f"`{' '.join((self.name, *self.values))}` ({self.file}, line {line})"
+
+    def __str__(self) -> str:
+        return self.at(self.directive.line)
+
+
+class Undecided(Exception):
+    """No location is chosen because of `statement`: nginx redirects the request, or what it would do is unknown."""
+
+    def __init__(self, statement: Statement, text: str, redirected: bool = False) -> None:
+        super().__init__(text)
+        self.statement, self.text, self.redirected = statement, text, redirected
+
+
+def whole_server(text: str, file: str, includes: Includes, domain: str) -> Statement:
+    """Return a host's server block with all that it includes."""
+    block = server_block(text, domain)
+    upstreams = [child for child in parse(text) if child.name == "upstream"]
+    return Statement(file, block, (*_expanded(block.children or (), file, includes), *_expanded(upstreams, file, {})))
+
+
+def included_names(text: str) -> list[str]:
+    """Return what a text includes, as written; none for a text that is no configuration."""
+    try:
+        pending = parse(text)
+    except ParseError:
+        return []
+    names: list[str] = []
+    while pending:
+        directive = pending.pop()
+        pending += directive.children or ()
+        if directive.name == "include":
+            names += directive.values[:1]
+    return list(dict.fromkeys(names))
+
+
+def _expanded(directives: Sequence[Directive], file: str, includes: Includes, depth: int = 0) -> Iterator[Statement]:
+    for directive in directives:
+        name = directive.values[0] if directive.name == "include" and directive.values else ""
+        files = includes.get(name, _NPMS_OWN.get(name))
+        if files is None and (name.startswith(NPMS_FOLDER) or set("*?[").intersection(name)):
+            continue  # a pattern may stand for no file at all
+        if not name or files is None or depth > _DEEPEST:
+            children = tuple(_expanded(directive.children or (), file, includes, depth))
+            yield Statement(file, directive, children)
+            continue
+        for included, text in files.items():
+            try:
+                inside = parse(text)
+            except ParseError:
+                yield Statement(file, directive, ())
+                continue
+            yield from _expanded(inside, included, includes, depth + 1)
+
+
+def _pattern(location: Statement) -> tuple[str, str]:
+    """Return a location's modifier (`=`, `^~`, `~`, `~*`, `@` or none) and what stands behind it."""
+    words = location.values
+    if len(words) == 2:
+        return words[0], words[1]
+    for modifier in ("=", "^~", "~*", "~", "@"):
+        if words[0].startswith(modifier):
+            return modifier, words[0][len(modifier) :]
+    return "", words[0]
+
+
+def chosen(parent: Statement, path: str) -> tuple[Statement | None, bool]:
+    """Return the location in `parent` that serves the path, and whether that leaves out the regular expressions beside.
+
+    Raises Undecided.
+    """
+    locations = [(*_pattern(child), child) for child in parent.children if child.name == "location" and child.values]
+    exact = [child for modifier, pattern, child in locations if modifier == "=" and pattern == path]
+    if exact:
+        return exact[0], True
+    prefixes = [entry for entry in locations if entry[0] in ("", "^~") and path.startswith(entry[1])]
+    modifier, pattern, best = max(prefixes, key=lambda entry: len(entry[1]), default=("", "", None))
+    slashed = [child for kind, name, child in locations if kind in ("", "^~", "=") and name == f"{path}/"]
+    if slashed and pattern != path and any(child.name in PASSES for child in slashed[0].children):
+        raise Undecided(slashed[0], "has nginx redirect it to the same path with a slash", redirected=True)
+    if best is not None:
+        nested, final = chosen(best, path)
+        if final:
+            return nested, True
+        best = nested or best
+    for kind, expression, child in locations:
+        if kind not in ("~", "~*") or modifier == "^~":
+            continue
+        matched = matches(expression, path, caseless=kind == "~*")
+        if matched is None:
+            raise Undecided(child, "may come first: its regular expression can't be read here")
+        if matched:
+            return chosen(child, path)[0] or child, True
+    return best, False
+
+
+def matches(expression: str, path: str, caseless: bool = False) -> bool | None:
+    """Whether a regular expression of PCRE's matches; None where Python may understand it differently."""
+    if "[[:" in expression:
+        return None
+    flags = re.ASCII | (re.IGNORECASE if caseless else 0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return bool(re.search(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", expression), path, flags))
+    except (re.error, Warning, RecursionError, OverflowError):
+        return None

@@ -1,0 +1,262 @@
+"""Which location serves a path and where it leads: what is said of a file, against nginx's own choice."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, serving, strays, unled
+from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
+from fabfile.runner.edge.routes import managed_block
+from fabfile.runner.wire.edge import Upstream
+from tests.runner.support.npm_shape import DOMAIN, OPERATORS, WEB, HostShape
+
+PREFIXES = ("ws", "history", "option-prints")
+API = Upstream("api", 4000)
+OURS = managed_block(PREFIXES, API)
+ROOT = "  location / {"
+
+
+def file(*advanced: str, root: str = "", paths: tuple[str, ...] = ()) -> str:
+    """The app's file, with what an operator has pasted; `root` stands for NPM's own `location /`."""
+    text = HostShape(WEB, "\n".join(advanced), paths=paths).render()
+    if root:
+        start = text.index(ROOT)
+        text = text[:start] + root + text[text.index("  # Custom\n  include", start) - 1 :]
+    return text
+
+
+def wrong(text: str, includes: Includes | None = None, path: str = "") -> list[str]:
+    return unled(text, "1.conf", includes or {}, DOMAIN, PREFIXES, path, text)
+
+
+def kind(text: str, path: str) -> str:
+    return serving(whole_server(text, "1.conf", {}, DOMAIN), path, PREFIXES).kind
+
+
+def line_of(text: str, words: str) -> int:
+    return text[: text.index(words)].count("\n") + 1
+
+
+def test_what_npm_writes_is_led_by_the_row_and_our_block() -> None:
+    text = file(OURS)
+    assert wrong(text) == [] and strays(text, "1.conf", {}, DOMAIN, PREFIXES) == []
+    assert [kind(text, path) for path in ("/", "/x", "/ws", "/ws/live", "/wss")] == [ROW, ROW, BLOCK, BLOCK, ROW]
+
+
+@pytest.mark.parametrize("own", OPERATORS[2:])
+def test_what_operators_have_beside_it_is_no_reason_to_refuse(own: str) -> None:
+    assert wrong(file(own, OURS)) == []
+
+
+@pytest.mark.parametrize(
+    ("advanced", "root", "samples", "words"),
+    [
+        ("", "location / { proxy_pass http://web:3000; }", "/, /…", "leads to web:3000 by itself"),
+        ("", "location / { set $server web; include conf.d/include/proxy.conf; }", "/, /…", "leads to web:3000"),
+        ("location ^~ /history { proxy_pass http://api:4000; }", "", "/history, /history/…", "leads to api:4000"),
+        ("location = / { proxy_pass http://web:3000; }", "", "/", "leads to web:3000"),
+        ("location = / { return 302 /app; }", "", "/", "is answered by nginx itself: `return 302 /app`"),
+        ("location ~ ^/hist { proxy_pass http://api:4000; }", "", "/history, /history/…", "leads to api:4000"),
+        ("location ~* ^/HIST { proxy_pass http://api:4000$request_uri; }", "", "/history, /history/…", "leads to api"),
+        ("location ~ . { proxy_pass http://all:1; }", "", "/, /…", "leads to all:1"),
+        ("location = /ws { proxy_pass http://api:4000; }", "", "/ws", "leads to api:4000"),
+        ("location /ws/ { proxy_pass http://api:4000; }", "", "/ws", "redirect it to the same path with a slash"),
+        ("location ~ ^/(?|ws)/ { return 404; }", "", "/, /…", "may come first: its regular expression can't be read"),
+        ("location ~ ^/[[:alpha:]]+$ { return 404; }", "", "/, /…", "may come first"),
+        ("rewrite ^/history(.*) /past$1 last;", "", "/history, /history/…", "`rewrite ^/history(.*) /past$1 last`"),
+        ("return 503;", "", "/, /…", "is answered by nginx itself: `return 503`"),
+        ("", "location / { try_files $uri @web; }", "/, /…", "can't be told, because of its `try_files`"),
+        ("", "location / { root /data/www; }", "/, /…", "is answered by nginx itself"),
+        ("", "location / { proxy_pass http://$backend; }", "/, /…", "can't be told: `http://$backend`"),
+        ("set $up http://web:3000;", "location / { proxy_pass $up; }", "/, /…", "leads to web:3000"),
+        ("", "location / { proxy_pass https://$server:$port; }", "/, /…", "by itself"),
+        ("", "location / { proxy_pass http://$server:3001; }", "/, /…", "leads to web:3001"),
+        ("", "location / { if ($a) { proxy_pass http://b; } proxy_pass http://$server:$port; }", "/, /…", "its `if`"),
+        ("if ($http_x) { set $server other; }", "", "/, /…", "can't be told"),
+        ("include /snippets/more.conf;", "", "/, /…", "can't be read, so which location wins can't be told"),
+        (
+            "",
+            "location / { location ~ ^/history { proxy_pass http://api:4000; } include conf.d/include/proxy.conf; }",
+            "/history, /history/…",
+            "leads to api:4000",
+        ),
+    ],
+)
+def test_what_is_not_led_is_named_with_its_line_and_words(advanced: str, root: str, samples: str, words: str) -> None:
+    problems = wrong(file(advanced, OURS, root=root))
+    assert [problem for problem in problems if words in problem and f"{DOMAIN}: {samples}" in problem], problems
+    assert all("(1.conf, line " in problem for problem in problems)
+
+
+def test_the_line_is_the_locations_own() -> None:
+    text = file(OURS, "location ^~ /history { proxy_pass http://api:4000; }")
+    [problem] = wrong(text)
+    assert f"`location ^~ /history` (1.conf, line {line_of(text, 'location ^~')}) leads to api:4000" in problem
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        "location / { proxy_pass http://$server:$port; }",
+        "location / { proxy_pass $forward_scheme://$server:$port$request_uri; }",
+        'location / { set $up "http://${server}:$port"; proxy_pass $up; }',
+        "location / { if ($request_method = POST) { return 405; } include conf.d/include/proxy.conf; }",
+        "location / { rewrite ^/old /new last; rewrite ^/(.*)$ /$1 break; include conf.d/include/proxy.conf; }",
+        "location / { location ~ \\.css$ { proxy_pass http://cdn; } include conf.d/include/proxy.conf; }",
+        "location / { access_log off; }\nlocation = / { include conf.d/include/proxy.conf; }",
+    ],
+)
+def test_what_the_row_leads_in_other_words_is_led(root: str) -> None:
+    problems = wrong(file(OURS, root=root))
+    assert not [problem for problem in problems if f"{DOMAIN}: /," in problem or f"{DOMAIN}: /:" in problem]
+
+
+def test_a_path_of_the_checks_is_looked_at_as_well() -> None:
+    text = file(OURS, "location = /health { return 200; }")
+    assert wrong(text) == [] and "/health: `location = /health`" in wrong(text, path="/health")[0]
+
+
+def test_what_a_file_includes_stands_in_its_place() -> None:
+    include = "/data/nginx/custom/server_proxy[.]conf"
+    name = "/data/nginx/custom/server_proxy.conf"
+    problems = wrong(file(OURS), {include: {name: "\nlocation = / { proxy_pass http://web:3000; }"}})
+    assert problems == [
+        f"{DOMAIN}: /: `location = /` ({name}, line 2) leads to web:3000 by itself, whatever the row says"
+    ]
+    assert "can't be read" in wrong(file(OURS), {include: {name: "location {{"}})[0]
+    assert wrong(file(OURS), {include: {}}) == []
+
+
+def test_an_upstream_block_of_the_hosts_own_is_no_row() -> None:
+    """As a coming version of NPM may write it: `set $server` changes nothing then."""
+    text = "upstream host_1 {\n  server web:3000;\n}\n" + file(root="location / { proxy_pass http://host_1; }")
+    [problem, *_] = wrong(text)
+    assert "leads to the upstream block host_1 (web)" in problem
+    [stray] = strays(text, "1.conf", {}, DOMAIN, PREFIXES)
+    assert stray.kind == FIXED and "web" in stray.hosts
+
+
+@pytest.mark.parametrize(
+    ("advanced", "host"),
+    [
+        ("location /docs { proxy_pass http://web:3000/docs; }", "web"),
+        ("location /docs { set $x WEB; proxy_pass http://$x:3000; }", "web"),
+        ("set $x http://web:3000;\nlocation /docs { proxy_pass $x; }", "web"),
+        ("location ~ \\.js$ { proxy_pass http://172.20.0.5; expires 30d; }", "172.20.0.5"),
+        ("location /a { location /a/b { proxy_pass http://web:3000; } }", "web"),
+        ("location @down { proxy_pass http://web:3000; }", "web"),
+        ("location /docs { if ($a) { set $server web; } include conf.d/include/proxy.conf; }", "web"),
+        ("location /docs { set $port 9229; include conf.d/include/proxy.conf; }", "web"),
+        ("location /rpc { grpc_pass grpc://api:4000; }", "api"),
+    ],
+)
+def test_every_place_of_a_locations_own_is_found(advanced: str, host: str) -> None:
+    found = strays(file(advanced, OURS), "1.conf", {}, DOMAIN, PREFIXES)
+    assert [host in outcome.hosts for outcome in found] == [True], found
+
+
+def test_a_custom_location_of_npms_is_a_place_of_its_own() -> None:
+    [found] = strays(file(OURS, paths=("/docs",)), "1.conf", {}, DOMAIN, PREFIXES)
+    assert str(found.statement).startswith("`location /docs` (1.conf, line ") and found.hosts[:1] == ("elsewhere",)
+
+
+def test_what_nobody_is_sent_to_is_no_place() -> None:
+    assert strays(file("location /x { return 404; }", OURS), "1.conf", {}, DOMAIN, PREFIXES) == []
+    assert kind(file("location = /x { return 404; }"), "/x") == NGINX
+    assert kind(file("location /x { content_by_lua_file x; }"), "/x") == UNKNOWN
+
+
+# ── Against nginx itself ────────────────────────────────────────────────────────────────────────────────────────────
+
+NAMES = ("/", "/a", "/a/", "/a/b", "/ab", "/A", "/b/", "/b")
+EXPRESSIONS = ("^/a", "/b$", "^/(a|b)(/|$)", "^/A", "b/$", "^/$", "^/(?<x>a+)b")
+PATHS = (*NAMES, "/a/b/c", "/b/c", "/abc", "/c")
+
+
+def some_locations(draw: random.Random, depth: int, within: str = "") -> str:
+    """Locations as nginx allows them, each with a header that says its line; no two alike on a level."""
+    lines, seen = [], set()
+    for _ in range(draw.randint(0, 4)):
+        modifier = draw.choice(["", "", "", "^~ ", "= ", "~ ", "~* ", "~"])
+        name = draw.choice(EXPRESSIONS if "~" in modifier and modifier != "^~ " else NAMES)
+        static = modifier in ("", "^~ ", "= ")
+        key = (modifier == "= ", name) if static else (modifier.strip(), name)
+        if key in seen or (static and not name.startswith(within)):
+            continue
+        seen.add(key)
+        nested = depth and modifier != "= "
+        inner = some_locations(draw, depth - 1, name) if nested else ""
+        lines.append(
+            f"location {modifier}{name} {{\nadd_header X-Line @ always;\nproxy_pass http://127.0.0.1:9;\n{inner}}}\n"
+        )
+    return "".join(lines)
+
+
+def numbered(text: str) -> str:
+    """The text with each `@` as the number of the line before, which is the location's."""
+    lines = text.split("\n")
+    return "\n".join(line.replace("@", str(number)) for number, line in enumerate(lines))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_the_location_that_wins_is_nginxs_own_choice(tmp_path: Path) -> None:
+    draw, port = random.Random(11), free_port()
+    texts = [
+        numbered(f"server {{\nlisten 127.0.0.1:{port};\nserver_name s{n}.test;\n{some_locations(draw, 2)}}}\n")
+        for n in range(150)
+    ]
+    conf = tmp_path / "nginx.conf"
+    temporary = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    conf.write_text(
+        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\ndaemon off;\nmaster_process off;\n"
+        f"events {{}}\nhttp {{\naccess_log off;\nserver_names_hash_bucket_size 128;\n{temporary}{''.join(texts)}}}\n"
+    )
+    with subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", str(conf)], stderr=subprocess.PIPE, text=True) as nginx:
+        try:
+            differing = [
+                (texts[n], path, theirs, ours)
+                for n in range(len(texts))
+                for path in PATHS
+                for theirs, ours in [(answered(nginx, port, f"s{n}.test", path), predicted(texts[n], n, path))]
+                if theirs != ours
+            ]
+        finally:
+            nginx.terminate()
+    assert differing == []
+
+
+def answered(nginx: subprocess.Popen[str], port: int, host: str, path: str) -> str:
+    """The line of the location that nginx chooses; 301 where it redirects."""
+    for _ in range(600):
+        assert nginx.poll() is None, nginx.stderr and nginx.stderr.read()
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            connection.close()
+            return "301" if answer.status == 301 else answer.getheader("X-Line") or ""
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise AssertionError("nginx does not listen")
+
+
+def predicted(text: str, number: int, path: str) -> str:
+    try:
+        found = chosen(whole_server(text, "x", {}, f"s{number}.test"), path)[0]
+    except Undecided as doubt:
+        assert doubt.redirected
+        return "301"
+    return str(found.directive.line) if found else ""
