@@ -167,7 +167,7 @@ class EdgeAction(Action):
         for change in changes:
             if change.text:
                 backup.write_file(Path(change.fact.path), change.text)
-            else:
+            elif change.fact.text:
                 remove(Path(change.fact.path))
         result = server.config_test(machine, self.edge.container)
         if result.code != 0:

@@ -182,6 +182,11 @@ def _file_text(fact: HostFact, row: ProxyHost, values: Values, by_npm: bool, may
     """Return the file for a row of these values. Raises Drift where that is unknown and NPM will not write it."""
     if not values.enabled:
         return ""
+    if fact.text and row.certificate and not hostfile.serves_tls(hostfile.server_block(fact.text, fact.domain)):
+        if by_npm:
+            return None
+        lost = hostfile.LOST_TLS.format(row.certificate)
+        raise Drift(f"{fact.domain}: {lost}: save the host in NPM's page, or have NPM write its file by `--way api`")
     upstream, former = Upstream(values.host, values.port, values.scheme), fact.text or fact.backup_text
     try:
         if not former:

@@ -28,7 +28,7 @@ COLUMNS = {
     "enabled": "enabled",
     "websocket": WEBSOCKET,
 }
-_READ_COLUMNS = ("id", "domain_names", *COLUMNS.values(), "modified_on", "meta", "locations")
+_READ_COLUMNS = ("id", "domain_names", *COLUMNS.values(), "modified_on", "meta", "locations", "certificate_id")
 # What is ours in a row, and what follows from it; all the rest decides how NPM writes the host's file.
 OWN_COLUMNS = frozenset((*COLUMNS.values(), "modified_on", "meta")) - {WEBSOCKET}
 # A value that is None stands for the row's own.
@@ -167,6 +167,7 @@ def _row(values: Sequence[object]) -> ProxyHost:
         meta=str(row["meta"]),
         custom=str(row["locations"] or "[]").strip() not in ("[]", "null", ""),
         websocket=bool(own["websocket"]),
+        certificate=int(str(row["certificate_id"] or 0)),
     )
 
 

@@ -66,6 +66,8 @@ def _host(machine: Machine, ref: EdgeRef, rows: list[ProxyHost], domain: str, re
         if not path.exists():
             return _without_file(machine, ref, fact, row)
         text = to_text(path.read_bytes())
+        if not row.enabled and not hostfile.has_server(text):
+            return _without_file(machine, ref, fact, row)
         stale = path.stat().st_mtime > read_at > 0
     except OSError as error:
         return replace(fact, problem=f"the generated file of {domain} cannot be read: {error}")
@@ -73,7 +75,8 @@ def _host(machine: Machine, ref: EdgeRef, rows: list[ProxyHost], domain: str, re
         parsed = _parse(replace(fact, text=text, stale=stale), text)
     except Drift as error:
         return replace(fact, problem=str(error), text=text)
-    return replace(parsed, drift=_drift(row, parsed.upstream, text, domain))
+    # Where the row has a certificate, users come by HTTPS, whatever became of the file.
+    return replace(parsed, tls=parsed.tls or bool(row.certificate), drift=_drift(row, parsed, text, domain))
 
 
 def _without_file(machine: Machine, ref: EdgeRef, fact: HostFact, row: ProxyHost) -> HostFact:
@@ -93,7 +96,7 @@ def _parse(fact: HostFact, text: str) -> HostFact:
     blocks = route_blocks(block.children or ())
     return replace(
         fact,
-        tls=any("ssl" in listen.values for listen in block.find("listen")),
+        tls=hostfile.serves_tls(block),
         upstream=hostfile.own_upstream(block),
         # nginx takes the first matching location, so the first block is the one that counts.
         routes=blocks[0].prefixes if blocks else (),
@@ -101,10 +104,12 @@ def _parse(fact: HostFact, text: str) -> HostFact:
     )
 
 
-def _drift(row: ProxyHost, own: Upstream | None, text: str, domain: str) -> tuple[str, ...]:
-    differences = []
+def _drift(row: ProxyHost, parsed: HostFact, text: str, domain: str) -> tuple[str, ...]:
+    own, differences = parsed.upstream, []
     if not row.enabled:
         differences.append(f"{domain}: disabled in the database, and its file is still there")
+    if row.certificate and not parsed.tls:
+        differences.append(f"{domain}: {hostfile.LOST_TLS.format(row.certificate)}")
     if own is None or not row.leads_to(own):
         differences.append(f"{domain}: the database sends requests to {row.place}, the file to {own or 'nowhere'}")
     try:

@@ -13,6 +13,8 @@ from .routes import Drift, route_blocks, upstream_of, upstream_words
 
 _BEFORE_ROOT = "\n" * 6 + "  "  # what NPM writes between advanced_config and `location /`
 
+LOST_TLS = "certificate {} in the database, and its file does not listen on port 443, so that HTTPS is refused"
+
 
 def server_block(text: str, domain: str) -> Directive:
     """Return the one server block for `domain`. Raises Drift when there is none or several, or no configuration."""
@@ -28,6 +30,19 @@ def server_block(text: str, domain: str) -> Directive:
     if len(servers) != 1:
         raise Drift(f"{domain}: its file has {len(servers)} server blocks of that name instead of one")
     return servers[0]
+
+
+def has_server(text: str) -> bool:
+    """Whether a file has a server block at all; a text that is no configuration counts as one that has."""
+    try:
+        return any(directive.name == "server" for directive in parse(text))
+    except ParseError:
+        return True
+
+
+def serves_tls(server: Directive) -> bool:
+    """Whether a server block listens with TLS."""
+    return any("ssl" in listen.values for listen in server.find("listen"))
 
 
 def own_upstream(server: Directive) -> Upstream | None:

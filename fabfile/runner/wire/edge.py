@@ -91,6 +91,7 @@ class ProxyHost:
     meta: str  # NPM's own note on whether nginx took the host's file, as JSON
     custom: bool = False  # it has custom locations, which NPM writes behind advanced_config
     websocket: bool | None = None  # whether it lets websockets through; None: an older backup does not say
+    certificate: int = 0  # its number in NPM; 0: the host is served without TLS
 
     @property
     def values(self) -> Values:
@@ -172,7 +173,8 @@ class EdgeNetwork:
 class HostFact:
     """One of our hostnames at the edge. With a `problem` the other fields may be empty.
 
-    A host that is disabled, or whose file NPM has deleted, has no `text`; the file that NPM would write is then `kept`,
+    A host that is disabled, or whose file NPM has deleted, has no `text`, and neither has a disabled one whose file has
+    no server block, as NPM leaves them when it writes many files at once; the file that NPM would write is then `kept`,
     or `unkept` says why that is unknown.
     """
 

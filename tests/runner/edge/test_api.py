@@ -283,3 +283,13 @@ def test_an_answer_that_is_not_npms_is_reported(
     assert api.token(edge, EdgeLogin(edge.ref, *USER)) == {
         "refused": "NPM's API returned neither a token nor a two-factor challenge"
     }
+
+
+def test_npm_writes_a_file_anew_that_lost_its_tls(edge: FakeEdge, npm: Recording) -> None:
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET certificate_id = 3 WHERE id = 1")
+    path = edge.conf / "1.conf"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "443" not in line))
+    edge.load()
+    carry_out(edge, by_api(edge))
+    assert "listen 443 ssl" in path.read_text() and by_api(edge).look(edge).noop_reason

@@ -124,6 +124,64 @@ def test_a_closed_hosts_fact_still_has_its_upstream(edge: FakeEdge) -> None:
     assert (fact.closed, str(fact.upstream), fact.text, fact.drift) == (True, "api:4000", "", ())
 
 
+# ── As NPM leaves files when it writes many at once ─────────────────────────────────────────────────────────────────
+
+COMMENTS = "# ------\n# api.flow.deltaisland.io\n# ------\n\n"
+LEFT_OVER = [COMMENTS, "", COMMENTS + 'map $scheme $hsts_header {\n    https "max-age=63072000";\n}\n']
+
+
+@pytest.mark.parametrize("text", LEFT_OVER)
+def test_a_disabled_host_whose_file_has_no_server_block_is_closed(edge: FakeEdge, text: str) -> None:
+    carry_out(edge, point(edge))
+    edge.close(2)
+    (edge.conf / "2.conf").write_text(text)
+    edge.load()
+    fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
+    assert (fact.closed, fact.problem, fact.drift, fact.text) == (True, "", (), "")
+    assert exposed(edge, KEEP).look(edge).noop_reason and exposed(edge, CLOSED).look(edge).noop_reason
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET forward_host = 'old' WHERE id = 2")
+    files = edge.files()
+    before = carry_out(edge, exposed(edge, KEEP))
+    assert edge.files() == files, "its row follows, and what is no host's stays"
+    exposed(edge, KEEP).undo(edge, before)
+    assert edge.files() == files
+    carry_out(edge, exposed(edge, OPEN))
+    assert edge.leads(API_DOMAIN) == (str(API), "")
+
+
+def test_an_enabled_host_without_a_server_block_is_still_a_problem(edge: FakeEdge) -> None:
+    (edge.conf / "2.conf").write_text(COMMENTS)
+    assert "0 server blocks" in refusal(edge, point(edge))
+
+
+def without_tls(edge: FakeEdge, certificate: int = 3) -> None:
+    """As after a certificate request of NPM's that went wrong: the row has one, the file does not listen on 443."""
+    with edge.database() as connection:
+        connection.execute("UPDATE proxy_host SET certificate_id = ? WHERE id = 1", (certificate,))
+    path = edge.conf / "1.conf"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "443" not in line))
+    edge.load()
+
+
+def test_a_file_that_lost_its_tls_is_drift_and_port_443_is_asked(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    without_tls(edge)
+    fact = facts_of(edge, point(edge)).edge.hosts[DOMAIN]
+    lost = f"{DOMAIN}: certificate 3 in the database, and its file does not listen on port 443"
+    assert fact.tls and [text for text in fact.drift if text.startswith(lost)]
+    edge.calls.clear()
+    words = refusal(edge, point(edge))
+    assert lost in words and "save the host in NPM's page" in words and "--way api" in words
+
+
+def test_a_host_without_a_certificate_needs_no_tls(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    without_tls(edge, certificate=0)
+    fact = facts_of(edge, point(edge)).edge.hosts[DOMAIN]
+    assert (fact.tls, fact.drift) == (False, ())
+
+
 # ── As the app's own script closes and opens it ─────────────────────────────────────────────────────────────────────
 
 
