@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import socket
 import ssl
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from ..system import http, procs
 from ..system.inspected import Inspected
 from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
 from ..wire.edge import EdgeContainer
 from .probe import HEADERS, TIMEOUT_SECONDS, ProbeAnswer, ProbeRequest, enter_network, probe_upstream
+from .text import to_text
 
 _WORKER = "nginx: worker process"
+_PORTS = {False: 80, True: 443}  # of the edge, in its container; by whether TLS is spoken
 
 
 def container(machine: Machine, name: str) -> EdgeContainer:
@@ -123,30 +127,59 @@ def probe_host(
 
 
 def probe_closed_host(address: str, tls: bool, domain: str, timeout: float = TIMEOUT_SECONDS) -> Observation:
-    """Send one request for a closed host through the edge; good is a TLS alert, or 404 without TLS."""
+    """Request a closed host through the edge; good is what a name gets that no host has, with TLS and without.
+
+    NPM's settings decide what that is: a TLS alert, a page of its own with 200 or 404, a redirect, no answer at all.
+    """
+    nobody = f"islandflow-{secrets.token_hex(8)}.invalid"
+    texts = []
+    for secure in (True, False) if tls else (False,):
+        try:
+            received, expected = (_reception(address, secure, name, timeout) for name in (domain, nobody))
+        except OSError as error:
+            return _no_answer(error)
+        if received != expected:
+            return Observation(False, f"still {received.text}; a name that no host has {expected.text}")
+        texts.append(f"{'with' if secure else 'without'} TLS {received.text}")
+    return Observation(True, f"gets what a name gets that no host has: {', '.join(texts)}")
+
+
+class _Reception(NamedTuple):
+    """What a name gets from the edge: for people, and all of it, with the name left out."""
+
+    text: str
+    content: tuple[str, ...] = ()
+
+
+def _reception(address: str, tls: bool, name: str, timeout: float) -> _Reception:
+    """Return how the edge receives a name. Raises OSError where it can't be reached, or not in time."""
     try:
-        status = _request(address, tls, domain, "/", timeout).status
-    except socket.timeout as error:  # while TLS is greeted it is an SSLError, too, before Python 3.10
-        return _no_answer(error)
+        answer = _request(address, tls, name, "/", timeout, http.Body.KEEP)
+    except socket.timeout:  # while TLS is greeted it is an SSLError, too, before Python 3.10
+        raise
     except ssl.SSLError as error:
-        return Observation(True, f"is refused by the edge ({error.reason or error})")
-    except OSError as error:
-        return _no_answer(error)
-    return Observation(not tls and status == 404, f"still answers {status}")
+        return _Reception(f"is refused ({error.reason or error})")
+    except (ConnectionResetError, http.BadAnswer):  # as after nginx's `return 444`
+        return _Reception("gets no answer")
+    content = (answer.headers.get("location", ""), answer.headers.get("content-type", ""), to_text(answer.body))
+    anonymous = tuple(re.sub(re.escape(name), "", text, flags=re.IGNORECASE) for text in content)
+    return _Reception(f"answers {answer.status}", anonymous)
 
 
-def _request(address: str, tls: bool, domain: str, path: str, timeout: float) -> http.Answer:
-    """Return the edge's answer for a hostname, without its body. Raises OSError."""
+def _request(
+    address: str, tls: bool, domain: str, path: str, timeout: float, body: http.Body = http.Body.SKIP
+) -> http.Answer:
+    """Return the edge's answer for a hostname. Raises OSError."""
     context = http.unverified() if tls else None
     return http.request(
         address,
-        443 if tls else 80,
+        _PORTS[tls],
         path,
         seconds=timeout,
         host=domain,
         headers=HEADERS,
         tls=context,
-        body=http.Body.SKIP,
+        body=body,
     )
 
 

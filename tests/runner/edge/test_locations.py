@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import http.client
 import random
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, 
 from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
 from fabfile.runner.edge.routes import managed_block
 from fabfile.runner.wire.edge import Upstream
+from tests.runner.support.nginx_server import free_port, nginx
 from tests.runner.support.npm_shape import DOMAIN, OPERATORS, WEB, HostShape
 
 PREFIXES = ("ws", "history", "option-prints")
@@ -205,52 +203,29 @@ def numbered(text: str) -> str:
     return "\n".join(line.replace("@", str(number)) for number, line in enumerate(lines))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_the_location_that_wins_is_nginxs_own_choice(tmp_path: Path) -> None:
     draw, port = random.Random(11), free_port()
     texts = [
         numbered(f"server {{\nlisten 127.0.0.1:{port};\nserver_name s{n}.test;\n{some_locations(draw, 2)}}}\n")
         for n in range(150)
     ]
-    conf = tmp_path / "nginx.conf"
-    temporary = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    conf.write_text(
-        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\ndaemon off;\nmaster_process off;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\nserver_names_hash_bucket_size 128;\n{temporary}{''.join(texts)}}}\n"
-    )
-    with subprocess.Popen(["nginx", "-p", str(tmp_path), "-c", str(conf)], stderr=subprocess.PIPE, text=True) as nginx:
-        try:
-            differing = [
-                (texts[n], path, theirs, ours)
-                for n in range(len(texts))
-                for path in PATHS
-                for theirs, ours in [(answered(nginx, port, f"s{n}.test", path), predicted(texts[n], n, path))]
-                if theirs != ours
-            ]
-        finally:
-            nginx.terminate()
-    assert differing == []
+    with nginx(tmp_path, "".join(texts), port):
+        pairs = {
+            (n, path): (answered(port, f"s{n}.test", path), predicted(texts[n], n, path))
+            for n in range(len(texts))
+            for path in PATHS
+        }
+    assert [(texts[n], path, pair) for (n, path), pair in pairs.items() if pair[0] != pair[1]] == []
+    assert len({theirs for theirs, _ in pairs.values()}) > 10, "many a location was chosen"
 
 
-def answered(nginx: subprocess.Popen[str], port: int, host: str, path: str) -> str:
+def answered(port: int, host: str, path: str) -> str:
     """The line of the location that nginx chooses; 301 where it redirects."""
-    for _ in range(600):
-        assert nginx.poll() is None, nginx.stderr and nginx.stderr.read()
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("GET", path, headers={"Host": host})
-            answer = connection.getresponse()
-            connection.close()
-            return "301" if answer.status == 301 else answer.getheader("X-Line") or ""
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise AssertionError("nginx does not listen")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path, headers={"Host": host})
+    answer = connection.getresponse()
+    connection.close()
+    return "301" if answer.status == 301 else answer.getheader("X-Line") or ""
 
 
 def predicted(text: str, number: int, path: str) -> str:
