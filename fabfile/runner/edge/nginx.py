@@ -1,7 +1,8 @@
 """Parses nginx configuration and keeps offsets, so that an edit is an exact splice of the original text.
 
 The tokens are those of nginx's own reader (ngx_conf_read_token): quotes only open at the start of a word, a
-backslash protects the next character, `${name}` does not open a block, and `#` inside a word is no comment.
+backslash protects the next character, `${name}` does not open a block, and `#` inside a word is no comment. The inside
+of a block of Lua (`access_by_lua_block { … }`) is one token: its braces, quotes and comments are Lua's.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SPACE = " \t\r\n"
+_LUA_BLOCK = "_by_lua_block"  # how the names of directives end whose block is Lua
+# What may hold a brace that is none of Lua's own: long brackets as text or comment, comments, strings.
+_LUA_PART = re.compile(r"""(?s)(?:--)?\[(=*)\[.*?\]\1\]|--[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}]""")
 _ESCAPES = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 
@@ -26,7 +30,7 @@ class ParseError(ValueError):
 class Token:
     """A word, a comment or one of `;{}`, and where it stands: text[start:end], quotes included."""
 
-    kind: str  # word, comment, or the character itself
+    kind: str  # word, comment, lua, or the character itself
     value: str  # a word as nginx understands it: without quotes and escapes
     start: int
     end: int
@@ -62,7 +66,7 @@ class Directive:
 
 def tokens(text: str) -> Iterator[Token]:
     """Yield the tokens of `text`, comments included. Raises ParseError."""
-    at, line = 0, 1
+    at, line, name = 0, 1, ""  # of the directive at hand
     while at < len(text):
         char = text[at]
         if char in SPACE:
@@ -84,6 +88,15 @@ def tokens(text: str) -> Iterator[Token]:
         yield token
         line += text.count("\n", at, token.end)
         at = token.end
+        if token.kind == "{" and name.endswith(_LUA_BLOCK):
+            end = _lua_end(text, at, line)
+            yield Token("lua", text[at:end], at, end, line)
+            line += text.count("\n", at, end)
+            at = end
+        if token.kind in (";", "{", "}"):
+            name = ""
+        elif token.kind == "word":
+            name = name or token.value
 
 
 def parse(text: str) -> list[Directive]:
@@ -95,7 +108,7 @@ def parse(text: str) -> list[Directive]:
     directives: list[Directive] = []
     words: list[Token] = []
     for token in tokens(text):
-        if token.kind == "comment":
+        if token.kind in ("comment", "lua"):
             continue
         if token.kind == "word":
             words.append(token)
@@ -171,6 +184,16 @@ def _bare_end(text: str, start: int, line: int) -> int:
         variable = char == "$"
         at += 2 if char == "\\" else 1
     raise ParseError('unexpected end, expecting ";" or "}"', line)
+
+
+def _lua_end(text: str, start: int, line: int) -> int:
+    """Return the offset of the brace that closes a block of Lua."""
+    depth = 1
+    for part in _LUA_PART.finditer(text, start):
+        depth += (part[0] == "{") - (part[0] == "}")
+        if not depth:
+            return part.start()
+    raise ParseError("unexpected end, a block of Lua is not closed", line)
 
 
 def _unescape(raw: str) -> str:

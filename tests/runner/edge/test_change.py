@@ -636,6 +636,16 @@ def test_the_line_is_that_of_the_file_as_it_is_now(edge: FakeEdge) -> None:
     assert f"1.conf, line {line}) leads" in refusal(edge, point(edge))
 
 
+def test_a_block_of_lua_is_kept_byte_for_byte(edge: FakeEdge) -> None:
+    """As CrowdSec's bouncer has one."""
+    lua = 'access_by_lua_block {\n  if x then return ngx.exit(403) end -- }\n  local t = { "}" }\n}\n'
+    set_advanced(edge, lua)
+    carry_out(edge, point(edge))
+    text, [row, *_] = (edge.conf / "1.conf").read_text(), database.live_rows(edge.ref.database)
+    assert row.advanced == lua + managed_block(ROUTES, API)
+    assert text == HostShape(WEB, row.advanced, (DOMAIN,)).render()
+
+
 def test_a_location_in_a_file_that_npm_includes_counts(edge: FakeEdge) -> None:
     custom = edge.root / "data/nginx/custom/server_proxy.conf"
     custom.parent.mkdir()

@@ -160,3 +160,36 @@ def test_words_are_read_as_nginx_reads_them_where_crossplane_does_not(text: str,
 def test_only_comments_outside_of_blocks_and_strings_are_top_comments() -> None:
     text = '# one\na "# two";\nb { # three\n}\n# four'
     assert [comment.value for comment in top_comments(text)] == ["# one", "# four"]
+
+
+LUA = """
+    -- a comment with a brace {  and a quote '
+    local s = "}" .. '{"' .. [[ }} ]] .. [==[ ]] } ]==]
+    --[[ a long
+         one } ]]
+    if ngx.var.uri:find("^/x{") then local t = { a = { 1 }, ["}"] = 2 } end
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["access_by_lua_block", "content_by_lua_block", "set_by_lua_block $x", "log_by_lua_block"]
+)
+@pytest.mark.parametrize("lua", ["", "\n", LUA, " return { } "])
+def test_a_block_of_lua_is_read_over(name: str, lua: str) -> None:
+    text = f"location / {{\n  {name} {{{lua}}}\n  return 404;\n}}\nlisten 80;\n"
+    [location, listen] = parse(text)
+    [block, answer] = location.children or ()
+    assert (block.name, block.children) == (name.split()[0], ()) and text[slice(*block.inner)] == lua
+    assert (answer.name, listen.name) == ("return", "listen")
+    assert listen.line == 1 + text[: listen.start].count("\n")
+    assert splice(text, [(t.start, t.end, text[t.start : t.end]) for t in tokens(text)]) == text
+
+
+def test_a_block_of_lua_that_is_not_closed_is_refused_with_its_line() -> None:
+    with pytest.raises(ParseError, match=r"line 2: .*Lua is not closed"):
+        parse('a b;\naccess_by_lua_block { local s = "}" \n')
+
+
+def test_a_word_that_ends_like_lua_is_no_block_of_lua() -> None:
+    [block] = parse("location x_by_lua_block {\n  return 404;\n}\n")
+    assert [child.name for child in block.children or ()] == ["return"]
