@@ -8,12 +8,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from ..system.deadline import Deadline
 from ..system.machine import StepFailed
-from ..wire.edge import ProxyHost, Values
+from ..wire.edge import EdgeContainer, EdgeRef, ProxyHost, Values
 
 LOCK_SECONDS = 5.0  # to wait for another writer before nothing is done
 UNDO_LOCK_SECONDS = 30.0  # to wait for one when former values are put back
@@ -42,6 +42,27 @@ class RowChange:
 
     row: ProxyHost
     values: Values
+
+
+def foreign_database(ref: EdgeRef, box: EdgeContainer) -> str:
+    """Return why NPM does not read the database that the inventory names; empty where it does, or that is unknown.
+
+    Such a file may be there nevertheless, from the time before NPM was moved to another database.
+    """
+    if not box.database:
+        return ""
+    if box.database.startswith("/"):
+        inside = PurePosixPath(box.database)
+        path = f"{ref.root}{inside}" if inside.parts[:2] == ("/", "data") else ""
+        if os.path.normpath(path) == os.path.normpath(ref.database):
+            return ""
+        where = f"{path or f'{inside}, in the container'} (DB_SQLITE_FILE)"
+        return f"container {box.name} has its hosts in {where}, not in {ref.database}: correct edge.database"
+    return (
+        f"container {box.name} has its hosts in {box.database}, and reads nothing of {ref.database}: no row can be "
+        "read, changed or put back from here, so nothing is written. Have NPM use SQLite, or point the hosts by NPM's "
+        "own page or API"
+    )
 
 
 def live_rows(database: str, lock_seconds: float = LOCK_SECONDS) -> list[ProxyHost]:

@@ -44,7 +44,13 @@ def config_read_time(box: EdgeContainer) -> float:
 
 
 def host_facts(machine: Machine, ref: EdgeRef, box: EdgeContainer) -> list[HostFact]:
-    """Read our hostnames from database and files. Raises StepFailed when the database cannot be read."""
+    """Read our hostnames from database and files.
+
+    Raises StepFailed when the database cannot be read, or is not the one that NPM reads.
+    """
+    foreign = database.foreign_database(ref, box)
+    if foreign:
+        raise StepFailed(foreign)
     rows, read_at = database.live_rows(ref.database), config_read_time(box)
     facts = [_host(machine, ref, rows, domain, read_at) for domain in ref.domains]
     return [replace(fact, includes=_included(ref, box, fact.text)) if fact.text else fact for fact in facts]

@@ -36,7 +36,28 @@ def container(machine: Machine, name: str) -> EdgeContainer:
     addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
     running = bool(item["State"].get("Running"))
     problem = "" if running else f"container {name} is {item['State'].get('Status', 'not running')}"
-    return EdgeContainer(name, running, int(item["State"].get("Pid") or 0), addresses, problem)
+    pid = int(item["State"].get("Pid") or 0)
+    return EdgeContainer(name, running, pid, addresses, problem, database=_database(item, pid))
+
+
+def _database(item: Inspected, pid: int) -> str:
+    """Return the database that NPM's settings name, by its kind and host or by its file; empty for the default.
+
+    As in NPM's lib/config.js: its configuration file goes first, then MariaDB, PostgreSQL and SQLite.
+    """
+    entries = (item.get("Config") or {}).get("Env") or ()
+    variables = dict(entry.partition("=")[::2] for entry in entries)
+    try:
+        configured = json.loads(Path(f"/proc/{pid}/root/app/config/production.json").read_text())["database"]
+        if configured["engine"] in ("mysql", "mysql2", "pg"):
+            return f"{configured['engine']} at {configured['host']} (/app/config/production.json)"
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # there is none in most containers
+    for kind, prefix in (("MariaDB or MySQL", "DB_MYSQL_HOST"), ("PostgreSQL", "DB_POSTGRES_HOST")):
+        for name in (prefix, f"{prefix}__FILE"):
+            if variables.get(name):
+                return f"{kind} at {variables[name]} ({name})"
+    return variables.get("DB_SQLITE_FILE", "")
 
 
 def config_test(machine: Machine, name: str) -> Result:

@@ -157,6 +157,7 @@ class EdgeContainer:
     addresses: dict[str, str]  # network → IPv4 address
     problem: str = ""  # why it does not run, or why that is unknown
     known: bool = True  # whether Docker answered at all
+    database: str = ""  # another one than SQLite that NPM keeps its hosts in, or SQLite's file if it is not the default
 
 
 @wire

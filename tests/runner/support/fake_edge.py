@@ -67,6 +67,7 @@ class FakeEdge(Machine):
         self.running = True
         self.pid = 7
         self.docker = True
+        self.variables = {"PATH": "/bin", "DB_MYSQL_PASSWORD": "hunter2"}  # of the container
         self.networks = {NETWORK: {"IPAddress": "172.18.0.9"}}
         self.refuses: Callable[[str], bool] = lambda text: False  # which files `nginx -t` refuses
         self.takes_reloads = True
@@ -199,7 +200,9 @@ class FakeEdge(Machine):
         name = self.ref.container
         if words == f"docker inspect --type container {name}":
             state = {"Running": self.running, "Status": "running" if self.running else "exited", "Pid": self.pid}
-            return 0, json.dumps([{"State": state, "NetworkSettings": {"Networks": self.networks}}]), ""
+            settings = {"Env": [f"{key}={value}" for key, value in self.variables.items()]}
+            found = {"State": state, "Config": settings, "NetworkSettings": {"Networks": self.networks}}
+            return 0, json.dumps([found]), ""
         if words == f"docker network inspect {NETWORK}":
             config = [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]
             return 0, json.dumps([{"IPAM": {"Config": config}}]), ""
