@@ -26,6 +26,7 @@ from fabfile.lab.guest import Guest
 from fabfile.lab.host import LabError, UnsupportedMachine, require
 from fabfile.lab.inventory import VPS_PORTS, write_inventory
 from fabfile.lab.lab import Lab
+from fabfile.runner.edge.nginx import parse
 from fabfile.tasks import lab
 
 NAMES = ("flow.example.test", "api.flow.example.test")
@@ -181,3 +182,19 @@ def test_a_row_survives_the_database_and_renders_the_same_file() -> None:
         stored = database.execute("SELECT * FROM proxy_host ORDER BY id").fetchall()
     assert [dict(row) for row in stored] == rows
     assert [hostfile.render(dict(row)) for row in stored] == [hostfile.render(row) for row in rows]
+
+
+def test_a_disabled_hosts_file_has_comments_alone() -> None:
+    row = seed.hosts(*NAMES)[0]
+    text = hostfile.render({**row, "enabled": 0})
+    assert NAMES[0] in text and parse(text) == []
+
+
+def test_an_access_list_stands_in_the_hosts_own_location_and_a_certificate_makes_it_listen_on_443() -> None:
+    row = seed.hosts(*NAMES)[0]
+    [server] = [block for block in parse(hostfile.render({**row, "access_list_id": 7})) if block.name == "server"]
+    [root] = server.find("location", "/")
+    assert (
+        root.find("auth_basic_user_file", "/data/access/7") and root.find("deny", "all") and root.find("satisfy", "any")
+    )
+    assert server.find("listen", "443") and "443" not in hostfile.render({**row, "certificate_id": 0})

@@ -16,8 +16,13 @@ proxy_http_version 1.1;
 
 
 def render(row: Mapping[str, Any]) -> str:
-    """The whole file for a row of `proxy_host`; the row's JSON columns are text, as SQLite has them."""
+    """The whole file for a row of `proxy_host`; the row's JSON columns are text, as SQLite has them.
+
+    For a disabled host comments alone, as NPM writes them when it writes many files at once.
+    """
     names = json.loads(row["domain_names"])
+    if not row["enabled"]:
+        return _comment(names) + "\n\n\n"
     secure = bool(row["certificate_id"])
     return "".join(
         (
@@ -36,16 +41,20 @@ def render(row: Mapping[str, Any]) -> str:
             f"  access_log /data/logs/proxy-host-{row['id']}_access.log proxy;\n",
             f"  error_log /data/logs/proxy-host-{row['id']}_error.log warn;\n",
             f"\n{row['advanced_config']}\n" + "\n" * 5,
-            _root(secure, row["allow_websocket_upgrade"]),
+            _root(secure, row["allow_websocket_upgrade"], row["access_list_id"]),
             "\n\n  # Custom\n  include /data/nginx/custom/server_proxy[.]conf;\n}\n\n",
         )
     )
 
 
-def _banner(names: list[str]) -> str:
+def _comment(names: list[str]) -> str:
     rule = "# " + "-" * 60 + "\n"
+    return f"{rule}# {', '.join(names)}\n{rule}"
+
+
+def _banner(names: list[str]) -> str:
     hsts = 'map $scheme $hsts_header {\n    https   "max-age=63072000; preload";\n}\n'
-    return f"{rule}# {', '.join(names)}\n{rule}\n\n\n{hsts}\n"
+    return f"{_comment(names)}\n\n\n{hsts}\n"
 
 
 def _listen(secure: bool) -> str:
@@ -71,8 +80,21 @@ def _force_tls(forced: int, trusted: int) -> str:
     return (text if forced else "") + "\n" * 4
 
 
-def _root(secure: bool, websocket: int) -> str:
+def _access(number: int) -> str:
+    """The lines of an access list that lets in whoever has a password; the passwords are in a file of NPM's."""
+    if not number:
+        return ""
+    return (
+        f'    # Authorization\n    auth_basic            "Authorization required";\n'
+        f"    auth_basic_user_file  /data/access/{number};\n\n    "
+        'proxy_set_header Authorization "";\n\n'
+        "    # Access Rules: 0 total\n    deny all;\n\n    # Access checks must...\n    satisfy any;\n"
+    )
+
+
+def _root(secure: bool, websocket: int, access: int) -> str:
     indented = "".join(f"    {line}\n" for line in WEBSOCKET.splitlines())
     upgrade = f"{indented}    \n" if websocket else ""
     gap = "\n" * (9 if secure else 6)
-    return f"  location / {{\n{gap}    \n{upgrade}\n    # Proxy!\n    include conf.d/include/proxy.conf;\n  }}\n"
+    head = f"  location / {{\n{_access(access)}{gap}    \n{upgrade}"
+    return f"{head}\n    # Proxy!\n    include conf.d/include/proxy.conf;\n  }}\n"
