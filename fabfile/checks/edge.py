@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fabfile import survey, workloads
 from fabfile.checks.result import Finding
@@ -89,6 +89,21 @@ def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
             "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
         )
         for host, stray, name in _docker_strays(site, facts)
+    ]
+
+
+def restricted(facts: Facts) -> list[Finding]:
+    """The hosts with an access list at the edge, which may refuse the requests by which their answers are checked."""
+    hosts: Iterable[HostFact] = facts.edge.hosts.values()
+    return [
+        Finding(
+            f"edge: {host.domain} has an access list, {', '.join(host.access)}: where it refuses our requests "
+            "(401, 403) that counts as served, as it did before, so that the checks through the edge prove less",
+            "let the VPS itself and this machine in, by their addresses (satisfy any), for the time of the hand-over",
+            warning=True,
+        )
+        for host in hosts
+        if host.access
     ]
 
 

@@ -77,7 +77,7 @@ class Operation:
         self._refuse_if_locked(facts)
         findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
         warnings = self._refuse(list(dict.fromkeys(findings)))  # a whole hand-over's judge begins with the runner's
-        intended = edge.without_closed_api(site, facts, build(site, facts))
+        intended = edge.with_access_lists(facts, edge.without_closed_api(site, facts, build(site, facts)))
         built = _with_workloads(site, plan.identified(intended, facts.versions, warnings, facts.exposures), facts)
         if not confirm and built.confirm_within:
             built = replace(built, confirm_within=0.0)

@@ -81,7 +81,8 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
     deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
     check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)
-    checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds)
+    refusing = settings.get("access_lists", "").split()
+    checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds, refusing=refusing)
     bad = [check for check in checks if not check.ok]
     result = "reverting" if bad else "confirmed"
     try:

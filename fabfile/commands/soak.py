@@ -57,7 +57,8 @@ def _new_soak(site: Site, facts: Facts, seconds: float) -> Soak:
     It shall not ask for a hostname that is closed on purpose, nor hold against a runtime that an optional service is
     ill which was so before.
     """
-    open_only = edge.without_closed_api(site, facts, plan.Plan("soak", (), watch=steps.watches(site))).watch
+    asked = plan.Plan("soak", (), watch=steps.watches(site))
+    open_only = edge.with_access_lists(facts, edge.without_closed_api(site, facts, asked)).watch
     return Soak(
         id=plan.identifier("soak"),
         who=plan.operator(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from fabfile import survey
@@ -12,6 +12,7 @@ from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
+from fabfile.runner.edge.verify import REFUSALS
 from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
@@ -79,6 +80,16 @@ def _alone(site: Site, facts: Facts, to: Runtime) -> tuple[Probe, ...]:
 def paths(site: Site) -> dict[str, str]:
     """What each hostname is asked for to see whether it serves."""
     return {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
+
+
+def with_access_lists(facts: Facts, plan: Plan) -> Plan:
+    """The plan, such that what a host's access list refuses counts as it did before, which is as served."""
+    hosts: Iterable[HostFact] = facts.edge.hosts.values()
+    restricted = sorted(host.domain for host in hosts if host.access)
+    if not restricted:
+        return plan
+    watch = tuple(replace(w, refusals=REFUSALS) if w.domain in restricted else w for w in plan.watch)
+    return replace(plan, watch=watch, settings={**plan.settings, "access_lists": " ".join(restricted)})
 
 
 def without_closed_api(site: Site, facts: Facts, plan: Plan) -> Plan:

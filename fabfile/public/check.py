@@ -11,7 +11,11 @@ from websockets.exceptions import WebSocketException
 
 
 class Refused(Exception):
-    """An answer is not what it should be; the message says why."""
+    """An answer is not what it should be; the message says why. `status` is the answer's, where it had one."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class WarningText(str):

@@ -32,7 +32,7 @@ def page(site: Site, runtime: Owner, target: Target) -> str:
     """HEAD of the app's page: anything but an error. Raises Refused."""
     response = request(site.public, target, "HEAD", site.public.app_url)
     if response.status_code >= 400:
-        raise Refused(status(response.status_code))
+        raise Refused(status(response.status_code), response.status_code)
     return _success(site, response, runtime)
 
 
@@ -40,7 +40,7 @@ def health(site: Site, runtime: Owner, target: Target) -> str:
     """The API's health: 200 with JSON. Raises Refused."""
     response = request(site.public, target, "GET", site.public.api_health_url)
     if response.status_code != 200:
-        raise Refused(status(response.status_code))
+        raise Refused(status(response.status_code), response.status_code)
     return _success(site, _json(response), runtime)
 
 
@@ -51,7 +51,7 @@ def route(site: Site, runtime: Owner, url: str, known: bool, target: Target) -> 
     """
     response = request(site.public, target, "GET", url)
     if response.status_code >= 500:
-        raise Refused(status(response.status_code))
+        raise Refused(status(response.status_code), response.status_code)
     if _json(response).status_code == 404 and known:
         raise Refused("answers 404: the edge sent it to the web app, or the API does not know it")
     return _success(site, response, runtime)
@@ -65,7 +65,7 @@ def lookup(site: Site, runtime: Owner, spec: Lookup, target: Target) -> str:
     )
     response = request(site.public, target, spec.method, url, **options)
     if response.status_code >= 500:
-        raise Refused(status(response.status_code))
+        raise Refused(status(response.status_code), response.status_code)
     if _json(response).status_code != 200:
         raise Refused(f"{status(response.status_code)}: {response.text[:120]}")
     try:
@@ -146,7 +146,7 @@ def _json(response: requests.Response) -> requests.Response:
     if "json" in response.headers.get("content-type", ""):
         return response
     problem = wrong_content(response.status_code, response.headers)
-    raise Refused(problem if "HTML" in problem else f"{problem} instead of JSON")
+    raise Refused(problem if "HTML" in problem else f"{problem} instead of JSON", response.status_code)
 
 
 def _success(site: Site, response: requests.Response, runtime: Owner) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from fabfile.inventory import Site
 from fabfile.public import attribution, closed_api, endpoint, https, ports, websocket
-from fabfile.public.check import Answer, Check, WarningText, run_timed
+from fabfile.public.check import Answer, Check, Refused, WarningText, run_timed
 from fabfile.public.endpoint import Endpoint, Resolver, Target, by_dns
 from fabfile.runner.system.deadline import Deadline
 from fabfile.terms import Owner
 
 _MAX_CONCURRENT = 4  # probes side by side: more would only make a busy server slower
+_ACCESS_REFUSALS = (401, 403)  # with which an access list answers
 _MIN_ATTEMPT_SECONDS = 2.0  # for an attempt, however little time is left
 
 Answers = dict[tuple[str, str], Answer]  # by the names of probe and way
@@ -42,13 +43,20 @@ def checks(site: Site, runtime: Owner = "", resolve: Resolver = by_dns) -> list[
 
 
 def until_good(
-    site: Site, runtime: Owner, seconds: float, resolve: Resolver = by_dns, *, through_dns: bool = False
+    site: Site,
+    runtime: Owner,
+    seconds: float,
+    resolve: Resolver = by_dns,
+    *,
+    through_dns: bool = False,
+    refusing: Collection[str] = (),
 ) -> list[Check]:
     """The checks, repeated until all vital ones pass or `seconds` are over; returns their last results.
 
     A probe that has passed is not repeated, and each attempt has twice the time of the one before, since a busy server
     answers late. A failed check that is not vital is returned as a warning. With `through_dns`, for a change of DNS,
-    failures of DNS or a CDN are vital, too.
+    failures of DNS or a CDN are vital, too. Hostnames in `refusing` have an access list at the edge: where it refuses
+    this machine, as it did before, the check is a warning.
     """
     deadline = Deadline(seconds)
     with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
@@ -56,7 +64,7 @@ def until_good(
         good: Answers = {}
         limit = endpoint.TIMEOUT_SECONDS
         while True:
-            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _MIN_ATTEMPT_SECONDS))
+            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _MIN_ATTEMPT_SECONDS), refusing)
             judged = [_with_dns(check) if through_dns else check for check in checks]
             if all(check.ok or not check.vital for check in judged) or deadline.passed:
                 return [_as_warning(check) for check in (*judged, *closed_ports)]
@@ -95,14 +103,23 @@ def _required(site: Site, runtime: Owner) -> Iterator[Probe]:
 
 
 def _run(
-    site: Site, runtime: Owner, resolve: Resolver, good: Answers | None = None, limit: float | None = None
+    site: Site,
+    runtime: Owner,
+    resolve: Resolver,
+    good: Answers | None = None,
+    limit: float | None = None,
+    refusing: Collection[str] = (),
 ) -> list[Check]:
     """Every probe by every way. The targets are connected first: a problem there fails all probes of the target.
 
     What is `good` already is not probed again, and what becomes so is added. Each request has `limit` seconds.
     """
     passed: Answers = {} if good is None else good
-    requested, ways = probes(site, runtime), endpoint.ways(site, resolve)
+    requested = [
+        replace(probe, run=functools.partial(_or_refused, probe.run)) if probe.endpoint.name in refusing else probe
+        for probe in probes(site, runtime)
+    ]
+    ways = endpoint.ways(site, resolve)
     endpoints = list(dict.fromkeys(probe.endpoint for probe in requested))
     with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
         connecting = {
@@ -131,6 +148,16 @@ def _run(
         )
         for probe in requested
     ]
+
+
+def _or_refused(run: Callable[[Target], str], target: Target) -> str:
+    """The probe's evidence; a warning where the edge's access list refuses this machine. Raises Refused."""
+    try:
+        return run(target)
+    except Refused as refusal:
+        if refusal.status not in _ACCESS_REFUSALS:
+            raise
+        return WarningText(f"answers {refusal.status}: the host's access list refuses this machine")
 
 
 def _tls(site: Site, target: Target) -> str:

@@ -66,7 +66,7 @@ async def _upgrade(path: str, target: Target, judge: ssl.SSLContext) -> AsyncIte
     except InvalidStatus as error:
         code, headers = error.response.status_code, error.response.headers
         answer = https.status(code) if code >= 500 else https.wrong_content(code, headers)
-        raise Refused(f"does not upgrade: {answer}") from None
+        raise Refused(f"does not upgrade: {answer}", code) from None
     async with connection:
         yield connection
 

@@ -137,7 +137,7 @@ def request(watch: Watch) -> str:
         return str(error)
     except OSError as error:
         return f"{type(error).__name__}: {error}"
-    return "" if answer.status < 400 else f"answered {answer.status}"
+    return "" if answer.status < 400 or answer.status in watch.refusals else f"answered {answer.status}"
 
 
 class _Tally:

@@ -42,7 +42,9 @@ def switch(
     operation.apply(
         lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
         judge=lambda site, facts: (
-            preflight.edge_problems(point(site, facts), facts) + fabfile.checks.edge.beside(site, facts, to)
+            preflight.edge_problems(point(site, facts), facts)
+            + fabfile.checks.edge.beside(site, facts, to)
+            + fabfile.checks.edge.restricted(facts)
         ),
         secrets=token if npm_token.needs_token(resolved) else None,
     )

@@ -277,3 +277,22 @@ def test_what_leads_to_somebody_else_is_none_of_our_business(site: Site, docker_
     )
     facts = changed(docker_serves, edge={"hosts": pasted(fake, advanced).edge.hosts})
     assert beside(site, facts, "native") == []
+
+
+# ── An access list ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_access_list_is_a_warning_and_what_it_refuses_counts_as_served(site: Site, docker_serves: Facts) -> None:
+    hosts: dict[str, Any] = dict(docker_serves.edge.hosts)
+    hosts[APP] = replace(hosts[APP], access=("`auth_basic x` (1.conf, line 60)",))
+    facts = changed(docker_serves, edge={"hosts": hosts})
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.warning and f"{APP} has an access list, `auth_basic x` (1.conf, line 60)" in finding.text
+    plan = edge.with_access_lists(facts, cutover.cutover(site, facts, "full"))
+    assert {watch.domain: watch.refusals for watch in plan.watch} == {APP: (401, 403), API: ()}
+    assert plan.settings["access_lists"] == APP
+
+
+def test_without_an_access_list_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:
+    plan = cutover.cutover(site, docker_serves, "full")
+    assert edge.with_access_lists(docker_serves, plan) == plan

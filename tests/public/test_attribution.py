@@ -161,3 +161,22 @@ def test_what_the_origin_breaks_keeps_a_hand_over_back(site: Site, behaviour: Be
     behaviour.paths["/"].runtime = "docker"
     found = public.until_good(site, "native", 0, leading_to(HERE))
     assert [check.text for check in found if not check.ok] == ["origin: served by docker instead of native"]
+
+
+# ── An access list at the edge ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_an_access_list_refuses_keeps_no_hand_over_back(site: Site, behaviour: Behaviour, status: int) -> None:
+    behaviour.paths["/"] = Answer(status, kind="text/html")
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing=[site.edge.app_domain])
+    (page,) = [check for check in found if check.name.startswith(PAGE)]
+    assert (page.ok, page.warning) == (True, True) and "the host's access list refuses this machine" in page.text
+    found = public.until_good(site, "native", 0, leading_to(HERE))
+    assert [check.name.startswith(PAGE) for check in found if not check.ok] == [True]
+
+
+def test_an_access_list_excuses_no_other_answer(site: Site, behaviour: Behaviour) -> None:
+    behaviour.paths["/"] = Answer(502, kind="text/html")
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing=[site.edge.app_domain])
+    assert [check.name.startswith(PAGE) for check in found if not check.ok] == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -220,3 +221,9 @@ def test_leaving_ends_every_thread(tls: Any, journal: Journal) -> None:
             time.sleep(0.1)
             raise KeyError("a fault of ours")
     assert eventually(lambda: threading.active_count() <= before + 1)
+
+
+@pytest.mark.parametrize(("refusals", "problem"), [((), "answered 401"), ((401, 403), "")])
+def test_what_an_access_list_refuses_is_served(tls: Any, refusals: tuple[int, ...], problem: str) -> None:
+    with serving(says(page(401)), context=tls) as port:
+        assert request(dataclasses.replace(watch(port, 60), refusals=refusals)) == problem

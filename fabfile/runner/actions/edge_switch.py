@@ -109,6 +109,8 @@ class EdgeAction(Action):
         changes = self._unchanged(machine, box, before)
         hosts = [change.host for change in changes if change.values.enabled]  # a closed one gets no requests
         probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
+        address = box.addresses[self.edge.network]
+        refused = verify.refused_before(address, changes, self.seconds)
         backup.save(folder, self.edge.database, [saved_host(change) for change in changes])
         backup.set_stage(folder, BEGAN)
         differing = [change for change in changes if not change.same]
@@ -122,7 +124,7 @@ class EdgeAction(Action):
                 self._write(machine, box, folder, differing)
             backup.set_stage(folder, RELOADED)
             evidence = server.reload(machine, box, self.seconds)
-        served = verify.check_serving(machine, box.addresses[self.edge.network], changes, self.seconds)
+        served = verify.check_serving(machine, address, changes, self.seconds, refused)
         answers = {"probed": probed, "served": served}
         return {"hosts": table(before, "hosts"), "backup": str(folder), **answers, "diffs": shown, **evidence}
 

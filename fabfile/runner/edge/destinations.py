@@ -79,6 +79,26 @@ def strays(text: str, file: str, includes: Includes, domain: str, prefixes: Sequ
     return found
 
 
+def restrictions(text: str, file: str, includes: Includes, domain: str) -> list[str]:
+    """Return the statements by which nginx itself may refuse a request for `/`: names and passwords, addresses.
+
+    Raises Drift as `server_block` does.
+    """
+    server = whole_server(text, file, includes, domain)
+    statement = serving(server, "/").statement
+    blocks = (statement, server) if statement.name == "location" else (server,)
+    found: list[str] = []
+    for names in (("auth_basic",), ("allow", "deny"), ("auth_request",)):
+        # What a location says of one kind takes the place of what the server block says of it.
+        said = next((own for block in blocks if (own := _named(block, names))), [])
+        found += [str(child) for child in said if child.name != "allow" and child.values[:1] != ("off",)]
+    return found
+
+
+def _named(block: Statement, names: Sequence[str]) -> list[Statement]:
+    return [child for child in block.children if child.name in names]
+
+
 def serving(server: Statement, path: str, prefixes: Sequence[str] = ()) -> Outcome:
     """Return what becomes of a request for `path` that reaches the server block."""
     unread = next((child for child in server.children if child.name == "include"), None)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
-from . import backup, database, hostfile, server
+from . import backup, database, destinations, hostfile, server
 from .locations import NPMS_FOLDER, PROXY, included_names
 from .routes import Drift, route_blocks
 from .text import to_text
@@ -53,7 +53,7 @@ def host_facts(machine: Machine, ref: EdgeRef, box: EdgeContainer) -> list[HostF
         raise StepFailed(foreign)
     rows, read_at = database.live_rows(ref.database), config_read_time(box)
     facts = [_host(machine, ref, rows, domain, read_at) for domain in ref.domains]
-    return [replace(fact, includes=_included(ref, box, fact.text)) if fact.text else fact for fact in facts]
+    return [_with_includes(ref, box, fact) if fact.text else fact for fact in facts]
 
 
 def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
@@ -125,6 +125,16 @@ def _drift(row: ProxyHost, parsed: HostFact, text: str, domain: str) -> tuple[st
     except Drift as error:
         differences.append(str(error))
     return tuple(differences)
+
+
+def _with_includes(ref: EdgeRef, box: EdgeContainer, fact: HostFact) -> HostFact:
+    """Return a host's fact with all that its file includes, and who is let in by that."""
+    includes = _included(ref, box, fact.text)
+    try:
+        access = tuple(destinations.restrictions(fact.text, fact.path, includes, fact.domain))
+    except Drift:
+        access = ()  # the fact's problem says why
+    return replace(fact, includes=includes, access=access)
 
 
 def _included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:

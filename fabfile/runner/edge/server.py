@@ -142,9 +142,8 @@ def probe_host(
     except OSError as error:
         return _no_answer(error)
     problem = header_problem(answer.headers, header)
-    return Observation(
-        answer.status < status_limit and not problem, f"answers {answer.status}{problem and ', ' + problem}"
-    )
+    good = answer.status < status_limit and not problem
+    return Observation(good, f"answers {answer.status}{problem and ', ' + problem}", {"status": answer.status})
 
 
 def probe_closed_host(address: str, tls: bool, domain: str, timeout: float = TIMEOUT_SECONDS) -> Observation:

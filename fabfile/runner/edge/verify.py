@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from ..system import docker
@@ -16,6 +16,7 @@ from .change import EdgeHost, HostChange
 from .probe import ProbeAnswer, ProbeRequest
 
 PAGE_STATUS_LIMIT = 400  # a page's status must be below it
+REFUSALS = (401, 403)  # nginx' own, where a host has an access list
 
 
 def check_upstreams(
@@ -42,17 +43,36 @@ def check_upstreams(
     return [f"{key} {observation.text}" for key, observation in observations.items()]
 
 
-def check_serving(machine: Machine, address: str, changes: Sequence[HostChange], seconds: float) -> list[str]:
+def refused_before(address: str, changes: Sequence[HostChange], seconds: float) -> dict[str, int]:
+    """Return the statuses with which the edge refuses us, by name and path: those of hosts with an access list."""
+    statuses: dict[str, int] = {}
+    for change in changes:
+        if change.fact.access and change.row.enabled:
+            for key, attempt in host_probes(address, change.fact.tls, change.host).items():
+                statuses[key] = cast("int", attempt(seconds).data.get("status", 0))
+    return {key: status for key, status in statuses.items() if status in REFUSALS}
+
+
+def check_serving(
+    machine: Machine,
+    address: str,
+    changes: Sequence[HostChange],
+    seconds: float,
+    refused: Mapping[str, int] | None = None,
+) -> list[str]:
     """Request every name and every route through the edge until all answers are good; returns the answers' texts.
 
-    The edge must refuse a disabled host. `address` is the edge's own. Raises StepFailed after `seconds`.
+    What an access list `refused` before is good when it is refused in the same way. The edge must refuse a disabled
+    host. `address` is the edge's own. Raises StepFailed after `seconds`.
     """
     began = time.monotonic()
     probes: dict[str, Attempt] = {}
     for change in changes:
         host, tls = change.host, change.fact.tls
         if change.values.enabled:
-            probes.update(host_probes(address, tls, host))
+            for key, attempt in host_probes(address, tls, host).items():
+                status = (refused or {}).get(key)
+                probes[key] = or_refused(attempt, (status,)) if status else attempt
         else:
             probes[host.domain] = functools.partial(server.probe_closed_host, address, tls, host.domain)
     observations = until_good(machine, probes, seconds)
@@ -69,6 +89,18 @@ def host_probes(address: str, tls: bool, host: EdgeHost, routes: bool = True) ->
         f"{host.domain}{path}": functools.partial(_probe_host, address, tls, host, path, status_limit)
         for path, status_limit in paths
     }
+
+
+def or_refused(attempt: Attempt, statuses: Sequence[int]) -> Attempt:
+    """Return the attempt, good as well where the answer has one of the statuses: that of the host's access list."""
+
+    def either(seconds: float) -> Observation:
+        result = attempt(seconds)
+        if result.ok or result.data.get("status") not in statuses:
+            return result
+        return Observation(True, f"answers {result.data['status']}: its access list refuses us, as before")
+
+    return either
 
 
 def _probe_host(address: str, tls: bool, host: EdgeHost, path: str, status_limit: int, seconds: float) -> Observation:

@@ -192,6 +192,7 @@ class HostFact:
     stale: bool = False  # the file is newer than what the running nginx has read
     backup_text: str = ""
     backup_problem: str = ""
+    access: tuple[str, ...] = ()  # the statements by which nginx itself may refuse requests for it
     includes: dict[str, dict[str, str]] = field(default_factory=dict)  # an `include` as written → path → text
 
     @property

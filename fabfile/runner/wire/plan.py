@@ -60,6 +60,7 @@ class Watch:
     domain: str
     path: str
     timeout: float = 10.0  # seconds; a longer wait counts as a failure
+    refusals: tuple[int, ...] = ()  # statuses with which an access list at the edge may refuse it, before as after
 
 
 @wire

@@ -292,4 +292,4 @@ def test_npm_writes_a_file_anew_that_lost_its_tls(edge: FakeEdge, npm: Recording
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "443" not in line))
     edge.load()
     carry_out(edge, by_api(edge))
-    assert "listen 443 ssl" in path.read_text() and by_api(edge).look(edge).noop_reason
+    assert "listen 443 ssl" in path.read_text() and by_api(edge).inspect(edge).noop_reason

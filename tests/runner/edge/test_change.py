@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fabfile.runner.actions.edge import EdgeServes
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge import backup, database, server, verify
 from fabfile.runner.edge.change import EdgeHost
@@ -642,7 +643,7 @@ def test_a_block_of_lua_is_kept_byte_for_byte(edge: FakeEdge) -> None:
     set_advanced(edge, lua)
     carry_out(edge, point(edge))
     text, [row, *_] = (edge.conf / "1.conf").read_text(), database.live_rows(edge.ref.database)
-    assert row.advanced == lua + managed_block(ROUTES, API)
+    assert row.advanced == lua + managed_block(ROUTES, API_UPSTREAM)
     assert text == HostShape(WEB, row.advanced, (DOMAIN,)).render()
 
 
@@ -660,3 +661,41 @@ def test_a_backup_is_restored_whatever_its_locations_are(edge: FakeEdge) -> None
     set_advanced(edge, "location = / { proxy_pass http://web:3000; }")
     point(edge).undo(edge, before)
     assert edge.leads(DOMAIN)[0] == "web:3000"
+
+
+# ── An access list on the host ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def protect(edge: FakeEdge) -> None:
+    """Give the app's host an access list, as NPM writes it: into `location /`."""
+    path = edge.conf / "1.conf"
+    path.write_text(path.read_text().replace("  location / {\n", '  location / {\n    auth_basic "Who?";\n'))
+    edge.load()
+
+
+def test_what_an_access_list_refused_before_is_good_when_it_is_refused_again(edge: FakeEdge) -> None:
+    protect(edge)
+    assert "auth_basic Who?" in facts_of(edge, point(edge)).edge.hosts[DOMAIN].access[0]
+    look = point(edge).inspect(edge)
+    evidence = point(edge).apply(edge, look.before)
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
+    assert f"{DOMAIN}/ answers 401: its access list refuses us, as before" in str(evidence["served"])
+
+
+def test_a_refusal_that_was_not_there_before_is_none_of_an_access_lists(
+    edge: FakeEdge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protect(edge)
+    monkeypatch.setattr(verify, "refused_before", lambda *args: {})
+    look = point(edge).inspect(edge)
+    with pytest.raises(StepFailed, match="answers 401"):
+        point(edge).apply(edge, look.before)
+
+
+def test_the_way_back_serves_behind_an_access_list_as_well(edge: FakeEdge) -> None:
+    carry_out(edge, point(edge))
+    host = dataclasses.replace(point(edge).hosts[0], expect_header="")
+    edge.answers.clear()
+    assert not EdgeServes(edge.ref, (host,)).check(edge).ok
+    protect(edge)
+    assert EdgeServes(edge.ref, (host,)).check(edge).ok

@@ -138,7 +138,7 @@ def test_a_disabled_host_whose_file_has_no_server_block_is_closed(edge: FakeEdge
     edge.load()
     fact = facts_of(edge, point(edge)).edge.hosts[API_DOMAIN]
     assert (fact.closed, fact.problem, fact.drift, fact.text) == (True, "", (), "")
-    assert exposed(edge, KEEP).look(edge).noop_reason and exposed(edge, CLOSED).look(edge).noop_reason
+    assert exposed(edge, KEEP).inspect(edge).noop_reason and exposed(edge, CLOSED).inspect(edge).noop_reason
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_host = 'old' WHERE id = 2")
     files = edge.files()
@@ -147,7 +147,7 @@ def test_a_disabled_host_whose_file_has_no_server_block_is_closed(edge: FakeEdge
     exposed(edge, KEEP).undo(edge, before)
     assert edge.files() == files
     carry_out(edge, exposed(edge, OPEN))
-    assert edge.leads(API_DOMAIN) == (str(API), "")
+    assert edge.leads(API_DOMAIN) == (str(API_UPSTREAM), "")
 
 
 def test_an_enabled_host_without_a_server_block_is_still_a_problem(edge: FakeEdge) -> None:

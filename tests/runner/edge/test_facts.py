@@ -88,7 +88,7 @@ def test_another_database_is_named_and_nothing_is_written(
     host = EdgeHost(edge.ref.domains[0], "172.18.0.1", 3000)
     for action in (PointEdge(edge.ref, (host,)), PointEdge(edge.ref, (host,), way=API)):
         with pytest.raises(StepFailed) as caught:
-            action.look(edge)
+            action.inspect(edge)
         assert words in str(caught.value)
     assert edge.files() == files and Path(edge.ref.database).exists() == stale
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, serving, strays, unled
+from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, restrictions, serving, strays, unled
 from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
 from fabfile.runner.edge.routes import managed_block
 from fabfile.runner.wire.edge import Upstream
@@ -169,6 +169,30 @@ def test_what_nobody_is_sent_to_is_no_place() -> None:
     assert strays(file("location /x { return 404; }", OURS), "1.conf", {}, DOMAIN, PREFIXES) == []
     assert kind(file("location = /x { return 404; }"), "/x") == NGINX
     assert kind(file("location /x { content_by_lua_file x; }"), "/x") == UNKNOWN
+
+
+PROTECTED = "    auth_basic x;\n    deny all;\n    satisfy any;\n    include conf.d/include/proxy.conf;\n"
+
+
+@pytest.mark.parametrize(
+    ("advanced", "root", "expected"),
+    [
+        ("", "", []),
+        ("", f"location / {{\n{PROTECTED}}}", ["`auth_basic x`", "`deny all`"]),
+        ("auth_basic y;", "", ["`auth_basic y`"]),
+        ("auth_basic y;", "location / { auth_basic off; include conf.d/include/proxy.conf; }", []),
+        ("deny 10.0.0.0/8;\nallow all;", "", ["`deny 10.0.0.0/8`"]),
+        ("location /admin { deny all; }", "", []),
+        ("auth_request /authelia;", "", ["`auth_request /authelia`"]),
+    ],
+)
+def test_who_is_let_in_is_read_from_the_location_and_the_server_block(
+    advanced: str, root: str, expected: list[str]
+) -> None:
+    text = file(advanced, OURS, root=root)
+    found = restrictions(text, "1.conf", {}, DOMAIN)
+    assert [words.split(" (1.conf, line ")[0] for words in found] == expected
+    assert wrong(text) == []
 
 
 # ── Against nginx itself ────────────────────────────────────────────────────────────────────────────────────────────

@@ -241,6 +241,9 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe_host(
         address: str, tls: bool, domain: str, path: str, header: str, status_limit: int = 400, timeout: float = 1.0
     ) -> Observation:
+        text = next(text for text in edge.loaded.values() if f"server_name {domain}" in text)
+        if "auth_basic " in text and path == "/":  # as NPM has it, in `location /` alone
+            return Observation(False, "answers 401", {"status": 401})
         page, routes = edge.leads(domain)
         place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
         host, _, port = place.partition(":")
