@@ -30,7 +30,7 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
         yield "settings of both runtimes", False, why or "they could not be compared"
         return
     for difference in differences.variables:
-        why = reason(site, difference.name)
+        why = reason(site, difference)
         yield difference.name, bool(why), f"{_text(site, difference)}: {why or 'no reason is given'}"
     if not differences.variables:
         yield "settings of both runtimes", True, "no variable differs"
@@ -68,12 +68,11 @@ def readable(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
 
 
-def reason(site: Site, name: str) -> str:
-    """Why a variable may differ between the runtimes; empty where nobody says so."""
-    native, docker = site.runtimes.native, site.runtimes.docker
-    keys = [
-        f"runtimes.{side}.overrides" for side, own in (("native", native), ("docker", docker)) if name in own.overrides
-    ]
+def reason(site: Site, difference: Difference) -> str:
+    """Why a variable may differ between the runtimes; empty where nobody says so or an override has no effect."""
+    native, docker, name = site.runtimes.native, site.runtimes.docker, difference.name
+    keys = ["runtimes.native.overrides"] if difference.native == native.overrides_file else []
+    keys += ["runtimes.docker.overrides"] if difference.docker and name in docker.overrides else []
     verb = "sets" if len(keys) == 1 else "set"
     return f"{' and '.join(keys)} {verb} it" if keys else native.differences.get(name, "")
 
@@ -103,7 +102,7 @@ def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
         yield Finding(text, "correct that file on the VPS; `inv check.environment` looks again", warning=to == "docker")
     groups: dict[str, list[str]] = {}
     for difference in differences.variables:
-        if not reason(site, difference.name):
+        if not reason(site, difference):
             groups.setdefault(_text(site, difference), []).append(difference.name)
     for text, names in groups.items():
         fix = (

@@ -60,6 +60,13 @@ def test_an_override_is_the_reason(site: Site, docker_serves: Facts) -> None:
     assert rows["REDIS_URL"][0] and rows["REDIS_URL"][1].endswith("runtimes.native.overrides sets it")
 
 
+def test_an_override_that_a_unit_of_its_own_undoes_is_no_reason(site: Site, docker_serves: Facts) -> None:
+    for native in ("", "/home/delta/extra.env"):
+        facts = with_differences(docker_serves, Difference("REDIS_URL", ("web",), native, DOCKER_ENV))
+        (finding,) = environment.findings(site, facts, "native")
+        assert finding.text.startswith("REDIS_URL: ") and not finding.warning
+
+
 def test_the_check_has_a_row_for_each_difference(site: Site, docker_serves: Facts) -> None:
     site = meant(site, MEANT="events of both runtimes are told apart")
     facts = with_differences(
