@@ -121,4 +121,5 @@ def _server(site: Site, runtime: Runtime, server: Server) -> Workload:
         project="" if native else site.runtimes.docker.project,
         port=server.port if native else server.image_port,
         protocol=server.name,
+        environment=environment(site, runtime) if server.name == "redis" else None,
     )

@@ -167,7 +167,8 @@ def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller
         key = f"{workload.runtime}/{workload.name} {_process_identity(snapshot, workload)}"
         candidates[f"{workload.runtime}/{workload.name}"] = _Candidate(workload, problems, health, key)
         if not problems and workload.protocol:
-            probes[key] = functools.partial(probe, workload.protocol, address, workload.port, workload.path)
+            target = (workload.protocol, address, workload.port, workload.path)
+            probes[key] = functools.partial(probe, *target, environment=workload.environment)
     answered = poller.poll(probes, seconds)
     return {name: _verdict(snapshot, item, answered.get(item.key)) for name, item in candidates.items()}
 

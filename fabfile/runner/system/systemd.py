@@ -20,6 +20,7 @@ RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 _ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=(yes|no)\)$", re.MULTILINE)
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
+_OTHER_FILE = re.compile(r"/\S+:\d+: ")  # the complaint's place, as systemd has it
 _EXPOSURE = re.compile(r"Overall exposure level for (\S+): (\d+(?:\.\d+)?)")
 
 
@@ -159,7 +160,7 @@ def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
     """The complaints of systemd, or of `user`'s own manager, about unit files; empty when it accepts them.
 
     Any line counts, since systemd may exit with 0 on a bad unit. It also loads the units' dependencies: a line that
-    names only other units is left out. Raises StepFailed when systemd cannot be run.
+    names only other units, or a file that is no unit, is left out. Raises StepFailed when systemd cannot be run.
     """
     argv = ["systemd-analyze", "--user" if user else "--system", "--man=no", "verify", *files]
     result = machine.run(argv, user=user or None, timeout=_VERIFY_SECONDS, ok=None)
@@ -167,7 +168,7 @@ def verify(machine: Machine, files: Sequence[str], user: str = "") -> list[str]:
     lines = [line.strip() for line in (result.err + result.out).splitlines() if line.strip()]
     if result.code and not lines:
         return [f"systemd-analyze ended with {result.code}"]
-    return [line for line in lines if own & _unit_names(line) or not _unit_names(line)]
+    return [line for line in lines if own & _unit_names(line) or not (_unit_names(line) or _OTHER_FILE.match(line))]
 
 
 def exposures(machine: Machine, files: Sequence[str]) -> dict[str, float]:

@@ -33,6 +33,7 @@ class Workload:
     path: str = ""  # of an HTTP probe
     durables: tuple[str, ...] = ()
     nats: NatsRef | None = None  # which has the durables
+    environment: Environment | None = None  # the app's, which logs in to Redis
 
 
 @wire

@@ -265,7 +265,8 @@ def test_docker_durables_are_read_from_dockers_own_nats(machine: Recorder) -> No
     ("protocol", "words", "ok"),
     [
         ("redis", b"+PONG\r\n", True),
-        ("redis", b"-NOAUTH Authentication required.\r\n", True),
+        ("redis", b"-NOAUTH Authentication required.\r\n", False),
+        ("redis", b"-NOPERM this user has no permissions to run the ping command\r\n", True),
         ("redis", b"-LOADING Redis is loading the dataset in memory\r\n", False),
         ("redis", b"", False),
         ("nats", b'INFO {"server_id":"x"}\r\n', True),

@@ -41,6 +41,24 @@ def test_whatever_is_said_of_a_unit_is_told(machine: Machine, text: str, said: s
     assert said in found[""] and "islandflow-units-" not in found[""]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/usr/lib/systemd/system/other.service:9: Unknown key name 'Surprise' in section 'Service', ignoring.",
+        "/etc/systemd/system/other.service.d/override.conf:2: Invalid URL, ignoring: x",
+        "/etc/systemd/system.conf:4: Unknown key name 'Surprise' in section 'Manager', ignoring.",
+        "other@tty1.service: Command /usr/bin/other is not executable: No such file or directory",
+        "Unit snap-core-1.mount has a bad unit file setting, ignoring.",
+    ],
+)
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_is_said_of_other_packages_files_is_no_failure_of_ours(line: str, code: int, tmp_path: Path) -> None:
+    machine = Recorder(tmp_path, {"systemd-analyze": (code, "", f"{line}\na.service: ours\n")})
+    assert unit_errors(machine, [UnitFile("a.service", GOOD)]) == {"": "a.service: ours"}
+    alone = Recorder(tmp_path, {"systemd-analyze": (code, "", f"{line}\n")})
+    assert unit_errors(alone, [UnitFile("a.service", GOOD)]) == {"": ""}
+
+
 def test_each_manager_verifies_its_own_units(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"systemd-analyze --user": (0, "", "b.service:1: warned of")})
     found = unit_errors(machine, [UnitFile("a.service", GOOD), UnitFile("b.service", GOOD, "delta")])

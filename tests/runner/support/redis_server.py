@@ -44,6 +44,8 @@ class Redis:
     def answer(self, words: list[str]) -> bytes:
         """The reply to a command of somebody who may ask."""
         command, selected = words[0], self.selected
+        if command == "PING":
+            return b"+PONG\r\n"
         if command in self.forbidden:
             return f"-ERR unknown command '{command}'\r\n".encode()
         if words == ["INFO", "keyspace"]:
