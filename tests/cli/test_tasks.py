@@ -81,7 +81,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("npm.switch", "npm.status", "npm.diff", "npm.backup", "npm.restore", "public.check"),
         *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
-        *("streams.check", "streams.watch", "provider.check", "check.static"),
+        *("streams.check", "streams.watch", "provider.check", "check.static", "check.environment"),
         *("init", "doctor", "cutover", "rollback", "status", "record", "followup", "soak"),
     }
 
