@@ -75,7 +75,10 @@ def unled(site: Site, fact: HostFact) -> list[str]:
     paths = edge.paths(site)
     prefixes = site.edge.api_prefixes if fact.domain == site.edge.app_domain else ()
     path = paths.get(fact.domain, "").split("?")[0]
-    return destinations.unled(fact.text, fact.path, fact.includes, fact.domain, prefixes, path)
+    try:
+        return destinations.unled(fact.text, fact.path, fact.includes, fact.domain, prefixes, path)
+    except StepFailed as error:
+        return [str(error)]
 
 
 def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
@@ -125,8 +128,11 @@ def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations
         if not fact.text or fact.problem:
             continue
         prefixes = site.edge.api_prefixes if domain == site.edge.app_domain else ()
-        for stray in destinations.strays(fact.text, fact.path, fact.includes, domain, prefixes):
-            yield from ((domain, stray, name) for name in stray.hosts if name in known)
+        try:
+            strays = destinations.strays(fact.text, fact.path, fact.includes, domain, prefixes)
+        except StepFailed:
+            continue  # which `unled` shows
+        yield from ((domain, stray, name) for stray in strays for name in stray.hosts if name in known)
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:

@@ -74,7 +74,7 @@ def strays(text: str, file: str, includes: Includes, domain: str, prefixes: Sequ
     server, found = whole_server(text, file, includes, domain), []
     for location in _locations(server):
         outcome = _outcome(server, location, None, prefixes)
-        if outcome.kind not in (ROW, BLOCK) and outcome.hosts:
+        if outcome.kind in (FIXED, UNKNOWN) and outcome.hosts:
             found.append(outcome)
     return found
 
@@ -193,12 +193,12 @@ def _value(text: str, variables: Variables) -> str | None:
 def _hosts(server: Statement, location: Statement, variables: Variables) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the hosts that a location names, and what the row's own variables hold."""
     own = {_OWN[name]: value for name, value in _first_sets(server)}
-    inside = [
-        *location.children,
-        *(inner for child in location.children if child.name == "if" for inner in child.children),
-    ]
+    inside = [*location.children, *_conditional(location)]
     texts = [child.values[0] for child in inside if child.name in PASSES and child.values]
-    texts += [child.values[1] for child in inside if child.name == "set" and len(child.values) == 2]
+    sets = [child for child in (*inside, *_conditional(server)) if child.name == "set" and len(child.values) == 2]
+    for text in texts:  # and what is added meanwhile: the values of the variables in it
+        used = {f"${a or b}" for a, b in _VARIABLE.findall(text)}
+        texts += [child.values[1] for child in sets if child.values[0] in used and child.values[1] not in texts]
     hosts: list[str] = []
     for text in texts:
         place = _PLACE.fullmatch(_value(text, variables) or text)
@@ -206,6 +206,10 @@ def _hosts(server: Statement, location: Statement, variables: Variables) -> tupl
             host = own.get(place["host"], place["host"])
             hosts += _members(server, host) or [host]
     return tuple(dict.fromkeys(host.lower() for host in hosts)), own
+
+
+def _conditional(block: Statement) -> list[Statement]:
+    return [inner for child in block.children if child.name == "if" for inner in child.children]
 
 
 def _first_sets(server: Statement) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from .hostfile import server_block
 from .nginx import Directive, ParseError, parse
+from .routes import Drift
 
 Includes = Mapping[str, Mapping[str, str]]  # what an `include` names → the files that it stands for, and their texts
 PROXY = "conf.d/include/proxy.conf"  # NPM's own, which passes requests on
@@ -57,10 +58,14 @@ class Undecided(Exception):
 
 
 def whole_server(text: str, file: str, includes: Includes, domain: str) -> Statement:
-    """Return a host's server block with all that it includes."""
+    """Return a host's server block with all that it includes, and the file's upstream blocks. Raises Drift."""
     block = server_block(text, domain)
     upstreams = [child for child in parse(text) if child.name == "upstream"]
-    return Statement(file, block, (*_expanded(block.children or (), file, includes), *_expanded(upstreams, file, {})))
+    try:
+        inside = (*_expanded(block.children or (), file, includes), *_expanded(upstreams, file, {}))
+    except RecursionError:
+        raise Drift(f"{domain}: its blocks are nested too deeply to be read") from None
+    return Statement(file, block, inside)
 
 
 def included_names(text: str) -> list[str]:
@@ -78,14 +83,17 @@ def included_names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _expanded(directives: Sequence[Directive], file: str, includes: Includes, depth: int = 0) -> Iterator[Statement]:
+def _expanded(
+    directives: Sequence[Directive], file: str, includes: Includes, within: tuple[str, ...] = ()
+) -> Iterator[Statement]:
+    """Yield the directives with what they include in its place; what includes itself is left as it is written."""
     for directive in directives:
         name = directive.values[0] if directive.name == "include" and directive.values else ""
         files = includes.get(name, _NPMS_OWN.get(name))
         if files is None and (name.startswith(NPMS_FOLDER) or set("*?[").intersection(name)):
             continue  # a pattern may stand for no file at all
-        if not name or files is None or depth > _DEEPEST:
-            children = tuple(_expanded(directive.children or (), file, includes, depth))
+        if not name or files is None or name in within or len(within) > _DEEPEST:
+            children = tuple(_expanded(directive.children or (), file, includes, within))
             yield Statement(file, directive, children)
             continue
         for included, text in files.items():
@@ -94,7 +102,7 @@ def _expanded(directives: Sequence[Directive], file: str, includes: Includes, de
             except ParseError:
                 yield Statement(file, directive, ())
                 continue
-            yield from _expanded(inside, included, includes, depth + 1)
+            yield from _expanded(inside, included, includes, (*within, name))
 
 
 def _pattern(location: Statement) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 
 from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, restrictions, serving, strays, unled
 from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
-from fabfile.runner.edge.routes import managed_block
+from fabfile.runner.edge.routes import Drift, managed_block
 from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.nginx_server import free_port, nginx
 from tests.runner.support.npm_shape import DOMAIN, OPERATORS, WEB, HostShape
@@ -152,12 +152,13 @@ def test_an_upstream_block_of_the_hosts_own_is_no_row() -> None:
         ("location @down { proxy_pass http://web:3000; }", "web"),
         ("location /docs { if ($a) { set $server web; } include conf.d/include/proxy.conf; }", "web"),
         ("location /docs { set $port 9229; include conf.d/include/proxy.conf; }", "web"),
+        ("if ($http_x) { set $server web; }\nlocation /docs { include conf.d/include/proxy.conf; }", "web"),
         ("location /rpc { grpc_pass grpc://api:4000; }", "api"),
     ],
 )
 def test_every_place_of_a_locations_own_is_found(advanced: str, host: str) -> None:
     found = strays(file(advanced, OURS), "1.conf", {}, DOMAIN, PREFIXES)
-    assert [host in outcome.hosts for outcome in found] == [True], found
+    assert found and all(host in outcome.hosts for outcome in found), found
 
 
 def test_a_custom_location_of_npms_is_a_place_of_its_own() -> None:
@@ -165,8 +166,36 @@ def test_a_custom_location_of_npms_is_a_place_of_its_own() -> None:
     assert str(found.statement).startswith("`location /docs` (1.conf, line ") and found.hosts[:1] == ("elsewhere",)
 
 
-def test_what_nobody_is_sent_to_is_no_place() -> None:
-    assert strays(file("location /x { return 404; }", OURS), "1.conf", {}, DOMAIN, PREFIXES) == []
+@pytest.mark.parametrize(
+    "advanced",
+    [
+        "location /x { return 404; }",
+        "location /x { set $mode web; return 404; }",
+        "location /x { set $mode web; include conf.d/include/proxy.conf; }",
+    ],
+)
+def test_what_nobody_is_sent_to_is_no_place(advanced: str) -> None:
+    assert strays(file(advanced, OURS), "1.conf", {}, DOMAIN, PREFIXES) == []
+
+
+def test_a_variable_of_another_purpose_names_no_place() -> None:
+    text = file("location /x { set $mode web; proxy_pass http://grafana:3000; }", OURS)
+    assert [stray.hosts for stray in strays(text, "1.conf", {}, DOMAIN, PREFIXES)] == [("grafana",)]
+
+
+def test_a_file_that_includes_itself_can_not_be_told() -> None:
+    """nginx does not take it either; whoever looks must come to an end."""
+    include, name = "/data/nginx/custom/server_proxy[.]conf", "/data/nginx/custom/server_proxy.conf"
+    assert "can't be read" in wrong(file(OURS), {include: {name: f"include {include};\n" * 20}})[0]
+
+
+def test_blocks_nested_beyond_all_measure_end_in_words() -> None:
+    nested = "location / {" * 3000 + "}" * 3000
+    with pytest.raises(Drift, match=f"{DOMAIN}: its blocks are nested too deeply"):
+        wrong(file(nested))
+
+
+def test_some_answers_are_nginxs_own_or_can_not_be_told() -> None:
     assert kind(file("location = /x { return 404; }"), "/x") == NGINX
     assert kind(file("location /x { content_by_lua_file x; }"), "/x") == UNKNOWN
 
