@@ -145,6 +145,10 @@ def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:
     yield _compared("scheme", row.scheme, file.scheme if file else "", "http", fact)
     problems = [*_pasted(fact, row), *_managed(host, row)]
     yield "advanced_config", not problems, "; ".join(problems) or "as wanted"
+    lost = hostfile.LOST_TLS.format(row.certificate)
+    if fact.text:
+        agree = f"{fact.domain}: {lost}" not in fact.drift
+        yield "certificate", agree, (f"number {row.certificate}" if row.certificate else "none") if agree else lost
     there, enabled = "there" if fact.text else "not there", "enabled" if row.enabled else "disabled"
     yield "file", bool(fact.text) == row.enabled, f"{there}, {enabled} in the database"
     nginx = "older than the file: a reload is needed" if fact.stale else "as the file" if fact.text else "closed"

@@ -279,6 +279,15 @@ def test_what_leads_to_somebody_else_is_none_of_our_business(site: Site, docker_
     assert beside(site, facts, "native") == []
 
 
+def test_a_file_that_lost_its_tls_differs_from_its_row(site: Site, fake: FakeEdge) -> None:
+    with fake.database() as connection:
+        connection.execute("UPDATE proxy_host SET certificate_id = 3 WHERE id = 1")
+    assert f"{APP}: certificate" not in diff(site, facts_of(fake), "docker")
+    path = fake.conf / "1.conf"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "443" not in line))
+    assert "does not listen on port 443" in diff(site, facts_of(fake), "docker")[f"{APP}: certificate"]
+
+
 # ── An access list ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
