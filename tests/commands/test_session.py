@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -289,7 +289,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Which runtime the public checks were asked about, and for how long; all of them pass."""
     asked: list[tuple[str, float]] = []
 
-    def until_good(site: Site, runtime: Runtime, seconds: float) -> list[Check]:
+    def until_good(site: Site, runtime: Runtime, seconds: float, refusing: Sequence[str]) -> list[Check]:
         asked.append((runtime, seconds))
         return [Check("page", True, "answers 200", 5), Check("websocket", len(asked) < 9, "HTTP 502", 5)]
 
@@ -320,11 +320,24 @@ def test_verbose_shows_the_good_checks_too(
     assert ("  ✓ page: answers 200 (5 ms)" in capsys.readouterr().err.splitlines()) is verbose
 
 
+@pytest.mark.parametrize(
+    ("settings", "refusing"), [({}, []), ({"access_lists": "a.test b.test"}, ["a.test", "b.test"])]
+)
+def test_the_checks_know_which_hosts_have_an_access_list(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], refusing: list[str]
+) -> None:
+    known: list[Sequence[str]] = []
+    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: known.append(refusing) or [])
+    host.events["ship"] = [begun(to="native", **settings), *WAITS[1:]]
+    operation().apply(unsure)
+    assert known == [refusing]
+
+
 def test_a_warning_is_told_and_confirms(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soon = Check("TLS", True, "valid for 20 days", 5, warning=True)
-    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds: [soon])
+    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: [soon])
     host.events["ship"] = WAITS
     operation().apply(unsure)
     assert host.calls[-1] == ("say", "confirm")
