@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from fabfile.lab.edge import hostfile
-from tests.system.conftest import Vps
+from tests.system.conftest import Vps, until
 from tests.system.test_edge import DATABASE, DOCKER, EDGE, ROOT, everything, set_advanced
 
 API = "api.flow.deltaisland.io"
@@ -38,7 +38,7 @@ def test_locations_that_the_row_does_not_lead_are_refused_with_their_lines(vps: 
 def test_behind_an_access_list_a_switch_ends_well(vps: Vps) -> None:
     vps.lab.run(f"mkdir -p {ROOT}/access && echo 'u:{{PLAIN}}p' > {ROOT}/access/1")
     set_row(vps, 1, access_list_id=1)
-    assert vps.get("flow.deltaisland.io", "/")[0] == 401
+    until("the access list refuses", lambda: vps.get("flow.deltaisland.io", "/")[0] == 401)  # nginx has read it
     told = vps.warned("npm", "switch", "--to", "docker")
     assert "has an access list" in " ".join(told.split())
     assert vps.get("flow.deltaisland.io", "/")[0] == 401 and vps.served_by()[2] == "docker"
