@@ -19,7 +19,7 @@ from tests.support import inventories
 from tests.support.entry_points import DOORS, TASKS, Recorder, Run, inv, recorded
 
 # Tasks called so, in whatever group, change nothing.
-LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "watch", "verify-token"}
+LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "environment", "watch", "verify-token"}
 LOOKS_ONLY |= {"record", "soak", "init", "doctor"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 ON_THIS_MACHINE = {"record", "followup", "init"}  # they need no inventory, unless a record has to be made
