@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +16,7 @@ _MIN_SECRET_LENGTH: Final = 4  # characters; a shorter one would mask half of a 
 _MASK: Final = "•••"
 
 _typed: set[str] = set()  # secrets that no variable holds
-_plan: list[str] = []  # the plan that this command follows, if it does
+_plans: dict[str, bool] = {}  # the plans that this command has followed, and whether it saw them end
 
 
 class RunnerFault(Exception):
@@ -35,28 +33,34 @@ def mask(secret: str) -> str:
     return secret
 
 
-@contextlib.contextmanager
-def plan_under_way(plan_id: str) -> Iterator[None]:
-    """While a plan is followed a report says that it goes on without this command."""
-    _plan.append(plan_id)
-    yield
-    _plan.pop()  # only where nothing was raised: a fault of ours ends the command, not the plan
+def plan_begins(plan_id: str) -> None:
+    """From here on a report says that the plan goes on without this command."""
+    _plans[plan_id] = False
+
+
+def plan_has_ended(plan_id: str) -> None:
+    """From here on a report says that it has ended."""
+    _plans[plan_id] = True
 
 
 def report(error: Exception) -> Bug:
     """Write the trace to a file and return the error that says so. Never raises."""
     import traceback  # only here: each command would pay for it
 
-    text = _masked("".join(traceback.format_exception(error)) + getattr(error, "trace", ""))
-    what = f"{type(error).__name__}: {_masked(str(error)).strip() or 'no text'}".splitlines()[0][:200]
     try:
+        text = _masked("".join(traceback.format_exception(error)) + str(getattr(error, "trace", "") or ""))
+        what = f"{type(error).__name__}: {_masked(str(error)).strip() or 'no text'}".splitlines()[0][:200]
         place = f"Its trace is in {_write(text)}; secrets that this command knows are masked in it."
-    except (OSError, ValueError) as failure:
-        place = f"Its trace could not be written ({failure})."
-    if not _plan:
+    except Exception as failure:  # noqa: BLE001  the report of a fault must not end in another one
+        what, place = type(error).__name__, f"Its trace could not be written ({failure})."
+    if not _plans:
         return Bug(what, state="This command has started no plan there.", next_step=f"Report it as a bug. {place}")
-    state = f"The plan {_plan[-1]} goes on there; unconfirmed, it reverts by itself."
-    return Bug(what, state=state, next_step=f"inv attach --plan {_plan[-1]}. Then report this as a bug. {place}")
+    plan_id, ended = list(_plans.items())[-1]
+    if ended:
+        state = f"The plan {plan_id} has ended there."
+        return Bug(what, state=state, next_step=f"inv history --plan {plan_id} says how. Then report a bug. {place}")
+    state = f"The plan {plan_id} may have begun, and then goes on there; unconfirmed, it reverts by itself."
+    return Bug(what, state=state, next_step=f"inv attach --plan {plan_id}. Then report this as a bug. {place}")
 
 
 def _write(text: str) -> Path:

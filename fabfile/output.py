@@ -9,12 +9,13 @@ import codecs
 import contextlib
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 from fabfile.errors import CutoverError
 from fabfile.runner.wire import formats
@@ -125,12 +126,27 @@ def emit(values: dict[str, Any]) -> None:
 
 
 def error(failure: CutoverError, *, as_json: bool) -> None:
-    """Print an error on standard error; with --json as a line on standard output as well."""
-    if as_json:
-        texts = {"message": failure.message, "state": failure.state, "next_step": failure.next_step}
-        line("error", exit_code=failure.exit_code, **texts)
-    sys.stdout.flush()
-    print(with_program(failure.render()), file=sys.stderr, flush=True)
+    """Print an error on standard error; with --json as a line on standard output as well.
+
+    A full disk, or a reader that has gone, must not hide how the command ends.
+    """
+    try:
+        if as_json:
+            texts = {"message": failure.message, "state": failure.state, "next_step": failure.next_step}
+            line("error", exit_code=failure.exit_code, **texts)
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _give_up(sys.stdout)
+    try:
+        print(with_program(failure.render()), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: IO[str]) -> None:
+    """Let what can't be written go nowhere: Python would try again at its end, and change the exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _replacing(error: UnicodeError) -> tuple[str, int]:

@@ -97,9 +97,8 @@ def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
     known = {*site.services, *(server.name for server in site.servers)}
     alive = sorted(box.name for box in facts.containers.values() if box.state in _ALIVE and box.service in known)
     if alive and facts.owner == "native":
-        harm = (
-            "the data is sealed, so that they can't write to it" if _sealed(site, facts) else "both have the data open"
-        )
+        sealed = "the data is sealed: what was started since can't write to it"
+        harm = sealed if _sealed(site, facts) else "both have the data open"
         yield Finding(f"native owns, and these containers run: {', '.join(alive)}; {harm}", "inv docker.stop")
 
 

@@ -36,7 +36,19 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
 
     With `accept_downgrade` older servers on newer data are warned about only.
     """
-    return readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
+    result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
+    return result + (nested(facts) if to == "native" else [])
+
+
+def nested(facts: Facts) -> list[Finding]:
+    """Volumes within the data: the seal binds a directory without what is mounted below it."""
+    return [
+        Finding(
+            f"{point} is a mount of its own within the data: native's server would find an empty directory there",
+            "have the data in one file system, or mount the volume at the data directory itself",
+        )
+        for point in facts.mounts_below
+    ]
 
 
 def readable(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = False) -> list[Finding]:

@@ -38,8 +38,8 @@ def app_may_run(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
 
 
 def servers_may_run(site: Site, facts: Facts) -> list[Finding]:
-    """What stands against starting the native servers."""
-    return native_owns(site, facts) + units.of_servers(site, facts)
+    """What stands against starting the native servers. A container that runs beside them may have the data open."""
+    return native_owns(site, facts) + units.of_servers(site, facts) + list(compose.beside_native(site, facts))
 
 
 def docker_may_run(site: Site, facts: Facts) -> list[Finding]:

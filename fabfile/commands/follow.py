@@ -64,10 +64,13 @@ def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Ite
 
 
 def _follow_events(session: Session, plan_id: str, events: Iterator[Event], history: _History) -> None:
-    with session.console.following(), bug.plan_under_way(plan_id):
+    bug.plan_begins(plan_id)
+    with session.console.following():
         for event in events:
             decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
             history.events.append(event)
+            if event.kind == "finished":
+                bug.plan_has_ended(plan_id)
             session.console.event(event)
             history.decided = history.decided or decided
             if event.kind == "waiting" and not decided:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
-from fabfile.plans.steps import data_unused
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
 from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept
-from fabfile.runner.actions.probes import ContainersDown, ReadOnly, UnitsDown
+from fabfile.runner.actions.probes import ContainersDown, DataUnused, ReadOnly, UnitsDown, Writable
 from fabfile.runner.actions.proof import CompareData, CountData
 from fabfile.runner.actions.units import Start, Stop
 from fabfile.runner.wire.facts import Facts
@@ -51,25 +50,27 @@ def keep(site: Site, facts: Facts, to: Runtime) -> Steps:
 def seal(site: Site, facts: Facts) -> Steps:
     """Make the data read-only to all but the native servers, so that no container can open it for writing any more.
 
-    Where native owns, its servers' units see to that by themselves: sealing beneath servers that run would take the
-    data from them.
+    Not beneath servers that run already: it would take the data from those that know no seal.
     """
-    if facts.owner == "native":
+    servers = [facts.unit(server.unit) for server in site.servers]
+    if facts.owner == "native" and any(server and server.up for server in servers):
         return ()
     unit, project = (site.seal_unit,), site.runtimes.docker.project
     names = tuple(workload.name for workload in workloads.everything(site, "docker"))
+    folders = tuple(server.data for server in site.servers)
     verify = (
-        ReadOnly(tuple(server.data for server in site.servers)),
+        ReadOnly(folders),
         ContainersDown(project, names),  # somebody may have started them again since the plan stopped them
-        *data_unused(site, facts, "native"),
+        DataUnused(folders),
     )
-    return (Step("data: sealed", Start(unit), Undo(verify=(UnitsDown(unit),)), verify),)
+    return (Step("data: sealed", Start(unit), Undo(verify=(UnitsDown(unit), Writable(folders))), verify),)
 
 
 def unseal(site: Site, facts: Facts) -> Steps:
     """Let containers write to the data again, once the native servers are down."""
     unit = (site.seal_unit,)
-    return (Step("data: unsealed", Stop(unit), Undo(), verify=(UnitsDown(unit),)),)
+    folders = tuple(server.data for server in site.servers)
+    return (Step("data: unsealed", Stop(unit), Undo(), verify=(UnitsDown(unit), Writable(folders))),)
 
 
 def compare(site: Site, facts: Facts, to: Runtime) -> Steps:

@@ -44,8 +44,8 @@ def free_ports(site: Site, facts: Facts) -> Steps:
 
 
 def enable(site: Site, facts: Facts) -> Steps:
-    """Have the servers start at boot, where native owns."""
-    return (Step("infra: on at boot", Enable(_units(site)), Undo()),)
+    """Have the servers start at boot, where native owns, and the data sealed then, with servers or without."""
+    return (Step("infra: on at boot", Enable((site.seal_unit, *_units(site))), Undo()),)
 
 
 def start(site: Site, facts: Facts, settle: float = SETTLE_SECONDS, unproven: bool = False) -> Steps:
@@ -84,7 +84,7 @@ def stop(site: Site, facts: Facts, *, to: Owner = "") -> Steps:
 
 
 def disable(site: Site, facts: Facts) -> Steps:
-    """Keep the servers from starting at boot."""
+    """Keep the servers from starting at boot. The seal stays on: it asks who owns, and harms nobody."""
     return (Step("infra: off at boot", Disable(_units(site)), Undo()),)
 
 

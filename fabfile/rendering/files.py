@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fabfile.inventory import BRIDGE, Server, Service, Site, placeholders
 from fabfile.rendering import quoting
 from fabfile.resources import TEMPLATES
+from fabfile.runner import recovery, store
 from fabfile.terms import Runtime
 
 SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
@@ -37,7 +38,7 @@ def infra(site: Site) -> tuple[File, ...]:
     """The system units, redis.conf and ClickHouse's drop-in: everything that native servers need."""
     servers = site.infra
     return (
-        _root_file(site, str(SYSTEM_UNITS / site.seal_unit), "systemd/system/seal.service.j2", folder=DATA_FOLDER),
+        _seal_unit(site),
         *(_system_unit(site, server) for server in site.servers),
         _root_file(site, servers.redis.config, "config/redis.conf.j2", server=servers.redis),
         _root_file(site, servers.clickhouse.drop_in, "config/clickhouse.xml.j2", server=servers.clickhouse),
@@ -78,6 +79,15 @@ def _system_unit(site: Site, server: Server) -> File:
     path = str(SYSTEM_UNITS / server.unit)
     values = {"server": server, "stop": SERVER_STOP, "folder": DATA_FOLDER}
     return _root_file(site, path, f"systemd/system/{server.name}.service.j2", **values)
+
+
+def _seal_unit(site: Site) -> File:
+    values = {
+        "folder": DATA_FOLDER,
+        "runner": str(store.ROOT / recovery.LINK),
+        "directories": [f"{server.name}={server.data}" for server in site.servers],
+    }
+    return _root_file(site, str(SYSTEM_UNITS / site.seal_unit), "systemd/system/seal.service.j2", **values)
 
 
 def _user_unit(site: Site, service: Service, bind: str) -> File:

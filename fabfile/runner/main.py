@@ -8,6 +8,7 @@ A verb imports what it alone needs: each process runs only one, and loading all 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import sys
 import time
@@ -172,11 +173,9 @@ def park(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     return 0
 
 
-def _of_soak(name: str) -> Verb:
+def _of(module: str, name: str) -> Verb:
     def run(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
-        from .soak import verbs
-
-        verb: Verb = getattr(verbs, name)
+        verb: Verb = getattr(importlib.import_module(f".{module}", __package__), name)
         return verb(root, arguments, stdin)
 
     return run
@@ -198,7 +197,8 @@ _VERBS = (
     park,
 )
 _SOAK = ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show")
-VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS} | {name: _of_soak(name) for name in _SOAK}
+VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS} | {name: _of("soak.verbs", name) for name in _SOAK}
+VERBS |= {name: _of("seal", name) for name in ("seal", "unseal")}
 
 
 def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:

@@ -11,7 +11,7 @@ with lazily():
     from fabfile import survey, workloads
     from fabfile.checks import parts, preflight
     from fabfile.commands import apply, session
-    from fabfile.plans import cutover, infra, plan
+    from fabfile.plans import cutover, data, infra, plan
 
 
 @task
@@ -37,7 +37,11 @@ def start(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
     """Start the native servers, now and at boot, and wait until they are healthy."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan(
-            "infra.start", infra.free_ports(site, facts) + infra.enable(site, facts) + infra.start(site, facts)
+            "infra.start",
+            infra.free_ports(site, facts)
+            + infra.enable(site, facts)
+            + data.seal(site, facts)
+            + infra.start(site, facts),
         ),
         judge=parts.servers_may_run,
     )

@@ -86,7 +86,7 @@ LAYERS = (
     ("runner.facts",),
     ("runner.adoption", "runner.availability", "runner.actions"),
     ("runner.engine",),
-    ("runner.soak",),
+    ("runner.soak", "runner.seal"),
     ("runner.main",),
     # The operator's side.
     ("errors", "resources", "terms", "lazy"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @task
 def broken(c: Context, json: bool = False) -> None:
     """Fail as no task should."""
+    print("{}" if json else "")
     raise ZeroDivisionError("the secret is s3cret-token")
 
 
@@ -75,18 +78,31 @@ def test_where_no_file_can_be_written_it_says_so(
 
 
 def test_a_plan_that_is_followed_goes_on_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bug, "_plan", [])
-    with pytest.raises(KeyError), bug.plan_under_way("20260101T000000-cutover-abc"):
-        raise KeyError("x")
+    monkeypatch.setattr(bug, "_plans", {})
+    bug.plan_begins("20260101T000000-cutover-abc")
     report = bug.report(KeyError("x"))
-    assert "20260101T000000-cutover-abc goes on" in report.state and "inv attach --plan 2026" in report.next_step
+    assert "20260101T000000-cutover-abc may have begun" in report.state and "inv attach --plan 2026" in report.next_step
 
 
-def test_after_a_plan_has_ended_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bug, "_plan", [])
-    with bug.plan_under_way("p"):
-        pass
-    assert "started no plan" in bug.report(KeyError("x")).state
+def test_of_a_plan_that_has_ended_it_is_said_where_its_end_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bug, "_plans", {})
+    bug.plan_begins("p")
+    bug.plan_has_ended("p")
+    report = bug.report(KeyError("x"))
+    assert report.state == "The plan p has ended there." and "inv history --plan p" in report.next_step
+
+
+@pytest.mark.parametrize("trace", [None, 5, ["x"]])
+def test_whatever_the_vps_calls_a_trace_is_none_of_ours(trace: Any) -> None:
+    assert "RunnerFault: odd" in bug.report(RunnerFault("odd", trace)).message
+
+
+def test_a_full_disk_does_not_hide_how_a_command_ends() -> None:
+    code = "from invoke.context import Context; from tests.cli.test_bug import broken; broken(Context(), json=True)"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert "this is a fault of the tool itself" in done.stderr
+    assert done.stderr.rstrip().endswith("Exit")  # which the door turns into the exit code
 
 
 def test_a_typed_secret_is_masked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

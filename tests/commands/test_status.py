@@ -228,7 +228,8 @@ def test_containers_that_run_beside_a_native_owner_or_that_nobody_knows_are_a_wa
     assert "warning: native owns, and these containers run: x-api-1; both have the data open; inv docker.stop" in out
     assert "container x-news-1 runs in the project, and the inventory has no service news" in out
     sealed = dataclasses.replace(facts, units={site.seal_unit: active_unit(site.seal_unit, "exited")})
-    assert "the data is sealed, so that they can't write to it; inv docker.stop" in shown(site, sealed, capsys)
+    words = "the data is sealed: what was started since can't write to it; inv docker.stop"
+    assert words in shown(site, sealed, capsys)
     served = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), containers={"api": api})
     assert "these containers run" not in shown(site, served, capsys)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..facts.data.openers import is_mount_point
+from ..facts.data.openers import mounts_at
 from ..system.files import put, sync_folder
 from ..system.machine import Evidence, Machine, StepFailed, os_error_text
 from ..wire.codec import wire
@@ -135,7 +135,7 @@ def _keep(machine: Machine, item: Kept) -> dict[str, int]:
     source_folder = os.path.realpath(item.folder)
     if not os.path.isdir(source_folder):
         return {"linked": 0, "copied_bytes": 0}
-    if is_mount_point(source_folder):
+    if mounts_at(source_folder):
         raise OSError("it is a mount point, in whose place nothing can be put")
     linked = copied = 0
     for root, folders, files in os.walk(source_folder, onerror=_raise):

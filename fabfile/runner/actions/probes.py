@@ -159,6 +159,22 @@ class ReadOnly(Probe):
 
 @wire
 @dataclass(frozen=True)
+class Writable(Probe):
+    """Folders that can be written to at their usual place, where they are there."""
+
+    folders: tuple[str, ...]
+
+    def check(self, machine: Machine) -> Observation:
+        there = [path for path in self.folders if os.path.isdir(path)]
+        sealed = [path for path in there if os.statvfs(path).f_flag & os.ST_RDONLY]
+        return Observation(not sealed, f"read-only: {', '.join(sealed)}" if sealed else "writable")
+
+    def describe(self) -> str:
+        return "writable: " + ", ".join(self.folders)
+
+
+@wire
+@dataclass(frozen=True)
 class PortsFree(Probe):
     """No process listens on the ports."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypedDict
@@ -41,6 +42,7 @@ class Config(TypedDict, total=False):
 
 NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
 
+_QUOTED = re.compile(r"(variable name).*")
 _INSPECT = ("docker", "image", "inspect", "--format", "ok")
 # Services behind a profile are read as well: one of them may be the inventory's.
 _CONFIG = ("--profile", "*", "config", "--format", "json")
@@ -91,7 +93,8 @@ def _config(machine: Machine, command: Sequence[str], overlay: str = "") -> Conf
         plugin = machine.run(["docker", "compose", "version"], timeout=20, ok=None)
         if plugin.code:  # the output before is Docker's own help
             raise CommandFailed(NO_PLUGIN)
-        raise CommandFailed("docker compose rejects the file", said=result.excerpt)
+        # Of a name that it can't read Compose quotes all that follows in the env file, secrets as well.
+        raise CommandFailed("docker compose rejects the file", said=_QUOTED.sub(r"\1 (not shown)", result.excerpt))
     try:
         config: Config = json.loads(result.out)
         return config

@@ -18,7 +18,7 @@ from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.facts import Facts, FactsRequest, HostInfo
 from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
 from .data import holding
-from .data.openers import openers
+from .data.openers import mounts_below, openers
 from .nats import jetstream
 
 Fields = dict[str, Any]  # fields of Facts
@@ -225,7 +225,7 @@ def _data(machine: Machine, request: FactsRequest) -> Fields:
 
 
 def _openers(machine: Machine, request: FactsRequest) -> Fields:
-    return {"openers": openers(request.opened)}
+    return {"openers": openers(request.opened), "mounts_below": mounts_below(request.opened)}
 
 
 def _disks(machine: Machine, request: FactsRequest) -> Fields:

@@ -270,6 +270,7 @@ class Facts:
     checkout_error: str = ""
     redis_formats: dict[str, int] = field(default_factory=dict)
     openers: tuple[Opener, ...] = ()
+    mounts_below: tuple[str, ...] = ()  # what is mounted within those folders
     data: dict[str, Holding] = field(default_factory=dict)  # "runtime/name" → what that server holds
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: StoreState = field(default_factory=StoreState)

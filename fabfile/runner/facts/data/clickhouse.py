@@ -18,12 +18,12 @@ _TABLES = (
     "SELECT database, name, engine, total_rows FROM system.tables "
     f"WHERE database NOT IN {_SYSTEM} AND NOT is_temporary FORMAT JSONCompact"
 )
-# Parts that will expire within the hour are left out: they may go as the next server starts.
+# Parts that will expire within the hour need not stay: they may go as the next server starts.
 _BLOCKS = (
-    "SELECT database, table, sum(max_block_number - min_block_number + 1) FROM system.parts "
-    f"WHERE active AND database NOT IN {_SYSTEM} "
-    "AND (delete_ttl_info_max <= toDateTime(0) OR delete_ttl_info_max > now() + 3600) "
-    "GROUP BY database, table FORMAT JSONCompact"
+    "SELECT database, table, sum(max_block_number - min_block_number + 1) AS blocks, "
+    "sumIf(max_block_number - min_block_number + 1, "
+    "delete_ttl_info_max <= toDateTime(0) OR delete_ttl_info_max > now() + 3600) AS lasting "
+    f"FROM system.parts WHERE active AND database NOT IN {_SYSTEM} GROUP BY database, table FORMAT JSONCompact"
 )
 _DISKS = "SELECT path FROM system.disks WHERE name = 'default' FORMAT JSONCompact"
 _DENIED = (401, 403, 516)
@@ -61,23 +61,24 @@ def tables(address: str, port: int, login: Credentials) -> dict[str, Table]:
     return {f"{database}.{name}": Table(str(engine), int(rows or 0)) for database, name, engine, rows in rows}
 
 
-def blocks(address: str, port: int, login: Credentials) -> dict[str, int]:
+def blocks(address: str, port: int, login: Credentials) -> dict[str, Count]:
     """How many blocks of insertions the parts of each table cover, by "database.name". Raises as `tables` does.
 
     Rows may grow fewer by themselves: merging drops those that are replaced, deleted or expired. The blocks that a
     merged part covers are those of its sources, so their number falls only where a part is lost.
     """
-    return {f"{database}.{name}": int(count) for database, name, count in _rows(address, port, login, _BLOCKS)}
+    rows = _rows(address, port, login, _BLOCKS)
+    return {f"{database}.{name}": Count(int(every), int(lasting)) for database, name, every, lasting in rows}
 
 
-def counts(every: Mapping[str, Table], blocks: Mapping[str, int]) -> dict[str, Count]:
+def counts(every: Mapping[str, Table], blocks: Mapping[str, Count]) -> dict[str, Count]:
     """What must still be there after a hand-over: every table, the blocks of those in parts, the rows of the others."""
     amounts: dict[str, Count] = {}
     for name, table in every.items():
         exact = not (table.in_parts or table.in_memory or table.engine == "Buffer")
         amounts[name] = Count(table.rows, table.rows if exact else 0)
         if table.in_parts:
-            amounts[f"blocks of {name}"] = Count(blocks.get(name, 0), blocks.get(name, 0))
+            amounts[f"blocks of {name}"] = blocks.get(name, Count(0, 0))
     return amounts
 
 

@@ -76,9 +76,16 @@ def _of_ours(proc: Path, pid: int) -> bool:
     return False
 
 
-def is_mount_point(path: str, proc: Path = Path("/proc")) -> bool:
-    """Whether something is mounted just there, bind mounts of the same file system included. Raises OSError."""
-    return any(mount.point == path for mount in _mounts(proc / "self" / "mountinfo"))
+def mounts_at(path: str, proc: Path = Path("/proc")) -> int:
+    """How many mounts lie at just that path, bind mounts of the same file system included. Raises OSError."""
+    return sum(mount.point == path for mount in _mounts(proc / "self" / "mountinfo"))
+
+
+def mounts_below(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[str, ...]:
+    """What is mounted somewhere within the folders, and not at one of them. Raises OSError."""
+    real = [os.path.realpath(folder) for folder in folders]
+    points = [mount.point for mount in _mounts(proc / "self" / "mountinfo")]
+    return tuple(point for point in points if any(point != folder and _below(point, folder) for folder in real))
 
 
 def _places(folders: Iterable[str], proc: Path) -> dict[str, tuple[str, str]]:

@@ -60,12 +60,14 @@ def test_what_must_stay_is_every_table_the_blocks_of_its_parts_and_the_rows_of_t
         ["default", "a_view", "View", None],
         ["default", "cache", "Memory", "5"],
     ]
-    holding = asked(clickhouse(tables, blocks=[["default", "prints", "12"], ["default", "latest", "9"]]), tmp_path)
+    holding = asked(
+        clickhouse(tables, blocks=[["default", "prints", "12", "12"], ["default", "latest", "9", "4"]]), tmp_path
+    )
     assert holding.counts == {
         "default.prints": Count(1000, 0),
         "blocks of default.prints": Count(12, 12),
         "default.latest": Count(70, 0),
-        "blocks of default.latest": Count(9, 9),
+        "blocks of default.latest": Count(9, 4),
         "default.nothing": Count(0, 0),
         "blocks of default.nothing": Count(0, 0),
         "default.log": Count(8, 8),
