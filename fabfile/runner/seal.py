@@ -12,15 +12,21 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .facts.data.openers import mounts_at
-from .system.machine import Machine
+from .facts.data.openers import mounts_at, openers
+from .system.machine import Machine, StepFailed
 
 _MOUNT_SECONDS = 30.0
 
 
 def seal(root: Path, arguments: Sequence[str], stdin: object) -> int:
-    """Seal the data, as the unit says: arguments[0] is the folder, then comes NAME=DIRECTORY for each server."""
+    """Seal the data, as the unit says: arguments[0] is the folder, then comes NAME=DIRECTORY for each server.
+
+    Not beneath a server that runs: the mount would appear in its unit as well. Raises StepFailed, OSError.
+    """
     folder, directories = _read(arguments)
+    users = openers(list(directories.values()))
+    if users:
+        raise StepFailed(f"the data is in use, and is sealed only when nobody uses it: {'; '.join(map(str, users))}")
     mount(Machine(root), folder, directories)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from fabfile.runner import seal
 from fabfile.runner.actions.probes import Writable
 from fabfile.runner.facts.data.openers import mounts_at, mounts_below
-from fabfile.runner.system.machine import CommandFailed, Machine, Result
+from fabfile.runner.system.machine import CommandFailed, Machine, Result, StepFailed
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -73,6 +74,17 @@ def test_twice_is_once(tmp_path: Path, way: Path, data: dict[str, str]) -> None:
     for _ in range(2):
         seal.unseal(tmp_path, words(way, data), None)
     assert [mounts_at(path) for path in data.values()] == [0, 0]
+
+
+def test_nothing_is_sealed_beneath_who_uses_it(tmp_path: Path, way: Path, data: dict[str, str]) -> None:
+    script = "import sys; file = open(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    argv = ["setsid", "--fork", sys.executable, "-c", script, f"{data['nats']}/file"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout and server.stdin and server.stdout.readline() == "open\n"
+        with pytest.raises(StepFailed, match="the data is in use"):
+            seal.seal(tmp_path, words(way, data), None)
+        assert all(map(writable, data.values())) and not way.exists()
+        server.stdin.close()
 
 
 class Failing(Machine):

@@ -32,7 +32,7 @@ def test_rules_come_and_go_and_come_back_at_their_place(vps: Vps) -> None:
 
     dry = vps.good("firewall", "close", "--dry")
     assert "ufw delete allow 3000/tcp" in dry
-    assert "docker ps --filter publish=81" in vps.warned("firewall", "close", "--dry").replace("\n", " ")
+    assert "which restarts that container" in vps.warned("firewall", "close", "--dry").replace("\n", " ")
     assert rules(vps) == before
 
     # The last step can't be done: what was done before must be taken back.

@@ -36,7 +36,8 @@ def tell(**line: Any) -> None:
 class Owners:
     """Who runs the API, the workers and the servers, read from the control groups.
 
-    A container counts once it has lived for `grace` seconds: one that finds the data sealed ends before.
+    Who is started by hand counts once it has lived for `grace` seconds: a container that finds the data sealed ends
+    before, and so does the condition of a unit that is not the owner's.
     """
 
     def __init__(self, units: list[str], project: str, services: list[str], grace: float) -> None:
@@ -46,11 +47,12 @@ class Owners:
         self._told: set[str] = set()
 
     def look(self) -> None:
-        native = [unit for unit in self._units if any(map(_alive, _groups(unit)))]
+        units = [unit for unit in self._units if any(map(_alive, _groups(unit)))]
         alive = [name for name in map(self._container, CGROUPS.glob("system.slice/docker-*.scope")) if name]
         now = time.monotonic()
-        self._alive_since = {name: self._alive_since.get(name, now) for name in alive}
-        docker = [name for name, since in self._alive_since.items() if now - since >= self._grace]
+        self._alive_since = {name: self._alive_since.get(name, now) for name in (*units, *alive)}
+        lasting = {name for name, since in self._alive_since.items() if now - since >= self._grace}
+        native, docker = lasting.intersection(units), lasting.intersection(alive)
         both = f"{', '.join(sorted(native))} beside the containers {', '.join(sorted(docker))}"
         if native and docker and both not in self._told:
             self._told.add(both)

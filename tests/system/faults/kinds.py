@@ -100,7 +100,7 @@ class Fault:
     delay: float = 0.0  # seconds into the step, or at its end where it is faster
     reboots: bool = False
     unseen: bool = False  # nobody is left to see how the plan ends
-    grace: float = 0.0  # seconds that a container of Docker's may live beside native: until it sees that it can't write
+    grace: float = 0.0  # seconds that what is started by hand may live beside the owner, until it sees that it may not
 
 
 def _does(text: str) -> Callable[[Scene], None]:
@@ -244,7 +244,7 @@ FAULTS = (
     Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),
     Fault("unit crash-loops", _crash_loop, mend=_no_crash_loop),
     Fault("Compose up by hand", _compose_up, mend=_by_hand_over, grace=5.0),
-    Fault("units started by hand", _start_units, mend=_by_hand_over),
+    Fault("units started by hand", _start_units, mend=_by_hand_over, grace=2.0),
     # It stays locked, so rows that were changed cannot be put back: only hands can end that.
     Fault("database locked", _lock_database, mend=_does("systemctl stop locker || true"), ends=ANY),
 )
