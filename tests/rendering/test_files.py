@@ -87,14 +87,7 @@ def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
         if name.endswith(".service")
     }
     assert len(units) == 10
-    assert all(CONDITION in text.replace("=+", "=").splitlines() for text in units.values())
-
-
-def test_servers_set_up_their_sandbox_once(project: Site) -> None:
-    """It takes a tenth of a second and more while requests wait; the condition needs none of it."""
-    units = by_name(files.infra(project))
-    servers = [units[server.unit].splitlines() for server in project.servers]
-    assert all(CONDITION.replace("=", "=+", 1) in lines for lines in servers)
+    assert all(CONDITION in text.splitlines() for text in units.values())
 
 
 def test_a_user_unit_reads_the_overrides_after_the_app_s_settings(project: Site) -> None:
