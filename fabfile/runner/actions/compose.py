@@ -12,7 +12,7 @@ from ..wire.codec import wire
 from ..wire.compose import Compose
 from ..wire.facts import Container, Facts, FactsRequest
 from .base import Action
-from .before import Before, texts
+from .before import Before, table, texts
 from .keep_aside import proven
 
 _ALIVE = ("running", "restarting", "paused")
@@ -68,18 +68,20 @@ class _OnServices(Action):
 
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
         """Kill the services' containers, so that they write nothing as they end. Docker does not restart them."""
-        boxes = docker.list_containers(machine, self.project.project)
-        names = [box.name for box in boxes if box.service in services and box.state in _ALIVE]
+        names = [box.name for box in self._boxes(machine) if box.service in services and box.state in _ALIVE]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
 
     def _containers(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
         """Return the names of the services' containers, by service: one that is scaled has several."""
         containers: dict[str, list[str]] = {}
-        for box in docker.list_containers(machine, self.project.project):
+        for box in self._boxes(machine):
             if box.service in services:
                 containers.setdefault(box.service, []).append(box.name)
         return containers
+
+    def _boxes(self, machine: Machine) -> list[docker.ContainerState]:
+        return docker.list_containers(machine, self.project.project)
 
 
 @wire
@@ -164,15 +166,31 @@ class Down(_OnServices):
         return "" if self._running(facts) else "none runs"
 
     def snapshot(self, facts: Facts) -> Before:
-        return {"up": self._running(facts)}
+        up = self._running(facts)
+        return {"up": up, "started": {name: facts.containers[name].started for name in up}}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         self._stop(machine, texts(before, "up"))
         return {"stopped": texts(before, "up")}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
+        stopped = self._stop_started_since(machine, before)
         self._start(machine, texts(before, "up"))
-        return {"up": texts(before, "up")}
+        return {"up": texts(before, "up"), **({"restarted": stopped} if stopped else {})}
+
+    def _stop_started_since(self, machine: Machine, before: Before) -> list[str]:
+        """Stop what somebody else has started meanwhile, and return its names.
+
+        It started among the plan's changes, on files that were about to get another owner, say, and `docker start`
+        leaves it as it is.
+        """
+        up, started = texts(before, "up"), table(before, "started")
+        if not any(box.service in up and box.state in _ALIVE for box in self._boxes(machine)):
+            return []  # as it should be, and without the longer question while requests wait
+        found = docker.containers(machine, self.project.project)
+        since = [name for name in up if _alive(found.get(name)) and found[name].started != started.get(name)]
+        self._stop(machine, since)
+        return since
 
     def describe(self) -> str:
         return f"docker stop {' '.join(self.services)}"

@@ -12,6 +12,7 @@ from ..wire.firewall import Rule
 from .base import Action
 from .before import Before, texts
 
+_SECONDS = ufw.TIMEOUT_SECONDS
 _INACTIVE = "UFW is not active: nothing filters"
 
 
@@ -45,7 +46,7 @@ class AllowRule(Action):
         return {"there": bool(same)}  # and without effect, or there would be nothing to do
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        machine.run(["ufw", *self._rule, "comment", self.comment], timeout=30)
+        machine.run(["ufw", *self._rule, "comment", self.comment], timeout=_SECONDS)
         if not ufw.allows(ufw.rules(machine), self.source, self.port):
             raise StepFailed(
                 f"an earlier rule still blocks {self.source} on port {self.port}: see `ufw status numbered`"
@@ -56,7 +57,7 @@ class AllowRule(Action):
         if before["there"]:
             return {"kept": " ".join(self._rule)}
         # Deleting what is not there says so and exits 0 or 1; either way it is gone.
-        machine.run(["ufw", "--force", "delete", *self._rule], timeout=30, ok=(0, 1))
+        machine.run(["ufw", "--force", "delete", *self._rule], timeout=_SECONDS, ok=(0, 1))
         return {"deleted": " ".join(self._rule)}
 
     def _is(self, rule: Rule) -> bool:
@@ -94,7 +95,7 @@ class DeleteRule(Action):
         return {"followed_by": lines[self._position(lines) :]}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        machine.run(["ufw", "--force", "delete", *self.bare], timeout=30)
+        machine.run(["ufw", "--force", "delete", *self.bare], timeout=_SECONDS)
         if self._position(ufw.list_added(machine)):
             raise StepFailed(f"UFW did not delete the rule {' '.join(self.rule)}")
         return {"deleted": " ".join(self.rule)}
@@ -105,8 +106,8 @@ class DeleteRule(Action):
             return {"kept": " ".join(self.rule)}
         position = next((number for number, line in enumerate(lines, 1) if line in texts(before, "followed_by")), 0)
         # UFW refuses to insert a rule for IPv4 before one for IPv6 alone: then it goes to the end.
-        if not position or machine.run(["ufw", "insert", str(position), *self.rule], timeout=30, ok=None).code:
-            machine.run(["ufw", *self.rule], timeout=30)
+        if not position or machine.run(["ufw", "insert", str(position), *self.rule], timeout=_SECONDS, ok=None).code:
+            machine.run(["ufw", *self.rule], timeout=_SECONDS)
         if not self._position(ufw.list_added(machine)):
             raise StepFailed(f"UFW did not restore the rule {' '.join(self.rule)}")
         return {"added": " ".join(self.rule), "before": lines[position - 1] if position else ""}

@@ -43,7 +43,7 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
     if not units:
         return {}
     argv = [*systemctl(user), "show", f"--property={_PROPERTIES}", "--", *units]
-    result = machine.run(argv, user=user or None, timeout=10)
+    result = machine.run(argv, user=user or None, timeout=30)
     blocks = [_properties(block) for block in result.out.strip().split("\n\n")]
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.excerpt)
@@ -55,7 +55,7 @@ def environments(machine: Machine, units: Sequence[str], user: str = "") -> dict
     if not units:
         return {}
     argv = [*systemctl(user), "show", "--property=Id,Environment,EnvironmentFiles,UnsetEnvironment", "--", *units]
-    blocks = machine.run(argv, user=user or None, timeout=10).out.strip().split("\n\n")
+    blocks = machine.run(argv, user=user or None, timeout=30).out.strip().split("\n\n")
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}")
     return {unit: _unit_environment(machine, unit, user, block) for unit, block in zip(units, blocks)}
@@ -94,7 +94,7 @@ def stop(
     machine.run([*systemctl(user), "stop", "--", *units], user=user or None, timeout=timeout, ok=ok)
     failed = _failed(machine, units, user)
     if failed:
-        machine.run([*systemctl(user), "reset-failed", "--", *failed], user=user or None, timeout=10, ok=None)
+        machine.run([*systemctl(user), "reset-failed", "--", *failed], user=user or None, timeout=30, ok=None)
         left = _failed(machine, list(failed), user)
         failed = {
             name: f"{result}, and systemd still calls it failed" if name in left else result
@@ -150,7 +150,7 @@ def manager_error(machine: Machine, user: str) -> str:
     """
     if not Path("/var/lib/systemd/linger", user).exists():
         return f"lingering is off for {user}: run `loginctl enable-linger {user}` on the VPS"
-    result = machine.run([*systemctl(user), "is-system-running"], user=user, timeout=10, ok=None)
+    result = machine.run([*systemctl(user), "is-system-running"], user=user, timeout=30, ok=None)
     if result.out.strip() in ("running", "degraded", "starting"):
         return ""
     return f"the user manager of {user} does not answer: {result.excerpt or 'no output'}"

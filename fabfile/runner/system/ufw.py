@@ -11,6 +11,7 @@ from dataclasses import replace
 from ..wire.firewall import Rule
 from .machine import Machine
 
+TIMEOUT_SECONDS = 120  # each call loads all tables anew, which takes long on a busy machine; no request waits for it
 _LOGS = ("log", "log-all")
 _ALLOWING = ("allow", "limit")
 _ANYWHERE = ("", "0.0.0.0/0", "::/0")
@@ -22,14 +23,14 @@ def status(machine: Machine) -> tuple[bool, str]:
 
     Raises CommandFailed when ufw is not there.
     """
-    output = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    output = machine.run(["ufw", "status", "verbose"], timeout=TIMEOUT_SECONDS).out
     default = re.search(r"^Default: (\w+) \(incoming\)", output, re.MULTILINE)
     return "Status: active" in output, default.group(1) if default else ""
 
 
 def list_added(machine: Machine) -> list[str]:
     """Every added rule as UFW lists it, in its order: all for IPv4, then those for IPv6 alone."""
-    lines = machine.run(["ufw", "show", "added"], timeout=15).out.splitlines()
+    lines = machine.run(["ufw", "show", "added"], timeout=TIMEOUT_SECONDS).out.splitlines()
     return [line for line in lines if line.startswith("ufw ")]
 
 
@@ -40,7 +41,7 @@ def rules(machine: Machine) -> tuple[Rule, ...]:
     if not names:
         return tuple(parsed)
     # The listing has the ports that filter; the profile's own file may have changed since, or be gone.
-    listing = machine.run(["ufw", "status", "verbose"], timeout=15).out
+    listing = machine.run(["ufw", "status", "verbose"], timeout=TIMEOUT_SECONDS).out
     ports = {name: _listed_ports(listing, name) or _profile_ports(machine, name) for name in names}
     return tuple(part for rule in parsed for part in _resolved(rule, ports.get(rule.profile, [])))
 
@@ -58,7 +59,7 @@ def _listed_ports(listing: str, profile: str) -> list[tuple[str, str]]:
 
 def _profile_ports(machine: Machine, profile: str) -> list[tuple[str, str]]:
     """A profile's ports and protocols by its file; empty where UFW knows no such profile."""
-    result = machine.run(["ufw", "app", "info", profile], timeout=15, ok=None)
+    result = machine.run(["ufw", "app", "info", profile], timeout=TIMEOUT_SECONDS, ok=None)
     _, _, lines = result.out.partition("Port")  # "Port:" or "Ports:", then one a line
     return re.findall(rf"^\s+{_PORTS}\s*$", lines, re.MULTILINE) if result.code == 0 else []
 

@@ -274,6 +274,21 @@ def test_down_stops_by_hand_and_brings_back_the_same_containers(tmp_path: Path, 
     assert changes(machine) == [("docker", "stop", "x-web-1"), ("docker", "start", "x-web-1")]
 
 
+@pytest.mark.parametrize(("since", "anew"), [("2026-01-01T00:00:01Z", True), ("2026-01-01T00:00:09Z", False)])
+def test_what_somebody_started_since_the_plan_stopped_it_is_started_anew(
+    tmp_path: Path, since: str, anew: bool
+) -> None:
+    """It may run on files that changed their owner beneath it, and `docker start` does nothing to what runs."""
+    state = inspected(Status="running", StartedAt="2026-01-01T00:00:09Z")
+    listed = {"docker ps": "web\tx-web-1\trunning\n", "docker inspect": state}
+    # The list of ids comes from `docker ps` as well, and the recorder gives it the same text.
+    machine = Recorder(tmp_path, listed)
+    evidence = Down(PROJECT, ("web",)).undo(machine, {"up": ["web"], "started": {"web": since}})
+    assert evidence.get("restarted", []) == (["web"] if anew else [])
+    stop = [("docker", "stop", "x-web-1")] if anew else []
+    assert changes(machine) == [*stop, ("docker", "start", "x-web-1")]
+
+
 @pytest.mark.parametrize("kind", [Make, Up, Down])
 def test_nothing_is_concluded_while_docker_does_not_answer(tmp_path: Path, kind: Callable[..., Any]) -> None:
     machine = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})

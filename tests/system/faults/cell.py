@@ -65,10 +65,14 @@ class Bench:
         """The state of the VPS, as far as plans change it."""
         return beside.traces(self.vps.lab, self.site)
 
-    def start(self, direction: str) -> subprocess.Popen[str]:
-        """The operator's process, as its own session: it can be killed with all that belongs to it."""
+    def start(self, direction: str, fault: Fault) -> subprocess.Popen[str]:
+        """The operator's process, as its own session: it can be killed with all that belongs to it.
+
+        What has to end done has an operator's own deadlines: no busy machine may take it back.
+        """
+        inventory = self.inventory if "reverted" in fault.ends else self.vps.lab.inventory
         command = [str(Path(sys.executable).with_name("islandflow")), *COMMANDS[direction]]
-        environment = self.vps.environment(ISLANDFLOW_INVENTORY=str(self.inventory))
+        environment = self.vps.environment(ISLANDFLOW_INVENTORY=str(inventory))
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes)
 
@@ -112,7 +116,7 @@ class Bench:
         first, known = lab.guest.init, set(beside.plans(lab))
         agent = Agent(lab, self.site, scene.step["name"], fault.delay, fault.lift is not None, fault.grace)
         agents = [agent]
-        scene.tool = self.start(scene.direction)
+        scene.tool = self.start(scene.direction, fault)
         try:
             at = self._at_step(scene.tool, agent) if scene.step["name"] else {"at": "nowhere"}
             if at["at"] == "step":
