@@ -1,4 +1,4 @@
-"""One lab for the whole session of a worker, put back to the Docker baseline for each test that changes it."""
+"""One lab for the whole session of a worker, put back to the Docker baseline where a test has changed it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from fabfile.inventory import Site, load
 from fabfile.lab.demo import Quiet, public
 from fabfile.lab.lab import Lab
 from fabfile.runner.availability import Watcher
+from tests.system.state import differences, traces
 
 # Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
 SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
 
+PLANS = "/var/lib/islandflow/ops/plans"
 PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
 
 
@@ -148,11 +150,43 @@ def session_lab() -> Iterator[Lab]:
     lab.down()
 
 
+class Baseline:
+    """Whether the session's lab is at the Docker baseline, so that it need not be reset, which takes some seconds."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.reached = lab, True  # it has just come up
+
+    def reach(self) -> None:
+        """Reset the lab unless it is there already."""
+        if not self.reached:
+            self.lab.reset()
+        self.reached = True
+
+
+@pytest.fixture(scope="session")
+def baseline(session_lab: Lab) -> Baseline:
+    return Baseline(session_lab)
+
+
 @pytest.fixture
-def vps(session_lab: Lab) -> Vps:
-    """The session's lab, at the Docker baseline."""
-    session_lab.reset()
-    return Vps(session_lab)
+def vps(baseline: Baseline) -> Vps:
+    """The session's lab, at the Docker baseline, for a test that changes it."""
+    baseline.reach()
+    baseline.reached = False
+    return Vps(baseline.lab)
+
+
+@pytest.fixture
+def untouched(baseline: Baseline) -> Iterator[Vps]:
+    """The same for a test that leaves the VPS as it was, which is checked: the next one finds it at the baseline."""
+    baseline.reach()
+    vps = Vps(baseline.lab)
+    before = traces(vps.lab, vps.site)
+    baseline.reached = False
+    yield vps
+    assert list(differences(before, traces(vps.lab, vps.site))) == [], "the test has changed the VPS"
+    assert vps.lab.run(f"ls {PLANS}", check=False).stdout == "", "a plan was started"
+    baseline.reached = True
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

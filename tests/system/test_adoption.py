@@ -62,14 +62,14 @@ def test_what_init_writes_carries_a_cutover_and_the_way_back(vps: Vps, tmp_path:
     vps.good("doctor", **mine)
 
 
-def test_doctor_agrees_with_the_labs_own_inventory(vps: Vps) -> None:
-    lines = [json.loads(line) for line in vps.good("doctor", "--json").splitlines()]
+def test_doctor_agrees_with_the_labs_own_inventory(untouched: Vps) -> None:
+    lines = [json.loads(line) for line in untouched.good("doctor", "--json").splitlines()]
     assert [line for line in lines if line["kind"] == "difference"] == []
 
 
-def test_nothing_secret_is_written(vps: Vps, tmp_path: Path) -> None:
-    text = written(vps, tmp_path)
-    env = vps.lab.run("cat /home/delta/islandflow/.env /home/delta/nginx-proxy-manager/.env").stdout
+def test_nothing_secret_is_written(untouched: Vps, tmp_path: Path) -> None:
+    text = written(untouched, tmp_path)
+    env = untouched.lab.run("cat /home/delta/islandflow/.env /home/delta/nginx-proxy-manager/.env").stdout
     values = {line.partition("=")[2] for line in env.splitlines() if "KEY" in line or "SECRET" in line}
     assert values and not [value for value in values if value in text]
 

@@ -74,7 +74,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 # The same for systemd: a unit for each text, all started by one call; null where the unit does not start.
 SYSTEMD = r"""
-import json, os, subprocess, sys
+import json, os, shutil, subprocess, sys
 folder, unit = "/run/islandflow-env", "/run/systemd/system/islandflow-env@.service"
 os.makedirs(folder, exist_ok=True)
 open(unit, "w").write(f"[Service]\nType=oneshot\nEnvironmentFile={folder}/%i.env\n"
@@ -96,6 +96,8 @@ found = [read(number) for number in range(len(texts))]
 own = set(found.pop())
 print(json.dumps([f if f is None else {k: v for k, v in f.items() if k not in own} for f in found]))
 subprocess.run(["systemctl", "reset-failed", "islandflow-env@*"], capture_output=True)
+os.unlink(unit)
+shutil.rmtree(folder)
 """
 
 
@@ -121,7 +123,7 @@ def by_systemd(text: str) -> dict[str, str] | None:
         return None
 
 
-def test_compose_reads_env_files_as_our_reader_says(vps: Vps) -> None:
+def test_compose_reads_env_files_as_our_reader_says(untouched: Vps) -> None:
     taken = []
 
     @MANY
@@ -131,7 +133,7 @@ def test_compose_reads_env_files_as_our_reader_says(vps: Vps) -> None:
         refused = [number for number, values in enumerate(expected) if values is None]
         for number in refused[20:]:  # each of these is a call of its own
             texts[number], expected[number] = "", {}
-        found = asked(vps, COMPOSE, texts, OUTER, json.dumps(refused[:20]))
+        found = asked(untouched, COMPOSE, texts, OUTER, json.dumps(refused[:20]))
         assert [pair for pair in zip(texts, expected, found, strict=True) if pair[1] != pair[2]] == []
         taken.append(len(texts) - len(refused))
 
@@ -139,14 +141,14 @@ def test_compose_reads_env_files_as_our_reader_says(vps: Vps) -> None:
     assert sum(taken) > 60, "most texts were refused: this says little"
 
 
-def test_systemd_reads_env_files_as_our_reader_says_and_what_we_write_as_compose_does(vps: Vps) -> None:
+def test_systemd_reads_env_files_as_our_reader_says_and_what_we_write_as_compose_does(untouched: Vps) -> None:
     @MANY
     @given(BATCHES)
     def check(texts: list[str]) -> None:
-        found = asked(vps, SYSTEMD, texts)
+        found = asked(untouched, SYSTEMD, texts)
         assert [case for case in zip(texts, map(by_systemd, texts), found, strict=True) if case[1] != case[2]] == []
         values = [by_compose(text) or {} for text in texts]
-        found = asked(vps, SYSTEMD, [systemd_text(each) for each in values])
+        found = asked(untouched, SYSTEMD, [systemd_text(each) for each in values])
         given = [{name: value for name, value in each.items() if passed_on(name, value)} for each in values]
         assert [case for case in zip(texts, given, found, strict=True) if case[1] != case[2]] == []
 

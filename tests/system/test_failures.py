@@ -104,17 +104,26 @@ def test_a_unit_that_systemd_does_not_like_is_taken_back_before_anything_is_stop
     assert vps.served_by() == ("docker", "docker", "docker")
 
 
-def test_older_native_servers_are_refused(vps: Vps) -> None:
+def test_older_native_servers_are_refused(untouched: Vps) -> None:
     script = "#!/bin/sh\\necho Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc bits=64\\n"
-    vps.lab.run(f"mv /usr/bin/redis-server /usr/bin/redis-server.away && printf '{script}' > /usr/bin/redis-server")
-    vps.lab.run("chmod 755 /usr/bin/redis-server")
-    done = vps.tool("cutover")
+    untouched.lab.run(
+        f"mv /usr/bin/redis-server /usr/bin/redis-server.away && printf '{script}' > /usr/bin/redis-server"
+    )
+    untouched.lab.run("chmod 755 /usr/bin/redis-server")
+    try:
+        done = untouched.tool("cutover")
+    finally:
+        untouched.lab.run(f"mv {redis}.away {redis}")
     assert done.returncode == 3 and "native's redis is 6.0.16" in done.stderr, done.stderr
 
 
-def test_a_failing_nginx_test_is_refused(vps: Vps) -> None:
-    vps.lab.run("echo 'nonsense;' > /home/delta/nginx-proxy-manager/data/nginx/proxy_host/9.conf")
-    done = vps.tool("cutover")
+def test_a_failing_nginx_test_is_refused(untouched: Vps) -> None:
+    file = "/home/delta/nginx-proxy-manager/data/nginx/proxy_host/9.conf"
+    untouched.lab.run(f"echo 'nonsense;' > {file}")
+    try:
+        done = untouched.tool("cutover")
+    finally:
+        untouched.lab.run(["rm", file])
     assert done.returncode == 3 and "nginx -t already fails" in done.stderr, done.stderr
 
 

@@ -7,20 +7,23 @@ from tests.system.faults.campaign import Campaign, table
 from tests.system.faults.cell import COMMANDS, Bench, Verdict
 from tests.system.faults.kinds import FAULTS, PORT_HELD_FROM_BOTH
 
+# These meet a plan in its middle in test_failures and test_reboots as well.
+ELSEWHERE = {"command fails", "operator killed", "VPS reboots", "unit crash-loops"}
 
-def test_every_fault_is_survived_each_at_another_step_and_in_turns_in_both_directions(vps: Vps) -> None:
+
+def test_faults_are_survived_each_at_another_step_and_in_turns_in_both_directions(vps: Vps) -> None:
     told: list[Verdict] = []
     campaign = Campaign(Bench(vps), told.append)
 
-    verdicts = [
-        verdict
-        for turn, direction in enumerate(COMMANDS)
-        for verdict in campaign.run(campaign.portion(direction, 0)[turn::2])
-    ]
+    verdicts: list[Verdict] = []
+    for turn, direction in enumerate(COMMANDS):
+        cells = [cell for cell in campaign.portion(direction, 0) if cell.fault not in ELSEWHERE]
+        verdicts += campaign.run(cells[turn::2])
 
     print(table(verdicts))
     assert not [str(verdict) for verdict in told if verdict.problems]
-    assert {verdict.fault for verdict in verdicts if not verdict.skipped} == {fault.name for fault in FAULTS}
+    run = {verdict.fault for verdict in verdicts if not verdict.skipped}
+    assert run == {fault.name for fault in FAULTS} - ELSEWHERE
 
 
 def test_an_undo_that_fails_says_what_is_up_and_revert_ends_it(vps: Vps) -> None:

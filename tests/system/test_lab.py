@@ -9,24 +9,23 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from fabfile import inventory
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
-from tests.system.conftest import Vps, until
+from tests.system.conftest import Baseline, Vps, until
 from tests.system.jetstream import durables
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
 
 @pytest.fixture(scope="module")
-def lab(session_lab: Lab) -> Iterator[Lab]:
+def lab(baseline: Baseline) -> Lab:
     """At the baseline once for the whole module: what is tested here leaves it as it was."""
-    session_lab.reset()
-    yield session_lab
+    baseline.reach()
+    return baseline.lab
 
 
 @pytest.fixture

@@ -42,63 +42,53 @@ def test_a_reboot_over_ssh_brings_the_app_back_by_itself(vps: Vps) -> None:
     assert "Status: active" in vps.lab.run("ufw status").stdout
 
 
-def test_a_second_lab_runs_beside_the_first_and_is_gone_when_it_is_down(vps: Vps) -> None:
-    second = Lab(f"test-{os.getpid()}-second")
-    try:
-        second.up()
-        assert set(second.ports.values()).isdisjoint(vps.lab.ports.values())
-        assert Vps(second).get(APP, "/")[0] == vps.get(APP, "/")[0] == 200
-        second.run("docker stop islandflow-vps-web-1")
-        assert vps.get(APP, "/")[0] == 200
-        assert {second.name, vps.lab.name} <= {lab.name for lab in labs()}
-    finally:
-        second.down()
-    assert not second.folder.exists()
-    assert not second.running
-    second.down()  # nothing to do
-
-
-def test_a_checkout_of_ones_own_is_handed_over_and_back(vps: Vps, tmp_path: Path) -> None:
+def test_a_checkout_of_ones_own_runs_beside_the_first_lab_and_is_handed_over_and_back(
+    untouched: Vps, tmp_path: Path
+) -> None:
     """The lab's app stands for it, changed a little; what the first lab has is the checkout, env files and all."""
-    packing = vps.lab.guest.enter(["tar", "-c", "-C", CHECKOUT, "."])
-    with subprocess.Popen(packing, stdout=subprocess.PIPE) as packed:
+    first = untouched.lab
+    with subprocess.Popen(first.guest.enter(["tar", "-c", "-C", CHECKOUT, "."]), stdout=subprocess.PIPE) as packed:
         subprocess.run(["tar", "-x", "-C", str(tmp_path)], stdin=packed.stdout, check=True)
     page = tmp_path / "apps/web/src/page.ts"
     page.write_text(page.read_text().replace('"Islandflow"', '"My own"'))
     inventory = tmp_path / "mine.toml"
-    inventory.write_text(vps.lab.inventory.read_text().replace(APP, MINE))
+    inventory.write_text(first.inventory.read_text().replace(APP, MINE))
     own = Lab(f"test-{os.getpid()}-own")
-    asked = Choices.of(app=str(tmp_path), inventory=str(inventory))
     try:
-        own.up(asked)
+        own.up(Choices.of(app=str(tmp_path), inventory=str(inventory)))
         mine = Vps(own)
         assert "<title>My own" in mine.get(MINE, "/")[2]
+        assert set(own.ports.values()).isdisjoint(first.ports.values())
+        assert {own.name, first.name} <= {lab.name for lab in labs()}
         with pytest.raises(UsageError, match=f"is up already, as: lab.up --app {tmp_path}"):
             own.up(Choices.of(cpus="0.5"))
         mine.good("cutover")
         assert "<title>My own" in mine.get(MINE, "/")[2] and mine.status()["owner"] == "native"
+        assert untouched.served_by() == ("docker", "docker", "docker"), "the first one knows nothing of it"
         mine.good("rollback", "--full")
         assert "<title>My own" in mine.get(MINE, "/")[2] and mine.status()["owner"] == "docker"
         assert str(tmp_path) in mine.tool("lab.status", door="inv").stdout
     finally:
         own.down()
+    assert not own.folder.exists() and not own.running
+    own.down()  # nothing to do
 
 
-def test_a_starved_lab_gets_no_more_than_its_share(vps: Vps) -> None:
+def test_a_starved_lab_gets_no_more_than_its_share(untouched: Vps) -> None:
     """Of processor time, whatever the machine's load: two loops inside spend it, and its own clock counts it."""
-    vps.lab.guest.starve(0.2)
+    untouched.lab.guest.starve(0.2)
     try:
         loops = "for i in 1 2; do (while :; do :; done) & done; sleep 10; kill $(jobs -p); wait"
         before = time.monotonic()
-        used = vps.lab.run(["systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", f"{loops}; times"]).stdout
+        used = untouched.lab.run(["systemd-run", "--quiet", "--wait", "--pipe", "bash", "-c", f"{loops}; times"]).stdout
         seconds = time.monotonic() - before
     finally:
-        vps.lab.guest.starve(None)
+        untouched.lab.guest.starve(None)
     minutes, rest = used.split()[2].rstrip("s").split("m")
     assert 0 < float(minutes) * 60 + float(rest) <= 0.2 * seconds + 0.5
     with pytest.raises(LabError, match="use fewer"):
-        vps.lab.guest.starve(1e12)
-    vps.lab.guest.starve(None)
+        untouched.lab.guest.starve(1e12)
+    untouched.lab.guest.starve(None)
 
 
 def test_a_lab_whose_supervisor_was_killed_is_down_and_comes_up_again(vps: Vps) -> None:
@@ -126,8 +116,8 @@ def test_a_lab_whose_supervisor_died_alone_leaves_nothing_running(vps: Vps) -> N
     assert vps.get(APP, "/")[0] == 200
 
 
-def test_an_unreachable_lab_is_named_by_its_tasks(vps: Vps) -> None:
-    done = vps.tool("lab.ssh", "--name", "nowhere", door="inv")
+def test_an_unreachable_lab_is_named_by_its_tasks(untouched: Vps) -> None:
+    done = untouched.tool("lab.ssh", "--name", "nowhere", door="inv")
     assert done.returncode == 2
     assert 'no lab "nowhere" is up' in done.stderr
-    assert vps.lab.name in vps.tool("lab.status", door="inv").stdout
+    assert untouched.lab.name in untouched.tool("lab.status", door="inv").stdout

@@ -75,16 +75,16 @@ def _nothing_lost(vps: Vps, before: dict[str, dict[str, int]]) -> None:
     assert moved and not missing, (before, counts)
 
 
-def test_dry_shows_files_rows_and_rules_and_changes_nothing(vps: Vps) -> None:
-    before = vps.edge_files()
-    told = vps.good("cutover", "--dry")
+def test_dry_shows_files_rows_and_rules_and_changes_nothing(untouched: Vps) -> None:
+    before = untouched.edge_files()
+    told = untouched.good("cutover", "--dry")
     assert "+++ /etc/systemd/system/islandflow-nats.service (then)" in told
     assert "proxy_host row 1 (flow.deltaisland.io)" in told
     assert "ufw allow proto tcp from 172.18.0.0/16 to any port 4000" in told
-    assert vps.edge_files() == before
-    assert vps.lab.run("ls -A /var/lib/islandflow/ops /etc/islandflow", check=False).stdout == ""
-    assert "nothing" not in vps.lab.run("ufw show added").stdout
-    assert vps.served_by() == ("docker", "docker", "docker")
+    assert untouched.edge_files() == before
+    assert untouched.lab.run("ls -A /var/lib/islandflow/ops /etc/islandflow", check=False).stdout == ""
+    assert "nothing" not in untouched.lab.run("ufw show added").stdout
+    assert untouched.served_by() == ("docker", "docker", "docker")
 
 
 def test_the_override_wins_over_the_env_file(vps: Vps) -> None:
@@ -110,11 +110,11 @@ def test_bootstrap_then_cutover_then_single_scopes(vps: Vps) -> None:
     assert told.returncode == 3 and "native owns" in told.stderr
 
 
-def test_a_scope_alone_is_refused_while_docker_owns(vps: Vps) -> None:
-    told = vps.tool("cutover", "--scope", "api")
+def test_a_scope_alone_is_refused_while_docker_owns(untouched: Vps) -> None:
+    told = untouched.tool("cutover", "--scope", "api")
     assert told.returncode == 3
     assert "would leave the rest of the app down" in told.stderr
-    assert vps.served_by() == ("docker", "docker", "docker")
+    assert untouched.served_by() == ("docker", "docker", "docker")
 
 
 def test_back_to_a_commit_and_a_failed_build_moves_nothing(vps: Vps) -> None:

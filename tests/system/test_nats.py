@@ -88,17 +88,17 @@ print(json.dumps({url: look(url) for url in sys.argv[1:]}))
 
 
 @pytest.fixture
-def scratch(vps: Vps) -> Iterator[Vps]:
+def scratch(untouched: Vps) -> Iterator[Vps]:
     """A NATS of its own on the lab, beside the app's."""
-    vps.lab.guest.write("/tmp/nats-scratch/runner.pyz", bootstrap.zipapp())
-    vps.lab.guest.write("/tmp/nats-scratch/nats.conf", CONFIG.encode())
+    untouched.lab.guest.write("/tmp/nats-scratch/runner.pyz", bootstrap.zipapp())
+    untouched.lab.guest.write("/tmp/nats-scratch/nats.conf", CONFIG.encode())
     unit = ["systemd-run", "--quiet", "--collect", "--unit=nats-scratch"]
-    vps.lab.run([*unit, "/usr/sbin/nats-server", "-c", "/tmp/nats-scratch/nats.conf"])
+    untouched.lab.run([*unit, "/usr/sbin/nats-server", "-c", "/tmp/nats-scratch/nats.conf"])
     try:
-        vps.lab.run("timeout 60 sh -c 'until nc -z 127.0.0.1 14222; do sleep 0.2; done'")
-        yield vps
+        untouched.lab.run("timeout 60 sh -c 'until nc -z 127.0.0.1 14222; do sleep 0.2; done'")
+        yield untouched
     finally:
-        vps.lab.run("systemctl stop nats-scratch; rm -rf /tmp/nats-scratch", check=False)
+        untouched.lab.run("systemctl stop nats-scratch; rm -rf /tmp/nats-scratch", check=False)
 
 
 def test_streams_and_durables_are_read_with_the_app_s_own_login(scratch: Vps) -> None:

@@ -76,9 +76,12 @@ def test_an_image_that_is_not_there_is_named_before_anything_stops(vps: Vps) -> 
     assert vps.served_by() == ("native", "native", "native")
 
 
-def test_a_container_that_the_inventory_does_not_name_is_not_left_running(vps: Vps) -> None:
-    vps.lab.run(f"cd {DIRECTORY} && docker compose --profile replay up --detach replay", timeout=120)
-    refused = vps.tool("cutover")
+def test_a_container_that_the_inventory_does_not_name_is_not_left_running(untouched: Vps) -> None:
+    untouched.lab.run(f"cd {DIRECTORY} && docker compose --profile replay up --detach replay", timeout=120)
+    try:
+        refused = untouched.tool("cutover")
+    finally:
+        untouched.lab.run("docker rm -f islandflow-vps-replay-1")
     assert refused.returncode == 3, refused.stdout + refused.stderr
-    assert "islandflow-vps-replay-1 runs in the project" in refused.stderr
-    assert vps.served_by() == ("docker", "docker", "docker")
+    assert "islandflow-untouched-replay-1 runs in the project" in refused.stderr
+    assert untouched.served_by() == ("docker", "docker", "docker")

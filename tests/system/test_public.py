@@ -38,12 +38,15 @@ def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_mends
     assert "pinned to 127.0.0.1 alone: DNS was not asked" in text
 
 
-def test_a_direct_port_that_is_open_is_told(vps: Vps) -> None:
+def test_a_direct_port_that_is_open_is_told(untouched: Vps) -> None:
     serve = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=3000, bind='203.0.113.10')"
-    vps.lab.run(["systemd-run", "--quiet", "--unit=stranger", "python3", "-c", serve])
-    vps.lab.run("timeout 60 sh -c 'until curl -so /dev/null 203.0.113.10:3000; do sleep 0.1; done'")
-    code, found = told(vps)
-    web = found[f"port {vps.lab.ports['web']} (web) is closed"]
+    untouched.lab.run(["systemd-run", "--quiet", "--unit=stranger", "python3", "-c", serve])
+    untouched.lab.run("timeout 60 sh -c 'until curl -so /dev/null 203.0.113.10:3000; do sleep 0.1; done'")
+    try:
+        code, found = told(untouched)
+    finally:
+        untouched.lab.run(["systemctl", "stop", "stranger"])
+    web = found[f"port {untouched.lab.ports['web']} (web) is closed"]
     assert code == 1 and not web["ok"] and "open to the world" in web["text"]
 
 

@@ -64,14 +64,14 @@ def test_all_is_well_at_the_baseline_and_each_fault_is_named(vps: Vps) -> None:
         assert time.monotonic() < deadline, "the cure did not cure"
 
 
-def test_a_provider_that_refuses_the_key_is_found_before_the_cutover(vps: Vps) -> None:
-    inventory = vps.lab.inventory.read_text()
-    other = vps.lab.folder / "alpaca.toml"
+def test_a_provider_that_refuses_the_key_is_found_before_the_cutover(untouched: Vps) -> None:
+    inventory = untouched.lab.inventory.read_text()
+    other = untouched.lab.folder / "alpaca.toml"
     other.write_text(inventory.replace('OPTIONS_INGEST_ADAPTER = "synthetic"', 'OPTIONS_INGEST_ADAPTER = "alpaca"'))
-    done = vps.tool("cutover", ISLANDFLOW_INVENTORY=str(other))
+    done = untouched.tool("cutover", ISLANDFLOW_INVENTORY=str(other))
     assert done.returncode == 3, done.stdout + done.stderr
     assert "the adapter alpaca would not work in native: 203.0.113.1:8099 answers 401" in done.stderr
-    assert vps.served_by() == ("docker", "docker", "docker")
+    assert untouched.served_by() == ("docker", "docker", "docker")
 
 
 def test_positions_only_move_forward_through_a_hand_over(vps: Vps) -> None:

@@ -18,11 +18,11 @@ def program(tmp_path: Path) -> Path:
     return installed(wheel_of(copied(tmp_path / "source")), tmp_path / "venv")
 
 
-def test_it_surveys_and_shows_a_cutover_from_an_empty_folder(vps: Vps, program: Path, tmp_path: Path) -> None:
+def test_it_surveys_and_shows_a_cutover_from_an_empty_folder(untouched: Vps, program: Path, tmp_path: Path) -> None:
     empty = tmp_path / "mine" / "empty"
     empty.mkdir(parents=True)
     here = tmp_path / "mine" / "inventory.toml"
-    shutil.copy(vps.lab.inventory, here)
+    shutil.copy(untouched.lab.inventory, here)
     named = here.rename(tmp_path / "named.toml")
     assert "no inventory was found" in run(program, "status", cwd=empty, code=2)
 
@@ -38,5 +38,5 @@ def test_it_surveys_and_shows_a_cutover_from_an_empty_folder(vps: Vps, program: 
             place.unlink()
 
     assert not list(empty.iterdir())
-    assert vps.served_by() == ("docker", "docker", "docker")
-    assert vps.lab.run("ls /var/lib/islandflow/ops/plans", check=False).stdout == ""
+    assert untouched.served_by() == ("docker", "docker", "docker")
+    assert untouched.lab.run("ls /var/lib/islandflow/ops/plans", check=False).stdout == ""

@@ -12,6 +12,7 @@ from typing import Any
 
 import fabfile.inventory
 from fabfile.inventory import Site
+from tests.system import state
 from tests.system.conftest import Vps
 from tests.system.faults import beside, judge
 from tests.system.faults.beside import Agent, Event
@@ -63,7 +64,7 @@ class Bench:
 
     def traces(self) -> dict[str, str]:
         """The state of the VPS, as far as plans change it."""
-        return beside.traces(self.vps.lab, self.site)
+        return state.traces(self.vps.lab, self.site)
 
     def start(self, direction: str, fault: Fault) -> subprocess.Popen[str]:
         """The operator's process, as its own session: it can be killed with all that belongs to it.
@@ -179,7 +180,7 @@ class Bench:
             yield f"the owner file says {after['owner']}, not {owner}"
         yield from (f"{key} is left over" for key, state in after.items() if state == "left over")
         if verdict.outcome and owner == judge.FORMER[direction]:
-            yield from beside.differences(traces, after)
+            yield from state.differences(traces, after)
 
 
 def _end(tool: subprocess.Popen[str]) -> None:
