@@ -106,10 +106,8 @@ def test_a_unit_that_systemd_does_not_like_is_taken_back_before_anything_is_stop
 
 def test_older_native_servers_are_refused(untouched: Vps) -> None:
     script = "#!/bin/sh\\necho Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc bits=64\\n"
-    untouched.lab.run(
-        f"mv /usr/bin/redis-server /usr/bin/redis-server.away && printf '{script}' > /usr/bin/redis-server"
-    )
-    untouched.lab.run("chmod 755 /usr/bin/redis-server")
+    redis = "/usr/bin/redis-server"
+    untouched.lab.run(f"mv {redis} {redis}.away && printf '{script}' > {redis} && chmod 755 {redis}")
     try:
         done = untouched.tool("cutover")
     finally:
