@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from tests.system.state import differences, traces
 # Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
 SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
 
+FAILED = pytest.StashKey[bool]()  # whether a part of the test has failed
 PLANS = "/var/lib/islandflow/ops/plans"
 PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
 
@@ -176,8 +177,15 @@ def vps(baseline: Baseline) -> Vps:
     return Vps(baseline.lab)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def untouched(baseline: Baseline) -> Iterator[Vps]:
+def untouched(baseline: Baseline, request: pytest.FixtureRequest) -> Iterator[Vps]:
     """The same for a test that leaves the VPS as it was, which is checked: the next one finds it at the baseline."""
     baseline.reach()
     vps = Vps(baseline.lab)
@@ -186,7 +194,7 @@ def untouched(baseline: Baseline) -> Iterator[Vps]:
     yield vps
     assert list(differences(before, traces(vps.lab, vps.site))) == [], "the test has changed the VPS"
     assert vps.lab.run(f"ls {PLANS}", check=False).stdout == "", "a plan was started"
-    baseline.reached = True
+    baseline.reached = not request.node.stash[FAILED]  # it may have ended before it put back what it changed
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

@@ -83,5 +83,5 @@ def test_a_container_that_the_inventory_does_not_name_is_not_left_running(untouc
     finally:
         untouched.lab.run("docker rm -f islandflow-vps-replay-1")
     assert refused.returncode == 3, refused.stdout + refused.stderr
-    assert "islandflow-untouched-replay-1 runs in the project" in refused.stderr
+    assert "islandflow-vps-replay-1 runs in the project" in refused.stderr
     assert untouched.served_by() == ("docker", "docker", "docker")
