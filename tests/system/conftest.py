@@ -34,6 +34,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("lab")
             item.add_marker(pytest.mark.xdist_group("second lab" if item.path.stem in SECOND_LAB else "first lab"))
+    items.sort(key=_state_needed)  # those that leave the VPS as they find it share one
+
+
+def _state_needed(item: pytest.Item) -> int:
+    """Return where a test stands in the order: those at the baseline, those that begin with native, the others."""
+    fixtures = getattr(item, "fixturenames", ())
+    if "vps" in fixtures:
+        return 2
+    return 1 if "on_native" in fixtures else 0
 
 
 @dataclass(frozen=True)
@@ -151,30 +160,45 @@ def session_lab() -> Iterator[Lab]:
     lab.down()
 
 
-class Baseline:
-    """Whether the session's lab is at the Docker baseline, so that it need not be reset, which takes some seconds."""
+class Shared:
+    """The session's lab, and the state that it is in, so that it need not be reset, which takes some seconds."""
 
     def __init__(self, lab: Lab) -> None:
-        self.lab, self.reached = lab, True  # it has just come up
+        self.vps, self.state = Vps(lab), "baseline"  # it has just come up
 
-    def reach(self) -> None:
-        """Reset the lab unless it is there already."""
-        if not self.reached:
-            self.lab.reset()
-        self.reached = True
+    def reach(self, state: str) -> Vps:
+        """Bring the lab to the Docker baseline, or to `native` after a plain cutover, unless it is there."""
+        if self.state != state:
+            self.state = "changed"
+            self.vps.lab.reset()
+            if state == "native":
+                self.vps.good("cutover")
+        self.state = state
+        return self.vps
+
+    @contextmanager
+    def unchanged(self, state: str, request: pytest.FixtureRequest) -> Iterator[Vps]:
+        """Have a test that leaves the VPS as it was, which is checked: the next one finds it in that state."""
+        vps = self.reach(state)
+        before = traces(vps.lab, vps.site)
+        self.state = "changed"
+        yield vps
+        assert list(differences(before, traces(vps.lab, vps.site))) == [], "the test has changed the VPS"
+        if not request.node.stash[FAILED]:  # it may have ended before it put back what it changed
+            self.state = state
 
 
 @pytest.fixture(scope="session")
-def baseline(session_lab: Lab) -> Baseline:
-    return Baseline(session_lab)
+def shared(session_lab: Lab) -> Shared:
+    return Shared(session_lab)
 
 
 @pytest.fixture
-def vps(baseline: Baseline) -> Vps:
+def vps(shared: Shared) -> Vps:
     """The session's lab, at the Docker baseline, for a test that changes it."""
-    baseline.reach()
-    baseline.reached = False
-    return Vps(baseline.lab)
+    vps = shared.reach("baseline")
+    shared.state = "changed"
+    return vps
 
 
 @pytest.hookimpl(wrapper=True)
@@ -185,16 +209,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def untouched(baseline: Baseline, request: pytest.FixtureRequest) -> Iterator[Vps]:
-    """The same for a test that leaves the VPS as it was, which is checked: the next one finds it at the baseline."""
-    baseline.reach()
-    vps = Vps(baseline.lab)
-    before = traces(vps.lab, vps.site)
-    baseline.reached = False
-    yield vps
-    assert list(differences(before, traces(vps.lab, vps.site))) == [], "the test has changed the VPS"
-    assert vps.lab.run(f"ls {PLANS}", check=False).stdout == "", "a plan was started"
-    baseline.reached = not request.node.stash[FAILED]  # it may have ended before it put back what it changed
+def untouched(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Vps]:
+    """The lab at the Docker baseline, for a test that starts no plan and leaves the VPS as it was."""
+    with shared.unchanged("baseline", request) as vps:
+        yield vps
+        assert vps.lab.run(f"ls {PLANS}", check=False).stdout == "", "a plan was started"
+
+
+@pytest.fixture
+def on_native(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Vps]:
+    """The lab after a cutover, for a test that leaves native serving as it was."""
+    with shared.unchanged("native", request) as vps:
+        yield vps
 
 
 def until(what: str, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:

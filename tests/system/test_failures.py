@@ -72,12 +72,14 @@ def test_preflight_tells_everything_at_once_and_touches_nothing(vps: Vps) -> Non
     assert vps.served_by()[0] == "docker"
 
 
-def test_a_foreign_listener_where_docker_publishes_is_found_before_native_stops(vps: Vps) -> None:
-    vps.good("cutover")
-    vps.lab.run("systemd-run --quiet --unit=stranger nc -lk 127.0.0.1 4000")
-    done = vps.tool("rollback", "--full")
+def test_a_foreign_listener_where_docker_publishes_is_found_before_native_stops(on_native: Vps) -> None:
+    on_native.lab.run("systemd-run --quiet --unit=stranger nc -lk 127.0.0.1 4000")
+    try:
+        done = on_native.tool("rollback", "--full")
+    finally:
+        on_native.lab.run(["systemctl", "stop", "stranger"])
     assert done.returncode == 3 and "port 4000 is held by nc" in done.stderr, done.stdout + done.stderr
-    assert vps.served_by() == ("native", "native", "native")
+    assert on_native.served_by() == ("native", "native", "native")
 
 
 def test_a_failing_backup_stops_the_plan_before_anything_is_stopped(vps: Vps) -> None:

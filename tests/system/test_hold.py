@@ -22,13 +22,12 @@ def test_past_its_limit_the_hold_ends_with_docker_serving(vps: Vps) -> None:
     vps.no_lot_left()
 
 
-def test_restarting_api_and_web_turns_nobody_away(vps: Vps) -> None:
-    vps.good("cutover")
+def test_restarting_api_and_web_turns_nobody_away(on_native: Vps) -> None:
     for scope in ("api", "web"):
-        with vps.nobody_turned_away():
-            vps.good("app", "restart", "--scope", scope)
-        assert vps.served_by() == NATIVE
-        vps.no_lot_left()
+        with on_native.nobody_turned_away():
+            on_native.good("app", "restart", "--scope", scope)
+        assert on_native.served_by() == NATIVE
+        on_native.no_lot_left()
 
 
 def test_without_a_hold_a_failed_cutover_ends_with_the_public_served_at_once(vps: Vps) -> None:

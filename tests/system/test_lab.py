@@ -15,17 +15,16 @@ import pytest
 from fabfile import inventory
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
-from tests.system.conftest import Baseline, Vps, until
+from tests.system.conftest import Shared, Vps, until
 from tests.system.jetstream import durables
 
 APP, API = "flow.deltaisland.io", "api.flow.deltaisland.io"
 
 
 @pytest.fixture(scope="module")
-def lab(baseline: Baseline) -> Lab:
+def lab(shared: Shared) -> Lab:
     """At the baseline once for the whole module: what is tested here leaves it as it was."""
-    baseline.reach()
-    return baseline.lab
+    return shared.reach("baseline").lab
 
 
 @pytest.fixture

@@ -87,11 +87,10 @@ def test_dry_shows_files_rows_and_rules_and_changes_nothing(untouched: Vps) -> N
     assert untouched.served_by() == ("docker", "docker", "docker")
 
 
-def test_the_override_wins_over_the_env_file(vps: Vps) -> None:
-    assert "OPTIONS_INGEST_ADAPTER=alpaca" in vps.lab.run("cat /home/delta/islandflow/.env").stdout
-    vps.good("cutover")
+def test_the_override_wins_over_the_env_file(on_native: Vps) -> None:
+    assert "OPTIONS_INGEST_ADAPTER=alpaca" in on_native.lab.run("cat /home/delta/islandflow/.env").stdout
     pid = "systemctl --user -M delta@ show -P MainPID islandflow-ingest-options.service"
-    environment = vps.lab.run(f"tr '\\0' '\\n' < /proc/$({pid})/environ").stdout.splitlines()
+    environment = on_native.lab.run(f"tr '\\0' '\\n' < /proc/$({pid})/environ").stdout.splitlines()
     assert "OPTIONS_INGEST_ADAPTER=synthetic" in environment
 
 
@@ -137,12 +136,11 @@ def test_back_to_a_commit_and_a_failed_build_moves_nothing(vps: Vps) -> None:
     assert vps.served_by() == ("native", "native", "native")
 
 
-def test_fab_with_a_host_does_the_same(vps: Vps) -> None:
-    vps.good("cutover")
-    done = vps.tool("-H", "lab", "npm.switch", "--to", "native", door="fab")
+def test_fab_with_a_host_does_the_same(on_native: Vps) -> None:
+    done = on_native.tool("-H", "lab", "npm.switch", "--to", "native", door="fab")
     assert done.returncode == 0 and "nothing to do" in done.stdout, done.stdout + done.stderr
-    by_address = f"delta@127.0.0.1:{vps.lab.ports['ssh']}"
-    done = vps.tool("-H", by_address, "npm.switch", "--to", "native", door="fab")
+    by_address = f"delta@127.0.0.1:{on_native.lab.ports['ssh']}"
+    done = on_native.tool("-H", by_address, "npm.switch", "--to", "native", door="fab")
     assert done.returncode == 0 and "nothing to do" in done.stdout, done.stdout + done.stderr
 
 
