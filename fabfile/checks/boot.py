@@ -14,7 +14,6 @@ from fabfile.terms import Owner, Runtime
 Coming = Mapping[Runtime, tuple[str, ...]]  # runtime → names
 
 _ALWAYS = "always"
-_UP = ("running", "restarting", "paused")
 _RESTART_FIX = "in the Compose file: restart: unless-stopped; then docker compose up -d"
 
 
@@ -44,7 +43,7 @@ def findings(site: Site, facts: Facts) -> list[Finding]:
 
 def always_restarting(facts: Facts) -> list[Finding]:
     """Containers that Docker starts at every boot, stopped or not: they would run beside a native owner."""
-    names = sorted(name for name, box in facts.containers.items() if box.policy == _ALWAYS)
+    names = sorted({box.service for box in facts.all_containers if box.policy == _ALWAYS})
     if not names:
         return []
     text = f"Docker starts at every boot, stopped or not (restart: always): {', '.join(names)}"
@@ -54,7 +53,7 @@ def always_restarting(facts: Facts) -> list[Finding]:
 def _comes_up(site: Site, facts: Facts, workload: Workload) -> bool:
     if workload.runtime == "docker":
         box = facts.containers.get(workload.name)
-        return box is not None and not _daemon_off(facts) and _comes_back(box)
+        return box is not None and not _daemon_off(facts) and any(map(_comes_back, box.of_service))
     unit = facts.unit(workload.unit, workload.user)
     if unit is None or unit.enabled != "enabled":
         return False
@@ -72,7 +71,11 @@ def _comes_back(box: Container) -> bool:
     """Docker's rule. A container that was made and never started stays as it is."""
     if box.policy == _ALWAYS:
         return box.state != "created"
-    return box.policy in ("unless-stopped", "on-failure") and box.state in _UP
+    return box.policy in ("unless-stopped", "on-failure") and box.alive
+
+
+def _restarts_always(box: Container) -> bool:
+    return any(one.policy == _ALWAYS for one in box.of_service)
 
 
 def _daemon_off(facts: Facts) -> bool:
@@ -99,7 +102,7 @@ def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     if _daemon_off(facts):
         why, cure = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
         return [_warning(f"docker owns, and a reboot would bring up no container: {why}", cure)]
-    loose = [name for name in names if (box := facts.containers.get(name)) and box.state in _UP]
+    loose = [name for name in names if (box := facts.containers.get(name)) and box.alive]
     stopped = [name for name in names if name not in loose]
     return [
         _warning(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", cure)
@@ -115,7 +118,7 @@ def _beside(site: Site, facts: Facts, owner: Owner, coming: Coming) -> list[Find
     """What would come up of the one that does not own."""
     other = next(runtime for runtime in RUNTIMES if runtime != owner)
     names = coming.get(other, ())
-    always = [name for name in names if other == "docker" and facts.containers[name].policy == _ALWAYS]
+    always = [name for name in names if other == "docker" and _restarts_always(facts.containers[name])]
     rest = [name for name in names if name not in always]
     stop = "inv docker.stop" if other == "docker" else "inv infra.install and inv app.install: units for the owner only"
     return [

@@ -11,8 +11,6 @@ from fabfile.runner.wire.compose import ComposeService
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 
-_ALIVE = ("running", "restarting", "paused")
-
 
 def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
@@ -83,8 +81,8 @@ def _data(site: Site, facts: Facts) -> Iterator[Finding]:
 def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
     """What runs in the project and would be neither stopped nor started."""
     known = {*site.services, *(server.name for server in site.servers)}
-    for box in facts.containers.values():
-        if box.state in _ALIVE and box.service not in known:
+    for box in facts.all_containers:
+        if box.alive and box.service not in known:
             yield Finding(
                 f"the container {box.name} runs in the project, and the inventory has no service {box.service}: a "
                 f"hand-over would leave it running",
@@ -95,7 +93,7 @@ def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
 def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
     """Containers that run although native owns: both open the same data, unless it is sealed."""
     known = {*site.services, *(server.name for server in site.servers)}
-    alive = sorted(box.name for box in facts.containers.values() if box.state in _ALIVE and box.service in known)
+    alive = sorted(box.name for box in facts.all_containers if box.alive and box.service in known)
     if alive and facts.owner == "native":
         sealed = "the data is sealed: what was started since can't write to it"
         harm = sealed if _sealed(site, facts) else "both have the data open"
@@ -121,20 +119,27 @@ def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
     """What runs there and is not the inventory's, or holds other data than is handed over."""
     yield from unknown_containers(site, facts)
     for server in site.servers:
-        box = facts.containers.get(server.name)
-        if box and box.state in _ALIVE and server.data not in map(_plain, box.mounts.values()):
-            places = ", ".join(box.mounts.values()) or "nothing of the VPS"
+        alive = [box for box in facts.all_containers if box.service == server.name and box.alive]
+        if len(alive) > 1:
+            names = " and ".join(sorted(box.name for box in alive))
             yield Finding(
-                f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
-                f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
+                f"{server.name} has {len(alive)} containers that run, {names}: they write to one directory",
+                "find out which one the app uses, and on the VPS: docker rm -f the other",
             )
+        for box in alive:
+            if server.data not in map(_plain, box.mounts.values()):
+                places = ", ".join(box.mounts.values()) or "nothing of the VPS"
+                yield Finding(
+                    f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
+                    f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
+                )
     yield from _other_files(site, facts)
 
 
 def _other_files(site: Site, facts: Facts) -> Iterator[Finding]:
     docker = site.runtimes.docker
     known = {docker.file, docker.overlay_file}
-    others = {file for box in facts.containers.values() if box.service in facts.compose for file in box.files} - known
+    others = {file for box in facts.all_containers if box.service in facts.compose for file in box.files} - known
     if others:
         yield Finding(
             f"containers of the project were made from {', '.join(sorted(others))} as well, which this tool does not "

@@ -121,7 +121,7 @@ def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations
     """Our hosts' locations that lead to a container of the project by themselves, and the name that they have of it."""
     docker, workloads_ = site.runtimes.docker, workloads.everything(site, "docker")
     names = {docker.web_host, docker.api_host, *site.services, *(workload.name for workload in workloads_)}
-    for box in facts.containers.values():
+    for box in facts.all_containers:
         names |= {box.name, box.service, box.address, *box.reached} - {""}
     known = {name.lower() for name in names}
     for domain, fact in facts.edge.hosts.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.checks import docker, parts, preflight
+from fabfile.checks import compose, docker, parts, preflight
 from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
 from fabfile.runner.wire.compose import ComposeDifference, ComposeView
@@ -24,6 +24,12 @@ def composed(facts: Facts, name: str, **values: Any) -> Facts:
 
 def boxed(facts: Facts, name: str, **values: Any) -> Facts:
     return changed(facts, containers={name: replace(facts.containers[name], **values)})
+
+
+def scaled(facts: Facts, name: str, **values: Any) -> Facts:
+    """The same with one more container of the service, which differs."""
+    first = facts.containers[name]
+    return boxed(facts, name, siblings=(replace(first, name=f"x-{name}-2", id="second", **values),))
 
 
 # ── Before a hand-over ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,6 +55,21 @@ def test_the_services_of_one_image_share_one_finding(site: Site, native_serves: 
     facts = composed(facts, "compute", there=False, image="app")
     (finding,) = preflight.findings(site, facts, "docker")
     assert finding.text == "image app of api, compute is not on the VPS"
+
+
+def test_a_second_container_counts_whatever_the_first_one_does(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    always = scaled(docker_serves, "compute", policy="always")
+    (finding,) = preflight.findings(site, always, "native")
+    assert "restart: always" in finding.text and "compute" in finding.text
+
+    beside = scaled(native_serves, "compute", state="running")
+    assert ["x-compute-2" in finding.text for finding in compose.beside_native(site, beside)] == [True]
+
+    (finding,) = preflight.findings(site, scaled(docker_serves, "redis"), "native")
+    assert "redis has 2 containers that run, x-redis-1 and x-redis-2" in finding.text
+    assert preflight.findings(site, scaled(docker_serves, "redis", state="created"), "native") == []
 
 
 def test_a_service_that_the_file_lacks_is_named(site: Site, docker_serves: Facts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,8 +14,6 @@ from ..wire.facts import Container, Facts, FactsRequest
 from .base import Action
 from .before import Before, table, texts
 from .keep_aside import proven
-
-_ALIVE = ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class _OnServices(Action):
         return facts.docker_error
 
     def _running(self, facts: Facts) -> list[str]:
-        return [name for name in self.services if _alive(facts.containers.get(name))]
+        return [name for name in self.services if any(box.alive for box in _boxes_of(facts, name))]
 
     def _make(self, machine: Machine, services: Sequence[str], *options: str) -> None:
         if services:
@@ -41,9 +39,10 @@ class _OnServices(Action):
             argv = [*docker.compose(self.project), "up", "--no-start", "--no-build", "--pull", "never", *options]
             machine.run([*argv, *services], timeout=self.timeout)
 
-    def _start(self, machine: Machine, services: Sequence[str]) -> None:
-        """Start the services' containers as they are, side by side.
+    def _start(self, machine: Machine, services: Sequence[str], former: Collection[str] = ()) -> None:
+        """Start the services' containers as they are, side by side: where some of a service are `former`, only those.
 
+        One that never ran beside one that did stays down: an interrupted `up` leaves it, on the same data.
         Not by `up`: that waits for Docker's slow health checks of what a service depends on, which the plan
         awaits by itself, and with `--no-deps` it gives every container another configuration hash.
         """
@@ -57,8 +56,8 @@ class _OnServices(Action):
             raise StepFailed(f"Compose created no container for {', '.join(missing)}")
         # One call for all would start one after the other.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            commands = [["docker", "start", name] for name in _names(containers)]
-            list(pool.map(lambda argv: machine.run(argv, timeout=self.timeout), commands))
+            names = [name for boxes in containers.values() for name in _to_start(boxes, former)]
+            list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names))
 
     def _stop(self, machine: Machine, services: Sequence[str]) -> None:
         """Stop the services' containers side by side, each within its time in the Compose file."""
@@ -68,16 +67,16 @@ class _OnServices(Action):
 
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
         """Kill the services' containers, so that they write nothing as they end. Docker does not restart them."""
-        names = [box.name for box in self._boxes(machine) if box.service in services and box.state in _ALIVE]
+        names = [box.name for box in self._boxes(machine) if box.service in services and box.alive]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
 
-    def _containers(self, machine: Machine, services: Sequence[str]) -> dict[str, list[str]]:
-        """Return the names of the services' containers, by service: one that is scaled has several."""
-        containers: dict[str, list[str]] = {}
+    def _containers(self, machine: Machine, services: Sequence[str]) -> dict[str, list[docker.ContainerState]]:
+        """Return the services' containers, by service: one that is scaled has several."""
+        containers: dict[str, list[docker.ContainerState]] = {}
         for box in self._boxes(machine):
             if box.service in services:
-                containers.setdefault(box.service, []).append(box.name)
+                containers.setdefault(box.service, []).append(box)
         return containers
 
     def _boxes(self, machine: Machine) -> list[docker.ContainerState]:
@@ -97,7 +96,7 @@ class Make(_OnServices):
 
     def snapshot(self, facts: Facts) -> Before:
         running = self._running(facts)
-        others = sorted(service for service, box in facts.containers.items() if _alive(box))
+        others = sorted({box.service for box in facts.all_containers if box.alive})
         return {"down": [name for name in self.services if name not in running], "beside": others}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
@@ -166,8 +165,8 @@ class Down(_OnServices):
         return "" if self._running(facts) else "none runs"
 
     def snapshot(self, facts: Facts) -> Before:
-        up = self._running(facts)
-        return {"up": up, "started": {name: facts.containers[name].started for name in up}}
+        alive = [box for name in self.services for box in _boxes_of(facts, name) if box.alive]
+        return {"up": self._running(facts), "started": {box.name: box.started for box in alive}}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         self._stop(machine, texts(before, "up"))
@@ -175,7 +174,7 @@ class Down(_OnServices):
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         stopped = self._stop_started_since(machine, before)
-        self._start(machine, texts(before, "up"))
+        self._start(machine, texts(before, "up"), table(before, "started"))
         return {"up": texts(before, "up"), **({"restarted": stopped} if stopped else {})}
 
     def _stop_started_since(self, machine: Machine, before: Before) -> list[str]:
@@ -185,20 +184,29 @@ class Down(_OnServices):
         leaves it as it is.
         """
         up, started = texts(before, "up"), table(before, "started")
-        if not any(box.service in up and box.state in _ALIVE for box in self._boxes(machine)):
+        if not any(box.service in up and box.alive for box in self._boxes(machine)):
             return []  # as it should be, and without the longer question while requests wait
-        found = docker.containers(machine, self.project.project)
-        since = [name for name in up if _alive(found.get(name)) and found[name].started != started.get(name)]
-        self._stop(machine, since)
+        containers = docker.containers(machine, self.project.project)
+        alive = [box for name in up if name in containers for box in containers[name].of_service if box.alive]
+        since = [box.name for box in alive if started.get(box.name) != box.started]
+        if since:
+            machine.run(["docker", "stop", *since], timeout=self.timeout)
         return since
 
     def describe(self) -> str:
         return f"docker stop {' '.join(self.services)}"
 
 
-def _names(containers: dict[str, list[str]]) -> list[str]:
-    return [name for names in containers.values() for name in names]
+def _names(containers: dict[str, list[docker.ContainerState]]) -> list[str]:
+    return [box.name for boxes in containers.values() for box in boxes]
 
 
-def _alive(container: Container | None) -> bool:
-    return container is not None and container.state in _ALIVE
+def _to_start(boxes: list[docker.ContainerState], former: Collection[str]) -> list[str]:
+    """Those of a service's containers that ran: by name where that is known, else all but those that never did."""
+    ran = [box for box in boxes if box.name in former] or [box for box in boxes if box.state != "created"]
+    return [box.name for box in ran or boxes]
+
+
+def _boxes_of(facts: Facts, service: str) -> tuple[Container, ...]:
+    container = facts.containers.get(service)
+    return container.of_service if container else ()

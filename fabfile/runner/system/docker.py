@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, TypeVar, cast
 
 from ..wire.compose import Compose
 from ..wire.edge import EdgeNetwork
-from ..wire.facts import Container, Listener
+from ..wire.facts import ALIVE, Container, Listener
 from .inspected import Inspected
 from .machine import CommandFailed, Machine, Result
 
@@ -45,10 +45,19 @@ def compose(ref: Compose) -> list[str]:
 def containers(machine: Machine, project: str) -> dict[str, Container]:
     """The project's containers by service, stopped ones included; one-off containers left out.
 
+    Of several of one service one that runs comes first, and has the others as its siblings.
     Raises CommandFailed when the Docker daemon does not answer.
     """
-    converted = [_checked(_container, item) for item in _inspect(machine, project)]
-    return {item.service: item for item in converted}
+    by_service: dict[str, list[Container]] = {}
+    for item in _inspect(machine, project):
+        container = _checked(_container, item)
+        by_service.setdefault(container.service, []).append(container)
+    return {service: _foremost(group) for service, group in by_service.items()}
+
+
+def _foremost(group: list[Container]) -> Container:
+    first, *others = sorted(group, key=lambda one: (not one.running, not one.alive, one.state == "created"))
+    return replace(first, siblings=tuple(others))
 
 
 class ContainerState(NamedTuple):
@@ -57,6 +66,11 @@ class ContainerState(NamedTuple):
     service: str
     name: str
     state: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or comes back by itself."""
+        return self.state in ALIVE
 
 
 def list_containers(machine: Machine, project: str) -> list[ContainerState]:

@@ -143,6 +143,9 @@ class Tree:
         return (self.owner, *self.others) if self.owner else ()
 
 
+ALIVE = ("running", "restarting", "paused")  # states of a container that runs, or comes back by itself
+
+
 @wire
 @dataclass(frozen=True)
 class Container:
@@ -163,10 +166,21 @@ class Container:
     files: tuple[str, ...] = ()  # the Compose files that it was made from
     mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS
     reached: tuple[str, ...] = ()  # the names and addresses by which other containers reach it
+    siblings: tuple[Container, ...] = ()  # the service's other containers: scaled, or left by an interrupted `up`
 
     @property
     def running(self) -> bool:
         return self.state == "running"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or comes back by itself."""
+        return self.state in ALIVE
+
+    @property
+    def of_service(self) -> tuple[Container, ...]:
+        """All containers of its service, this one first."""
+        return (self, *self.siblings)
 
 
 @wire
@@ -258,9 +272,7 @@ class Facts:
     jetstream: JetStream = field(default_factory=JetStream)
     providers: dict[str, Provided] = field(default_factory=dict)  # by runtime
     unit_errors: dict[str, str] = field(default_factory=dict)  # manager's user → complaints about its units
-    exposures: dict[str, float] = field(
-        default_factory=dict
-    )  # unit → 0 (sealed off) to 10, by systemd-analyze security
+    exposures: dict[str, float] = field(default_factory=dict)  # unit → 0 (sealed off) to 10, by systemd-analyze
     exposure_error: str = ""  # why there are none
     script_errors: dict[str, str] = field(default_factory=dict)  # path → bash's complaints
     edge: EdgeFacts = field(default_factory=EdgeFacts)
@@ -275,6 +287,11 @@ class Facts:
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: StoreState = field(default_factory=StoreState)
     lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
+
+    @property
+    def all_containers(self) -> list[Container]:
+        """The project's containers, each service's siblings included."""
+        return [one for container in self.containers.values() for one in container.of_service]
 
     def unit(self, name: str, user: str = "") -> Unit | None:
         """A unit's facts; None when they were not requested."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -283,10 +284,29 @@ def test_what_somebody_started_since_the_plan_stopped_it_is_started_anew(
     listed = {"docker ps": "web\tx-web-1\trunning\n", "docker inspect": state}
     # The list of ids comes from `docker ps` as well, and the recorder gives it the same text.
     machine = Recorder(tmp_path, listed)
-    evidence = Down(PROJECT, ("web",)).undo(machine, {"up": ["web"], "started": {"web": since}})
-    assert evidence.get("restarted", []) == (["web"] if anew else [])
+    evidence = Down(PROJECT, ("web",)).undo(machine, {"up": ["web"], "started": {"x-web-1": since}})
+    assert evidence.get("restarted", []) == (["x-web-1"] if anew else [])
     stop = [("docker", "stop", "x-web-1")] if anew else []
     assert changes(machine) == [*stop, ("docker", "start", "x-web-1")]
+
+
+def test_what_never_ran_or_was_stopped_on_purpose_is_not_started_beside_what_ran(tmp_path: Path) -> None:
+    """An interrupted `up` leaves such a container; two servers on one data directory write over each other."""
+    former = replace(container("web"), started="2026-01-01T00:00:01Z", siblings=(container("web", "exited"),))
+    before = Down(PROJECT, ("web",)).snapshot(docker(former))
+    listed = {"docker ps": "web\t1f_x-web-1\tcreated\nweb\tx-web-1\texited\nweb\tx-web-2\texited\n"}
+    machine = Recorder(tmp_path, listed)
+    Down(PROJECT, ("web",)).undo(machine, before)
+    assert changes(machine) == [("docker", "start", "x-web-1")]
+
+    machine = Recorder(tmp_path, listed)
+    Up(PROJECT, ("web",)).apply(machine, {"down": ["web"]})
+    assert sorted(changes(machine)) == [("docker", "start", "x-web-1"), ("docker", "start", "x-web-2")]
+
+
+def test_one_of_several_that_runs_is_seen_whatever_the_order(tmp_path: Path) -> None:
+    facts = docker(replace(container("web", "exited"), siblings=(container("web", "restarting"),)))
+    assert not Down(PROJECT, ("web",)).noop_reason(facts)
 
 
 @pytest.mark.parametrize("kind", [Make, Up, Down])
@@ -320,7 +340,7 @@ def test_containers_are_down_when_none_is_left_in_any_other_state(tmp_path: Path
 
 def inspected(**state: Any) -> str:
     labels = {"com.docker.compose.service": "web"}
-    item = {"Config": {"Labels": labels}, "NetworkSettings": {}, "Name": "/x", "Id": "1", "State": state}
+    item = {"Config": {"Labels": labels}, "NetworkSettings": {}, "Name": "/x-web-1", "Id": "1", "State": state}
     return json.dumps([item])
 
 

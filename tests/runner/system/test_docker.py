@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,24 @@ def test_a_container_that_is_not_described_as_docker_does_is_refused_in_words(it
         docker.addresses(
             Recorder(tmp_path, {"docker ps": "0123", "docker": f"[{labelled}]"}), "islandflow-vps", ["web"]
         )
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("running", "exited", "created"))))
+def test_of_a_service_s_containers_the_one_that_runs_comes_first(order: tuple[str, ...], tmp_path: Path) -> None:
+    labels = {"com.docker.compose.service": "web"}
+    items = [
+        {
+            "Config": {"Labels": labels},
+            "NetworkSettings": {},
+            "Name": f"/{state}",
+            "Id": state,
+            "State": {"Status": state},
+        }
+        for state in order
+    ]
+    machine = Recorder(tmp_path, {"docker ps": "0123", "docker inspect": json.dumps(items)})
+    container = docker.containers(machine, "islandflow-vps")["web"]
+    assert [one.state for one in container.of_service] == ["running", "exited", "created"]
 
 
 _KEYS = st.sampled_from(["Id", "IPAM", "Config", "Subnet", "Gateway", "Options", "State", "NetworkSettings", "Name"])
