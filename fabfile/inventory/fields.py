@@ -25,9 +25,12 @@ VERSION = r"[0-9]{1,6}(?:\.[0-9]{1,6}){0,3}"
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}", re.ASCII | re.IGNORECASE)
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII | re.IGNORECASE)
+_HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # an alias of the ssh configuration may have underscores
+_HOST = re.compile(rf"{_HOST_LABEL}(?:\.{_HOST_LABEL})*", re.ASCII | re.IGNORECASE)
 _ALL_DIGITS = re.compile(r"[0-9.]+")
 _VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+_JETSTREAM_NAME = r"(?:(?![.*>/\\])[!-~]){1,255}"  # what nats-server takes
+_PATH = r"/[A-Za-z0-9._~!$&'()*+,;=:@%/\[\]-]*"  # RFC 3986, and the brackets that browsers leave as they are
 _TTL = "is not a TTL: 1 (automatic), or 30 to 86400 seconds"
 _UNSAFE_IN_PATH = re.compile(r"""[*?\[\]{}"'\\$`]""")
 
@@ -209,8 +212,8 @@ Name = Annotated[
 ServiceName = Annotated[
     str,
     Matching(
-        r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?",
-        "is not the name of a service (small letters, digits, dashes and underscores, at most 63)",
+        r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?",
+        "is not the name of a service (letters, digits, dots, dashes and underscores, at most 63)",
     ),
 ]
 ContainerHost = Annotated[
@@ -238,7 +241,7 @@ Image = Annotated[
     ),
 ]
 Durable = Annotated[
-    str, Matching(r"[A-Za-z0-9_-]{1,255}", "is not a durable's name (letters, digits, dashes, underscores)")
+    str, Matching(_JETSTREAM_NAME, "is not a durable's name (printable characters but space . * > / and \\)")
 ]
 EnvName = Annotated[str, Matching(_VARIABLE, "is not a name of an environment variable")]
 EnvNames = Annotated[tuple[EnvName, ...], BeforeValidator(listed)]
@@ -247,7 +250,7 @@ EnvPattern = Annotated[
 ]
 EnvPatterns = Annotated[tuple[EnvPattern, ...], BeforeValidator(listed)]
 StreamName = Annotated[
-    str, Matching(r"[A-Za-z0-9_-]{1,255}", "is not a stream's name (letters, digits, dashes, underscores)")
+    str, Matching(_JETSTREAM_NAME, "is not a stream's name (printable characters but space . * > / and \\)")
 ]
 CheckoutPath = Annotated[
     str,
@@ -260,16 +263,16 @@ CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
 Prefix = Annotated[
     str,
     Matching(
-        r"[A-Za-z0-9_][A-Za-z0-9._-]*",
+        r"(?!\.\.?$)[A-Za-z0-9_.][A-Za-z0-9._-]*",
         "is not a path prefix (letters, digits, dashes, underscores and dots, no slash)",
     ),
 ]
 Header = Annotated[str, Matching(r"[a-z0-9-]+", "is not the name of an HTTP header in small letters")]
-UrlPath = Annotated[str, Matching(r"/[A-Za-z0-9._~/-]*", "is not the path of an address, beginning with /")]
+UrlPath = Annotated[str, Matching(_PATH, "is not the path of an address, beginning with /")]
 Route = Annotated[
     str,
     Matching(
-        r"/[A-Za-z0-9._~/-]*(?:\?[A-Za-z0-9._~/&=,%:+-]*)?",
+        rf"{_PATH}(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?\[\]-]*)?",
         "is not the path of an address, beginning with /, with or without a ?query",
     ),
 ]

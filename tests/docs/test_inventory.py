@@ -98,7 +98,7 @@ def test_what_follows_from_other_keys_may_be_left_out() -> None:
         ({"services.api.argv": []}, "services.api.argv: minItems"),
         ({"services.api.stop_signal": "SIGKILL"}, "services.api.stop_signal: enum"),
         ({"services.api.stop_timeout": 0}, "services.api.stop_timeout: exclusiveMinimum"),
-        ({("services", "API"): WRITTEN["services"]["compute"]}, "services.API: propertyNames"),
+        ({("services", "-api"): WRITTEN["services"]["compute"]}, "services.-api: propertyNames"),
         ({"edge.hold": 1}, "edge.hold: type"),
         ({"edge.hold_limit": 3}, "edge.hold_limit: minimum"),
         ({"app.checkout": "islandflow"}, "app.checkout: pattern"),

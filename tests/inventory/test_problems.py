@@ -52,7 +52,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("services.api.build_rewrites", ["/x"], 'services.api.build_rewrites[0]: "/x" is not the path of a file below'),
     ("app.install_timeout", "10", 'app.install_timeout: "10" is text, and a number is needed'),
     ("app.any_text_is_true", ["A B"], 'app.any_text_is_true[0]: "A B" is not a name of an environment variable'),
-    ("services.API", {}, 'services.API: "API" is not the name of a service'),
+    ("services.-api", {}, 'services.-api: "-api" is not the name of a service'),
     (
         "app.checkout",
         "home/delta",

@@ -16,7 +16,7 @@ from .nginx import Directive, Token, parse, splice, top_comments
 BEGIN = "# islandflow: begin (managed, do not edit)"
 END = "# islandflow: end"
 
-_PREFIX = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_PREFIX = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9_.][A-Za-z0-9_.-]*\Z")
 _ROUTES = re.compile(r"~\*?\^/\((?P<prefixes>[A-Za-z0-9_.|\\-]+)\)")
 # What the old scripts wrote into a block; anything else in there is an operator's own.
 _BLOCK_DIRECTIVES = {
