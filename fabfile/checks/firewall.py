@@ -31,7 +31,9 @@ def before_native(site: Site, facts: Facts) -> list[Finding]:
                 warning=True,
             )
         ]
-    if facts.firewall.active or site.runtimes.native.bind != "0.0.0.0":
+    if facts.firewall.active:
+        return list(_before_ours(site, facts))
+    if site.runtimes.native.bind != "0.0.0.0":
         return []
     state = "not active" if facts.firewall.installed else "not installed"
     return [
@@ -41,6 +43,17 @@ def before_native(site: Site, facts: Facts) -> list[Finding]:
             warning=True,
         )
     ]
+
+
+def _before_ours(site: Site, facts: Facts) -> Iterator[Finding]:
+    """Rules that keep the edge from native's ports: UFW puts ours behind them, where they decide nothing."""
+    subnet, ports = facts.edge.network.subnet, (*service_ports(site), *parking_ports(site))
+    rules = {entry.port: ufw.deciding(facts.firewall.rules, subnet, entry.port) for entry in ports}
+    for text in dict.fromkeys(rule.text for rule in rules.values() if rule and rule.action != "allow"):
+        of_rule = [str(port) for port, rule in rules.items() if rule and rule.text == text]
+        words = "slows the edge down to six connections within 30 s on" if " limit " in text else "keeps the edge from"
+        insert = " && ".join(f"sudo ufw insert 1 allow proto tcp from {subnet} to any port {port}" for port in of_rule)
+        yield Finding(f"`{text}` {words} native's port {', '.join(of_rule)}", f"on the VPS: {insert}")
 
 
 def refusals(site: Site, facts: Facts) -> list[Finding]:

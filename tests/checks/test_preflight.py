@@ -14,6 +14,7 @@ from fabfile.checks import preflight
 from fabfile.checks.preflight import changed_checkout
 from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
+from fabfile.runner.system import ufw
 from fabfile.runner.wire.app import JetStream, Setting, Settings
 from fabfile.runner.wire.edge import EdgeNetwork
 from fabfile.runner.wire.facts import Checkout, Facts, FileFact
@@ -392,6 +393,24 @@ def test_listening_everywhere_without_a_firewall_is_warned_about(
     facts = changed(docker_serves, firewall={"installed": present, "active": active})
     found = preflight.findings(other, facts, "native")
     assert [f"UFW is {state}" in finding.text and finding.warning for finding in found] == [True] * bool(state)
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "ports"),
+    [
+        ("ufw limit 4000/tcp", "slows the edge down to six connections within 30 s on native's port 4000", ["4000"]),
+        ("ufw deny from 172.16.0.0/12", "keeps the edge from native's port 3000, 4000, ", ["3000", "4000"]),
+    ],
+)
+def test_a_rule_that_comes_before_ours_is_named_beforehand(
+    line: str, words: str, ports: list[str], site: Site, docker_serves: Facts
+) -> None:
+    first, allowed = ufw.parse(line), ufw.parse("ufw allow 4000/tcp")
+    facts = changed(docker_serves, firewall={"rules": (first, allowed)})
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.text.startswith(f"`{line}` {words}") and not finding.warning
+    for port in ports:
+        assert f"sudo ufw insert 1 allow proto tcp from 172.18.0.0/16 to any port {port}" in finding.fix
 
 
 @pytest.mark.parametrize("to", ["native", "docker"])

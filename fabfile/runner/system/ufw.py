@@ -94,18 +94,25 @@ def parse(line: str) -> Rule | None:
 
 
 def allows(listing: Sequence[Rule], source: str, port: int) -> str:
-    """The allowing rule that lets TCP from the network `source` reach `port`; empty when none does.
+    """The allowing rule that lets all TCP from the network `source` reach `port`; empty when none does."""
+    rule = deciding(listing, source, port)
+    return rule.text if rule and rule.action == "allow" else ""
 
-    The first that covers it decides, as in UFW. One that denies, and whose ports are unknown, may be that one.
+
+def deciding(listing: Sequence[Rule], source: str, port: int) -> Rule | None:
+    """The rule that decides on TCP from the network `source` to `port`; None when the default does.
+
+    That is the first that covers it, as in UFW. One that denies, and whose ports are unknown, may be that one. `limit`
+    refuses an address after six connections within 30 seconds (ufw(8)).
     """
     for rule in listing:
         if rule.unresolved and rule.action not in _ALLOWING:
-            return ""
+            return rule
         if rule.narrow or not _covers(rule.port, port) or rule.protocol not in ("", "tcp"):
             continue
         if not rule.source or _within(source, rule.source):
-            return rule.text if rule.action in _ALLOWING else ""
-    return ""
+            return rule
+    return None
 
 
 def opening_rules(listing: Sequence[Rule], port: int, default: str) -> tuple[Rule, ...]:

@@ -29,8 +29,16 @@ def ruleset(policy: str, *rules: list[dict[str, Any]], hook: str = "input", chai
     return json.dumps({"nftables": items + [{"rule": {**head, "chain": chain, "expr": rule}} for rule in rules]})
 
 
-def matching(field: str, value: str) -> dict[str, Any]:
-    return {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": field}}, "right": value}}
+def matching(field: str, value: str, op: str = "==") -> dict[str, Any]:
+    return {"match": {"op": op, "left": {"payload": {"protocol": "ip", "field": field}}, "right": value}}
+
+
+def of_state(value: str, op: str = "in") -> dict[str, Any]:
+    return {"match": {"op": op, "left": {"ct": {"key": "state"}}, "right": value}}
+
+
+def of_protocol(value: str, op: str = "==") -> dict[str, Any]:
+    return {"match": {"op": op, "left": {"meta": {"key": "l4proto"}}, "right": value}}
 
 
 DROP, JUMP = {"drop": None}, {"jump": {"target": "more"}}
@@ -45,6 +53,12 @@ DROP, JUMP = {"drop": None}, {"jump": {"target": "more"}}
         ({"iptables -S": "-P INPUT DROP\n-P FORWARD DROP\n"}, "iptables (chain INPUT)"),
         ({"iptables -S": "-P INPUT ACCEPT\n-A INPUT -i lo -j ACCEPT\n-A INPUT -j REJECT\n"}, "iptables (chain INPUT)"),
         ({"iptables -S": "-A INPUT -j more\n-A more -p tcp -m tcp --dport 4000 -j DROP\n"}, "iptables (chain INPUT)"),
+        ({"iptables -S": "-A INPUT ! -s 203.0.113.9/32 -j DROP\n"}, "iptables (chain INPUT)"),
+        ({"iptables -S": "-A INPUT -m conntrack --ctstate INVALID,NEW -j DROP\n"}, "iptables (chain INPUT)"),
+        ({"iptables -S": "-A INPUT -m state ! --state ESTABLISHED -j REJECT\n"}, "iptables (chain INPUT)"),
+        ({"nft": ruleset("accept", [matching("saddr", "192.0.2.9", "!="), DROP])}, "nftables (table inet filter)"),
+        ({"nft": ruleset("accept", [of_state("established", "!="), DROP])}, "nftables (table inet filter)"),
+        ({"nft": ruleset("accept", [of_protocol("tcp"), DROP])}, "nftables (table inet filter)"),
     ],
 )
 def test_what_refuses_packets_has_a_name(answers: dict[str, Answer], name: str, tmp_path: Path) -> None:
@@ -65,9 +79,15 @@ def test_what_refuses_packets_has_a_name(answers: dict[str, Answer], name: str, 
         {"iptables -S": "-P INPUT ACCEPT\n-P FORWARD DROP\n-A FORWARD -j DROP\n"},
         {"iptables -S": "-A INPUT -p tcp -j f2b-sshd\n-A f2b-sshd -s 192.0.2.7/32 -j REJECT\n-A f2b-sshd -j RETURN\n"},
         {"iptables -S": "-A INPUT -j loop\n-A loop -j loop\n"},
+        {"iptables -S": "-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -p icmp -j DROP\n"},
+        {"iptables -S": "-A INPUT -m set --match-set banned src -j DROP\n-A INPUT ! -p tcp -j DROP\n"},
+        {"nft": ruleset("accept", [of_state("invalid"), DROP], [of_protocol("udp"), DROP])},
+        {"nft": ruleset("accept", [matching("protocol", "icmp"), DROP])},
     ],
 )
-def test_what_refuses_nobody_or_single_senders_is_no_firewall(answers: dict[str, Answer], tmp_path: Path) -> None:
+def test_what_refuses_nobody_single_senders_or_no_new_connection_is_no_firewall(
+    answers: dict[str, Answer], tmp_path: Path
+) -> None:
     assert state(tmp_path, answers) == ""
 
 
