@@ -20,6 +20,7 @@ from fabfile.remote.openssh import SshConfig
 
 _BEGIN, _END = b"-----BEGIN OPENSSH PRIVATE KEY-----", b"-----END OPENSSH PRIVATE KEY-----"
 _MAGIC = b"openssh-key-v1\0"
+_PKCS8, _PKCS8_ENCRYPTED = b"-----BEGIN PRIVATE KEY-----", b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _AGENT_SECONDS = 10.0  # seconds until an agent has listed its keys
 
 
@@ -166,7 +167,23 @@ def _load(file: Path, passphrase: str | None) -> paramiko.PKey:
             raise
         except SSHException as error:
             failure = error
+    content = file.read_bytes()
+    if _PKCS8 in content or _PKCS8_ENCRYPTED in content:
+        return _load_pkcs8(content, passphrase)
     raise failure
+
+
+def _load_pkcs8(content: bytes, passphrase: str | None) -> paramiko.PKey:
+    """A key in the form that OpenSSL writes today, and ssh-keygen reads; Paramiko alone does not."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(content, passphrase.encode() if passphrase and _PKCS8_ENCRYPTED in content else None)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return paramiko.RSAKey(key=key)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return paramiko.ECDSAKey(vals=(key, key.public_key()))
+    raise SSHException(f"ssh-keygen -p -f FILE turns it into a form that can be read; it is {type(key).__name__}")
 
 
 def _copy(key: paramiko.AgentKey, file: Path) -> Identity:
@@ -185,7 +202,10 @@ def _public_blob(file: Path) -> bytes:
 
 def _envelope(file: Path) -> tuple[str, bool]:
     """The kind of a private key and whether it has a passphrase, as far as its file tells. Raises OSError."""
-    blob, encrypted = _inner(file.read_bytes())
+    content = file.read_bytes()
+    if _PKCS8_ENCRYPTED in content:
+        return "", True
+    blob, encrypted = _inner(content)
     return (blob[4 : 4 + struct.unpack(">I", blob[:4])[0]].decode(errors="replace") if len(blob) > 4 else ""), encrypted
 
 

@@ -377,6 +377,23 @@ def test_a_passphrase_is_named_though_the_configuration_names_the_key(client: Cl
     assert f"the key {file} has a passphrase" in error.message and f"ssh-add {file}" in error.next_step
 
 
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_a_key_in_openssl_s_form_is_offered(client: Client, server: Server, kind: str) -> None:
+    file = client.config.parent / f"id_{kind}"
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-m", "PKCS8", "-N", "", "-f", str(file)], check=True)
+    with (server.folder / "key.pub").open("a") as keys:
+        keys.write(Path(f"{file}.pub").read_text())
+    client.config.write_text(stanza(server, key=file))
+    assert survey(bare(server)).name
+
+
+def test_a_passphrase_of_a_key_in_openssl_s_form_is_named(client: Client, server: Server) -> None:
+    file = client.config.parent / "locked"
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-m", "PKCS8", "-N", "secret", "-f", str(file)], check=True)
+    client.config.write_text(stanza(server, key=file))
+    assert f"the key {file} has a passphrase" in refused(bare(server)).message
+
+
 def test_a_passphrase_that_fab_prompted_for_unlocks_the_key(client: Client, server: Server, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(server.folder / "key")], check=True)
     client.config.write_text(stanza(server, "mine"))
