@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.settings import Difference
+from fabfile.runner.wire.settings import Difference, RefusedLogin
 from fabfile.terms import Runtime
 
 Row = tuple[str, bool, str]  # what, good or not, evidence
@@ -32,13 +32,15 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
     for difference in differences.variables:
         why = reason(site, difference)
         yield difference.name, bool(why), f"{_text(site, difference)}: {why or 'no reason is given'}"
+    for login in differences.refused_logins:
+        yield "REDIS_URL", False, _refused(site, login)
     if not differences.variables:
         yield "settings of both runtimes", True, "no variable differs"
 
 
 def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against running the app in `to` with the settings that it would get there."""
-    return [*_true(site, facts, to), *_different(site, facts, to)]
+    return [*_true(site, facts, to), *_different(site, facts, to), *_logins(site, facts, to)]
 
 
 def out_of_date(site: Site, facts: Facts) -> list[Finding]:
@@ -112,9 +114,32 @@ def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
         yield Finding(f"{', '.join(names)}: {text}", fix, warning=to == "docker")
 
 
+def _logins(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
+    """Services that `to`'s Redis will refuse. Towards Docker a warning: it must be there when native is ill."""
+    docker_file = site.runtimes.docker.file
+    fixes = {
+        "native": "native's redis has no login, and the inventory no place for one: it listens on 127.0.0.1 alone. Set "
+        'runtimes.native.overrides.REDIS_URL = "{redis_url}", with the number of its database behind it if it has one',
+        "docker": f"have its --requirepass and the app's REDIS_URL say the same; both are by {docker_file}",
+    }
+    for login in facts.differences.refused_logins if facts.differences else ():
+        if login.runtime == to:
+            yield Finding(_refused(site, login), fixes[to], warning=to == "docker")
+
+
+def _refused(site: Site, login: RefusedLogin) -> str:
+    return (
+        f"{login.runtime}'s redis {login.reason}, and REDIS_URL gives {_who(site, login.services)} {login.login} "
+        f"({login.origin}): it would refuse them"
+    )
+
+
+def _who(site: Site, services: tuple[str, ...]) -> str:
+    return "all services" if len(services) == len(site.services) else ", ".join(services)
+
+
 def _text(site: Site, difference: Difference) -> str:
-    everywhere = len(difference.services) == len(site.services)
-    who = "all services" if everywhere else ", ".join(difference.services)
+    who = _who(site, difference.services)
     if difference.unfit:
         return (
             f"{difference.docker} gives it to {who} in Docker, and systemd passes on neither such a name nor a code "

@@ -7,7 +7,7 @@ import pytest
 from fabfile.checks import environment, parts, preflight
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.settings import Difference, Differences
+from fabfile.runner.wire.settings import Difference, Differences, RefusedLogin
 from tests.support.facts import changed
 
 ENV, DOCKER_ENV = "/home/delta/islandflow/.env", "/home/delta/islandflow/deployment/docker/.env"
@@ -94,3 +94,26 @@ def test_a_later_change_of_the_env_file_is_warned_of_until_it_is_installed(site:
     assert warning.warning and "something else in KEY" in warning.text and "inv app.install" in warning.fix
     (row, *_) = environment.checks(site, facts)
     assert row[0] == "/etc/islandflow/settings.env" and not row[1] and "inv app.install" in row[2]
+
+
+def test_a_login_that_native_redis_would_refuse_refuses_a_cutover_with_its_cure(
+    site: Site, docker_serves: Facts
+) -> None:
+    login = RefusedLogin("native", ENV, "has no password", "a password", EVERYBODY)
+    facts = changed(docker_serves, differences=Differences((), (login,)))
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.text == (
+        f"native's redis has no password, and REDIS_URL gives all services a password ({ENV}): it would refuse them"
+    )
+    assert 'runtimes.native.overrides.REDIS_URL = "{redis_url}"' in finding.fix and not finding.warning
+    assert ("REDIS_URL", False, finding.text) in list(environment.checks(site, facts))
+    assert preflight.findings(site, facts, "docker") == []
+
+
+def test_a_login_that_dockers_redis_would_refuse_is_a_warning_on_the_way_back(site: Site, native_serves: Facts) -> None:
+    login = RefusedLogin("docker", DOCKER_ENV, "requires a password", "no password", ("api",))
+    facts = changed(native_serves, differences=Differences((), (login,)))
+    (finding,) = preflight.findings(site, facts, "docker")
+    assert "docker's redis requires a password" in finding.text and "api no password" in finding.text
+    assert finding.warning and site.runtimes.docker.file in finding.fix
+    assert preflight.findings(site, facts, "native") == []

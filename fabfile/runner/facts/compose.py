@@ -31,6 +31,8 @@ class ServiceConfig(TypedDict, total=False):
     environment: dict[str, object]
     volumes: list[dict[str, str]]
     restart: str
+    command: list[str] | None
+    entrypoint: list[str] | None
 
 
 class Config(TypedDict, total=False):
@@ -66,6 +68,13 @@ def planned(machine: Machine, ref: Compose, overlay: str) -> Config:
 def environments(config: Config) -> dict[str, dict[str, str]]:
     """Service → its variables, those of env files included. Some are secret, so this stays on the VPS."""
     return {name: _environment(service) for name, service in _services(config).items()}
+
+
+def command(config: Config, name: str) -> list[str] | None:
+    """The command line that Compose gives a service, in words; None where the image's own counts in part or whole."""
+    service = _services(config).get(name, {})
+    words = service.get("command")
+    return None if service.get("entrypoint") or not words else [str(word).replace("$$", "$") for word in words]
 
 
 def services(machine: Machine, config: Config) -> dict[str, ComposeService]:

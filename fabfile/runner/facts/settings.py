@@ -13,6 +13,7 @@ from ..wire.app import Setting
 from ..wire.compose import Compose
 from ..wire.settings import Comparison, Difference, Differences, SettingsFile, SettingsFileFact
 from . import compose
+from .data.redis_login import VARIABLE, refused_logins
 from .environment import by_unit, env_file, names_in
 
 _HEADER = "# What Compose reads in {}, as systemd reads the same. A change here is lost with the next installation.\n"
@@ -77,16 +78,25 @@ def differences(comparison: Comparison, config: compose.Config, docker: Compose)
         )
     containers = compose.environments(config)
     in_env_file = set(names_in(docker_env_file))
+
+    def from_docker(name: str) -> str:
+        return docker_env_file if name in in_env_file else docker.file
+
     services: dict[Difference, list[str]] = {}
     for service, unit in zip(native.services, native.units):
         if service not in containers:  # which has a finding of its own
             continue
         for difference in _compared(units[unit], containers[service]):
-            origin = docker_env_file if difference.name in in_env_file else docker.file
-            key = replace(difference, docker=origin) if difference.docker else difference
+            key = replace(difference, docker=from_docker(difference.name)) if difference.docker else difference
             services.setdefault(key, []).append(service)
     variables = [replace(difference, services=tuple(names)) for difference, names in services.items()]
-    return Differences(tuple(sorted(variables, key=lambda difference: difference.name)))
+    logins = refused_logins(
+        {service: units[unit] for service, unit in zip(native.services, native.units)},
+        {service: containers.get(service, {}) for service in native.services},
+        from_docker(VARIABLE),
+        compose.command(config, "redis"),
+    )
+    return Differences(tuple(sorted(variables, key=lambda difference: difference.name)), logins)
 
 
 def _compared(native: Mapping[str, Setting], docker: Mapping[str, str]) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .app import Environment
 from .codec import wire
 from .compose import Compose
+from .terms import Runtime
 
 
 @wire
@@ -50,10 +51,23 @@ class Difference:
 
 @wire
 @dataclass(frozen=True)
+class RefusedLogin:
+    """A login in the app's REDIS_URL that a runtime's Redis will refuse. No value is in it."""
+
+    runtime: Runtime
+    origin: str  # the file that the variable comes from
+    reason: str  # what the server requires or lacks
+    login: str  # what the variable has: a password, a user name, none
+    services: tuple[str, ...] = ()
+
+
+@wire
+@dataclass(frozen=True)
 class Differences:
-    """Every variable that differs between the runtimes, or why they can't be compared."""
+    """Every variable that differs between the runtimes, or why they can't be compared; and Redis' refused logins."""
 
     variables: tuple[Difference, ...] = ()
+    refused_logins: tuple[RefusedLogin, ...] = ()
     problem: str = ""
 
 

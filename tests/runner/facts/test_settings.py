@@ -90,6 +90,21 @@ def test_every_variable_that_differs_is_named_with_where_it_comes_from(vps: Vps)
     assert set(found) == {"KEY", "LEVEL", "OURS"}
 
 
+def test_a_login_that_native_redis_would_refuse_is_named_with_its_file(vps: Vps) -> None:
+    vps.write(env=f"REDIS_URL=redis://:{SECRET}@127.0.0.1\n")
+    services: Any = {
+        **{name: {"environment": {"REDIS_URL": f"redis://:{SECRET}@redis"}} for name in ("web", "api")},
+        "redis": {"command": ["redis-server", "--requirepass", SECRET.replace("$", "$$")]},
+    }
+    comparison = Comparison(vps.native, str(vps.docker_env))
+    found = differences(comparison, {"services": services}, vps.project).refused_logins
+    (one,) = found
+    assert (one.runtime, one.origin, one.services) == ("native", str(vps.env), ("web", "api"))
+    vps.native = replace(vps.native, planned={"REDIS_URL": "redis://127.0.0.1:6379"})
+    comparison = Comparison(vps.native, str(vps.docker_env))
+    assert differences(comparison, {"services": services}, vps.project).refused_logins == ()
+
+
 def test_overrides_and_the_units_own_settings_count(vps: Vps) -> None:
     vps.write(env="A=1\nB=1\nC=1\n")
     extra = vps.env.with_name("extra.env")
