@@ -37,7 +37,21 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     With `accept_downgrade` older servers on newer data are warned about only.
     """
     result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
-    return result + (nested(facts) if to == "native" else [])
+    return result + (nested(facts) + fleeting(site) if to == "native" else [])
+
+
+def fleeting(site: Site) -> list[Finding]:
+    """Data where systemd gives each native server an empty folder of its own (PrivateTmp=)."""
+    return [
+        Finding(
+            f"infra.{server.name}.data is {server.data}: native's server gets a {folder} of its own, and the system "
+            "deletes what is old there",
+            "move the data elsewhere, for Docker as well, and correct the inventory",
+        )
+        for server in site.servers
+        for folder in ("/tmp", "/var/tmp")
+        if server.data.startswith(f"{folder}/")
+    ]
 
 
 def nested(facts: Facts) -> list[Finding]:

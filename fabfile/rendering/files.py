@@ -21,6 +21,8 @@ DATA_FOLDER: Final = "/run/islandflow/data"
 """Through which native servers write to their data while it is sealed."""
 SERVER_STOP: Final = 30
 """Seconds that systemd gives a server to end."""
+_HOMES: Final = ("/home", "/root", "/run/user")
+"""What ProtectHome= hides."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,20 @@ def overrides(site: Site, runtime: Runtime, *, bind: str) -> dict[str, str]:
 
 def _system_unit(site: Site, server: Server) -> File:
     path = str(SYSTEM_UNITS / server.unit)
-    values = {"server": server, "stop": SERVER_STOP, "folder": DATA_FOLDER}
+    values = {
+        "server": server,
+        "stop": SERVER_STOP,
+        "folder": DATA_FOLDER,
+        "above": str(PurePosixPath(server.data).parent),
+        "in_home": any(f"{path}/".startswith(f"{home}/") for path in _needed(site, server) for home in _HOMES),
+    }
     return _root_file(site, path, f"systemd/system/{server.name}.service.j2", **values)
+
+
+def _needed(site: Site, server: Server) -> list[str]:
+    """What a server's unit must see besides the system's own files."""
+    configs = [getattr(server, key) for key in ("config", "drop_in") if hasattr(server, key)]
+    return [server.data, server.binary, site.app.owner_file, *configs]
 
 
 def _seal_unit(site: Site) -> File:

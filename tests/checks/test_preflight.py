@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.checks import preflight
+from fabfile.checks import data, preflight
 from fabfile.checks.preflight import changed_checkout
 from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
@@ -493,3 +493,14 @@ def test_ports_that_dockerd_itself_holds_for_the_app_are_the_app_s(site: Site, f
     """`"userland-proxy": false` in daemon.json."""
     own = tuple(dataclasses.replace(one, command="dockerd", container=f"x-{one.port}") for one in fresh.listeners)
     assert own and not preflight.findings(site, changed(fresh, listeners=own), "native")
+
+
+def test_data_that_a_native_server_would_not_see_is_refused_before_a_cutover(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    infra = site.infra.model_copy(update={"nats": site.infra.nats.model_copy(update={"data": "/var/tmp/nats"})})
+    moved = site.model_copy(update={"infra": infra})
+    (finding,) = data.findings(moved, docker_serves, "native")
+    assert "infra.nats.data is /var/tmp/nats" in finding.text and "/var/tmp of its own" in finding.text
+    assert not finding.warning and "move the data" in finding.fix
+    assert data.findings(moved, native_serves, "docker") == []

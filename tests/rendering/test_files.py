@@ -90,6 +90,32 @@ def test_every_native_unit_asks_who_owns_the_data(project: Site) -> None:
     assert all(CONDITION in text.splitlines() for text in units.values())
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"infra.redis.data": "/home/delta/data/redis"},
+        {"infra.redis.binary": "/root/redis/bin/redis-server"},
+        {"infra.redis.config": "/home/delta/redis.conf"},
+        {"app.owner_file": "/run/user/1000/owner"},
+    ],
+)
+def test_a_server_sees_what_it_needs_in_somebodys_home(tmp_path: Path, changes: dict[str, str]) -> None:
+    lines = by_name(files.infra(site(tmp_path, changes)))["islandflow-redis.service"].splitlines()
+    assert "ProtectHome=read-only" in lines
+
+
+def test_a_server_that_needs_nothing_there_sees_no_home(project: Site, tmp_path: Path) -> None:
+    elsewhere = site(tmp_path, {"infra.redis.data": "/homes/redis"})
+    for made in (project, elsewhere):
+        assert "ProtectHome=yes" in by_name(files.infra(made))["islandflow-redis.service"].splitlines()
+
+
+def test_a_server_may_write_to_its_data_where_the_seal_failed(tmp_path: Path) -> None:
+    """Of two lines about one path systemd keeps the first alone, also where that one has nothing to bind."""
+    lines = by_name(files.infra(site(tmp_path, {"infra.redis.data": "/srv/data/redis"})))["islandflow-redis.service"]
+    assert "\nBindPaths=-/run/islandflow/data/redis:/srv/data/redis\nReadWritePaths=/srv/data\n" in lines
+
+
 def test_a_user_unit_reads_the_overrides_after_the_app_s_settings(project: Site) -> None:
     lines = by_name(files.app(project, bind=GATEWAY))["islandflow-ingest-options.service"].splitlines()
     assert [line for line in lines if line.startswith(("Environment", "WorkingDirectory", "ExecStart="))] == [
