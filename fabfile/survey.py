@@ -67,6 +67,7 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
         redis_data=(site.infra.redis.data,),
         opened=tuple(server.data for server in site.servers) if versions else (),
         data=tuple(ref for runtime in RUNTIMES for ref in workloads.data(site, runtime)) if versions else (),
+        kept=workloads.kept(site) if versions else (),
         exposed=unit_files(site) if versions else (),
         disks=(str(store.ROOT), site.app.data_root),
         needs=needs(site),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fabfile.inventory import Server, Service, Site
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
-from fabfile.runner.wire.data import DataRef
+from fabfile.runner.wire.data import DataRef, Kept
 from fabfile.runner.wire.facts import Workload
 from fabfile.runner.wire.settings import Comparison, SettingsFile
 from fabfile.terms import Runtime
@@ -80,6 +80,16 @@ def data(site: Site, runtime: Runtime) -> tuple[DataRef, ...]:
         )
         for server in site.servers
     )
+
+
+def kept(site: Site) -> tuple[Kept, ...]:
+    """Redis' and NATS' data: of the one a link keeps snapshots, of the other all blocks of messages but the last.
+
+    ClickHouse never writes into a part that it has, so that killing it is enough; and linking its thousands of files
+    would keep requests waiting.
+    """
+    redis, nats = site.infra.redis, site.infra.nats
+    return (Kept(redis.data, replaced=("*.rdb",)), Kept(nats.data, numbered=("*.blk",)))
 
 
 def nats(site: Site, runtime: Runtime) -> NatsRef:

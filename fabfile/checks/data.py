@@ -37,7 +37,33 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     With `accept_downgrade` older servers on newer data are warned about only.
     """
     result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
+    result += unkept(facts, to)
     return result + (nested(facts) + fleeting(site) if to == "native" else [])
+
+
+def unkept(facts: Facts, to: Runtime) -> list[Finding]:
+    """What the plan can't keep aside of the data, should `to`'s servers come up with less."""
+    if facts.owner == to:
+        return []
+    effect = (
+        f"the plan is reverted all the same if {to}'s server has less, and then what that server changed there stays"
+    )
+    fix = "have a backup of your own (`backup.hook`), or "
+    return [
+        Finding(
+            f"{one.folder} can't be kept aside: {one.reason}; {effect}",
+            fix + "move the data into a folder that is no mount and on the file system of the folder above it",
+            warning=True,
+        )
+        if one.reason
+        else Finding(
+            f"{one.shared >> 20} MiB in {one.folder} are too large to be copied while requests wait, and are kept "
+            f"aside by links alone: {effect}",
+            fix + "have the server write its files anew, which makes them smaller (of Redis: BGREWRITEAOF)",
+            warning=True,
+        )
+        for one in facts.unkept
+    ]
 
 
 def fleeting(site: Site) -> list[Finding]:

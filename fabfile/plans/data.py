@@ -7,7 +7,7 @@ from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Step, Steps, Undo
 from fabfile.runner.actions.backup import Backup
 from fabfile.runner.actions.data import ChangeOwnership, SetOwner
-from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept
+from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside
 from fabfile.runner.actions.probes import ContainersDown, DataUnused, ReadOnly, UnitsDown, Writable
 from fabfile.runner.actions.proof import CompareData, CountData
 from fabfile.runner.actions.units import Start, Stop
@@ -44,7 +44,7 @@ def count(site: Site, facts: Facts, to: Runtime) -> Steps:
 
 def keep(site: Site, facts: Facts, to: Runtime) -> Steps:
     """Keep the data aside as the stopped servers left it, until the new ones have shown that they hold all of it."""
-    return (Step("data: kept aside", _aside(site), Undo()),) if facts.owner != to else ()
+    return (Step("data: kept aside", KeepAside(workloads.kept(site)), Undo()),) if facts.owner != to else ()
 
 
 def seal(site: Site, facts: Facts) -> Steps:
@@ -86,17 +86,7 @@ def discard(site: Site, facts: Facts, to: Runtime) -> Steps:
     if facts.owner == to:
         return ()
     why = "what was kept aside is older than what the servers hold"
-    return (Step("data: kept copy deleted", DiscardKept(_aside(site)), NothingToUndo(why)),)
-
-
-def _aside(site: Site) -> KeepAside:
-    """Redis' and NATS' data: of the one a link keeps snapshots, of the other all blocks of messages but the last.
-
-    ClickHouse never writes into a part that it has, so that killing it is enough; and linking its thousands of files
-    would keep requests waiting.
-    """
-    redis, nats = site.infra.redis, site.infra.nats
-    return KeepAside((Kept(redis.data, replaced=("*.rdb",)), Kept(nats.data, numbered=("*.blk",))))
+    return (Step("data: kept copy deleted", DiscardKept(KeepAside(workloads.kept(site))), NothingToUndo(why)),)
 
 
 def transfer_ownership(site: Site, facts: Facts, to: Runtime) -> Steps:

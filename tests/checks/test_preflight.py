@@ -16,6 +16,7 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
 from fabfile.runner.system import ufw
 from fabfile.runner.wire.app import JetStream, Setting, Settings
+from fabfile.runner.wire.data import Unkept
 from fabfile.runner.wire.edge import EdgeNetwork
 from fabfile.runner.wire.facts import Checkout, Facts, FileFact
 from fabfile.runner.wire.store import LockHolder
@@ -504,3 +505,16 @@ def test_data_that_a_native_server_would_not_see_is_refused_before_a_cutover(
     assert "infra.nats.data is /var/tmp/nats" in finding.text and "/var/tmp of its own" in finding.text
     assert not finding.warning and "move the data" in finding.fix
     assert data.findings(moved, native_serves, "docker") == []
+
+
+def test_what_cannot_be_kept_aside_is_a_warning_with_what_it_means(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    facts = changed(
+        docker_serves, unkept=(Unkept("/data/redis", "it is a mount point"), Unkept("/data/nats", shared=200 << 20))
+    )
+    mount, large = data.findings(site, facts, "native")
+    assert "/data/redis can't be kept aside: it is a mount point" in mount.text and mount.warning
+    assert "200 MiB in /data/nats" in large.text and "what that server changed there stays" in large.text
+    assert large.warning and "backup.hook" in large.fix
+    assert data.findings(site, dataclasses.replace(facts, owner="native"), "native") == []

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..facts.data import keeping
 from ..facts.data.openers import mounts_at
 from ..system.files import put, sync_folder
 from ..system.machine import Evidence, Machine, StepFailed, os_error_text
 from ..wire.codec import wire
+from ..wire.data import Kept
 from .base import Action
 from .before import Before
 
 _PROVEN_MARK = "data-proven"  # in the plan's own backups
-_MAX_COPIED_BYTES = 64 << 20  # of files that are written in place, while requests wait; the rest is linked
 
 
 def proven(machine: Machine) -> bool:
@@ -28,25 +27,6 @@ def proven(machine: Machine) -> bool:
 def mark_proven(machine: Machine) -> None:
     """Record that the comparison has passed. Raises OSError."""
     put(machine.backups / _PROVEN_MARK, b"", 0o600, "root", "root")
-
-
-@wire
-@dataclass(frozen=True)
-class Kept:
-    """A data directory, and patterns of the files for which a link is a copy.
-
-    Some are only ever replaced as a whole. Of those that are numbered, the last in each folder still grows.
-    """
-
-    folder: str
-    replaced: tuple[str, ...] = ()
-    numbered: tuple[str, ...] = ()
-
-    def linked(self, names: Sequence[str]) -> set[str]:
-        """Return those of a folder's files."""
-        replaced = {name for pattern in self.replaced for name in fnmatch.filter(names, pattern)}
-        numbered = [name for pattern in self.numbered for name in fnmatch.filter(names, pattern)]
-        return replaced | set(sorted(numbered, key=lambda name: (len(name), name))[:-1])
 
 
 @wire
@@ -136,21 +116,20 @@ def _keep(machine: Machine, item: Kept) -> dict[str, int]:
     if not os.path.isdir(source_folder):
         return {"linked": 0, "copied_bytes": 0}
     if mounts_at(source_folder):
-        raise OSError("it is a mount point, in whose place nothing can be put")
+        raise OSError(keeping.MOUNT_POINT)
+    division = keeping.Division(item)
     linked = copied = 0
-    for root, folders, files in os.walk(source_folder, onerror=_raise):
+    for root, folders, files in os.walk(source_folder, onerror=keeping.fail):
         target = Path(part, os.path.relpath(root, source_folder))
         target.mkdir(mode=0o700)
-        replaced = item.linked(files)
-        for name in files:
-            source = os.path.join(root, name)
-            size = os.lstat(source).st_size
-            if name in replaced or copied + size > _MAX_COPIED_BYTES:
-                os.link(source, target / name, follow_symlinks=False)
+        for file in division.of(root, files):
+            source = os.path.join(root, file.name)
+            if file.linked:
+                os.link(source, target / file.name, follow_symlinks=False)
                 linked += 1
             else:
-                _copy(source, target / name)
-                copied += size
+                _copy(source, target / file.name)
+                copied += file.size
         for name in [name for name in folders if os.path.islink(os.path.join(root, name))]:
             _copy(os.path.join(root, name), target / name)
         _same_access(root, target)
@@ -158,10 +137,6 @@ def _keep(machine: Machine, item: Kept) -> dict[str, int]:
     os.rename(part, aside)
     sync_folder(aside.parent)
     return {"linked": linked, "copied_bytes": copied}
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def _copy(source: str, target: Path) -> None:

@@ -18,6 +18,7 @@ from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.facts import Facts, FactsRequest, HostInfo
 from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
 from .data import holding
+from .data.keeping import unkept
 from .data.openers import mounts_below, openers
 from .nats import jetstream
 
@@ -228,6 +229,10 @@ def _openers(machine: Machine, request: FactsRequest) -> Fields:
     return {"openers": openers(request.opened), "mounts_below": mounts_below(request.opened)}
 
 
+def _kept(machine: Machine, request: FactsRequest) -> Fields:
+    return {"unkept": unkept(request.kept)}
+
+
 def _disks(machine: Machine, request: FactsRequest) -> Fields:
     """Free bytes by folder; of several on one file system, which share its space, only the first is listed."""
     free: dict[int, tuple[str, int]] = {}
@@ -276,6 +281,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.redis_data, _redis),
     (lambda w: w.data, _data),
     (lambda w: w.opened, _openers),
+    (lambda w: w.kept, _kept),
     (lambda w: w.disks, _disks),
     (lambda w: w.ops, _ops),
     (lambda w: w.needs, _needs),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .app import Environment
@@ -90,3 +91,32 @@ class Opener:
     def __str__(self) -> str:
         who = f"{self.command or 'a process'} (pid {self.pid}, {self.cgroup or 'no control group'})"
         return f"{who} has {self.folder} in use"
+
+
+@wire
+@dataclass(frozen=True)
+class Kept:
+    """A data directory, and patterns of the files for which a link is a copy.
+
+    Some are only ever replaced as a whole. Of those that are numbered, the last in each folder still grows.
+    """
+
+    folder: str
+    replaced: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+
+    def linked(self, names: Sequence[str]) -> set[str]:
+        """Return those of a folder's files."""
+        replaced = {name for pattern in self.replaced for name in fnmatch.filter(names, pattern)}
+        numbered = [name for pattern in self.numbered for name in fnmatch.filter(names, pattern)]
+        return replaced | set(sorted(numbered, key=lambda name: (len(name), name))[:-1])
+
+
+@wire
+@dataclass(frozen=True)
+class Unkept:
+    """Why a data directory, or a part of it, can't be kept as it is for the time of a hand-over."""
+
+    folder: str
+    reason: str = ""  # why nothing of it can be
+    shared: int = 0  # bytes in files that are too large to copy, and that a server writes to in place

@@ -8,7 +8,7 @@ from typing import TypeVar
 from .app import Environment, JetStream, NatsRef, Need, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
-from .data import DataRef, Holding, Opener
+from .data import DataRef, Holding, Kept, Opener, Unkept
 from .edge import EdgeBackup, EdgeFacts, EdgeRef
 from .firewall import Firewall
 from .settings import Comparison, Differences, SettingsFile, SettingsFileFact
@@ -83,6 +83,7 @@ class FactsRequest:
     redis_data: tuple[str, ...] = ()
     data: tuple[DataRef, ...] = ()  # servers whose contents to count
     opened: tuple[str, ...] = ()  # folders whose users to find: processes with a file open there
+    kept: tuple[Kept, ...] = ()  # what a plan would keep aside
     disks: tuple[str, ...] = ()  # folders whose file systems' free space to read
     host: bool = False
     ops: bool = False
@@ -283,6 +284,7 @@ class Facts:
     redis_formats: dict[str, int] = field(default_factory=dict)
     openers: tuple[Opener, ...] = ()
     mounts_below: tuple[str, ...] = ()  # what is mounted within those folders
+    unkept: tuple[Unkept, ...] = ()  # what of it can't be
     data: dict[str, Holding] = field(default_factory=dict)  # "runtime/name" → what that server holds
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: StoreState = field(default_factory=StoreState)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner.actions import keep_aside
-from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, Kept, left_by_others
+from fabfile.runner.actions.keep_aside import DiscardKept, KeepAside, left_by_others
+from fabfile.runner.facts.data import keeping
 from fabfile.runner.system.machine import Evidence, Machine
+from fabfile.runner.wire.data import Kept
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_a_folder_that_is_a_link_stays_one(machine: Machine, data: Path) -> None
 def test_large_logs_are_linked_instead_of_keeping_requests_waiting(
     machine: Machine, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keep_aside, "_MAX_COPIED_BYTES", 3)
+    monkeypatch.setattr(keeping, "_MAX_COPIED_BYTES", 3)
     assert plain(KeepAside((Kept(str(data), ()),)).apply(machine, {}))["kept"][str(data)]["copied_bytes"] <= 3
 
 

@@ -81,6 +81,18 @@ def mounts_at(path: str, proc: Path = Path("/proc")) -> int:
     return sum(mount.point == path for mount in _mounts(proc / "self" / "mountinfo"))
 
 
+def mounts_apart(path: str, proc: Path = Path("/proc")) -> int:
+    """The same without read-only mounts of a place over itself, as the seal is. Raises OSError."""
+    mounts, apart = _mounts(proc / "self" / "mountinfo"), 0
+    for position, mount in enumerate(mounts):
+        if mount.point == path:
+            before = [one for one in mounts[:position] if _below(path, one.point)]
+            under = max(before, key=lambda one: len(one.point), default=None)
+            own = under and (under.device, _joined(under.root, _rest(path, under.point))) == (mount.device, mount.root)
+            apart += not (own and mount.read_only)
+    return apart
+
+
 def mounts_below(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[str, ...]:
     """What is mounted somewhere within the folders, and not at one of them. Raises OSError."""
     real = [os.path.realpath(folder) for folder in folders]
