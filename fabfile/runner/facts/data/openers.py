@@ -1,9 +1,10 @@
 """Who has a data directory in use, containers of any name and stray processes included: /proc alone knows.
 
-That is who has a file below it open for writing, a server whose working directory it is (Redis), and who lives in a
-mount namespace that was given just this directory, or a part of it, as a container is: NATS, for one, has no file open
-while it has nothing to write. Who can only read takes nothing away: a backup, a monitoring agent. A namespace has the
-directory at a place of its own (proc_pid_mountinfo(5)), with which what its processes have open is compared.
+That is who has a file below it open for writing or mapped so into memory, a server whose working directory it is
+(Redis), and who lives in a mount namespace that was given just this directory, or a part of it, as a container is:
+NATS, for one, has no file open while it has nothing to write. Who can only read takes nothing away: a backup, a
+monitoring agent. A namespace has the directory at a place of its own (proc_pid_mountinfo(5)), with which what its
+processes have open is compared.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from ...system.sockets import cgroup_of
 from ...wire.data import Opener
 
+_SHARED = re.compile(rb"^[0-9a-f-]+ .w.s (?:\S+ +){3}(/.+)$", re.MULTILINE)  # a line of maps: shared, and written to
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -164,9 +166,22 @@ def _used(process: Path, places: Sequence[_Place]) -> str:
                     return place.folder
         except OSError:
             continue
+    mapped = _mapped(process, places)
+    if mapped:
+        return mapped
     # A shell in which somebody has changed to it has no socket.
     directory = os.readlink(process / "cwd") if serves else ""
     return next((place.folder for place in places if directory and _below(directory, place.path)), "")
+
+
+def _mapped(process: Path, places: Sequence[_Place]) -> str:
+    """The folder with a file whose pages it shares and may write, its descriptor closed or not; proc_pid_maps(5)."""
+    for file in _SHARED.findall((process / "maps").read_bytes()):
+        path = _plain(os.fsdecode(file))
+        folder = next((place.folder for place in places if _below(path, place.path)), "")
+        if folder:
+            return folder
+    return ""
 
 
 def _writes(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -66,6 +67,38 @@ def test_a_process_that_has_a_file_in_it_open_is_named(folder: Path, tmp_path: P
         seen = DataUnused((str(folder),)).check(Machine(folder))
     assert (opener.folder, opener.pid) == (str(folder), pid) and opener.command.startswith("python")
     assert not seen.ok and f"(pid {pid}, " in seen.text and f"has {folder} in use" in seen.text
+
+
+MAP = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    kept = mmap.mmap(file.fileno(), 0, flags=int(sys.argv[2]), prot=int(sys.argv[3]))
+import os
+for number in range(3, 32):
+    try:
+        os.close(number)
+    except OSError:
+        pass
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "protection", "uses"),
+    [
+        (mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, True),
+        (mmap.MAP_SHARED, mmap.PROT_READ, False),
+        (mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE, False),
+    ],
+)
+def test_who_has_a_file_in_memory_alone_uses_it_if_what_it_writes_gets_there(
+    flags: int, protection: int, uses: bool, folder: Path
+) -> None:
+    file = folder / "deep" / "file"
+    with holding(sys.executable, "-c", MAP, str(file), str(flags), str(protection)) as pid:
+        assert not any(os.readlink(one) == str(file) for one in Path(f"/proc/{pid}/fd").iterdir())
+        assert [one.pid for one in openers([str(folder)])] == ([pid] if uses else [])
 
 
 def test_a_folder_whose_name_only_begins_alike_is_another_one(folder: Path) -> None:
