@@ -75,6 +75,8 @@ class Engine:
 
     def _run_steps(self, started: list[StartedStep]) -> None:
         for step in self.plan.steps:
+            step.action.prepare()
+        for step in self.plan.steps:
             if self.decision() == "revert":
                 raise StepFailed("the operator asked to revert")
             with self._journaling_failures("failed", step):

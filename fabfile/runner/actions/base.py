@@ -49,6 +49,9 @@ class Action:
             raise StepFailed(problem)
         return Inspection(self.noop_reason(facts), self.snapshot(facts))
 
+    def prepare(self) -> None:
+        """Read before the first step what takes its time and nobody changes, so that no request waits for it."""
+
     def apply(self, machine: Machine, before: Before) -> Evidence:
         """Change the VPS; returns the evidence. Raises StepFailed."""
         raise NotImplementedError

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ..facts.data.holding import holdings
+from ..facts.data.holding import holdings, read_logins
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
 from ..wire.codec import decode, encode, wire
@@ -35,6 +35,9 @@ class CountData(Action):
     refs: tuple[DataRef, ...]
     must: bool
     timeout: float = 60.0  # seconds until servers that have just started answer again
+
+    def prepare(self) -> None:
+        read_logins(self.refs)
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         counts = {key.partition("/")[2]: holding for key, holding in holdings(machine, self.refs).items()}
@@ -106,6 +109,9 @@ class CompareData(Action):
 
     refs: tuple[DataRef, ...]
     timeout: float = 60.0  # seconds until servers that have just started answer
+
+    def prepare(self) -> None:
+        read_logins(self.refs)
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         comparison = _Comparison(machine, self.refs)

@@ -40,6 +40,15 @@ def credentials(environment: Environment, variable: str) -> Credentials:
     return next((one for one in known if one), nowhere)
 
 
+def own_login(environment: Environment, variable: str) -> Credentials:
+    """The login that the app itself uses: of the variable as it is in force, and no other. Never raises."""
+    try:
+        setting = in_force(environment).get(variable)
+    except (OSError, ValueError):  # which the settings' own facts report
+        setting = None
+    return of_setting(setting) if setting else Credentials()
+
+
 def of_setting(setting: Setting) -> Credentials:
     """The login in an address, or in the first one of a list that has one."""
     for address in setting.value.split(","):

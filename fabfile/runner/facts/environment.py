@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from pathlib import Path
+from threading import Lock
 
 from .. import store
 from ..system import systemd
@@ -19,6 +20,7 @@ Values = dict[str, str]
 Variables = dict[str, Setting]
 
 _composed: dict[tuple[object, ...], Values] = {}  # Compose takes its time, and is asked again and again
+_composing = Lock()  # so that of several who need it at once one waits for it
 
 
 def in_force(environment: Environment) -> Variables:
@@ -133,13 +135,14 @@ def _compose_reads(environment: Environment, project: Compose, *, laid: bool) ->
     """What the services get by the own file, with the overlay `laid` over it or without; kept until a file changes."""
     files = (project.file, project.overlay, environment.env_file, f"{project.directory}/.env")
     key = (project, environment.services, laid, *map(_state, files))
-    if key not in _composed:
-        machine = Machine(store.ROOT)
-        try:
-            config = (compose.installed if laid else compose.own)(machine, project)
-        except StepFailed as error:
-            raise ValueError(failure_detail(error)) from error
-        _composed[key] = _merged(compose.environments(config), environment.services)
+    with _composing:
+        if key not in _composed:
+            machine = Machine(store.ROOT)
+            try:
+                config = (compose.installed if laid else compose.own)(machine, project)
+            except StepFailed as error:
+                raise ValueError(failure_detail(error)) from error
+            _composed[key] = _merged(compose.environments(config), environment.services)
     return dict(_composed[key])
 
 

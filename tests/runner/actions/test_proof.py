@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -220,3 +221,21 @@ def test_an_undo_kills_containers_only_until_they_have_proven_themselves(
     up = Up(Compose("p", "/c.yml", "/", ""), ("redis", "nats"), unproven=True)
     up.undo(machine, {"down": ["redis", "nats"]})
     assert [argv[:2] for argv in machine.calls if argv[1] in ("kill", "stop")] == [("docker", verb)]
+
+
+def test_the_app_s_logins_are_read_before_requests_wait(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Docker, Compose reads them, which takes as long as it starts."""
+    calls: list[str] = []
+
+    def own(*_: object) -> dict[str, object]:
+        calls.append("compose")
+        return {"services": {}}
+
+    monkeypatch.setattr("fabfile.runner.facts.compose.own", own)
+    compose = Compose("p", str(machine.ops / "compose.yml"), str(machine.ops))
+    of_docker = Environment("docker", str(machine.ops / "env"), "/none", compose=compose, services=("api",))
+    action = CountData((dataclasses.replace(ref(1), name="nats", runtime="docker", environment=of_docker),), must=False)
+    action.prepare()
+    assert calls == ["compose"]
+    action.apply(machine, {})
+    assert calls == ["compose"]

@@ -358,3 +358,16 @@ def test_readings_go_on_while_nats_does_not_answer_and_follow_the_owner(machine:
 
 def test_watching_ends_when_its_time_is_over(machine: Recorder, owner: Path) -> None:
     assert len(list(readings(machine, streams_ref(owner), 0.0001))) == 2
+
+
+def test_where_nats_lets_anybody_in_the_app_s_account_is_read_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    """It gives who has no login another account, without streams."""
+    (tmp_path / "env").write_text("NATS_URL=nats://app:pw@nats\n")
+    server = Nats(login={"user": "app", "pass": "pw"}, info={"auth_required": False})
+    with serving(server.talk) as port:
+        assert set(read_streams("127.0.0.1", nats_ref(port, env=tmp_path / "env"), as_app=True)) == {"ALERTS"}
+        assert server.refused == 0
+        (tmp_path / "env").write_text("NATS_URL=nats://app:wr0ng@nats\n")
+        with pytest.raises(Denied, match=f"refuses the login .* of NATS_URL in {tmp_path / 'env'}") as caught:
+            read_streams("127.0.0.1", nats_ref(port, env=tmp_path / "env"), as_app=True)
+        assert "wr0ng" not in str(caught.value)

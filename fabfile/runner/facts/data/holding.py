@@ -1,4 +1,7 @@
-"""What each server of a runtime holds, counted by asking it: the proof that a hand-over lost nothing."""
+"""What each server of a runtime holds, counted by asking it: the proof that a hand-over lost nothing.
+
+ClickHouse and NATS are asked with the app's login where it has one: whoever they let in without any may see less.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ...system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ...wire.app import NatsRef, Stream
 from ...wire.data import Count, DataRef, Holding
 from ...wire.facts import Container
-from ..credentials import Credentials, credentials
+from ..credentials import credentials, own_login
 from ..nats.client import Unanswered
 from ..nats.jetstream import read_streams
 from . import clickhouse
@@ -32,6 +35,12 @@ def holdings(machine: Machine, refs: Iterable[DataRef]) -> dict[str, Holding]:
     with ThreadPoolExecutor(max_workers=3) as pool:
         found = pool.map(lambda ref: _holding(ref, containers.get(ref.name)), chosen)
         return {f"{ref.runtime}/{ref.name}": holding for ref, holding in zip(chosen, found)}
+
+
+def read_logins(refs: Iterable[DataRef]) -> None:
+    """Read the app's logins ahead of time: in Docker, Compose takes its own for it, and they are kept. Never raises."""
+    for ref in refs:
+        own_login(ref.environment, _VARIABLES[ref.name])
 
 
 def _containers(machine: Machine, refs: list[DataRef]) -> dict[str, Container]:
@@ -85,10 +94,12 @@ def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Hold
 
 
 def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
-    login = Credentials()
+    login = own_login(ref.environment, "CLICKHOUSE_URL")
     try:
         tables = clickhouse.tables(address, ref.port, login)
     except clickhouse.LoginRefused:
+        if login:
+            raise
         login = credentials(ref.environment, "CLICKHOUSE_URL")
         tables = clickhouse.tables(address, ref.port, login)
     blocks = clickhouse.blocks(address, ref.port, login)
@@ -101,7 +112,7 @@ def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) ->
 
 
 def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
-    streams = read_streams(address, NatsRef(ref.port, ref.environment, ref.monitor))
+    streams = read_streams(address, NatsRef(ref.port, ref.environment, ref.monitor), as_app=True)
     counts: dict[str, Count] = {}
     for name, stream in streams.items():
         counts.update(_stream(name, stream))

@@ -20,7 +20,7 @@ from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
 from .client import Client, Denied, LoginRequired, Message, Unanswered
-from .login import login
+from .login import apps_own, login
 
 ANSWER_SECONDS = 5.0  # for all requests of one reading
 MONITORING_SECONDS = 10.0  # for the whole answer of NATS' monitoring
@@ -73,14 +73,16 @@ def address_of(containers: dict[str, Container], project: str) -> str:
     return nats.address
 
 
-def read_streams(address: str, ref: NatsRef, awaited: Collection[str] = ()) -> dict[str, Stream]:
-    """The streams by name.
+def read_streams(
+    address: str, ref: NatsRef, awaited: Collection[str] = (), *, as_app: bool = False
+) -> dict[str, Stream]:
+    """The streams by name; `as_app`, of the account that the app's login has, where NATS lets others in as well.
 
     A pull consumer in `awaited` has FETCH_SECONDS to be fetched from: between two fetches no client waits. Raises
     Unanswered when JetStream can't be reached, or its answer is none of JetStream's.
     """
     try:
-        with _client(address, ref) as client:
+        with _client(address, ref, as_app) as client:
             return _Reader(client).streams(awaited)
     except Denied as denied:
         if not ref.monitor:
@@ -120,12 +122,13 @@ def parse_monitoring(body: bytes) -> dict[str, Stream]:
         raise ValueError(f"no answer of JetStream: {type(error).__name__} {error}") from error
 
 
-def _client(address: str, ref: NatsRef) -> Client:
-    """A connection to a runtime's NATS. Its login is read only where NATS requires one: in Docker, Compose reads it."""
+def _client(address: str, ref: NatsRef, as_app: bool) -> Client:
+    """A connection to a runtime's NATS. Without `as_app` the login is read only where one is required: it takes time."""
     runtime = ref.environment.runtime
     port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
     try:
-        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER_SECONDS)
+        own = apps_own(ref.environment) if as_app else None
+        return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER_SECONDS, own)
     except LoginRequired:  # on a new connection: NATS closes this one within a second or two
         credentials = login(ref.environment)
         return Client(f"{runtime}'s NATS", address, ref.port, port_key, ANSWER_SECONDS, credentials)

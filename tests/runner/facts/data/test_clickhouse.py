@@ -106,3 +106,24 @@ def test_it_logs_in_with_the_apps_own_url(tmp_path: Path) -> None:
 def test_what_is_no_clickhouse_is_a_problem_in_words(words: bytes, tmp_path: Path) -> None:
     found = asked(says(words), tmp_path)
     assert found.problem.startswith("native's clickhouse") and not found.counts
+
+
+def test_one_that_lets_anybody_in_is_asked_as_the_app_all_the_same(tmp_path: Path) -> None:
+    """Whoever it lets in without a login may see less, or something else."""
+    of_app, of_others = clickhouse([["app", "log", "Log", "3"]], login="app:pw"), clickhouse([])
+
+    def talk(line: socket.socket) -> None:
+        head = line.recv(65536, socket.MSG_PEEK).decode()
+        (of_app if "X-ClickHouse-User" in head else of_others)(line)
+
+    assert asked(talk, tmp_path).counts == {}
+    assert asked(talk, tmp_path, "http://app:pw@clickhouse:8123").counts == {"app.log": Count(3, 3)}
+    problem = asked(talk, tmp_path, "http://app:wr0ng@clickhouse:8123").problem
+    assert "refuses the login of CLICKHOUSE_URL" in problem and "wr0ng" not in problem
+
+
+def test_a_login_that_the_app_itself_does_not_use_is_tried_last(tmp_path: Path) -> None:
+    """An override gives the app an address without the login that the env file has for the other runtime's."""
+    (tmp_path / "no-overrides").write_text("CLICKHOUSE_URL=http://127.0.0.1:8123\n")
+    open_to_all = clickhouse([["app", "log", "Log", "3"]], login=":")
+    assert asked(open_to_all, tmp_path, "http://app:pw@clickhouse:8123").counts == {"app.log": Count(3, 3)}
