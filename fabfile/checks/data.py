@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -37,7 +38,7 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     With `accept_downgrade` older servers on newer data are warned about only.
     """
     result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
-    result += unkept(facts, to)
+    result += unkept(facts, to) + limits(site, facts, to)
     return result + (nested(facts) + fleeting(site) if to == "native" else [])
 
 
@@ -99,10 +100,13 @@ def readable(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     result = _missing_images(site, facts) if to == "docker" else []
     if survey.owner(facts) == to:
         return result
-    refusals = [finding for server in site.servers for finding in _older(server, facts, to)] + _format(site, facts, to)
+    former, new = _products(site, facts, to)
+    alike = [server for server in site.servers if server.name != "redis" or former == new]
+    refusals = [finding for server in alike for finding in _older(server, facts, to)] + _format(site, facts, to)
+    refusals += _fork(site, facts, to)
     if accept_downgrade:
         refusals = [replace(finding, fix=_DOWNGRADE_RISK, warning=True) for finding in refusals]
-    return result + refusals + [finding for server in site.servers for finding in _way_back(server, facts, to)]
+    return result + refusals + [finding for server in alike for finding in _way_back(server, facts, to)]
 
 
 def _missing_images(site: Site, facts: Facts) -> list[Finding]:
@@ -134,7 +138,7 @@ def _format(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     redis = site.infra.redis
     rdb_format, new = facts.redis_formats.get(redis.data, 0), facts.versions.get(f"{to}/{redis.name}", "")
     first = _FIRST_RELEASE.get(rdb_format)
-    if not new or first is None or _release(new) >= first:
+    if not new or _product(new) != "Redis" or first is None or _release(new) >= first:
         return []
     reads = max(
         (version for version, release in _FIRST_RELEASE.items() if release <= _release(new)),
@@ -146,6 +150,38 @@ def _format(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
             f"use a redis of at least {first[0]}.{first[1]} in {to}",
         )
     ]
+
+
+def _fork(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """Redis and its forks count their versions apart, and not each reads what another one wrote."""
+    redis, (old, new) = site.infra.redis, _products(site, facts, to)
+    former, old_version, new_version = _versions(redis, facts, to)
+    if old == new or not new_version or 0 < _rdb_format(old, old_version) <= _rdb_format(new, new_version):
+        return []
+    where = f"infra.redis.binary, now {redis.binary}" if to == "native" else f"infra.redis.image, now {redis.image}"
+    text = f"{former}'s redis is {old}, and {to}'s is {new}: that {new} reads what this {old} writes is not known"
+    return [Finding(text, f"use the same in both: {where}")]
+
+
+def _products(site: Site, facts: Facts, to: Runtime) -> tuple[str, str]:
+    """What of Redis and its forks owned before, by its own word where it runs, and what `to` has."""
+    former, old, new = _versions(site.infra.redis, facts, to)
+    holding = facts.data.get(f"{former}/redis")
+    return (holding.product if holding else "") or _product(old), _product(new)
+
+
+def _product(version: str) -> str:
+    return version.rpartition(" ")[0] or "Redis"
+
+
+def _rdb_format(product: str, version: str) -> int:
+    """The RDB format that a Redis or a Valkey writes, which is the highest that it reads; 0 where that is not known."""
+    if not version or product not in ("Redis", "Valkey"):
+        return 0
+    release = _release(version)
+    if product == "Valkey":  # it left Redis behind at 7.2, and has numbers of its own from 9
+        return 11 if release < (9,) else 0
+    return max((number for number, first in _FIRST_RELEASE.items() if first <= release), default=9)
 
 
 def _way_back(server: Server, facts: Facts, to: Runtime) -> list[Finding]:
@@ -172,7 +208,45 @@ def _versions(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]
 
 def _release(version: str) -> tuple[int, ...]:
     """Major and minor: patches keep their data formats."""
-    return tuple(int(part) for part in version.split(".")[:2])
+    return tuple(int(part) for part in version.rpartition(" ")[2].split(".")[:2])
+
+
+def limits(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """Whether `to`'s Redis may hold as much as the one before, and drops as that did. Our native one has no limit."""
+    holding, composed = facts.data.get(f"{other(to)}/redis"), facts.compose.get("redis")
+    if facts.owner == to or holding is None or holding.problem:
+        return []
+    if to == "native":
+        limit, policy = _bytes(holding.settings.get("maxmemory", "0")), holding.settings.get("maxmemory-policy", "")
+        if not limit or policy in ("", "noeviction"):
+            return []
+        return [
+            Finding(
+                f"docker's redis drops keys ({policy}) once its data takes {limit >> 20} MiB, and native's has no such "
+                "limit: it grows as long as there is memory",
+                f"on the VPS: systemctl edit {site.infra.redis.unit}, with ExecStart= and then ExecStart="
+                f"{site.infra.redis.binary} {site.infra.redis.config} --maxmemory {limit} --maxmemory-policy {policy}",
+                warning=True,
+            )
+        ]
+    limit = _bytes(composed.limits.get("maxmemory", "0")) if composed else 0
+    policy = composed.limits.get("maxmemory-policy", "noeviction") if composed else ""
+    if not limit or holding.used <= limit:
+        return []
+    effect = "refuse every write" if policy == "noeviction" else f"drop keys at once ({policy})"
+    return [
+        Finding(
+            f"native's redis holds {holding.used >> 20} MiB, and docker's may hold {limit >> 20}: it would {effect}",
+            f"raise --maxmemory in {site.runtimes.docker.file}",
+            warning=True,
+        )
+    ]
+
+
+def _bytes(text: str) -> int:
+    """A size as Redis reads it: 1k is 1000, 1kb 1024; 0 for what is none."""
+    found = re.fullmatch(r"(\d{1,18})([kmg]?)(b?)", text.lower())
+    return int(found[1]) * (1024 if found[3] else 1000) ** " kmg".index(found[2] or " ") if found else 0
 
 
 def provable(site: Site, facts: Facts, to: Runtime) -> list[Finding]:

@@ -16,7 +16,7 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import Backup, Site
 from fabfile.runner.system import ufw
 from fabfile.runner.wire.app import JetStream, Setting, Settings
-from fabfile.runner.wire.data import Unkept
+from fabfile.runner.wire.data import Holding, Unkept
 from fabfile.runner.wire.edge import EdgeNetwork
 from fabfile.runner.wire.facts import Checkout, Facts, FileFact
 from fabfile.runner.wire.store import LockHolder
@@ -518,3 +518,64 @@ def test_what_cannot_be_kept_aside_is_a_warning_with_what_it_means(
     assert "200 MiB in /data/nats" in large.text and "what that server changed there stays" in large.text
     assert large.warning and "backup.hook" in large.fix
     assert data.findings(site, dataclasses.replace(facts, owner="native"), "native") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refused"),
+    [
+        ("7.2.4", "Valkey 8.0.1", False),
+        ("Valkey 7.2.5", "7.2.4", False),
+        ("Valkey 8.1.0", "8.0.2", False),
+        ("7.4.1", "Valkey 8.0.1", True),
+        ("Valkey 8.0.1", "7.0.15", True),
+        ("Valkey 9.0.0", "8.0.2", True),
+        ("KeyDB 6.3.4", "7.2.4", True),
+        ("Dragonfly 1.21.2", "8.0.2", True),
+    ],
+)
+def test_a_fork_of_redis_is_refused_by_name_where_the_other_may_not_read_its_files(
+    old: str, new: str, refused: bool, site: Site, docker_serves: Facts
+) -> None:
+    facts = changed(docker_serves, versions={"docker/redis": old, "native/redis": new}, redis_formats={REDIS: 0})
+    found = data.findings(site, facts, "native")
+    assert bool(found) == refused
+    if refused:
+        (finding,) = found
+        assert not finding.warning and "infra.redis.binary, now /usr/bin/redis-server" in finding.fix
+        assert all((version.split()[0] if " " in version else "Redis") in finding.text for version in (old, new))
+        (accepted,) = data.findings(site, facts, "native", accept_downgrade=True)
+        assert accepted.warning
+
+
+def test_a_running_fork_is_known_by_its_own_word(site: Site, docker_serves: Facts) -> None:
+    facts = changed(docker_serves, versions={"docker/redis": ""}, data={"docker/redis": Holding(product="Dragonfly")})
+    (finding,) = data.findings(site, facts, "native")
+    assert "docker's redis is Dragonfly, and native's is Redis" in finding.text
+
+
+def test_a_limit_that_native_redis_does_not_have_is_a_warning_with_its_cure(site: Site, docker_serves: Facts) -> None:
+    held = Holding(settings={"maxmemory": str(256 << 20), "maxmemory-policy": "allkeys-lru"})
+    (finding,) = data.findings(site, changed(docker_serves, data={"docker/redis": held}), "native")
+    assert finding.warning and "(allkeys-lru) once its data takes 256 MiB" in finding.text
+    assert f"--maxmemory {256 << 20} --maxmemory-policy allkeys-lru" in finding.fix
+    unlimited = Holding(settings={"maxmemory": "0", "maxmemory-policy": "allkeys-lru"})
+    assert data.findings(site, changed(docker_serves, data={"docker/redis": unlimited}), "native") == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "effect"),
+    [
+        ({"maxmemory": "256mb"}, "it would refuse every write"),
+        ({"maxmemory": "1g", "maxmemory-policy": "noeviction"}, ""),
+        ({"maxmemory": "250M", "maxmemory-policy": "allkeys-lru"}, "it would drop keys at once (allkeys-lru)"),
+        ({"maxmemory": "much"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_limit_of_docker_s_redis_below_what_native_s_holds_is_a_warning(
+    limits: dict[str, str], effect: str, site: Site, native_serves: Facts
+) -> None:
+    redis = dataclasses.replace(native_serves.compose["redis"], limits=limits)
+    facts = changed(native_serves, data={"native/redis": Holding(used=300 << 20)}, compose={"redis": redis})
+    texts = [finding.text for finding in data.findings(site, facts, "docker") if finding.warning]
+    assert [text.rpartition(": ")[2] for text in texts] == ([effect] if effect else [])

@@ -91,6 +91,7 @@ def services(machine: Machine, config: Config) -> dict[str, ComposeService]:
             lacking=tuple(_lacking(service.get("build") or {})),
             mounts={mount["target"]: mount.get("source") or "" for mount in service.get("volumes") or []},
             restart=service.get("restart") or "",
+            limits=_limits(command(config, name) or []),
         )
         for name, service in configs.items()
     }
@@ -123,6 +124,12 @@ def _environment(service: ServiceConfig) -> dict[str, str]:
 
 def _image(config: Config, name: str, service: ServiceConfig) -> str:
     return str(service.get("image") or f"{config.get('name', '')}-{name}")
+
+
+def _limits(words: Sequence[str]) -> dict[str, str]:
+    """What of `--maxmemory 256mb --maxmemory-policy allkeys-lru` is there, each as two words or one."""
+    plain = " ".join(words).split()
+    return {name[2:]: value for name, value in zip(plain, plain[1:]) if name in ("--maxmemory", "--maxmemory-policy")}
 
 
 def _missing(machine: Machine, images: Sequence[str]) -> set[str]:

@@ -16,7 +16,7 @@ from ..system.machine import CommandFailed, Machine
 from ..wire.facts import Program
 
 _FILE = "image-versions.json"
-_FORMAT = 1
+_FORMAT = 2  # 1: without the names of Redis' forks
 
 
 def identifiers(machine: Machine, programs: Sequence[Program]) -> dict[str, str]:

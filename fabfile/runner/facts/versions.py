@@ -11,19 +11,20 @@ from pathlib import Path
 from ..system.machine import CommandFailed, Machine, failure_detail
 from ..wire.facts import Program
 from . import image_versions
+from .data.redis import product_in
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 
 
 def read_versions(machine: Machine, programs: Sequence[Program]) -> tuple[dict[str, str], dict[str, str]]:
-    """Versions by program, and errors by program where one could not be read."""
+    """Versions by program, a fork of Redis with its name before it; and errors where one could not be read."""
     identifiers, cached = image_versions.identifiers(machine, programs), image_versions.load(machine.ops)
 
     def read(program: Program) -> tuple[str, str]:
         identifier = identifiers.get(program.image, "")
         version = cached.get(image_versions.key(program, identifier), "") if identifier else ""
         # By its identifier, since its name may have come to mean another image meanwhile.
-        return (version, "") if version else _read_version(machine, replace(program, image=identifier or program.image))
+        return (version, "") if version else _read_version(machine, program, identifier or program.image)
 
     with ThreadPoolExecutor(max_workers=6) as pool:
         results = list(pool.map(read, programs))
@@ -40,13 +41,16 @@ def read_versions(machine: Machine, programs: Sequence[Program]) -> tuple[dict[s
     return {name: version for name, (version, _) in named}, {name: error for name, (_, error) in named if error}
 
 
-def _read_version(machine: Machine, program: Program) -> tuple[str, str]:
+def _read_version(machine: Machine, program: Program, image: str) -> tuple[str, str]:
     try:
-        result = machine.run(_command(program), timeout=30)
+        result = machine.run(_command(replace(program, image=image)), timeout=30)
     except CommandFailed as error:
         return "", failure_detail(error)
     match = _VERSION.search(result.out + result.err)
-    return (match.group(1), "") if match else ("", f"no version in {result.excerpt[:100]!r}")
+    if not match:
+        return "", f"no version in {result.excerpt[:100]!r}"
+    fork = product_in(" ".join([program.image, *program.argv, result.out])) if program.name.endswith("/redis") else ""
+    return (f"{fork} {match[1]}" if fork not in ("", "Redis") else match[1]), ""
 
 
 def _command(program: Program) -> Sequence[str]:

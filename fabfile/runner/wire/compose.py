@@ -30,6 +30,7 @@ class ComposeService:
     lacking: tuple[str, ...] = ()  # contexts and Dockerfile of its build that are not on the VPS
     mounts: dict[str, str] = field(default_factory=dict)  # folder in the container → folder of the VPS, or volume
     restart: str = ""
+    limits: dict[str, str] = field(default_factory=dict)  # of Redis: maxmemory and maxmemory-policy by its command line
 
 
 @wire

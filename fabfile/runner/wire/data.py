@@ -52,6 +52,8 @@ class Holding:
     settings: dict[str, str] = field(default_factory=dict)  # those that decide where and how it persists
     elsewhere: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
+    product: str = ""  # of Redis: itself, or the fork that it is
+    used: int = 0  # of Redis: bytes of memory that its data takes
     problem: str = ""  # why it can't be counted
     down: bool = False  # it does not run, which its health reports
 

@@ -76,6 +76,13 @@ def test_a_docker_without_compose_is_named_as_such(vps: Vps) -> None:
         compose.own(vps, vps.ref)
 
 
+def test_of_a_command_line_only_what_limits_a_redis_leaves_the_vps(vps: Vps) -> None:
+    command = ["redis-server", "--requirepass", SECRET, "--maxmemory 256mb", "--maxmemory-policy", "allkeys-lru"]
+    found = compose.services(vps, config(redis={"image": "redis", "command": command}, web={"image": "web"}))  # type: ignore[arg-type]
+    assert found["redis"].limits == {"maxmemory": "256mb", "maxmemory-policy": "allkeys-lru"}
+    assert found["web"].limits == {} and SECRET not in repr(found)
+
+
 def test_a_service_with_its_image_mounts_and_what_its_build_lacks(vps: Vps, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile.web").write_text("FROM scratch\n")
     build = {

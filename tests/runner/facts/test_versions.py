@@ -28,6 +28,24 @@ def test_servers_say_their_version_in_their_own_way(tmp_path: Path, said: str, v
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "image", "version"),
+    [
+        ("Redis server v=7.2.4 sha=0", "redis:7.2", "7.2.4"),
+        ("Valkey server v=8.0.1 sha=0", "redis:8", "Valkey 8.0.1"),
+        ("Server v=7.2.5 sha=0", "valkey/valkey:7.2", "Valkey 7.2.5"),
+        ("KeyDB server v=6.3.4 sha=0", "eqalpha/keydb", "KeyDB 6.3.4"),
+        ("dragonfly v1.21.2-abc", "dragonfly", "Dragonfly 1.21.2"),
+    ],
+)
+def test_a_fork_of_redis_has_its_name_before_its_version(tmp_path: Path, said: str, image: str, version: str) -> None:
+    machine = Recorder(tmp_path, {"docker image inspect": "sha256:a", "docker run": said})
+    for _ in range(2):  # from the image, then from the cache
+        assert read_versions(machine, [Program("docker/redis", ("server", "--version"), image)])[0] == {
+            "docker/redis": version
+        }
+
+
 def test_an_images_version_is_read_without_network_and_without_a_pull(tmp_path: Path) -> None:
     machine = Recorder(tmp_path, {"docker run": "nats-server: v2.10.7"})
     found, _ = read_versions(machine, [Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")])
@@ -75,7 +93,7 @@ def test_another_image_of_the_same_name_and_another_command_are_not_read_from_th
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "{", "[]", '{"version": 1}', '{"version": 2, "images": {"sha256:a /nats-server --version": "1.0"}}'],
+    ["", "{", "[]", '{"version": 1}', '{"version": 1, "images": {"sha256:a /nats-server --version": "1.0"}}'],
     ids=["empty", "cut off", "a list", "no images", "another format"],
 )
 def test_what_is_kept_and_damaged_is_not_believed(damage: str, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class Redis:
     left: tuple[int, ...] = (30_000,)
     persistence: dict[str, str] = field(default_factory=lambda: {"loading": "0", "aof_enabled": "1"})
     selected: int = 0
+    server: dict[str, str] = field(default_factory=lambda: {"redis_version": "7.2.4"})
+    used: int = 0
 
     def talk(self, line: socket.socket) -> None:
         """One client."""
@@ -55,6 +57,10 @@ class Redis:
             return bulk(
                 "\r\n".join(["# Persistence", *(f"{key}:{text}" for key, text in self.persistence.items()), ""])
             )
+        if words == ["INFO", "server"]:
+            return bulk("# Server\r\n" + "".join(f"{key}:{text}\r\n" for key, text in self.server.items()))
+        if words == ["INFO", "memory"]:
+            return bulk(f"# Memory\r\nused_memory:{self.used}\r\nused_memory_rss:1\r\n")
         if command == "SELECT":
             self.selected = int(words[1])
             return b"+OK\r\n"

@@ -84,13 +84,14 @@ def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Hold
             server.log_in(credentials(ref.environment, "REDIS_URL"))
             persistence = server.persistence()
         counts = server.keys()
+        product, used = server.product(), server.used_bytes()
         try:
             settings = server.settings()
         except Refused:  # CONFIG may be renamed or forbidden: what INFO says must do
             settings = {}
     held = _on_vps(settings["dir"], mounts) if "dir" in settings else ref.folder
     reasons = not_shared({**persistence, **settings}, _real(ref.folder), _real(held))
-    return Holding(counts, settings, tuple(reasons))
+    return Holding(counts, settings, tuple(reasons), product=product, used=used)
 
 
 def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:

@@ -17,7 +17,12 @@ _SAMPLE = 2000  # keys of a database whose remaining time is read, at most
 _OUTLASTS = 600_000  # milliseconds that a key must have left to count as one that outlasts a hand-over
 _SAFETY = 0.9  # of the keys that a sample says will outlast it, so many must be there: a sample errs
 _LIMIT = 1 << 20  # bytes; the answers of these questions are far smaller
-_SETTINGS = ("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename")
+_SETTINGS = (
+    *("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename"),
+    *("maxmemory", "maxmemory-policy"),
+)
+_PRODUCT = re.compile(r"^(?:server_name|valkey_version|dragonfly_version|executable):.*$", re.MULTILINE)
+_FORKS = {"valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
 
 Reply = Union[str, list["Reply"], None]
 
@@ -97,6 +102,15 @@ class Redis:
             raise RedisError("is still loading its data")
         return {name: lines[name] for name in ("aof_enabled", "aof_last_write_status") if name in lines}
 
+    def product(self) -> str:
+        """Redis, or the name of the fork that it is."""
+        return product_in("".join(_PRODUCT.findall(self._text("INFO", "server"))))
+
+    def used_bytes(self) -> int:
+        """The memory that its data takes; 0 where it does not say so."""
+        found = re.search(r"^used_memory:(\d{1,18})\r?$", self._text("INFO", "memory"), re.MULTILINE)
+        return int(found[1]) if found else 0
+
     def settings(self) -> dict[str, str]:
         """What decides about persistence. Where CONFIG is forbidden or renamed it raises RedisError."""
         settings: dict[str, str] = {}
@@ -174,6 +188,12 @@ class Redis:
         if self._deadline.left <= 0:
             raise socket.timeout(f"no answer within {ANSWER:g} s")
         return self._deadline.left
+
+
+def product_in(text: str) -> str:
+    """Redis, or the fork that a text names: what a server says of itself, its program, its image."""
+    lower = text.lower()
+    return next((fork for name, fork in _FORKS.items() if name in lower), "Redis")
 
 
 def _command(words: Sequence[str]) -> bytes:

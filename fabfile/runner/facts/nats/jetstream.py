@@ -123,7 +123,7 @@ def parse_monitoring(body: bytes) -> dict[str, Stream]:
 
 
 def _client(address: str, ref: NatsRef, as_app: bool) -> Client:
-    """A connection to a runtime's NATS. Without `as_app` the login is read only where one is required: it takes time."""
+    """A connection to a runtime's NATS. Without `as_app` its login is read only where NATS requires one."""
     runtime = ref.environment.runtime
     port_key = "infra.nats.port" if runtime == "native" else "infra.nats.image_port"
     try:

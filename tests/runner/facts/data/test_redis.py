@@ -38,7 +38,7 @@ def of_port(port: int, tmp_path: Path, env: Path, folder: str = FOLDER) -> Holdi
 
 def test_keys_are_counted_and_those_that_expire_need_not_stay(tmp_path: Path) -> None:
     found = asked(Redis({0: (500, 20), 3: (7, 0)}, SHARED), tmp_path)
-    assert found == Holding({"db0": Count(500, 480, True), "db3": Count(7, 7, True)}, SHARED)
+    assert found == Holding({"db0": Count(500, 480, True), "db3": Count(7, 7, True)}, SHARED, product="Redis")
 
 
 HOURS, SECONDS = 7_200_000, 30_000  # milliseconds
@@ -66,7 +66,7 @@ def test_keys_that_expire_long_after_a_hand_over_must_stay(server: Redis, least:
 
 
 def test_an_empty_one_holds_nothing(tmp_path: Path) -> None:
-    assert asked(Redis(settings=SHARED), tmp_path) == Holding({}, SHARED)
+    assert asked(Redis(settings=SHARED), tmp_path) == Holding({}, SHARED, product="Redis")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_login_that_is_not_required_is_not_sent(tmp_path: Path) -> None:
 
 def test_where_config_is_forbidden_keys_are_counted_all_the_same(tmp_path: Path) -> None:
     found = asked(Redis({0: (5, 0)}, SHARED, forbidden=("CONFIG",)), tmp_path)
-    assert found == Holding({"db0": Count(5, 5, True)})
+    assert found == Holding({"db0": Count(5, 5, True)}, product="Redis")
 
 
 def test_where_config_is_forbidden_info_says_whether_it_keeps_an_append_only_file(tmp_path: Path) -> None:
@@ -171,3 +171,17 @@ def test_no_answer_of_any_kind_is_more_than_an_error(words: bytes) -> None:
     with serving(says(words)) as port, fabfile.runner.facts.data.redis.Redis("127.0.0.1", port) as server:
         with contextlib.suppress(RedisError, OSError):
             server.keys()
+
+
+@pytest.mark.parametrize(
+    ("server", "product"),
+    [
+        ({"redis_version": "7.2.4", "executable": "/data/redis-server", "config_file": "/etc/valkey.conf"}, "Redis"),
+        ({"redis_version": "7.2.4", "server_name": "valkey", "valkey_version": "8.0.1"}, "Valkey"),
+        ({"redis_version": "6.3.4", "executable": "/usr/local/bin/keydb-server"}, "KeyDB"),
+        ({"redis_version": "7.4.0", "dragonfly_version": "df-v1.21.2"}, "Dragonfly"),
+    ],
+)
+def test_it_says_which_fork_it_is_and_how_much_it_holds(server: dict[str, str], product: str, tmp_path: Path) -> None:
+    found = asked(Redis({0: (5, 0)}, SHARED, server=server, used=300), tmp_path)
+    assert (found.product, found.used) == (product, 300)
