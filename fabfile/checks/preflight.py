@@ -90,6 +90,12 @@ def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
     return [Finding(f"edge: {problem}", fix) for action in actions for problem in action.problems(facts)]
 
 
+def edge_backup(site: Site, facts: Facts) -> list[Finding]:
+    """What stands against a backup of the edge: a database that can't be read, or that is not the one in use."""
+    reasons = [step.action.unreadable_reason(facts) for step in edge.keep(site, facts)]
+    return [Finding(f"edge: {reason}", "`inv npm.status` shows what the edge says") for reason in reasons if reason]
+
+
 def _native(site: Site, facts: Facts) -> list[Finding]:
     result = no_manager(site, facts) + missing_programs(site, facts) + unreadable_bridge(site, facts)
     result += firewall.before_native(site, facts)

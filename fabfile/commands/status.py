@@ -26,7 +26,8 @@ def show(console: Console, site: Site, facts: Facts) -> None:
     console.say(
         f"edge   {edge or _nowhere(facts)}" + (f"; {site.edge.api_domain} is closed" if raw_api == "closed" else "")
     )
-    console.data("status", host=facts.host.name, owner=owner, edge=edge, raw_api=raw_api)
+    problem = facts.edge.problem
+    console.data("status", host=facts.host.name, owner=owner, edge=edge, raw_api=raw_api, edge_problem=problem)
     reboot(console, site, facts)
     rows = []
     for index, workload in enumerate(workloads.everything(site, "native")):

@@ -76,7 +76,10 @@ def diff(c: Context, to: Runtime | Literal["owner"] = "owner", host: str = "", j
 def backup(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
     """Back up the edge now: the whole database, and the files of the app's hostnames."""
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
-    operation.apply(lambda site, facts: plan.Plan("npm.backup", edge.keep(site, facts)))
+    operation.apply(
+        lambda site, facts: plan.Plan("npm.backup", edge.keep(site, facts)),
+        judge=preflight.edge_backup,
+    )
 
 
 @task
