@@ -6,6 +6,9 @@ import sys
 # compiled anew by each command. Whoever forbids it to Python itself still does.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
-from fabfile.tasks import namespace  # noqa: E402  caching must be on before the package is imported
+from fabfile import output  # noqa: E402  caching must be on before the package is imported
+from fabfile.tasks import namespace  # noqa: E402
+
+sys.excepthook = output.uncaught
 
 __all__ = ["namespace"]

@@ -11,11 +11,13 @@ import io
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import IO, Any, Final, Literal
+from types import TracebackType
+from typing import IO, Any, Final, Literal, cast
 
 from fabfile.errors import CutoverError
 from fabfile.runner.wire import formats
@@ -112,6 +114,61 @@ def print_in_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_REPLACING)
+
+
+class _Unread:
+    """Standard output whose reader may go, as `head` does: what comes then goes nowhere, and the command goes on.
+
+    A plan that is followed must be confirmed all the same, and the command ends with the code that it has earned.
+    """
+
+    gone = False  # for all that follows in this process
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, or nothing; returns its length."""
+        with self._watched():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is kept back, or nothing."""
+        with self._watched():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            _give_up(self._stream)
+            _Unread.gone = True
+
+
+def outlive_readers() -> contextlib.ExitStack:
+    """Have a reader of standard output or error that goes be no error of what runs within."""
+    stack = contextlib.ExitStack()
+    stack.enter_context(contextlib.redirect_stderr(cast(IO[str], _Unread(sys.stderr))))
+    stack.enter_context(contextlib.redirect_stdout(cast(IO[str], _Unread(sys.stdout))))
+    stack.callback(lambda: sys.stdout.flush())  # what is left would fail as Python ends
+    return stack
+
+
+def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Stand in for sys.excepthook: Invoke's own lists may lose their reader as well. That ends as SIGPIPE would."""
+    if issubclass(kind, BrokenPipeError):
+        os._exit(128 + signal.SIGPIPE)  # Python would try to write the rest
+    sys.__excepthook__(kind, error, trace)
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads any more what this command prints: one without an end of its own may end then."""
+    return _Unread.gone
 
 
 def line(kind: LineKind, **values: Any) -> None:

@@ -87,7 +87,7 @@ def task(function: Callable[..., None]) -> Any:
         output.print_in_any_encoding()
         bound = signature.bind(context, *args, **kwargs)
         bound.apply_defaults()
-        with output.using(quiet=quiet, verbose=verbose):
+        with output.outlive_readers(), output.using(quiet=quiet, verbose=verbose):
             try:
                 _refuse_core_dry(context, "dry" in parameters)
                 _refuse_both(quiet, verbose)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from fabfile import survey
+from fabfile import output, survey
 from fabfile.checks.streams import Positions
 from fabfile.commands.session import Session
 
@@ -20,4 +20,6 @@ def watch(session: Session, seconds: float) -> None:
             for text in positions.observe(at, observation):
                 session.console.say(f"{at:6.1f} s  {text}")
                 session.console.data("moment", at=at, text=text)
+            if output.reader_is_gone():
+                break
     session.show_checks("positions", positions.rows())

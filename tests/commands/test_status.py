@@ -124,6 +124,7 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
         "owner": "docker",
         "edge": "docker",
         "raw_api": "open",
+        "edge_problem": "",
     }
     rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told if line["kind"] == "health"}
     assert len(rows) == 2 * (len(site.services) + len(site.servers))
