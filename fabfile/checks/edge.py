@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from fabfile import survey, workloads
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
-from fabfile.plans import edge
+from fabfile.plans import edge, steps
 from fabfile.runner.edge import destinations, hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
 from fabfile.runner.edge.nginx import ParseError, parse
@@ -29,8 +29,10 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
         routes = f"; {len(fact.routes)} prefixes to {fact.route_upstream}" if fact.routes else ""
         closed = "closed; its row leads " if fact.closed else ""
         yield domain, not fact.drift, "; ".join(fact.drift) or f"{closed}to {fact.upstream}{routes}"
-        for text in unled(site, fact):
+        for text in unled(site, facts, fact):
             yield f"{domain}: locations", False, text
+        for text in _answered_alone(site, fact):
+            yield f"{domain}: nginx itself", True, text
         yield from _strays(site, facts, domain, survey.owner(facts))
         yield (
             f"{domain} in the running nginx",
@@ -61,20 +63,19 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
         else:
             for key, agree, text in _keys(host, fact, fact.row):
                 yield f"{host.domain}: {key}", agree, text
-            for text in unled(site, fact):
+            for text in unled(site, facts, fact):
                 yield f"{host.domain}: locations", False, text
             yield from _strays(site, facts, host.domain, to)
             if host.domain == site.edge.api_domain:
                 yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
 
 
-def unled(site: Site, fact: HostFact) -> list[str]:
+def unled(site: Site, facts: Facts, fact: HostFact) -> list[str]:
     """Return the locations that keep requests from where the row and our block lead; empty for a closed host."""
     if not fact.text or fact.problem:
         return []
-    paths = edge.paths(site)
     prefixes = site.edge.api_prefixes if fact.domain == site.edge.app_domain else ()
-    path = paths.get(fact.domain, "").split("?")[0]
+    path = steps.paths(site, facts).get(fact.domain, "").split("?")[0]
     try:
         return destinations.unled(fact.text, fact.path, fact.includes, fact.domain, prefixes, path)
     except StepFailed as error:
@@ -93,6 +94,29 @@ def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
         )
         for host, stray, name in _docker_strays(site, facts)
     ]
+
+
+def unmeasured(site: Site, facts: Facts) -> list[Finding]:
+    """Paths that nginx answers by itself, whoever owns: what is asked of them shows nothing of the app."""
+    return [
+        Finding(
+            f"edge: {domain}: {text}, whoever owns",
+            "nothing, if it is meant: users get it before and after a hand-over, and what it leads to is checked",
+            warning=True,
+        )
+        for domain, fact in facts.edge.hosts.items()
+        for text in _answered_alone(site, fact)
+    ]
+
+
+def _answered_alone(site: Site, fact: HostFact) -> list[str]:
+    if not fact.text or fact.problem:
+        return []
+    prefixes = site.edge.api_prefixes if fact.domain == site.edge.app_domain else ()
+    try:
+        return destinations.answered_alone(fact.text, fact.path, fact.includes, fact.domain, prefixes)
+    except StepFailed:  # which `unled` shows
+        return []
 
 
 def restricted(facts: Facts) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fabfile import survey
 from fabfile.checks import boot, compose, data, environment, firewall, ports, provider, units
-from fabfile.checks.edge import beside, restricted
+from fabfile.checks.edge import beside, restricted, unmeasured
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import edge, infra
@@ -80,7 +80,8 @@ def unreadable_bridge(site: Site, facts: Facts) -> list[Finding]:
 
 def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against pointing the edge at `to`."""
-    return edge_problems(edge.point(site, facts, to), facts) + beside(site, facts, to) + restricted(facts)
+    result = edge_problems(edge.point(site, facts, to), facts) + beside(site, facts, to)
+    return result + restricted(facts) + unmeasured(site, facts)
 
 
 def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:

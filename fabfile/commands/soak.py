@@ -57,7 +57,7 @@ def _new_soak(site: Site, facts: Facts, seconds: float) -> Soak:
     It shall not ask for a hostname that is closed on purpose, nor hold against a runtime that an optional service is
     ill which was so before.
     """
-    asked = plan.Plan("soak", (), watch=steps.watches(site))
+    asked = plan.Plan("soak", (), watch=steps.watches(site, facts))
     open_only = edge.with_access_lists(facts, edge.without_closed_api(site, facts, asked)).watch
     return Soak(
         id=plan.identifier("soak"),

@@ -103,7 +103,7 @@ def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
     warnings += [
         f"edge: {text}; inv npm.diff shows more"
         for host in hosts
-        for text in (host.problem, *host.drift, *unled(site, host))
+        for text in (host.problem, *host.drift, *unled(site, facts, host))
         if text
     ]
     if facts.owner_error:

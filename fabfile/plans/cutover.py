@@ -40,7 +40,7 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
         steps,
         confirm_within=site.timeouts.confirm,
         hold_limit=site.edge.hold_limit,
-        watch=watches(site),
+        watch=watches(site, facts),
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
         settings={"scope": scope, "to": "native"},
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fabfile import survey
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Plan, Probe, Step, Steps, Undo
+from fabfile.plans.steps import paths
 from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
@@ -40,7 +41,7 @@ def keep(site: Site, facts: Facts) -> Steps:
 
 def restore(site: Site, facts: Facts, backup: str) -> Steps:
     """Bring back the hosts' rows and files that a backup has."""
-    action = RestoreEdge(survey.edge_ref(site), backup, paths(site), site.edge.api_prefixes, site.timeouts.edge)
+    action = RestoreEdge(survey.edge_ref(site), backup, paths(site, facts), site.edge.api_prefixes, site.timeouts.edge)
     return (Step(f"edge: restore {backup}", action, Undo()),)
 
 
@@ -57,7 +58,7 @@ def hosts(
     elsewhere = places or {}
     web_at = elsewhere.get(web.name, (web_host, web.port or 0))
     api_at = elsewhere.get(api.name, (api_host, api.port or 0))
-    header, asked = f"{edge.served_by_header}: {to}" if edge.served_by_header else "", paths(site)
+    header, asked = f"{edge.served_by_header}: {to}" if edge.served_by_header else "", paths(site, facts)
     app = EdgeHost(edge.app_domain, *web_at, edge.api_prefixes, *api_at, asked[edge.app_domain], header)
     raw = EdgeHost(edge.api_domain, *api_at, probe_path=asked[edge.api_domain], expect_header=header, exposure=raw_api)
     parked = {app: {web.name, api.name}, raw: {api.name}}
@@ -75,11 +76,6 @@ def _alone(site: Site, facts: Facts, to: Runtime) -> tuple[Probe, ...]:
     if facts.user_manager:  # nobody has started a unit where no manager can be reached
         return ()
     return (UnitsDown(tuple(service.unit for service in services), site.app.user),)
-
-
-def paths(site: Site) -> dict[str, str]:
-    """What each hostname is asked for to see whether it serves."""
-    return {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
 
 
 def with_access_lists(facts: Facts, plan: Plan) -> Plan:

@@ -35,7 +35,7 @@ def rollback(site: Site, facts: Facts) -> Plan:
         steps,
         confirm_within=site.timeouts.confirm,
         hold_limit=site.edge.hold_limit,
-        watch=watches(site),
+        watch=watches(site, facts),
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
         settings={"to": "docker"},
     )
@@ -74,7 +74,7 @@ def release(site: Site, facts: Facts, ref: str, scope: Scope) -> Plan:
     return Plan(
         "rollback",
         (step,),
-        watch=watches(site),
+        watch=watches(site, facts),
         workloads=workloads.everything(site, "native"),
         settings={"ref": ref, "scope": scope},
     )

@@ -11,6 +11,9 @@ from fabfile.plans.plan import Probe, Watch
 from fabfile.rendering import files
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import DataUnused, Healthy, Runs, UnitsValid
+from fabfile.runner.edge import destinations
+from fabfile.runner.system.machine import StepFailed
+from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.terms import Owner
 
@@ -68,9 +71,24 @@ def stop_seconds(site: Site, services: Iterable[Service]) -> float:
     return max(site.timeouts.step, *(service.stop_timeout + KILL_SECONDS for service in services))
 
 
-def watches(site: Site) -> tuple[Watch, ...]:
+def watches(site: Site, facts: Facts) -> tuple[Watch, ...]:
     """What the public asks for, asked on the VPS all through a plan."""
-    edge = site.edge
-    paths = {edge.app_domain: site.web.health or "/", edge.api_domain: site.api.health or "/"}
+    edge, asked = site.edge, paths(site, facts)
     patience = edge.hold_limit + 15 if edge.hold else 10.0  # a request that waits in the parking lot has not failed
-    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path, patience) for domain, path in paths.items())
+    return tuple(Watch(domain, "127.0.0.1", edge.https_port, domain, path, patience) for domain, path in asked.items())
+
+
+def paths(site: Site, facts: Facts) -> dict[str, str]:
+    """What each hostname is asked for to see whether it serves: a path that its row leads, where one is known."""
+    asked = {site.edge.app_domain: site.web.health or "/", site.edge.api_domain: site.api.health or "/"}
+    return {domain: _led(site, facts.edge.hosts.get(domain), path) for domain, path in asked.items()}
+
+
+def _led(site: Site, fact: HostFact | None, path: str) -> str:
+    if fact is None or not fact.text or fact.problem:
+        return path
+    prefixes = site.edge.api_prefixes if fact.domain == site.edge.app_domain else ()
+    try:
+        return destinations.asked_instead(fact.text, fact.path, fact.includes, fact.domain, prefixes, path)
+    except StepFailed:  # which the checks show
+        return path

@@ -70,7 +70,7 @@ def restart(
             "app.restart",
             app.restart(site, facts, scope),
             hold_limit=site.edge.hold_limit,
-            watch=steps.watches(site),
+            watch=steps.watches(site, facts),
         ),
         judge=lambda site, facts: (
             parts.app_may_run(site, facts, scope)

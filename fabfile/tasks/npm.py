@@ -40,11 +40,14 @@ def switch(
     point = functools.partial(edge.point, to=to, way=resolved, raw_api=raw_api)
     token = functools.partial(npm_token.npm_token, edge=survey.edge_ref(operation.session.site), environ=os.environ)
     operation.apply(
-        lambda site, facts: plan.Plan("npm.switch", point(site, facts), watch=steps.watches(site), settings={"to": to}),
+        lambda site, facts: plan.Plan(
+            "npm.switch", point(site, facts), watch=steps.watches(site, facts), settings={"to": to}
+        ),
         judge=lambda site, facts: (
             preflight.edge_problems(point(site, facts), facts)
             + fabfile.checks.edge.beside(site, facts, to)
             + fabfile.checks.edge.restricted(facts)
+            + fabfile.checks.edge.unmeasured(site, facts)
         ),
         secrets=token if npm_token.needs_token(resolved) else None,
     )
@@ -94,7 +97,9 @@ def restore(
         backups.show(vps.console, facts)
         return
     operation.apply(
-        lambda site, facts: plan.Plan("npm.restore", edge.restore(site, facts, backup), watch=steps.watches(site)),
+        lambda site, facts: plan.Plan(
+            "npm.restore", edge.restore(site, facts, backup), watch=steps.watches(site, facts)
+        ),
         judge=lambda site, facts: preflight.edge_problems(edge.restore(site, facts, backup), facts),
         also=survey.edge(operation.session.site, backups=backup),
     )

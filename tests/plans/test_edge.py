@@ -129,7 +129,7 @@ def test_a_name_that_opens_or_closes_is_not_watched_and_checked_as_it_will_be(
 ) -> None:
     facts = closed(docker_serves) if word == "open" else docker_serves
     steps = edge.point(site, facts, "docker", raw_api=word)
-    plan = edge.without_closed_api(site, facts, Plan("npm.switch", steps, watch=watches(site)))
+    plan = edge.without_closed_api(site, facts, Plan("npm.switch", steps, watch=watches(site, facts)))
     assert [watch.domain for watch in plan.watch] == [APP]
     assert plan.settings == {"raw_api": word}
 
@@ -305,3 +305,21 @@ def test_an_access_list_is_a_warning_and_what_it_refuses_counts_as_served(site: 
 def test_without_an_access_list_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:
     plan = cutover.cutover(site, docker_serves, "full")
     assert edge.with_access_lists(docker_serves, plan) == plan
+
+
+def test_a_redirect_of_nginx_own_is_a_warning_and_what_it_leads_to_is_asked(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    directions: list[tuple[Facts, Runtime]] = [(docker_serves, "native"), (native_serves, "docker")]
+    for facts, to in directions:
+        host = facts.edge.hosts[APP]
+        root = "\n  location = / { return 301 /app; }\n  location / {"
+        redirected = replace(host, text=host.text.replace("\n  location / {", root, 1))
+        assert redirected.text != host.text
+        facts = changed(facts, edge={"hosts": {**facts.edge.hosts, APP: redirected}})
+        assert {watch.domain: watch.path for watch in watches(site, facts)} == {APP: "/app", API: "/health"}
+        assert edge.hosts(site, facts, to)[0].probe_path == "/app"
+        (finding,) = preflight.edge_findings(site, facts, to)
+        assert finding.warning and "`location = /`" in finding.text and "is answered by nginx itself" in finding.text
+        rows = {what: (good, text) for what, good, text in state(site, facts)}
+        assert rows[f"{APP}: nginx itself"][0]

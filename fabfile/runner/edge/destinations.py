@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from .locations import PASSES, Includes, Statement, Undecided, chosen, matches, whole_server
+from .locations import PASSES, Includes, Statement, Undecided, chosen, matches, pattern, whole_server
 from .routes import is_route_block
 
 ROW, BLOCK, FIXED, NGINX, UNKNOWN = "row", "block", "fixed", "nginx", "unknown"
@@ -44,6 +45,8 @@ def unled(
 ) -> list[str]:
     """Return what keeps requests for `/`, `path` or a prefix from where the row and our block lead, for people.
 
+    What nginx answers by itself at just one path, other than `path`, is not among it: that is so whoever owns.
+
     `now` is the file as it is, where `text` is what a change makes of it: each prefix must then be our block's, and
     lines are counted in `now`. Raises Drift as `server_block` does.
     """
@@ -55,9 +58,45 @@ def unled(
         outcome = serving(server, sample, prefixes)
         if outcome.kind == kind or (now is None and kind == BLOCK and outcome.kind == ROW):
             continue
+        if _answered_alone(outcome) and sample != path:
+            continue
         where = outcome.statement.at(_line(outcome.statement, file, text, now))
         wrong.setdefault((where, outcome.text), []).append(sample.replace(_SAMPLE, "…"))
     return [f"{domain}: {', '.join(samples)}: {where} {what}" for (where, what), samples in wrong.items()]
+
+
+def _answered_alone(outcome: Outcome) -> bool:
+    """Whether nginx answers by itself in a location for one path, as in `location = / { return 301 /app; }`."""
+    statement = outcome.statement
+    return outcome.kind == NGINX and statement.name == "location" and pattern(statement)[0] == "="
+
+
+def answered_alone(text: str, file: str, includes: Includes, domain: str, prefixes: Sequence[str]) -> list[str]:
+    """Return those of `/` and the prefixes that nginx answers so, for people. Raises Drift as `server_block` does."""
+    server = whole_server(text, file, includes, domain)
+    outcomes = {sample: serving(server, sample, prefixes) for sample in ("/", *(f"/{prefix}" for prefix in prefixes))}
+    return [f"{path}: {one.statement} {one.text}" for path, one in outcomes.items() if _answered_alone(one)]
+
+
+def asked_instead(text: str, file: str, includes: Includes, domain: str, prefixes: Sequence[str], path: str) -> str:
+    """Return the path where a redirect of nginx' own at just `path` takes users, if the row or our block leads that.
+
+    Else `path` itself. Raises Drift as `server_block` does.
+    """
+    server = whole_server(text, file, includes, domain)
+    outcome = serving(server, path.split("?")[0], prefixes)
+    returned = [child.values[-1] for child in outcome.statement.children if child.name == "return" and child.values]
+    if not (_answered_alone(outcome) and returned):
+        return path
+    target = re.sub(r"^(?:https?|\$scheme)://(?:\$host|\$http_host)(?=/)", "", returned[0])
+    try:
+        url = urllib.parse.urlsplit(target)
+    except ValueError:
+        return path
+    if "$" in target or not url.path.startswith("/") or url.netloc not in ("", domain):
+        return path
+    led = serving(server, url.path, prefixes).kind in (ROW, BLOCK)
+    return url.path + (f"?{url.query}" if url.query else "") if led else path
 
 
 def _line(statement: Statement, file: str, text: str, now: str | None) -> int:

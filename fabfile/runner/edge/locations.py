@@ -105,7 +105,7 @@ def _expanded(
             yield from _expanded(inside, included, includes, (*within, name))
 
 
-def _pattern(location: Statement) -> tuple[str, str]:
+def pattern(location: Statement) -> tuple[str, str]:
     """Return a location's modifier (`=`, `^~`, `~`, `~*`, `@` or none) and what stands behind it."""
     words = location.values
     if len(words) == 2:
@@ -121,14 +121,14 @@ def chosen(parent: Statement, path: str) -> tuple[Statement | None, bool]:
 
     Raises Undecided.
     """
-    locations = [(*_pattern(child), child) for child in parent.children if child.name == "location" and child.values]
-    exact = [child for modifier, pattern, child in locations if modifier == "=" and pattern == path]
+    locations = [(*pattern(child), child) for child in parent.children if child.name == "location" and child.values]
+    exact = [child for modifier, name, child in locations if modifier == "=" and name == path]
     if exact:
         return exact[0], True
     prefixes = [entry for entry in locations if entry[0] in ("", "^~") and path.startswith(entry[1])]
-    modifier, pattern, best = max(prefixes, key=lambda entry: len(entry[1]), default=("", "", None))
-    slashed = [child for kind, name, child in locations if kind in ("", "^~", "=") and name == f"{path}/"]
-    if slashed and pattern != path and any(child.name in PASSES for child in slashed[0].children):
+    modifier, name, best = max(prefixes, key=lambda entry: len(entry[1]), default=("", "", None))
+    slashed = [child for kind, other, child in locations if kind in ("", "^~", "=") and other == f"{path}/"]
+    if slashed and name != path and any(child.name in PASSES for child in slashed[0].children):
         raise Undecided(slashed[0], "has nginx redirect it to the same path with a slash", redirected=True)
     if best is not None:
         nested, final = chosen(best, path)

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.edge.destinations import BLOCK, FIXED, NGINX, ROW, UNKNOWN, restrictions, serving, strays, unled
+from fabfile.runner.edge.destinations import (
+    BLOCK,
+    FIXED,
+    NGINX,
+    ROW,
+    UNKNOWN,
+    answered_alone,
+    asked_instead,
+    restrictions,
+    serving,
+    strays,
+    unled,
+)
 from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
 from fabfile.runner.edge.routes import Drift, managed_block
 from fabfile.runner.wire.edge import Upstream
@@ -48,6 +60,46 @@ def test_what_npm_writes_is_led_by_the_row_and_our_block() -> None:
     assert [kind(text, path) for path in ("/", "/x", "/ws", "/ws/live", "/wss")] == [ROW, ROW, BLOCK, BLOCK, ROW]
 
 
+@pytest.mark.parametrize(
+    ("location", "path", "refused"),
+    [
+        ("location = / { return 302 /app; }", "", False),
+        ("location = / { return 302 /app; }", "/app", False),
+        ("location = / { return 200 hello; }", "/health", False),
+        ("location = /ws { return 404; }", "", False),
+        ("location = / { return 302 /app; }", "/", True),  # then what is asked through the edge shows nothing
+        ("location / { return 302 /app; }", "", True),  # the app has no page any more
+        ("location ^~ /ws { return 404; }", "", True),
+    ],
+)
+def test_what_nginx_answers_at_one_path_is_so_whoever_owns(location: str, path: str, refused: bool) -> None:
+    text = file(location, OURS, root="" if "= " in location or "^" in location else location)
+    assert bool(wrong(text, path=path)) == refused
+    (said,) = answered_alone(text, "1.conf", {}, DOMAIN, PREFIXES) if "= " in location else ("",)
+    assert "= " not in location or "is answered by nginx itself" in said
+
+
+@pytest.mark.parametrize(
+    ("target", "instead"),
+    [
+        ("301 /app", "/app"),
+        ("301 $scheme://$host/app", "/app"),
+        (f"308 https://{DOMAIN}/app?a=b", "/app?a=b"),
+        ("301 https://elsewhere.example/app", "/?x=1"),
+        ("301 /ws", "/ws"),
+        ("301 /$arg_page", "/?x=1"),
+        ("301 /", "/?x=1"),
+        ("301 http://[half/app", "/?x=1"),
+        ("200 hello", "/?x=1"),
+        ("444", "/?x=1"),
+    ],
+)
+def test_where_a_redirect_leads_is_asked_in_place_of_the_path(target: str, instead: str) -> None:
+    text = file(f"location = / {{ return {target}; }}", OURS)
+    assert asked_instead(text, "1.conf", {}, DOMAIN, PREFIXES, "/?x=1") == instead
+    assert asked_instead(file(OURS), "1.conf", {}, DOMAIN, PREFIXES, "/?x=1") == "/?x=1"
+
+
 @pytest.mark.parametrize("own", OPERATORS[2:])
 def test_what_operators_have_beside_it_is_no_reason_to_refuse(own: str) -> None:
     assert wrong(file(own, OURS)) == []
@@ -60,7 +112,6 @@ def test_what_operators_have_beside_it_is_no_reason_to_refuse(own: str) -> None:
         ("", "location / { set $server web; include conf.d/include/proxy.conf; }", "/, /…", "leads to web:3000"),
         ("location ^~ /history { proxy_pass http://api:4000; }", "", "/history, /history/…", "leads to api:4000"),
         ("location = / { proxy_pass http://web:3000; }", "", "/", "leads to web:3000"),
-        ("location = / { return 302 /app; }", "", "/", "is answered by nginx itself: `return 302 /app`"),
         ("location ~ ^/hist { proxy_pass http://api:4000; }", "", "/history, /history/…", "leads to api:4000"),
         ("location ~* ^/HIST { proxy_pass http://api:4000$request_uri; }", "", "/history, /history/…", "leads to api"),
         ("location ~ . { proxy_pass http://all:1; }", "", "/, /…", "leads to all:1"),
