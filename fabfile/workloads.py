@@ -61,7 +61,8 @@ def settings_file(site: Site) -> SettingsFile:
 
 def comparison(site: Site, native: Environment) -> Comparison:
     """Native's environment beside Docker's."""
-    return Comparison(of_units(site, native), site.runtimes.docker.env_file)
+    folders = tuple(service.directory for service in site.scope("full"))
+    return Comparison(of_units(site, native), site.runtimes.docker.env_file, folders)
 
 
 def data(site: Site, runtime: Runtime) -> tuple[DataRef, ...]:

@@ -95,23 +95,26 @@ def _true(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
 
 def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
-    """Differences without a reason. The way back to Docker is not refused for them: there the app had its settings."""
+    """Differences without a reason. The way back to Docker is not refused for them: there the app had its settings.
+
+    What only an image gives is warned about: images have variables that are about themselves.
+    """
     differences = facts.differences
     if differences is None:
         return
     if differences.problem and not (facts.settings_file and facts.settings_file.problem):
         text = f"the settings of both runtimes can't be compared: {differences.problem}"
         yield Finding(text, "correct that file on the VPS; `inv check.environment` looks again", warning=to == "docker")
-    groups: dict[str, list[str]] = {}
+    groups: dict[tuple[str, bool], list[str]] = {}
     for difference in differences.variables:
         if not reason(site, difference):
-            groups.setdefault(_text(site, difference), []).append(difference.name)
-    for text, names in groups.items():
+            groups.setdefault((_text(site, difference), difference.of_image), []).append(difference.name)
+    for (text, of_image), names in groups.items():
         fix = (
             f"give both runtimes the same, or native what it needs in runtimes.native.overrides; where it may differ, "
             f'say why: {_DIFFERENCES}.{names[0]} = "…"'
         )
-        yield Finding(f"{', '.join(names)}: {text}", fix, warning=to == "docker")
+        yield Finding(f"{', '.join(names)}: {text}", fix, warning=to == "docker" or of_image)
 
 
 def _logins(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:

@@ -117,3 +117,17 @@ def test_a_login_that_dockers_redis_would_refuse_is_a_warning_on_the_way_back(si
     assert "docker's redis requires a password" in finding.text and "api no password" in finding.text
     assert finding.warning and site.runtimes.docker.file in finding.fix
     assert preflight.findings(site, facts, "native") == []
+
+
+def test_what_only_an_image_gives_is_a_warning_and_a_row_until_there_is_a_reason(
+    site: Site, docker_serves: Facts
+) -> None:
+    facts = with_differences(docker_serves, Difference("NODE_ENV", EVERYBODY, "", "the image flow-api", of_image=True))
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.warning and finding.text.startswith(
+        "NODE_ENV: the image flow-api gives it to all services in Docker"
+    )
+    (_, row) = environment.checks(site, facts)
+    assert row[:2] == ("NODE_ENV", False)
+    (_, row) = environment.checks(meant(site, NODE_ENV="only the build reads it"), facts)
+    assert row[:2] == ("NODE_ENV", True)

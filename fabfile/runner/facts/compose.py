@@ -70,6 +70,28 @@ def environments(config: Config) -> dict[str, dict[str, str]]:
     return {name: _environment(service) for name, service in _services(config).items()}
 
 
+def image_of(config: Config, name: str) -> str:
+    """The image that a service runs."""
+    return _image(config, name, _services(config).get(name, {}))
+
+
+def image_variables(machine: Machine, images: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Image → the variables that it gives its containers; none where one of them is not on the VPS.
+
+    Some may be secret, so this stays on the VPS. Raises CommandFailed where Docker does not answer in time.
+    """
+    chosen = list(dict.fromkeys(images))
+    if not chosen:
+        return {}
+    result = machine.run([*_INSPECT[:-1], "{{json .Config.Env}}", *chosen], timeout=15, ok=None)
+    try:
+        found = [json.loads(line) or [] for line in result.out.splitlines()]
+        variables = [dict(str(entry).partition("=")[::2] for entry in entries) for entries in found]
+    except (ValueError, TypeError):
+        return {}
+    return dict(zip(chosen, variables)) if result.code == 0 and len(variables) == len(chosen) else {}
+
+
 def command(config: Config, name: str) -> list[str] | None:
     """The command line that Compose gives a service, in words; None where the image's own counts in part or whole."""
     service = _services(config).get(name, {})

@@ -109,12 +109,14 @@ def _compose(machine: Machine, request: FactsRequest) -> Fields:
         return {"compose_error": f"there is no Compose file at {request.compose.file}"}
     try:
         config = compose.planned(machine, request.compose, request.overlay)
-        fields: Fields = {"compose": compose.services(machine, config)}
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            found = pool.submit(compose.services, machine, config)
+            fields: Fields = {}
+            if request.comparison:
+                fields["differences"] = settings.differences(machine, request.comparison, config, request.compose)
+            return {**fields, "compose": found.result()}
     except CommandFailed as error:
         return {"compose_error": failure_detail(error)}
-    if request.comparison:
-        fields["differences"] = settings.differences(request.comparison, config, request.compose)
-    return fields
 
 
 def _compose_view(machine: Machine, request: FactsRequest) -> Fields:

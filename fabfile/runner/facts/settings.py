@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..system import paths
-from ..system.envfile import parse_systemd, passed_on, systemd_text
-from ..system.machine import CommandFailed, Machine, failure_detail, os_error_text
+from ..system import docker, paths
+from ..system.envfile import parse_systemd, passed_on, read_compose, systemd_text
+from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail, os_error_text
 from ..wire.app import Setting
 from ..wire.compose import Compose
 from ..wire.settings import Comparison, Difference, Differences, SettingsFile, SettingsFileFact
@@ -16,6 +16,10 @@ from . import compose
 from .data.redis_login import VARIABLE, refused_logins
 from .environment import by_unit, env_file, names_in
 
+_IMAGES_OWN = frozenset(
+    ("PATH", "BUN_INSTALL_BIN", "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "NODE_VERSION", "YARN_VERSION")
+)
+_UNSET = Setting("", "")
 _HEADER = "# What Compose reads in {}, as systemd reads the same. A change here is lost with the next installation.\n"
 
 
@@ -65,8 +69,11 @@ def _differs(file: SettingsFile, fact: tuple[str, int, str, str], text: str) -> 
     return ""
 
 
-def differences(comparison: Comparison, config: compose.Config, docker: Compose) -> Differences:
-    """Each variable that a service gets otherwise from its unit than from Compose. Never raises."""
+def differences(machine: Machine, comparison: Comparison, config: compose.Config, project: Compose) -> Differences:
+    """Each variable that a service gets otherwise natively than in Docker. Never raises.
+
+    Natively it is what its unit gives it, and what Bun reads by itself; in Docker what Compose gives it, and its image.
+    """
     native, docker_env_file = comparison.native, comparison.docker_env_file
     try:
         units = by_unit(native)
@@ -80,14 +87,22 @@ def differences(comparison: Comparison, config: compose.Config, docker: Compose)
     in_env_file = set(names_in(docker_env_file))
 
     def from_docker(name: str) -> str:
-        return docker_env_file if name in in_env_file else docker.file
+        return docker_env_file if name in in_env_file else project.file
 
     services: dict[Difference, list[str]] = {}
+    of_images = _of_images(machine, config, native.services)
+    of_bun = _of_bun(machine, comparison, units, containers, project.project)
     for service, unit in zip(native.services, native.units):
         if service not in containers:  # which has a finding of its own
             continue
-        for difference in _compared(units[unit], containers[service]):
-            key = replace(difference, docker=from_docker(difference.name)) if difference.docker else difference
+        image = {name: value for name, value in of_images[service].items() if name not in containers[service]}
+        here, there = of_bun[service]
+        for difference in _compared({**here, **units[unit]}, {**there, **image, **containers[service]}):
+            key, name = difference, difference.name
+            if key.docker and name in image:
+                key = replace(key, docker=f"the image {compose.image_of(config, service)}", of_image=not key.native)
+            elif key.docker:
+                key = replace(key, docker=from_docker(name))
             services.setdefault(key, []).append(service)
     variables = [replace(difference, services=tuple(names)) for difference, names in services.items()]
     logins = refused_logins(
@@ -97,6 +112,62 @@ def differences(comparison: Comparison, config: compose.Config, docker: Compose)
         compose.command(config, "redis"),
     )
     return Differences(tuple(sorted(variables, key=lambda difference: difference.name)), logins)
+
+
+def _of_images(machine: Machine, config: compose.Config, services: Sequence[str]) -> dict[str, dict[str, str]]:
+    """What its image gives each service, without what is about the image itself; nothing where that can't be read."""
+    images = {service: compose.image_of(config, service) for service in services}
+    try:
+        variables = compose.image_variables(machine, list(images.values()))
+    except CommandFailed:  # which the images' own fact reports
+        variables = {}
+    return {
+        service: {name: value for name, value in variables.get(image, {}).items() if name not in _IMAGES_OWN}
+        for service, image in images.items()
+    }
+
+
+def _of_bun(
+    machine: Machine,
+    comparison: Comparison,
+    units: Mapping[str, Mapping[str, Setting]],
+    containers: Mapping[str, Mapping[str, str]],
+    project: str,
+) -> dict[str, tuple[dict[str, Setting], dict[str, str]]]:
+    """What Bun reads by itself for each service, natively and in its container; nothing where no container runs."""
+    native = comparison.native
+    found: dict[str, tuple[dict[str, Setting], dict[str, str]]] = {service: ({}, {}) for service in native.services}
+    read = {
+        service: _bun_reads(folder, units[unit].get("NODE_ENV", _UNSET).value)
+        for service, unit, folder in zip(native.services, native.units, comparison.folders)
+    }
+    if not any(read.values()):
+        return found
+    try:
+        running = {name: box for name, box in docker.containers(machine, project).items() if box.running}
+    except StepFailed:
+        return found
+    for service, own in read.items():
+        if service in running:
+            mode = containers.get(service, {}).get("NODE_ENV", "")
+            inside = _bun_reads(f"/proc/{running[service].pid}/cwd", mode)
+            found[service] = (own, {name: setting.value for name, setting in inside.items()})
+    return found
+
+
+def _bun_reads(folder: str, mode: str) -> dict[str, Setting]:
+    """The variables of the env files that Bun looks for where it is started; what its process has goes before them."""
+    mode = mode if mode in ("production", "test") else "development"
+    local = () if mode == "test" else (".env.local",)
+    found: dict[str, Setting] = {}
+    for name in (f".env.{mode}.local", *local, f".env.{mode}", ".env"):
+        path = Path(folder, name)
+        try:
+            values = read_compose(path)
+        except (OSError, ValueError):  # it need not be there; what Bun makes of another one is not known
+            continue
+        found = {**{key: Setting(value, f"Bun's own {path}") for key, value in values.items()}, **found}
+    return found
 
 
 def _compared(native: Mapping[str, Setting], docker: Mapping[str, str]) -> Iterator[Difference]:

@@ -47,6 +47,7 @@ class Difference:
     native: str = ""  # the file that it comes from there; empty: native services do not get it
     docker: str = ""
     unfit: bool = False  # systemd passes on no such name, or no such value
+    of_image: bool = False  # a container has it only by its image
 
 
 @wire
@@ -78,3 +79,4 @@ class Comparison:
 
     native: Environment
     docker_env_file: str
+    folders: tuple[str, ...] = ()  # where each of the services is started natively: Bun looks for env files there

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import grp
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from fabfile.runner.system.envfile import parse_systemd
 from fabfile.runner.system.systemd import UnitEnvironment
 from fabfile.runner.wire.app import Environment
 from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.facts import Container
 from fabfile.runner.wire.settings import Comparison, Difference, SettingsFile
 from tests.runner.support.recorder import Recorder
 
@@ -33,6 +35,7 @@ class Vps(Recorder):
         self.docker_env.parent.mkdir()
         self.project = Compose("flow", str(folder / "docker/compose.yml"), str(folder / "docker"))
         self.units: dict[str, UnitEnvironment] = {}
+        self.folders: tuple[str, ...] = ()
         group = grp.getgrgid(os.getegid()).gr_name
         self.file = SettingsFile(str(self.written), str(self.env), getpass.getuser(), group, self.project)
         self.native = Environment(
@@ -53,7 +56,9 @@ class Vps(Recorder):
     def compare(self, web: dict[str, str], api: dict[str, str] | None = None) -> dict[str, Difference]:
         """By name what differs, with what Compose gives the services; a $ is written twice there."""
         services: Any = {"web": {"environment": web}, "api": {"environment": web if api is None else api}}
-        result = differences(Comparison(self.native, str(self.docker_env)), {"services": services}, self.project)
+        result = differences(
+            self, Comparison(self.native, str(self.docker_env), self.folders), {"services": services}, self.project
+        )
         assert result.problem == "" and SECRET not in repr(result)
         return {difference.name: difference for difference in result.variables}
 
@@ -90,6 +95,56 @@ def test_every_variable_that_differs_is_named_with_where_it_comes_from(vps: Vps)
     assert set(found) == {"KEY", "LEVEL", "OURS"}
 
 
+def test_what_only_its_image_gives_a_container_is_named(vps: Vps) -> None:
+    vps.write(env="LEVEL=info\n")
+    web = json.dumps(
+        ["PATH=/bin", "BUN_INSTALL_BIN=/usr/local/bin", "NODE_ENV=production", "LEVEL=debug", f"KEY={SECRET}"]
+    )
+    vps.answers = {"docker image inspect": f"{web}\nnull\n"}
+    found = vps.compare({"LEVEL": "info"})
+    assert found == {
+        name: Difference(name, ("web",), "", "the image -web", of_image=True) for name in ("NODE_ENV", "KEY")
+    }
+    vps.answers = {"docker image inspect": (1, f"{web}\n", "No such image: -api")}
+    assert vps.compare({"LEVEL": "info"}) == {}
+
+
+def test_what_bun_reads_by_itself_is_named_where_the_container_does_not_have_it(
+    vps: Vps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vps.write(env="LEVEL=info\nNODE_ENV=production\n")
+    folder = vps.env.with_name("apps")
+    folder.mkdir()
+    vps.folders = (str(folder), str(folder / "none"))
+    (folder / ".env").write_text(f"LEVEL=lost\nSAME=1\nOLD=1\nINSIDE=1\nOTHER={SECRET}\n")
+    (folder / ".env.local").write_text("LOCAL=1\n")
+    (folder / ".env.production").write_text("OLD=2\nMODE=1\n")
+    (folder / ".env.development").write_text("UNREAD=1\n")
+    inside = folder / "inside"
+    inside.mkdir()
+    (inside / ".env").write_text("INSIDE=1\nONLY=1\n")
+    boxes = {"web": _box("web", os.getpid())}
+    monkeypatch.setattr("fabfile.runner.system.docker.containers", lambda *_: boxes)
+    monkeypatch.chdir(inside)
+    given = {"LEVEL": "info", "NODE_ENV": "production", "SAME": "1", "OTHER": "x"}
+    of_api = {"LEVEL": "info", "NODE_ENV": "production"}
+    found = vps.compare(given, of_api)
+    names = {name: one.native.rpartition("/")[2] or one.docker for name, one in found.items()}
+    assert names == {"OLD": ".env.production", "MODE": ".env.production", "LOCAL": ".env.local", "OTHER": ".env"} | {
+        "ONLY": vps.project.file
+    }
+    assert all(one.services == ("web",) for one in found.values())
+    assert found["LOCAL"].native == f"Bun's own {folder}/.env.local"
+    boxes.clear()
+    assert vps.compare(given, of_api) == {
+        name: Difference(name, ("web",), "", vps.project.file) for name in ("SAME", "OTHER")
+    }, "what a container would read that does not run is not known"
+
+
+def _box(name: str, pid: int) -> Container:
+    return Container(name, name, "id", "running", "", 0, pid, "", "image", "", {})
+
+
 def test_a_login_that_native_redis_would_refuse_is_named_with_its_file(vps: Vps) -> None:
     vps.write(env=f"REDIS_URL=redis://:{SECRET}@127.0.0.1\n")
     services: Any = {
@@ -97,12 +152,12 @@ def test_a_login_that_native_redis_would_refuse_is_named_with_its_file(vps: Vps)
         "redis": {"command": ["redis-server", "--requirepass", SECRET.replace("$", "$$")]},
     }
     comparison = Comparison(vps.native, str(vps.docker_env))
-    found = differences(comparison, {"services": services}, vps.project).refused_logins
+    found = differences(vps, comparison, {"services": services}, vps.project).refused_logins
     (one,) = found
     assert (one.runtime, one.origin, one.services) == ("native", str(vps.env), ("web", "api"))
     vps.native = replace(vps.native, planned={"REDIS_URL": "redis://127.0.0.1:6379"})
     comparison = Comparison(vps.native, str(vps.docker_env))
-    assert differences(comparison, {"services": services}, vps.project).refused_logins == ()
+    assert differences(vps, comparison, {"services": services}, vps.project).refused_logins == ()
 
 
 def test_overrides_and_the_units_own_settings_count(vps: Vps) -> None:
@@ -171,5 +226,5 @@ def test_an_env_file_that_cannot_be_read_is_a_problem_without_its_words(
         vps.env.write_bytes(content)
     fact = settings_file(vps, vps.file)
     assert problem in fact.problem and SECRET not in repr(fact)
-    result = differences(Comparison(vps.native, ""), {"services": {}}, vps.project)
+    result = differences(vps, Comparison(vps.native, ""), {"services": {}}, vps.project)
     assert result.problem.startswith(str(vps.env)) and SECRET not in repr(result)
