@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from fabfile.inventory import Server, Service, Site
+from fabfile.inventory import Server, Service, Site, placeholders
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
 from fabfile.runner.wire.data import DataRef, Kept
@@ -35,7 +35,10 @@ def environment(site: Site, runtime: Runtime) -> Environment:
     if runtime == "native":
         side, app = site.runtimes.native, site.app
         return Environment(
-            *(runtime, app.env_file, side.overrides_file), settings_file=side.settings_file, project=project(site)
+            *(runtime, app.env_file, side.overrides_file),
+            settings_file=side.settings_file,
+            project=project(site),
+            places=placeholders.places(site),
         )
     return Environment(runtime, docker.env_file, docker.overlay_file, compose=project(site), services=services)
 
@@ -56,7 +59,8 @@ def of_units(site: Site, environment: Environment) -> Environment:
 def settings_file(site: Site) -> SettingsFile:
     """The file that gives native services the app's settings; only the app's user may read it."""
     app = site.app
-    return SettingsFile(site.runtimes.native.settings_file, app.env_file, app.user, app.group, project(site))
+    path, places = site.runtimes.native.settings_file, placeholders.places(site)
+    return SettingsFile(path, app.env_file, app.user, app.group, project(site), places=places)
 
 
 def comparison(site: Site, native: Environment) -> Comparison:

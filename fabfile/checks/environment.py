@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fabfile.checks.result import Finding
-from fabfile.inventory import Site
+from fabfile.inventory import Site, placeholders
 from fabfile.runner.wire.facts import Facts
 from fabfile.runner.wire.settings import Difference, RefusedLogin
 from fabfile.terms import Runtime
@@ -72,11 +72,18 @@ def readable(site: Site, facts: Facts) -> list[Finding]:
 
 def reason(site: Site, difference: Difference) -> str:
     """Why a variable may differ between the runtimes; empty where nobody says so or an override has no effect."""
+    keys = _overriding(site, difference)
+    if not keys or difference.parts:
+        return site.runtimes.native.differences.get(difference.name, "")
+    return f"{' and '.join(keys)} {'sets' if len(keys) == 1 else 'set'} it"
+
+
+def _overriding(site: Site, difference: Difference) -> list[str]:
+    """The overrides that are in force where a variable differs."""
     native, docker, name = site.runtimes.native, site.runtimes.docker, difference.name
-    keys = ["runtimes.native.overrides"] if difference.native == native.overrides_file else []
-    keys += ["runtimes.docker.overrides"] if difference.docker and name in docker.overrides else []
-    verb = "sets" if len(keys) == 1 else "set"
-    return f"{' and '.join(keys)} {verb} it" if keys else native.differences.get(name, "")
+    moved = difference.native == site.app.env_file and name in placeholders.places(site)
+    keys = ["runtimes.native.overrides"] if moved or difference.native == native.overrides_file else []
+    return keys + (["runtimes.docker.overrides"] if difference.docker and name in docker.overrides else [])
 
 
 def _true(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
@@ -105,16 +112,26 @@ def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
     if differences.problem and not (facts.settings_file and facts.settings_file.problem):
         text = f"the settings of both runtimes can't be compared: {differences.problem}"
         yield Finding(text, "correct that file on the VPS; `inv check.environment` looks again", warning=to == "docker")
-    groups: dict[tuple[str, bool], list[str]] = {}
+    groups: dict[tuple[str, bool], list[Difference]] = {}
     for difference in differences.variables:
         if not reason(site, difference):
-            groups.setdefault((_text(site, difference), difference.of_image), []).append(difference.name)
-    for (text, of_image), names in groups.items():
-        fix = (
-            f"give both runtimes the same, or native what it needs in runtimes.native.overrides; where it may differ, "
-            f'say why: {_DIFFERENCES}.{names[0]} = "…"'
-        )
-        yield Finding(f"{', '.join(names)}: {text}", fix, warning=to == "docker" or of_image)
+            groups.setdefault((_text(site, difference), difference.of_image), []).append(difference)
+    for (text, of_image), group in groups.items():
+        fix = f'{_same(site, group[0])}; where it may differ, say why: {_DIFFERENCES}.{group[0].name} = "…"'
+        yield Finding(f"{', '.join(one.name for one in group)}: {text}", fix, warning=to == "docker" or of_image)
+
+
+def _same(site: Site, difference: Difference) -> str:
+    """How both runtimes get the same."""
+    name, env_file = difference.name, site.app.env_file
+    if not difference.parts or not _overriding(site, difference):
+        return "give both runtimes the same, or native what it needs in runtimes.native.overrides"
+    if name in placeholders.places(site):
+        return f"write {name} into {env_file} as Docker has it: natively no more than its host and port are replaced"
+    return (
+        f"write into runtimes.native.overrides.{name} what Docker's has besides host and port; of a server's URL "
+        f'"{{redis_url}}", "{{nats_url}}" or "{{clickhouse_url}}" alone keeps the rest of what {env_file} says'
+    )
 
 
 def _logins(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
@@ -122,7 +139,7 @@ def _logins(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
     docker_file = site.runtimes.docker.file
     fixes = {
         "native": "native's redis has no login, and the inventory no place for one: it listens on 127.0.0.1 alone. Set "
-        'runtimes.native.overrides.REDIS_URL = "{redis_url}", with the number of its database behind it if it has one',
+        'runtimes.native.overrides.REDIS_URL = "{redis_url}": it has no login, and all else as app.env_file says',
         "docker": f"have its --requirepass and the app's REDIS_URL say the same; both are by {docker_file}",
     }
     for login in facts.differences.refused_logins if facts.differences else ():
@@ -152,4 +169,5 @@ def _text(site: Site, difference: Difference) -> str:
         return f"{difference.docker} gives it to {who} in Docker, and native services do not get it"
     if not difference.docker:
         return f"{difference.native} gives it to {who} natively, and services in Docker do not get it"
-    return f"{who} get another value natively ({difference.native}) than in Docker ({difference.docker})"
+    what = " and ".join(difference.parts) if _overriding(site, difference) else ""
+    return f"{who} get another {what or 'value'} natively ({difference.native}) than in Docker ({difference.docker})"

@@ -111,10 +111,12 @@ class Native(Table):
     overrides_file: fields.RemotePath
     """File that the tool writes `overrides` to. The units read it after the app's settings, so it wins."""
     overrides: fields.Environment = Field(default_factory=dict)
-    """Variables of each native service. They may hold placeholders."""
+    """Variables of each native service. They may hold placeholders. One that is nothing but `{redis_url}`, `{nats_url}`
+    or `{clickhouse_url}` is written to `settings_file`: it has host and port of that server, and all else as
+    `app.env_file` says, but for a login of Redis."""
     differences: fields.Environment = Field(default_factory=dict)
     """Variables that may differ between the runtimes, each with the reason. Preflight refuses any other difference that
-    is no override."""
+    is no override, and in a URL one besides host and port, override or not."""
 
 
 class Docker(Table):

@@ -51,6 +51,15 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
+def places(site: Site) -> dict[str, str]:
+    """Native overrides that are nothing but the URL of a server, by variable.
+
+    Such a variable keeps what the app's env file has besides host and port, which only the VPS may read.
+    """
+    urls = {f"{{{server.name}_url}}": server.url for server in site.servers}
+    return {name: urls[value] for name, value in site.runtimes.native.overrides.items() if value in urls}
+
+
 def values(site: Site, runtime: Runtime, *, bind: str, service: Service | None = None) -> dict[str, str]:
     """What each placeholder stands for under a runtime, whose web and API listen on `bind`.
 

@@ -71,10 +71,14 @@ def overlay(site: Site) -> tuple[File, ...]:
 
 
 def overrides(site: Site, runtime: Runtime, *, bind: str) -> dict[str, str]:
-    """The variables that a runtime's overrides set, placeholders filled; its web and API listen on `bind`."""
-    side = site.runtimes.native if runtime == "native" else site.runtimes.docker
+    """The variables that a runtime's overrides set, placeholders filled; its web and API listen on `bind`.
+
+    Native's settings file has those whose other parts the app's env file knows (`placeholders.places`).
+    """
+    native = runtime == "native"
+    side, elsewhere = (site.runtimes.native, placeholders.places(site)) if native else (site.runtimes.docker, {})
     values = placeholders.values(site, runtime, bind=bind)
-    return {name: placeholders.fill(value, values) for name, value in side.overrides.items()}
+    return {name: placeholders.fill(text, values) for name, text in side.overrides.items() if name not in elsewhere}
 
 
 def _system_unit(site: Site, server: Server) -> File:

@@ -11,6 +11,7 @@ from fabfile.runner.wire.settings import Difference, Differences, RefusedLogin
 from tests.support.facts import changed
 
 ENV, DOCKER_ENV = "/home/delta/islandflow/.env", "/home/delta/islandflow/deployment/docker/.env"
+OVERRIDES = "/etc/islandflow/native.env"
 EVERYBODY = ("web", "api", "compute", "candles", "ingest-options", "ingest-equities")
 
 
@@ -21,6 +22,12 @@ def with_differences(facts: Facts, *found: Difference) -> Facts:
 def meant(site: Site, **reasons: str) -> Site:
     """The site whose inventory gives these reasons."""
     native = site.runtimes.native.model_copy(update={"differences": reasons})
+    return site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
+
+
+def overriding(site: Site, **variables: str) -> Site:
+    """The site whose inventory overrides these natively, and no others."""
+    native = site.runtimes.native.model_copy(update={"overrides": variables})
     return site.model_copy(update={"runtimes": site.runtimes.model_copy(update={"native": native})})
 
 
@@ -65,6 +72,21 @@ def test_an_override_that_a_unit_of_its_own_undoes_is_no_reason(site: Site, dock
         facts = with_differences(docker_serves, Difference("REDIS_URL", ("web",), native, DOCKER_ENV))
         (finding,) = environment.findings(site, facts, "native")
         assert finding.text.startswith("REDIS_URL: ") and not finding.warning
+
+
+def test_an_override_is_no_reason_for_more_than_another_host_and_port(site: Site, docker_serves: Facts) -> None:
+    """Another path is another database: what is written there natively would be lost with the way back."""
+    placed = Difference("REDIS_URL", EVERYBODY, ENV, DOCKER_ENV)
+    assert preflight.findings(site, with_differences(docker_serves, placed), "native") == []
+    for native, cure in ((ENV, f"write REDIS_URL into {ENV} as Docker has it"), (OVERRIDES, "what Docker's has")):
+        of = site if native == ENV else overriding(site, REDIS_URL="redis://127.0.0.1:6379")
+        lost = Difference("REDIS_URL", EVERYBODY, native, DOCKER_ENV, parts=("path", "query"))
+        (finding,) = preflight.findings(of, with_differences(docker_serves, lost), "native")
+        assert finding.text.startswith(f"REDIS_URL: all services get another path and query natively ({native}) than")
+        assert cure in finding.fix and 'runtimes.native.differences.REDIS_URL = "…"' in finding.fix
+        assert not finding.warning
+        facts = with_differences(docker_serves, lost)
+        assert preflight.findings(meant(of, REDIS_URL="a database of its own"), facts, "native") == []
 
 
 def test_the_check_has_a_row_for_each_difference(site: Site, docker_serves: Facts) -> None:

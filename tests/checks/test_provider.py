@@ -74,12 +74,10 @@ def test_the_owners_adapter_is_checked_and_where_it_comes_from_is_told(site: Sit
 
 def test_before_a_hand_over_the_overrides_are_those_that_it_will_write(site: Site) -> None:
     assert survey.request(site).providers == (), "other tasks leave the provider alone"
-    planned = {
-        ref.environment.runtime: ref.environment.planned for ref in survey.request(site, versions=True).providers
-    }
+    environments = {ref.environment.runtime: ref.environment for ref in survey.request(site, versions=True).providers}
     places: dict[Runtime, str] = {"native": "nats://127.0.0.1:4222", "docker": "nats://nats:4222"}
     for runtime, nats in places.items():
-        overrides = planned[runtime] or {}
+        overrides = {**(environments[runtime].planned or {}), **environments[runtime].places}
         assert (overrides["OPTIONS_INGEST_ADAPTER"], overrides["NATS_URL"]) == ("synthetic", nats)
     assert [ref.environment.planned for ref in survey.provider(site).providers] == [None, None], "as they are"
 

@@ -88,10 +88,12 @@ def test_the_prefixes_are_the_apps_own_and_each_is_asked_for_something(shipped: 
 def test_the_native_services_find_everything_by_what_the_inventory_says_elsewhere(shipped: Site) -> None:
     overrides = shipped.runtimes.native.overrides
     assert all(placeholders.held(value) for value in overrides.values()), "an address is written twice"
-    assert files.overrides(shipped, "native", bind=BRIDGE) == {
+    assert placeholders.places(shipped) == {
         "NATS_URL": "nats://127.0.0.1:4222",
         "REDIS_URL": "redis://127.0.0.1:6379",
         "CLICKHOUSE_URL": "http://127.0.0.1:8123",
+    }
+    assert files.overrides(shipped, "native", bind=BRIDGE) == {
         "API_HOST": BRIDGE,
         "API_PORT": "4000",
         "WEB_HOST": BRIDGE,

@@ -248,12 +248,9 @@ def verified(directory: Path, manager: str, files: tuple[File, ...]) -> str:
 # Environments
 
 
-def test_the_native_overrides_name_the_runtime_its_servers_and_its_address(project: Site) -> None:
+def test_the_native_overrides_name_the_runtime_and_its_address(project: Site) -> None:
     assert environment(by_name(files.app(project, bind=GATEWAY))["native.env"]) == {
         "ISLANDFLOW_RUNTIME": "native",
-        "NATS_URL": "nats://127.0.0.1:4222",
-        "REDIS_URL": "redis://127.0.0.1:6379",
-        "CLICKHOUSE_URL": "http://127.0.0.1:8123",
         "API_HOST": GATEWAY,
         "API_PORT": "4000",
         "WEB_HOST": GATEWAY,

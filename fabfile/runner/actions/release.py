@@ -113,7 +113,7 @@ class Release(Action):
 @wire
 @dataclass(frozen=True)
 class WriteSettings(Action):
-    """Writes what Compose reads in the app's env file so that systemd reads the same.
+    """Writes what Compose reads in the app's env file so that systemd reads the same, with native servers' addresses.
 
     Neither the plan nor the journal has a value of it. What stood there before is kept in the plan's backups.
     """

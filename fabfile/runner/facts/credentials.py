@@ -64,5 +64,5 @@ def of_setting(setting: Setting) -> Credentials:
 
 def _settings(environment: Environment, variable: str) -> list[Setting]:
     """The variable as it is in force, then as the env file alone has it."""
-    sides = (environment, replace(environment, planned={}))
+    sides = (environment, replace(environment, planned={}, places={}))
     return [values[variable] for values in map(in_force, sides) if variable in values]

@@ -15,6 +15,7 @@ from ..system.machine import Machine, StepFailed, environment_of, failure_detail
 from ..wire.app import Environment, Setting, Settings
 from ..wire.compose import Compose
 from . import compose
+from .values.urls import with_places
 
 Values = dict[str, str]
 Variables = dict[str, Setting]
@@ -84,7 +85,7 @@ def _from_files(environment: Environment) -> Variables:
     if planned is None and file and os.path.exists(file):
         values = read_systemd(Path(file))
     else:
-        values = env_file(environment.env_file, environment.project)
+        values = with_places(env_file(environment.env_file, environment.project), environment.places)
     variables = {key: Setting(value, environment.env_file) for key, value in values.items() if passed_on(key, value)}
     if planned is None:
         return {**variables, **_read(environment, environment.overrides_file, optional=True)}

@@ -13,19 +13,24 @@ from ..wire.app import Setting
 from ..wire.compose import Compose
 from ..wire.settings import Comparison, Difference, Differences, SettingsFile, SettingsFileFact
 from . import compose
-from .data.redis_login import VARIABLE, refused_logins
+from .data.redis_login import VARIABLE, leads_to_own, refused_logins
 from .environment import by_unit, env_file, names_in
+from .values.urls import LOGIN, parts_that_differ, with_places
 
 _IMAGES_OWN = frozenset(
     ("PATH", "BUN_INSTALL_BIN", "BUN_RUNTIME_TRANSPILER_CACHE_PATH", "NODE_VERSION", "YARN_VERSION")
 )
 _UNSET = Setting("", "")
-_HEADER = "# What Compose reads in {}, as systemd reads the same. A change here is lost with the next installation.\n"
+_HEADER = (
+    "# What Compose reads in {}, as systemd reads the same, but for the servers' addresses. "
+    "A change here is lost with the next installation.\n"
+)
 
 
 def text_of(file: SettingsFile) -> str:
     """What the file must hold, secrets and all: it stays on the VPS. Raises OSError; ValueError, without a value."""
-    return _HEADER.format(file.env_file) + systemd_text(env_file(file.env_file, file.project))
+    values = with_places(env_file(file.env_file, file.project), file.places)
+    return _HEADER.format(file.env_file) + systemd_text(values)
 
 
 def settings_file(machine: Machine, file: SettingsFile) -> SettingsFileFact:
@@ -175,4 +180,14 @@ def _compared(native: Mapping[str, Setting], docker: Mapping[str, str]) -> Itera
         here, there = native.get(name), docker.get(name)
         if (here.value if here else None) != there:
             unfit = there is not None and not passed_on(name, there)
-            yield Difference(name, (), here.origin if here else "", "Compose" if there is not None else "", unfit)
+            parts = _parts(name, here.value, there) if here and there is not None else ()
+            origins = (here.origin if here else "", "Compose" if there is not None else "")
+            yield Difference(name, (), *origins, unfit, parts=parts)
+
+
+def _parts(name: str, native: str, docker: str) -> tuple[str, ...]:
+    """What differs in two URLs besides host and port. Native Redis has no login, so that it is right to lack one."""
+    parts = parts_that_differ(native, docker)
+    if name == VARIABLE and leads_to_own(native) and leads_to_own(docker):
+        return tuple(part for part in parts if part != LOGIN)
+    return parts

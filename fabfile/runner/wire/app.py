@@ -28,6 +28,7 @@ class Environment:
     units: tuple[str, ...] = ()  # one for each of the services; without any it is what the files say
     user: str = ""  # whose manager runs the units
     project: Compose | None = None  # natively: whose variables the env file may name
+    places: dict[str, str] = field(default_factory=dict)  # natively: variable → the URL whose host and port it has
 
 
 @wire

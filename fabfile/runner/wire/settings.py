@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .app import Environment
 from .codec import wire
@@ -21,6 +21,7 @@ class SettingsFile:
     group: str
     project: Compose | None = None  # whose variables the env file may name
     mode: int = 0o600
+    places: dict[str, str] = field(default_factory=dict)  # variable → the URL whose host and port it has here
 
 
 @wire
@@ -48,6 +49,7 @@ class Difference:
     docker: str = ""
     unfit: bool = False  # systemd passes on no such name, or no such value
     of_image: bool = False  # a container has it only by its image
+    parts: tuple[str, ...] = ()  # of a URL: what differs besides host and port
 
 
 @wire

@@ -160,6 +160,33 @@ def test_a_login_that_native_redis_would_refuse_is_named_with_its_file(vps: Vps)
     assert differences(vps, comparison, {"services": services}, vps.project).refused_logins == ()
 
 
+def test_a_servers_url_keeps_what_it_has_besides_host_and_port(vps: Vps) -> None:
+    docker = {
+        "REDIS_URL": f"redis://:{SECRET}@redis:6379/2",
+        "CLICKHOUSE_URL": f"http://u:{SECRET}@ch:8123/?database=x",
+    }
+    places = {"REDIS_URL": "redis://127.0.0.1:6379", "CLICKHOUSE_URL": "http://127.0.0.1:8123"}
+    vps.native, vps.file = replace(vps.native, places=places), replace(vps.file, places=places)
+    vps.write(env="")
+    found = vps.compare(docker)
+    assert found["REDIS_URL"].parts == ("path",), "native Redis has no login"
+    assert found["CLICKHOUSE_URL"].parts == ("login", "query")
+    vps.write(env="".join(f"{name}={value}\n" for name, value in docker.items()))
+    native = {
+        "REDIS_URL": "redis://127.0.0.1:6379/2",
+        "CLICKHOUSE_URL": f"http://u:{SECRET}@127.0.0.1:8123/?database=x",
+    }
+    assert parse_systemd(text_of(vps.file)) == native
+    assert {name: (one.parts, one.native) for name, one in vps.compare(docker).items()} == {
+        name: ((), str(vps.env)) for name in docker
+    }
+    vps.written.write_text(text_of(vps.file))
+    for now in (vps.native, replace(vps.native, planned=None), replace(vps.native, planned=None, units=())):
+        assert {name: in_force(now)[name].value for name in native} == native
+    vps.native = replace(vps.native, places={}, planned={"REDIS_URL": "redis://:x@redis.example:6379/2"})
+    assert vps.compare(docker)["REDIS_URL"].parts == ("login",), "another's Redis may have one"
+
+
 def test_overrides_and_the_units_own_settings_count(vps: Vps) -> None:
     vps.write(env="A=1\nB=1\nC=1\n")
     extra = vps.env.with_name("extra.env")

@@ -39,6 +39,11 @@ def refused_logins(
     return tuple(replace(one, services=names) for one, names in services.items())
 
 
+def leads_to_own(value: str) -> bool:
+    """Whether a REDIS_URL names the runtime's own Redis."""
+    return any(_addresses(value))
+
+
 def _natively(setting: Setting) -> Iterator[RefusedLogin]:
     """Our native Redis has the default user alone and no password: whoever names that user may give any."""
     for url in _addresses(setting.value):
