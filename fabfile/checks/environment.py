@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site, placeholders
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.settings import Difference, RefusedLogin
+from fabfile.runner.wire.settings import Difference, RefusedLogin, user_manager
 from fabfile.terms import Runtime
 
 Row = tuple[str, bool, str]  # what, good or not, evidence
@@ -124,6 +124,12 @@ def _different(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
 def _same(site: Site, difference: Difference) -> str:
     """How both runtimes get the same."""
     name, env_file = difference.name, site.app.env_file
+    if difference.native == user_manager(site.app.user):
+        return (
+            f"remove it where {site.app.user}'s services have it from, which is /etc/environment, "
+            "~/.config/environment.d or `systemctl --user set-environment`, and restart that manager; or give Docker "
+            f"the same in {site.runtimes.docker.env_file}"
+        )
     if not difference.parts or not _overriding(site, difference):
         return "give both runtimes the same, or native what it needs in runtimes.native.overrides"
     if name in placeholders.places(site):

@@ -89,6 +89,15 @@ def test_an_override_is_no_reason_for_more_than_another_host_and_port(site: Site
         assert preflight.findings(meant(of, REDIS_URL="a database of its own"), facts, "native") == []
 
 
+def test_a_variable_of_the_user_manager_has_a_cure_of_its_own(site: Site, docker_serves: Facts) -> None:
+    facts = with_differences(docker_serves, Difference("TZ", EVERYBODY, f"the user manager of {site.app.user}"))
+    (finding,) = preflight.findings(site, facts, "native")
+    assert finding.text == f"TZ: the user manager of {site.app.user} gives it to all services natively, " + (
+        "and services in Docker do not get it"
+    )
+    assert "/etc/environment" in finding.fix and DOCKER_ENV in finding.fix and not finding.warning
+
+
 def test_the_check_has_a_row_for_each_difference(site: Site, docker_serves: Facts) -> None:
     site = meant(site, MEANT="events of both runtimes are told apart")
     facts = with_differences(

@@ -14,6 +14,7 @@ from ..system.envfile import passed_on, read_compose, read_systemd
 from ..system.machine import Machine, StepFailed, environment_of, failure_detail
 from ..wire.app import Environment, Setting, Settings
 from ..wire.compose import Compose
+from ..wire.settings import user_manager
 from . import compose
 from .values.urls import with_places
 
@@ -57,17 +58,20 @@ def by_unit(environment: Environment) -> dict[str, Variables]:
 
     Raises OSError, ValueError.
     """
+    machine, user = Machine(store.ROOT), environment.user
     try:
-        units = systemd.environments(Machine(store.ROOT), environment.units, environment.user)
+        units = systemd.environments(machine, environment.units, user)
+        managers = systemd.manager_environment(machine, user) if user else {}
     except StepFailed:  # without a manager there is no unit yet
-        units = {}
+        units, managers = {}, {}
+    inherited = {name: Setting(value, user_manager(user)) for name, value in managers.items()}
     nothing = systemd.UnitEnvironment()
-    return {name: _of_unit(environment, name, units.get(name, nothing)) for name in environment.units}
+    return {name: _of_unit(environment, name, units.get(name, nothing), inherited) for name in environment.units}
 
 
-def _of_unit(environment: Environment, name: str, unit: systemd.UnitEnvironment) -> Variables:
-    """Environment=, then each EnvironmentFile= in its order, without what UnsetEnvironment= names."""
-    variables = {key: Setting(value, name) for key, value in unit.values.items()}
+def _of_unit(environment: Environment, name: str, unit: systemd.UnitEnvironment, inherited: Variables) -> Variables:
+    """The manager's, Environment=, then each EnvironmentFile= in its order, without what UnsetEnvironment= names."""
+    variables = {**inherited, **{key: Setting(value, name) for key, value in unit.values.items()}}
     rest = unit.files
     if environment.planned is not None or not unit.files:
         variables.update(_from_files(environment))

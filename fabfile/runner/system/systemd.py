@@ -17,6 +17,12 @@ _PROPERTIES = "Id,LoadState,ActiveState,SubState,UnitFileState,NRestarts,MainPID
 _VERIFY_SECONDS = 30.0  # for all units of one manager
 RUNTIME = "/run/systemd/system"  # what stands there is gone with the next boot
 
+# What a manager has because somebody logs in: of who it is, of its desktop, and of its bus.
+_OF_SESSION = re.compile(
+    r"(?:XDG|DBUS|SYSTEMD|SSH|GPG|LC)_.*|HOME|PATH|USER|LOGNAME|SHELL|MAIL|TERM|COLORTERM|PWD|OLDPWD|SHLVL|_|LANG|LANGUAGE"
+    r"|INVOCATION_ID|JOURNAL_STREAM|MANAGERPID|MANAGERPIDFDID|NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|MEMORY_PRESSURE_.*"
+    r"|DISPLAY|WAYLAND_DISPLAY|XAUTHORITY"
+)
 _ENV_FILE = re.compile(r"^EnvironmentFiles=(.*) \(ignore_errors=(yes|no)\)$", re.MULTILINE)
 _UNIT_NAME = re.compile(r"[\w.:@\\-]+\.(?:service|socket|target|mount|automount|swap|timer|path|slice|scope|device)\b")
 
@@ -69,16 +75,30 @@ def _unit_environment(machine: Machine, unit: str, user: str, block: str) -> Uni
     return UnitEnvironment(values, files, tuple(properties.get("UnsetEnvironment", "").split()))
 
 
+def manager_environment(machine: Machine, user: str) -> dict[str, str]:
+    """What the manager of `user` gives each of its units, without what is about that user's session. Raises StepFailed.
+
+    It comes from /etc/environment, environment.d, and whoever sets or imports variables by systemctl.
+    """
+    values = _environment(machine, "", "Manager", user)
+    return {name: value for name, value in values.items() if not _OF_SESSION.fullmatch(name)}
+
+
 def _assignments(machine: Machine, unit: str, user: str) -> dict[str, str]:
-    """A unit's Environment=, from systemd's own bus. Raises StepFailed."""
+    """A unit's Environment=. Raises StepFailed."""
     name = "".join(char if char.isalnum() and char.isascii() else f"_{ord(char):02x}" for char in unit)
-    place = f"/org/freedesktop/systemd1/unit/{name}"
+    return _environment(machine, f"/unit/{name}", "Service", user)
+
+
+def _environment(machine: Machine, place: str, interface: str, user: str) -> dict[str, str]:
+    """The property of that name, from systemd's own bus. Raises StepFailed."""
     argv = ["busctl", *(["--user"] if user else []), "--json=short", "get-property", "org.freedesktop.systemd1"]
-    result = machine.run([*argv, place, "org.freedesktop.systemd1.Service", "Environment"], user=user or None)
+    argv += [f"/org/freedesktop/systemd1{place}", f"org.freedesktop.systemd1.{interface}", "Environment"]
+    result = machine.run(argv, user=user or None)
     try:
         return dict(entry.partition("=")[::2] for entry in json.loads(result.out)["data"])
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise CommandFailed(f"busctl did not answer with the environment of {unit}") from None
+        raise CommandFailed(f"busctl did not answer with the environment of {place or 'the manager'}") from None
 
 
 def stop(

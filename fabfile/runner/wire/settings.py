@@ -10,6 +10,11 @@ from .compose import Compose
 from .terms import Runtime
 
 
+def user_manager(user: str) -> str:
+    """What variables come from that no file of a unit's gives: the origin of a setting."""
+    return f"the user manager of {user}"
+
+
 @wire
 @dataclass(frozen=True)
 class SettingsFile:

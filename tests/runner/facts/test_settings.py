@@ -35,6 +35,7 @@ class Vps(Recorder):
         self.docker_env.parent.mkdir()
         self.project = Compose("flow", str(folder / "docker/compose.yml"), str(folder / "docker"))
         self.units: dict[str, UnitEnvironment] = {}
+        self.manager: dict[str, str] = {}
         self.folders: tuple[str, ...] = ()
         group = grp.getgrgid(os.getegid()).gr_name
         self.file = SettingsFile(str(self.written), str(self.env), getpass.getuser(), group, self.project)
@@ -67,6 +68,7 @@ class Vps(Recorder):
 def vps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vps:
     vps = Vps(tmp_path)
     monkeypatch.setattr("fabfile.runner.facts.environment.systemd.environments", lambda *_: vps.units)
+    monkeypatch.setattr("fabfile.runner.facts.environment.systemd.manager_environment", lambda *_: vps.manager)
     return vps
 
 
@@ -198,6 +200,18 @@ def test_overrides_and_the_units_own_settings_count(vps: Vps) -> None:
     assert found["A"].services == ("web",) and found["A"].native == ""
     assert found["B"].native == str(vps.overrides) and found["B"].services == ("web", "api")
     assert (found["C"].native, found["D"].native) == (str(extra), "flow-web.service")
+
+
+def test_what_the_user_manager_gives_its_units_counts_below_their_own_settings(vps: Vps) -> None:
+    vps.write(env="A=1\nB=1\n")
+    vps.manager = {"A": "manager", "B": "manager", "TZ": "Europe/Berlin", "HTTP_PROXY": "manager", "NODE_ENV": "test"}
+    vps.units = {"flow-web.service": UnitEnvironment({"NODE_ENV": "production"}, unset=("HTTP_PROXY",))}
+    found = vps.compare({"A": "1", "B": "1", "NODE_ENV": "production"})
+    assert {name: (one.services, one.native) for name, one in found.items()} == {
+        "TZ": (("web", "api"), "the user manager of delta"),
+        "HTTP_PROXY": (("api",), "the user manager of delta"),
+        "NODE_ENV": (("api",), "the user manager of delta"),
+    }
 
 
 def test_what_systemd_passes_on_to_nobody_is_named_as_such(vps: Vps) -> None:
