@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site, placeholders
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.settings import Difference, RefusedLogin, user_manager
+from fabfile.runner.wire.settings import ContainerValue, Difference, RefusedLogin, user_manager
 from fabfile.terms import Runtime
 
 Row = tuple[str, bool, str]  # what, good or not, evidence
@@ -34,13 +34,21 @@ def checks(site: Site, facts: Facts) -> Iterator[Row]:
         yield difference.name, bool(why), f"{_text(site, difference)}: {why or 'no reason is given'}"
     for login in differences.refused_logins:
         yield "REDIS_URL", False, _refused(site, login)
+    for value in differences.container_values:
+        why = site.runtimes.native.differences.get(value.name, "")
+        yield value.name, bool(why), f"{_leads_nowhere(site, value)}: {why or 'no reason is given'}"
     if not differences.variables:
         yield "settings of both runtimes", True, "no variable differs"
 
 
 def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against running the app in `to` with the settings that it would get there."""
-    return [*_true(site, facts, to), *_different(site, facts, to), *_logins(site, facts, to)]
+    return [
+        *_true(site, facts, to),
+        *_different(site, facts, to),
+        *_logins(site, facts, to),
+        *_of_containers(site, facts, to),
+    ]
 
 
 def out_of_date(site: Site, facts: Facts) -> list[Finding]:
@@ -137,6 +145,27 @@ def _same(site: Site, difference: Difference) -> str:
     return (
         f"write into runtimes.native.overrides.{name} what Docker's has besides host and port; of a server's URL "
         f'"{{redis_url}}", "{{nats_url}}" or "{{clickhouse_url}}" alone keeps the rest of what {env_file} says'
+    )
+
+
+def _of_containers(site: Site, facts: Facts, to: Runtime) -> Iterator[Finding]:
+    """Variables that lead nowhere natively. On the way back to Docker they are right."""
+    native = site.runtimes.native
+    for value in facts.differences.container_values if facts.differences and to == "native" else ():
+        if value.name in native.differences:
+            continue
+        fix = (
+            f'set what leads there natively: runtimes.native.overrides.{value.name} = "…"; where it is right as it is, '
+            f'say why: {_DIFFERENCES}.{value.name} = "…"'
+        )
+        yield Finding(f"{value.name}: {_leads_nowhere(site, value)}", fix, warning=not value.certain)
+
+
+def _leads_nowhere(site: Site, value: ContainerValue) -> str:
+    names = "names" if value.certain else "may name"
+    return (
+        f"natively {_who(site, value.services)} get it from {value.origin}, and it {names} {value.what}, which only "
+        "containers know"
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from fabfile.checks import environment, parts, preflight
 from fabfile.inventory import Site
 from fabfile.runner.wire.facts import Facts
-from fabfile.runner.wire.settings import Difference, Differences, RefusedLogin
+from fabfile.runner.wire.settings import ContainerValue, Difference, Differences, RefusedLogin
 from tests.support.facts import changed
 
 ENV, DOCKER_ENV = "/home/delta/islandflow/.env", "/home/delta/islandflow/deployment/docker/.env"
@@ -96,6 +96,26 @@ def test_a_variable_of_the_user_manager_has_a_cure_of_its_own(site: Site, docker
         "and services in Docker do not get it"
     )
     assert "/etc/environment" in finding.fix and DOCKER_ENV in finding.fix and not finding.warning
+
+
+def test_what_only_containers_know_refuses_a_cutover_unless_it_may_mean_something_else(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    sure = ContainerValue("PGHOST", ENV, "the Compose service postgres", EVERYBODY)
+    maybe = ContainerValue("CACHE", ENV, "the Compose service redis", ("api",), certain=False)
+    there = Differences(container_values=(sure, maybe))
+    refused, warned = preflight.findings(site, changed(docker_serves, differences=there), "native")
+    assert refused.text == f"PGHOST: natively all services get it from {ENV}, and it names the Compose service " + (
+        "postgres, which only containers know"
+    )
+    assert "runtimes.native.overrides.PGHOST" in refused.fix and not refused.warning
+    assert warned.text.startswith("CACHE: natively api get") and "may name" in warned.text and warned.warning
+    assert preflight.findings(site, changed(native_serves, differences=there), "docker") == []
+    said = meant(site, PGHOST="the VPS's DNS knows it", CACHE="it is a kind")
+    assert preflight.findings(said, changed(docker_serves, differences=there), "native") == []
+    said = meant(site, CACHE="a kind")
+    rows = {name: ok for name, ok, _ in environment.checks(said, changed(docker_serves, differences=there))}
+    assert (rows["PGHOST"], rows["CACHE"]) == (False, True)
 
 
 def test_the_check_has_a_row_for_each_difference(site: Site, docker_serves: Facts) -> None:

@@ -30,6 +30,11 @@ class ServiceConfig(TypedDict, total=False):
     build: BuildConfig
     environment: dict[str, object]
     volumes: list[dict[str, str]]
+    secrets: list[dict[str, str]]
+    configs: list[dict[str, str]]
+    extra_hosts: list[str] | dict[str, object]
+    networks: dict[str, dict[str, list[str]] | None]
+    container_name: str
     restart: str
     command: list[str] | None
     entrypoint: list[str] | None

@@ -11,10 +11,11 @@ from ..system.envfile import parse_systemd, passed_on, read_compose, systemd_tex
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail, os_error_text
 from ..wire.app import Setting
 from ..wire.compose import Compose
-from ..wire.settings import Comparison, Difference, Differences, SettingsFile, SettingsFileFact
+from ..wire.settings import Comparison, ContainerValue, Difference, Differences, SettingsFile, SettingsFileFact
 from . import compose
 from .data.redis_login import VARIABLE, leads_to_own, refused_logins
 from .environment import by_unit, env_file, names_in
+from .values.containers import container_values
 from .values.urls import LOGIN, parts_that_differ, with_places
 
 _IMAGES_OWN = frozenset(
@@ -95,6 +96,7 @@ def differences(machine: Machine, comparison: Comparison, config: compose.Config
         return docker_env_file if name in in_env_file else project.file
 
     services: dict[Difference, list[str]] = {}
+    of_containers: dict[ContainerValue, list[str]] = {}
     of_images = _of_images(machine, config, native.services)
     of_bun = _of_bun(machine, comparison, units, containers, project.project)
     for service, unit in zip(native.services, native.units):
@@ -102,6 +104,8 @@ def differences(machine: Machine, comparison: Comparison, config: compose.Config
             continue
         image = {name: value for name, value in of_images[service].items() if name not in containers[service]}
         here, there = of_bun[service]
+        for value in container_values({**here, **units[unit]}, config, service):
+            of_containers.setdefault(value, []).append(service)
         for difference in _compared({**here, **units[unit]}, {**there, **image, **containers[service]}):
             key, name = difference, difference.name
             if key.docker and name in image:
@@ -116,7 +120,8 @@ def differences(machine: Machine, comparison: Comparison, config: compose.Config
         from_docker(VARIABLE),
         compose.command(config, "redis"),
     )
-    return Differences(tuple(sorted(variables, key=lambda difference: difference.name)), logins)
+    values = (replace(value, services=tuple(names)) for value, names in of_containers.items())
+    return Differences(tuple(sorted(variables, key=lambda difference: difference.name)), logins, tuple(values))
 
 
 def _of_images(machine: Machine, config: compose.Config, services: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -71,11 +71,24 @@ class RefusedLogin:
 
 @wire
 @dataclass(frozen=True)
+class ContainerValue:
+    """A variable that native services get with a name or path that only containers know; its value stays on the VPS."""
+
+    name: str
+    origin: str  # the file that it comes from
+    what: str  # the name or path, as the Compose file has it
+    services: tuple[str, ...] = ()
+    certain: bool = True  # no: a word like a service's name, which may mean something else
+
+
+@wire
+@dataclass(frozen=True)
 class Differences:
-    """Every variable that differs between the runtimes, or why they can't be compared; and Redis' refused logins."""
+    """Every variable that differs between the runtimes, or why they can't be compared; and what natively can't work."""
 
     variables: tuple[Difference, ...] = ()
     refused_logins: tuple[RefusedLogin, ...] = ()
+    container_values: tuple[ContainerValue, ...] = ()
     problem: str = ""
 
 

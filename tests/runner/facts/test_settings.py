@@ -19,7 +19,7 @@ from fabfile.runner.system.systemd import UnitEnvironment
 from fabfile.runner.wire.app import Environment
 from fabfile.runner.wire.compose import Compose
 from fabfile.runner.wire.facts import Container
-from fabfile.runner.wire.settings import Comparison, Difference, SettingsFile
+from fabfile.runner.wire.settings import Comparison, ContainerValue, Difference, SettingsFile
 from tests.runner.support.recorder import Recorder
 
 SECRET = "s3cret-value"
@@ -212,6 +212,25 @@ def test_what_the_user_manager_gives_its_units_counts_below_their_own_settings(v
         "HTTP_PROXY": (("api",), "the user manager of delta"),
         "NODE_ENV": (("api",), "the user manager of delta"),
     }
+
+
+def test_what_only_a_container_knows_is_named_until_an_override_replaces_it(vps: Vps) -> None:
+    vps.write(env=f"PGHOST=postgres\nDSN=http://u:{SECRET}@host.docker.internal/\n")
+    docker = {"PGHOST": "postgres", "DSN": f"http://u:{SECRET}@host.docker.internal/"}
+    services: Any = {**{name: {"environment": docker} for name in ("web", "api")}, "postgres": {}}
+
+    def named() -> dict[str, ContainerValue]:
+        comparison = Comparison(vps.native, str(vps.docker_env))
+        found = differences(vps, comparison, {"services": services}, vps.project)
+        assert SECRET not in repr(found)
+        return {value.name: value for value in found.container_values}
+
+    assert named() == {
+        "PGHOST": ContainerValue("PGHOST", str(vps.env), "the Compose service postgres", ("web", "api")),
+        "DSN": ContainerValue("DSN", str(vps.env), "host.docker.internal", ("web", "api")),
+    }
+    vps.native = replace(vps.native, planned={"PGHOST": "127.0.0.1"})
+    assert set(named()) == {"DSN"}
 
 
 def test_what_systemd_passes_on_to_nobody_is_named_as_such(vps: Vps) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 LOGIN = "login"
@@ -53,13 +53,6 @@ def at_place(value: str, url: str) -> str:
         return url
     moved = (one._replace(place=place.place, login="" if place.scheme in _NO_LOGIN else one.login) for one in found)
     return ",".join(dict.fromkeys(map(_joined, moved))) or url
-
-
-def hosts(value: str) -> Iterator[str]:
-    """The host of each URL in a value, or what stands in its place where there is none, as in `redis:6379`."""
-    for each in _list(value):
-        for place in _split(each, "").place.split(","):
-            yield place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
 
 
 def _list(value: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fabfile.runner.facts.values.urls import at_place, hosts, parts_that_differ
+from fabfile.runner.facts.values.urls import at_place, parts_that_differ
 
 REDIS, NATS, CLICKHOUSE = "redis://127.0.0.1:6379", "nats://127.0.0.1:4222", "http://127.0.0.1:8123"
 
@@ -53,17 +53,3 @@ def test_what_differs_besides_host_and_port_is_named(native: str, docker: str, p
 )
 def test_only_host_and_port_are_replaced(value: str, url: str, moved: str) -> None:
     assert at_place(value, url) == moved
-
-
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        ("http://u:p@host.docker.internal:80/x", ["host.docker.internal"]),
-        ("postgres", ["postgres"]),
-        ("a:1,b:2", ["a", "b"]),
-        ("nats://a,nats://b:1", ["a", "b"]),
-        ("http://[::1]:80/", ["::1"]),
-    ],
-)
-def test_the_hosts_of_a_value(value: str, found: list[str]) -> None:
-    assert list(hosts(value)) == found
