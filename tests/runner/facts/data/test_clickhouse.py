@@ -13,7 +13,7 @@ import pytest
 from fabfile.runner.facts.data.holding import holdings
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.app import Environment
-from fabfile.runner.wire.data import Count, DataRef, Holding
+from fabfile.runner.wire.data import Count, DataRef, Holding, losses
 from tests.runner.support.servers import says, serving
 
 FOLDER = "/srv/clickhouse"
@@ -75,6 +75,24 @@ def test_what_must_stay_is_every_table_the_blocks_of_its_parts_and_the_rows_of_t
         "default.cache": Count(5, 0),
     }
     assert holding.volatile == ("table default.cache",)
+
+
+@pytest.mark.parametrize(
+    "engine",
+    ["MaterializedView", "View", "LiveView", "WindowView", "Merge", "Distributed", "Buffer", "Dictionary", "URL", "MySQL"],
+)
+def test_a_table_whose_rows_are_anothers_need_only_be_there(engine: str, tmp_path: Path) -> None:
+    """It tells the rows of the table behind it, which merging makes fewer."""
+    before, after = (asked(clickhouse([["default", "daily", engine, rows]]), tmp_path) for rows in ("1200", "400"))
+    assert losses(before, after) == []
+    (loss,) = losses(before, asked(clickhouse([]), tmp_path))
+    assert loss.startswith("default.daily: ") and loss.endswith("nothing now")
+
+
+@pytest.mark.parametrize("engine", ["Log", "TinyLog", "StripeLog", "Set", "Join"])
+def test_a_table_that_holds_rows_and_never_merges_must_keep_them(engine: str, tmp_path: Path) -> None:
+    before, after = (asked(clickhouse([["default", "seen", engine, rows]]), tmp_path) for rows in ("8", "7"))
+    assert losses(before, after) == ["default.seen: 8 before, 7 now"]
 
 
 def test_another_directory_than_the_shared_one_is_named(tmp_path: Path) -> None:
