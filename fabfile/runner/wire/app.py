@@ -86,6 +86,7 @@ class Consumer:
     created: str
     grew: int = 0  # by how many messages `pending` grew between two readings
     pull: bool = False  # clients fetch from it; else it delivers to a subscription
+    lasting: bool = True  # neither a restart nor a time without clients makes it go
 
 
 @wire
@@ -99,6 +100,8 @@ class Stream:
     last: int  # sequence of the last message
     consumers: dict[str, Consumer] = field(default_factory=dict)
     in_memory: bool = False  # no restart keeps it
+    retention: str = "limits"  # by which messages go; by interest and workqueue those go that nobody needs any more
+    expiring: bool = False  # messages may have lives of their own
 
 
 @wire

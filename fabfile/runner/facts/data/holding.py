@@ -122,14 +122,32 @@ def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holdi
 
 
 def _stream(name: str, stream: Stream) -> dict[str, Count]:
-    """A stream by its last sequence, which no message that ages out lowers, and each durable by what it has done."""
-    stays = 0 if stream.max_age else stream.messages  # nobody publishes meanwhile, so that only age takes some
+    """A stream by its last sequence, which no message that goes lowers, and each durable by what it has done.
+
+    A durable that may go by itself need not even be there.
+    """
     if stream.in_memory:
         return {}
-    found = {f"stream {name}": Count(stream.last, stream.last), f"messages of {name}": Count(stream.messages, stays)}
+    messages = Count(stream.messages, _staying(stream))
+    found = {f"stream {name}": Count(stream.last, stream.last), f"messages of {name}": messages}
     for durable, consumer in stream.consumers.items():
-        found[f"durable {name}/{durable}"] = Count(consumer.floor, consumer.floor)
+        least = consumer.floor if consumer.lasting else 0
+        found[f"durable {name}/{durable}"] = Count(consumer.floor, least, may_vanish=not consumer.lasting)
     return found
+
+
+def _staying(stream: Stream) -> int:
+    """How many of a stream's messages nothing takes while nobody publishes or acknowledges.
+
+    By interest and workqueue NATS drops, at its start as well, what no consumer needs; ephemeral consumers go with
+    their clients. What a lasting durable has not even delivered is needed.
+    """
+    if stream.max_age or stream.expiring:
+        return 0
+    if stream.retention == "limits":
+        return stream.messages
+    needed = (consumer.pending for consumer in stream.consumers.values() if consumer.lasting)
+    return min(stream.messages, max(needed, default=0))
 
 
 def _stored_elsewhere(streams: Mapping[str, Stream], folder: str) -> list[str]:

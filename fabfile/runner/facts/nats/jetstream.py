@@ -229,6 +229,8 @@ def _stream(info: _Info, consumers: Iterable[_Info]) -> Stream:
         last=int(state["last_seq"]),
         consumers=_durables(consumers),
         in_memory=config.get("storage") == "memory",
+        retention=str(config.get("retention") or "limits"),
+        expiring=bool(config.get("allow_msg_ttl") or config.get("allow_msg_schedules")),
     )
 
 
@@ -237,7 +239,8 @@ def _durables(info: Iterable[_Info]) -> dict[str, Consumer]:
 
 
 def _consumer(info: _Info) -> Consumer:
-    pull = not info["config"].get("deliver_subject")
+    config = info["config"]
+    pull = not config.get("deliver_subject")
     return Consumer(
         # `push_bound` is missing where nobody is subscribed; a client that fetches waits for messages.
         bound=int(info["num_waiting"]) > 0 if pull else bool(info.get("push_bound")),
@@ -249,6 +252,7 @@ def _consumer(info: _Info) -> Consumer:
         floor=int(info["ack_floor"]["stream_seq"]),
         created=str(info["created"]),
         pull=pull,
+        lasting=not (config.get("inactive_threshold") or config.get("mem_storage")),
     )
 
 

@@ -79,7 +79,18 @@ def test_what_must_stay_is_every_table_the_blocks_of_its_parts_and_the_rows_of_t
 
 @pytest.mark.parametrize(
     "engine",
-    ["MaterializedView", "View", "LiveView", "WindowView", "Merge", "Distributed", "Buffer", "Dictionary", "URL", "MySQL"],
+    [
+        "MaterializedView",
+        "View",
+        "LiveView",
+        "WindowView",
+        "Merge",
+        "Distributed",
+        "Buffer",
+        "Dictionary",
+        "URL",
+        "MySQL",
+    ],
 )
 def test_a_table_whose_rows_are_anothers_need_only_be_there(engine: str, tmp_path: Path) -> None:
     """It tells the rows of the table behind it, which merging makes fewer."""
