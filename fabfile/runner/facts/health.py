@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.polling import GLANCE_SECONDS, Attempt, Poller
-from ..wire.app import Consumer, NatsRef
+from ..wire.app import Consumer
 from ..wire.facts import Container, Health, Listener, Unit, Workload
+from .nats.fetching import LOOK_SECONDS
 from .nats.jetstream import address_of, durables_of, read_streams
 from .servers import TIMEOUT_SECONDS, probe
 
@@ -34,7 +35,14 @@ class _Snapshot:
     units: dict[tuple[str, str], Unit]
     containers: dict[tuple[str, str], Container]
     listeners: tuple[Listener, ...]
-    durables: dict[str, dict[str, Consumer]] = field(default_factory=dict)  # by runtime, once one of them was read
+
+
+@dataclass(frozen=True)
+class _Durables:
+    """All durables of a runtime's JetStream, which ones are bound, or why they can't be read."""
+
+    known: dict[str, Consumer] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ class _Candidate:
     problems: list[str]
     health: Health  # what systemd or Docker say of it
     key: str
+
+    @property
+    def needs_durables(self) -> bool:
+        return not self.problems and bool(self.workload.durables)
 
 
 def healthy(
@@ -157,7 +169,7 @@ def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
 
 def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller | None) -> dict[str, Health]:
     """The verdicts by "runtime/name"; servers are probed side by side. Without an poller it waits for all answers."""
-    seconds = GLANCE_SECONDS if poller else TIMEOUT_SECONDS
+    once, seconds = poller is None, GLANCE_SECONDS if poller else TIMEOUT_SECONDS
     poller = poller or Poller(seconds)
     candidates: dict[str, _Candidate] = {}
     probes: dict[str, Attempt] = {}
@@ -170,16 +182,23 @@ def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller
             target = (workload.protocol, address, workload.port, workload.path)
             probes[key] = functools.partial(probe, *target, environment=workload.environment)
     answered = poller.poll(probes, seconds)
-    return {name: _verdict(snapshot, item, answered.get(item.key)) for name, item in candidates.items()}
+    durables: dict[str, _Durables] = {}
+    for runtime in {workload.runtime for workload in workloads}:
+        needing = [c for c in candidates.values() if c.workload.runtime == runtime and c.needs_durables]
+        durables[runtime] = _durables(snapshot, needing, poller.shown, once) if needing else _Durables()
+    return {
+        name: _verdict(item, answered.get(item.key), durables[item.workload.runtime])
+        for name, item in candidates.items()
+    }
 
 
-def _verdict(snapshot: _Snapshot, candidate: _Candidate, answer: Observation | None) -> Health:
+def _verdict(candidate: _Candidate, answer: Observation | None, durables: _Durables) -> Health:
     workload, problems, health = candidate.workload, list(candidate.problems), candidate.health
     if answer is not None:
         health = replace(health, answer=answer.text, answered=answer.ok)
         problems += [] if answer.ok else [answer.text]
-    if not candidate.problems and workload.durables:
-        problem = _durables_problem(snapshot, workload)
+    if candidate.needs_durables:
+        problem = _durables_problem(durables, workload)
         problems += [problem] if problem else []
     return replace(health, ok=not problems, text="; ".join(problems) or "healthy")
 
@@ -235,14 +254,11 @@ def _docker(snapshot: _Snapshot, workload: Workload) -> tuple[list[str], str, He
     return [], container.address, health
 
 
-def _durables_problem(snapshot: _Snapshot, workload: Workload) -> str:
+def _durables_problem(durables: _Durables, workload: Workload) -> str:
     """What is wrong with its durables in its own runtime's JetStream; the other runtime's has other consumers."""
-    assert workload.nats is not None
-    try:
-        durables = _durables(snapshot, workload, workload.nats)
-    except (OSError, ValueError, StepFailed) as error:
-        return f"can't check whether its durables are bound: {error}"
-    known = {name: durables[name] for name in sorted(workload.durables) if name in durables}
+    if durables.problem:
+        return f"can't check whether its durables are bound: {durables.problem}"
+    known = {name: durables.known[name] for name in sorted(workload.durables) if name in durables.known}
     unbound = {
         "there is no durable": [name for name in sorted(workload.durables) if name not in known],
         "durables not bound": [name for name, durable in known.items() if not durable.bound and not durable.pull],
@@ -251,18 +267,33 @@ def _durables_problem(snapshot: _Snapshot, workload: Workload) -> str:
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in unbound.items() if names)
 
 
-def _durables(snapshot: _Snapshot, workload: Workload, nats: NatsRef) -> dict[str, Consumer]:
-    """All durables, read once for all workloads, and again where no client waits to fetch. Raises as `read_streams`."""
-    address = "127.0.0.1"
-    if workload.runtime == "docker":
-        containers = {
-            service: container
-            for (project, service), container in snapshot.containers.items()
-            if project == workload.project
-        }
-        address = address_of(containers, workload.project)
-    if workload.runtime not in snapshot.durables:
-        snapshot.durables[workload.runtime] = durables_of(read_streams(address, nats))
-    durables = snapshot.durables[workload.runtime]
-    idle = {name for name in workload.durables if name in durables and durables[name].pull and not durables[name].bound}
-    return durables_of(read_streams(address, nats, idle)) if idle else durables
+def _durables(snapshot: _Snapshot, needing: Sequence[_Candidate], shown: set[tuple[str, str]], once: bool) -> _Durables:
+    """All durables of a runtime, read once for those of its workloads that need some. Never raises.
+
+    From a pull consumer a client fetches when it likes. A check that is made `once` watches for as long as suits the
+    consumer; one of many watches for a moment, and what a process has `shown` to be fetched from counts in the next.
+    """
+    workload = needing[0].workload
+    assert workload.nats is not None
+    own = {(candidate.key, name) for candidate in needing for name in candidate.workload.durables}
+    awaited = {name for _, name in own - shown}
+    try:
+        address = _nats_address(snapshot, workload)
+        known = durables_of(read_streams(address, workload.nats, awaited, seconds=0.0 if once else LOOK_SECONDS))
+    except (OSError, ValueError, StepFailed) as error:
+        return _Durables(problem=str(error))
+    shown |= {(key, name) for key, name in own if name in known and known[name].pull and known[name].bound}
+    fetched = {name for _, name in own & shown}
+    return _Durables({name: replace(one, bound=one.bound or name in fetched) for name, one in known.items()})
+
+
+def _nats_address(snapshot: _Snapshot, workload: Workload) -> str:
+    """Where its runtime's NATS is. Raises StepFailed when that is in a container that does not run."""
+    if workload.runtime == "native":
+        return "127.0.0.1"
+    containers = {
+        service: container
+        for (project, service), container in snapshot.containers.items()
+        if project == workload.project
+    }
+    return address_of(containers, workload.project)

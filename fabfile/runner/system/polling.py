@@ -44,9 +44,13 @@ class _State:
 
 
 class Poller:
-    """Runs probes for so many seconds; answers and open attempts are kept from one poll to the next."""
+    """Runs probes for so many seconds; answers and open attempts are kept from one poll to the next.
+
+    So is in `shown` what its callers have seen once and need not see again: (whose it is, what).
+    """
 
     def __init__(self, seconds: float) -> None:
+        self.shown: set[tuple[str, str]] = set()
         self._deadline = Deadline(seconds)
         self._states: dict[str, _State] = {}
         self._change = threading.Condition()

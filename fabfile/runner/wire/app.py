@@ -86,6 +86,8 @@ class Consumer:
     created: str
     grew: int = 0  # by how many messages `pending` grew between two readings
     pull: bool = False  # clients fetch from it; else it delivers to a subscription
+    ack_wait: float = 0.0  # seconds in which a client must acknowledge a message
+    acknowledged: str = ""  # when a client did so last
     lasting: bool = True  # neither a restart nor a time without clients makes it go
 
 

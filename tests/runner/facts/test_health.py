@@ -16,7 +16,7 @@ import pytest
 from fabfile.runner.actions.probes import Healthy, PortsFree, Runs
 from fabfile.runner.facts import health, servers
 from fabfile.runner.facts.health import healthy, observation_of, wait_until_healthy, wait_until_settled
-from fabfile.runner.facts.nats import jetstream
+from fabfile.runner.facts.nats import fetching
 from fabfile.runner.facts.servers import probe
 from fabfile.runner.system import polling
 from fabfile.runner.system.machine import StepFailed
@@ -151,7 +151,7 @@ def test_every_durable_must_be_bound(machine: Recorder) -> None:
 
 
 def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jetstream, "FETCH_SECONDS", 3.0)
+    monkeypatch.setattr(fetching, "_LEAST_SECONDS", 3.0)
     shows(machine)
     pulls = {name: consumer(name, pull=True, num_waiting=int(name == "waits")) for name in ("waits", "polled", "left")}
     server = Nats({"S": list(pulls.values())}, fetched=("S.polled",))
@@ -160,6 +160,28 @@ def test_a_durable_made_for_fetching_must_be_fetched_from(machine: Recorder, mon
         assert server.connected == 1, "one look told"
         assert verdict(machine, native(durables=("waits", "polled"), nats=nats)).ok
         assert verdict(machine, native(durables=("polled", "left"), nats=nats)).text == "nobody fetches from: left"
+
+
+def test_what_a_process_has_shown_to_be_fetched_from_counts_in_the_next_of_many_checks(
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clients that come at times of their own need not both come within one look."""
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.3)
+    shows(machine)
+    server = Nats({"S": [consumer("a", pull=True), consumer("b", pull=True)]}, fetched=("S.a",))
+    poller = Poller(60)
+    with running(server) as nats:
+        worker = native(durables=("a", "b"), nats=nats)
+
+        def sick() -> str:
+            (found,) = healthy(machine, (worker,), poller=poller).values()
+            return found.text
+
+        assert sick() == "nobody fetches from: b"
+        server.fetched = ("S.b",)
+        assert sick() == "healthy"
+        shows(machine, MainPID=8)
+        assert sick() == "nobody fetches from: a", "another process must show it for itself"
 
 
 def test_one_reading_of_jetstream_serves_all_workloads_of_a_runtime(machine: Recorder) -> None:

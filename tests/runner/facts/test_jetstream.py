@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fabfile.runner.facts.nats import fetching
 from fabfile.runner.facts.nats.client import Denied, Unanswered
 from fabfile.runner.facts.nats.follow import readings
 from fabfile.runner.facts.nats.jetstream import durables_of, jetstream, parse_monitoring, read_streams
@@ -118,7 +120,8 @@ def test_a_durable_made_for_fetching_is_bound_when_somebody_waits_at_it() -> Non
 def test_a_pull_consumer_between_two_fetches_is_read_again(
     monkeypatch: pytest.MonkeyPatch, denied: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 60.0)
+    monkeypatch.setattr(fetching, "_LEAST_SECONDS", 60.0)
+    monkeypatch.setattr(fetching, "_MOST_SECONDS", 60.0)
     server = Nats({"S": [consumer("polled", pull=True), consumer("pushed", push_bound=True)]}, denied=denied)
     server.fetched = ("S.polled",)
     if denied:  # then the second look shows it
@@ -138,7 +141,7 @@ class Moving(list[JSON]):
 
 
 def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 0.1)
+    monkeypatch.setattr(fetching, "_LEAST_SECONDS", 0.1)
     server = Nats({"S": [consumer("a", pull=True)], "T": [consumer("b", pull=True)]})
     lists = {"S": 0, "T": 0}
 
@@ -153,8 +156,36 @@ def test_who_waits_only_at_the_second_look_is_seen_then(monkeypatch: pytest.Monk
     assert found["a"].bound and not found["b"].bound
 
 
+def test_a_client_that_comes_every_few_seconds_is_seen_each_time() -> None:
+    """Within two seconds it was seen at random."""
+    server = Nats({"S": [consumer("polled", pull=True)]}, fetched=("S.polled",), fetches=lambda: 3.0)
+    assert read(server, "polled")["polled"].bound
+
+
+class Acknowledging(list[JSON]):
+    """Consumers of which a client acknowledges a message between two readings, and fetches none."""
+
+    def __getitem__(self, key: Any) -> Any:
+        for number, one in enumerate(self):
+            one["ack_floor"]["last_active"] = f"2026-01-01T00:00:0{number + self.readings}Z"
+        self.readings += 1
+        return super().__getitem__(key)
+
+    readings = 0
+
+
+def test_a_client_that_works_through_what_it_has_fetched_is_there() -> None:
+    assert read(Nats({"S": Acknowledging([consumer("busy", pull=True)])}), "busy")["busy"].bound
+
+
+@pytest.mark.parametrize(("ack_wait", "seconds"), [(0.0, 10.0), (1.0, 10.0), (15.0, 15.0), (3600.0, 20.0)])
+def test_a_consumer_is_watched_for_as_long_as_suits_it(ack_wait: float, seconds: float) -> None:
+    quick = Consumer(False, 0, 0, 0, 0, 0, 0, "", ack_wait=1.0)
+    assert fetching.suitable_seconds([quick, replace(quick, ack_wait=ack_wait)]) == seconds
+
+
 def test_nobody_waits_for_a_durable_that_is_none_of_the_app_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fabfile.runner.facts.nats.jetstream.FETCH_SECONDS", 60.0)
+    monkeypatch.setattr(fetching, "_LEAST_SECONDS", 60.0)
     started = time.monotonic()
     assert not read(Nats({"S": [consumer("left over", pull=True)]}), "api-alerts")["left over"].bound
     assert time.monotonic() - started < 30

@@ -17,13 +17,12 @@ from fabfile.runner.facts.nats.client import (
     MAX_LINE,
     Client,
     Denied,
-    Line,
     Login,
     LoginRequired,
     TimedOut,
     Unanswered,
-    parse_line,
 )
+from fabfile.runner.facts.nats.lines import Line, parse_line
 from tests.runner.support.nats_server import Nats
 from tests.runner.support.servers import Talk, says, serving
 
@@ -253,7 +252,7 @@ def test_a_name_that_would_end_the_line_is_not_sent() -> None:
             with pytest.raises(Unanswered, match="no subject may hold"):
                 line.request([(f"$JS.API.CONSUMER.LIST.{name}", b"{}")])
             with pytest.raises(Unanswered, match="no subject may hold"):
-                line.published_subjects([name], 0.1)
+                line.subscribe([name])
     assert server.asked == []
 
 
@@ -265,7 +264,18 @@ def test_who_publishes_is_heard_and_who_does_not_is_waited_for_no_longer_than_sa
     busy, eager, idle = (f"$JS.API.CONSUMER.MSG.NEXT.S.{name}" for name in ("busy", "eager", "idle"))
     with serving(server.talk) as port, client(port, seconds=60) as line:
         started = time.monotonic()
-        assert line.published_subjects([busy, eager], 60) == {busy, eager}
+        line.subscribe([busy, eager, idle])
+        assert line.published([busy, eager], 60) == {busy, eager}
         assert time.monotonic() - started < 30, "all were heard"
-        assert line.published_subjects([busy, idle], 3) == {busy}
+        assert line.published([busy, idle], 0.5) == {busy}
         assert line.request([("$JS.API.STREAM.LIST", b'{"offset": 0}')]), "the time for answers is not used up"
+
+
+def test_what_is_published_between_two_looks_is_heard_and_what_is_denied_never_is() -> None:
+    server = Nats(fetched=("S.busy", "S.other"), denied=("$JS.API.CONSUMER.MSG.NEXT.T.",))
+    busy, other, *denied = (f"$JS.API.CONSUMER.MSG.NEXT.{name}" for name in ("S.busy", "S.other", "T.a", "T.b"))
+    with serving(server.talk) as port, client(port, seconds=60) as line:
+        line.subscribe([busy, *denied])
+        assert line.published([other], 0.5) == set(), "nobody subscribed to it"
+        assert line.request([("$JS.API.STREAM.LIST", b'{"offset": 0}')]), "no error is left over"
+        assert line.published([busy, *denied], 0.0) == {busy}

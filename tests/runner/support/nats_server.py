@@ -71,6 +71,7 @@ class Nats:
     denied: tuple[str, ...] = ()  # beginnings of subjects that may be neither published nor subscribed to
     page: int = 256
     fetched: tuple[str, ...] = ()  # "STREAM.durable" from which somebody fetches once in a while
+    fetches: Callable[[], float] = lambda: 0.05  # seconds until the next time
     error: JSON = field(default_factory=dict)  # every answer of JetStream's API
     silent: bool = False  # nobody is subscribed to JetStream's API
     answer: Callable[[str], bytes | None] = lambda subject: None  # what is sent instead, as it is
@@ -98,6 +99,7 @@ class _Session:
     def __init__(self, server: Nats, line: socket.socket) -> None:
         self.server, self.line, self.file = server, line, line.makefile("rb")
         self.subscribed: dict[str, str] = {}
+        self.unheard: list[str] = []  # numbers of subscriptions that were denied
 
     def talk(self) -> None:
         info = {"server_id": "N1", "version": "2.10.7", "headers": True, "max_payload": 1 << 20}
@@ -119,7 +121,12 @@ class _Session:
             verb, _, rest = self.read()
             if not verb:
                 return None
-            verbs: dict[str, Callable[[str], None]] = {"SUB": self.sub, "PUB": self.pub, "PING": self.ping}
+            verbs: dict[str, Callable[[str], None]] = {
+                "SUB": self.sub,
+                "UNSUB": self.unsub,
+                "PUB": self.pub,
+                "PING": self.ping,
+            }
             handle = verbs.get(verb, (lambda rest: None) if verb == "PONG" else None)
             if handle is None:
                 return self.send("-ERR 'Unknown Protocol Operation'")
@@ -137,15 +144,20 @@ class _Session:
     def sub(self, rest: str) -> None:
         subject, sid = rest.split()
         if subject.startswith(self.server.denied or ("\0",)):
+            self.unheard.append(sid)
             return self.send(f"-ERR 'Permissions Violation for Subscription to \"{subject}\"'")
         if sid in self.subscribed.values():  # as the real one does, without a word
             return None
         self.subscribed[subject] = sid
         if subject.removeprefix(FETCH) in self.server.fetched:
-            later = threading.Timer(0.05, self.message, (subject, b'{"no_wait":true}'))
+            later = threading.Timer(self.server.fetches(), self.message, (subject, b'{"no_wait":true}'))
             later.daemon = True
             later.start()
         return None
+
+    def unsub(self, rest: str) -> None:
+        sid, most = rest.split()
+        assert sid in {*self.subscribed.values(), *self.unheard} and most == "1", "it ends after one message"
 
     def pub(self, rest: str) -> None:
         subject, reply, size = rest.split()

@@ -1,7 +1,7 @@
 """A small client of NATS: logs in, publishes requests, and reads the answers, all before one deadline.
 
-It has only what requests need of the protocol (INFO, CONNECT, PUB, SUB, PING, PONG, -ERR). What the server sends is
-limited in size, so that whatever listens there can exhaust neither memory nor time.
+It has only what requests need of the protocol (INFO, CONNECT, PUB, SUB, UNSUB, PING, PONG, -ERR). What the server sends
+is limited in size, so that whatever listens there can exhaust neither memory nor time.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...system.deadline import Deadline
 from ...system.machine import StepFailed, os_error_text
+from .lines import Line, Message, parse_line
 
 MAX_LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
 MAX_PAYLOAD = 8 << 20  # bytes of one message; a page of 256 consumers has about 150,000
 MAX_TOTAL = 64 << 20  # bytes of one connection
 _RECEIVE_BYTES = 64 << 10  # at once
+_MESSAGES = ("MSG", "HMSG")
 _DENIALS = ("authorization violation", "permissions violation", "authentication expired", "authentication revoked")
 
 
@@ -56,43 +58,6 @@ class Login:
         return {name: value for name, value in fields.items() if value}
 
 
-class Line(NamedTuple):
-    """One line of the server: its verb, and for a message its subject and sizes."""
-
-    verb: str
-    rest: str = ""
-    subject: str = ""
-    headers: int = 0  # bytes of `size` that are headers
-    size: int = 0  # bytes that follow
-
-
-class Message(NamedTuple):
-    """A message: its subject, the status in its headers (503 when nobody listens on the subject), its payload."""
-
-    subject: str
-    status: str
-    payload: bytes
-
-
-def parse_line(line: bytes) -> Line:
-    """A line without its end. Raises ValueError for one that no server of NATS sends."""
-    verb, rest = (*line.decode("utf-8", "replace").strip().split(None, 1), "", "")[:2]
-    verb = verb.upper()
-    if verb in ("INFO", "-ERR", "+OK", "PING", "PONG"):
-        return Line(verb, rest)
-    words = rest.split()
-    sizes = {"MSG": 1, "HMSG": 2}.get(verb, 0)
-    if not sizes or len(words) not in (2 + sizes, 3 + sizes):
-        raise ValueError(f"not a line of NATS: {line[:40]!r}")
-    numbers = words[-sizes:]
-    if not all(number.isascii() and number.isdigit() and len(number) < 12 for number in numbers):
-        raise ValueError(f"not a size: {line[:40]!r}")
-    size, headers = int(numbers[-1]), int(numbers[0]) if sizes == 2 else 0
-    if headers > size:
-        raise ValueError(f"more headers than message: {line[:40]!r}")
-    return Line(verb, rest, words[0], headers, size)
-
-
 class Client:
     """A connection to NATS that is logged in, for at most `seconds`. Every method raises Unanswered or Denied.
 
@@ -113,6 +78,7 @@ class Client:
         self._left = MAX_TOTAL
         self._subscription_ids = count(2)  # 1 is the inbox
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
+        self._published: set[str] = set()  # subjects of messages other than answers
         self._info: dict[str, Any] = {}
         try:
             self._socket = socket.create_connection((address, port), seconds)
@@ -143,26 +109,38 @@ class Client:
             message = self._message(f"answer {requests[len(answers)][0]}")
             if message.subject.startswith(base + "."):
                 answers[message.subject] = message
+            else:
+                self._published.add(message.subject)
         return [answers[f"{base}.{n}"] for n in range(len(requests))]
 
-    def published_subjects(self, subjects: Iterable[str], seconds: float) -> set[str]:
-        """Those of the subjects on which somebody publishes within `seconds`; returns early once all are."""
-        silent, published = set(subjects), set()
-        # NATS silently ignores a second subscription of the same number.
-        self._send(
-            "".join(f"SUB {self._checked(subject)} {next(self._subscription_ids)}\r\n" for subject in silent).encode()
-        )
-        with self._with_deadline(seconds):
-            while silent:
+    def subscribe(self, subjects: Iterable[str]) -> None:
+        """Have the next message of each subject sent; of those that the login may not subscribe to none ever comes."""
+        for subject in subjects:
+            number = next(self._subscription_ids)  # NATS silently ignores a second subscription of the same number
+            self._send(f"SUB {self._checked(subject)} {number}\r\nUNSUB {number} 1\r\n".encode())
+        self._send(b"PING\r\n")
+        while True:
+            try:
+                line = self._line("answer PING")
+            except Denied:  # an error for each of those subjects
+                continue
+            if line.verb == "PONG":
+                return
+            if line.verb in _MESSAGES:
+                self._published.add(self._body(line, "send a message").subject)
+
+    def published(self, subjects: Collection[str], seconds: float) -> set[str]:
+        """Those of the subscribed subjects on which somebody has published; waits for all at most `seconds`."""
+        with self.within(seconds):
+            while not self._published.issuperset(subjects):
                 try:
-                    published.add(self._message("send a message").subject)
+                    self._published.add(self._message("send a message").subject)
                 except TimedOut:
                     break
-                silent -= published
-        return published & set(subjects)
+        return self._published.intersection(subjects)
 
     @contextmanager
-    def _with_deadline(self, seconds: float) -> Iterator[None]:
+    def within(self, seconds: float) -> Iterator[None]:
         """Another deadline for a while; the time that passes is added to the answers' own deadline."""
         former, self._deadline = self._deadline, Deadline(seconds)
         try:
@@ -204,13 +182,16 @@ class Client:
         """The next message; other lines before it are skipped."""
         while True:
             line = self._line(what)
-            if line.verb not in ("MSG", "HMSG"):
-                continue
-            if line.size > MAX_PAYLOAD:
-                raise Unanswered(f"{self.name} sends {line.size} bytes at once; more than {MAX_PAYLOAD} are not read")
-            body = self._read(line.size + 2, what)[:-2]
-            head = body[: line.headers].split(b"\r\n", 1)[0].decode("ascii", "replace").split()
-            return Message(line.subject, head[1] if len(head) > 1 else "", bytes(body[line.headers :]))
+            if line.verb in _MESSAGES:
+                return self._body(line, what)
+
+    def _body(self, line: Line, what: str) -> Message:
+        """The message that a line announces."""
+        if line.size > MAX_PAYLOAD:
+            raise Unanswered(f"{self.name} sends {line.size} bytes at once; more than {MAX_PAYLOAD} are not read")
+        body = self._read(line.size + 2, what)[:-2]
+        head = body[: line.headers].split(b"\r\n", 1)[0].decode("ascii", "replace").split()
+        return Message(line.subject, head[1] if len(head) > 1 else "", bytes(body[line.headers :]))
 
     def _line(self, what: str) -> Line:
         """The next line. A PING is answered here, and -ERR is the end."""

@@ -19,12 +19,13 @@ from ...system.owner import NOBODY, find_owner
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
-from .client import Client, Denied, LoginRequired, Message, Unanswered
+from .client import Client, Denied, LoginRequired, Unanswered
+from .fetching import Key, fetched_from, suitable_seconds
+from .lines import Message
 from .login import apps_own, login
 
 ANSWER_SECONDS = 5.0  # for all requests of one reading
 MONITORING_SECONDS = 10.0  # for the whole answer of NATS' monitoring
-FETCH_SECONDS = 2.0  # within which a client must fetch from a pull consumer
 _LOCAL = "127.0.0.1"
 _API = "$JS.API"
 _GONE = 404  # what was listed a moment ago
@@ -74,16 +75,17 @@ def address_of(containers: dict[str, Container], project: str) -> str:
 
 
 def read_streams(
-    address: str, ref: NatsRef, awaited: Collection[str] = (), *, as_app: bool = False
+    address: str, ref: NatsRef, awaited: Collection[str] = (), *, seconds: float = 0.0, as_app: bool = False
 ) -> dict[str, Stream]:
     """The streams by name; `as_app`, of the account that the app's login has, where NATS lets others in as well.
 
-    A pull consumer in `awaited` has FETCH_SECONDS to be fetched from: between two fetches no client waits. Raises
-    Unanswered when JetStream can't be reached, or its answer is none of JetStream's.
+    A pull consumer in `awaited` is bound where a client fetches from it within `seconds`, or as long as suits it
+    where that is 0: between two fetches no client waits. Raises Unanswered when JetStream can't be reached, or its
+    answer is none of JetStream's.
     """
     try:
         with _client(address, ref, as_app) as client:
-            return _Reader(client).streams(awaited)
+            return _Reader(client).streams(awaited, seconds)
     except Denied as denied:
         if not ref.monitor:
             raise
@@ -148,14 +150,14 @@ class _Reader:
 
     client: Client
 
-    def streams(self, awaited: Collection[str]) -> dict[str, Stream]:
+    def streams(self, awaited: Collection[str], seconds: float) -> dict[str, Stream]:
         """All streams with their durables. Raises Unanswered."""
         try:
             info = self._lists([f"{_API}.STREAM.LIST"], "streams")[0]
             names = [str(stream["config"]["name"]) for stream in info]
             consumers = self._consumers(names)
             streams = {name: _stream(stream, consumers[name]) for name, stream in zip(names, info)}
-            return self._with_fetching(streams, awaited)
+            return self._with_fetching(streams, awaited, seconds)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             what = f"what {self.client.name} sends is no answer of JetStream's"
             raise Unanswered(f"{what} ({type(error).__name__} {error}): check what listens there") from error
@@ -186,31 +188,25 @@ class _Reader:
             raise Unanswered(_disabled(self.client.name, f"{error.get('code')} {error.get('description')}"))
         return _Page(info.get(key) or [], int(info["total"]))
 
-    def _with_fetching(self, streams: dict[str, Stream], awaited: Collection[str]) -> dict[str, Stream]:
-        """The streams, with the awaited pull consumers as bound that are fetched from within FETCH_SECONDS."""
-        idle = {
-            f"{_API}.CONSUMER.MSG.NEXT.{stream}.{name}": (stream, name)
-            for stream, name, consumer in _idle(streams)
-            if name in awaited
-        }
+    def _with_fetching(self, streams: dict[str, Stream], awaited: Collection[str], seconds: float) -> dict[str, Stream]:
+        """The streams, with the awaited pull consumers as bound from which a client fetches within `seconds`."""
+        idle = {(stream, name): one for stream, name, one in _idle(streams) if name in awaited}
         if not idle:
             return streams
-        busy = {idle[subject] for subject in self._fetched_from(idle)}
-        unsure = {stream for stream, _ in set(idle.values()) - busy}
-        for stream, info in self._consumers(sorted(unsure)).items():
-            earlier, later = streams[stream].consumers, _durables(info)
-            busy |= {(stream, name) for name, now in later.items() if _is_fetching(earlier.get(name), now)}
+        busy = fetched_from(self.client, idle, self._now, seconds or suitable_seconds(idle.values()))
         return {
             name: replace(stream, consumers=_with_bound(name, stream.consumers, busy))
             for name, stream in streams.items()
         }
 
-    def _fetched_from(self, subjects: Iterable[str]) -> Collection[str]:
-        """Those of the consumers' fetch subjects on which a client publishes."""
-        try:
-            return self.client.published_subjects(subjects, FETCH_SECONDS)
-        except Denied:  # the app's own login need not be allowed to listen
-            return ()
+    def _now(self, streams: Collection[str]) -> dict[Key, Consumer]:
+        """The durables of some streams, read again."""
+        with self.client.within(ANSWER_SECONDS):
+            return {
+                (stream, name): consumer
+                for stream, info in self._consumers(sorted(streams)).items()
+                for name, consumer in _durables(info).items()
+            }
 
 
 def _disabled(name: str, why: str) -> str:
@@ -252,6 +248,8 @@ def _consumer(info: _Info) -> Consumer:
         floor=int(info["ack_floor"]["stream_seq"]),
         created=str(info["created"]),
         pull=pull,
+        ack_wait=int(config.get("ack_wait") or 0) / 1e9,
+        acknowledged=str(info["ack_floor"].get("last_active") or ""),
         lasting=not (config.get("inactive_threshold") or config.get("mem_storage")),
     )
 
@@ -266,11 +264,7 @@ def _idle(streams: dict[str, Stream]) -> list[tuple[str, str, Consumer]]:
     ]
 
 
-def _is_fetching(earlier: Consumer | None, later: Consumer) -> bool:
-    return later.bound or (earlier is not None and later.deliveries > earlier.deliveries)
-
-
-def _with_bound(stream: str, consumers: dict[str, Consumer], busy: Collection[tuple[str, str]]) -> dict[str, Consumer]:
+def _with_bound(stream: str, consumers: dict[str, Consumer], busy: Collection[Key]) -> dict[str, Consumer]:
     return {name: replace(c, bound=c.bound or (stream, name) in busy) for name, c in consumers.items()}
 
 
