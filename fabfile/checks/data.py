@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fabfile import survey
 from fabfile.checks.result import Finding
+from fabfile.checks.servers import settings
 from fabfile.inventory import Server, Site
 from fabfile.runner.wire.data import Holding
 from fabfile.runner.wire.facts import Facts
@@ -38,7 +38,7 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     With `accept_downgrade` older servers on newer data are warned about only.
     """
     result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
-    result += unkept(facts, to) + limits(site, facts, to)
+    result += unkept(facts, to) + settings.findings(site, facts, to)
     return result + (nested(facts) + fleeting(site) if to == "native" else [])
 
 
@@ -209,44 +209,6 @@ def _versions(server: Server, facts: Facts, to: Runtime) -> tuple[str, str, str]
 def _release(version: str) -> tuple[int, ...]:
     """Major and minor: patches keep their data formats."""
     return tuple(int(part) for part in version.rpartition(" ")[2].split(".")[:2])
-
-
-def limits(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
-    """Whether `to`'s Redis may hold as much as the one before, and drops as that did. Our native one has no limit."""
-    holding, composed = facts.data.get(f"{other(to)}/redis"), facts.compose.get("redis")
-    if facts.owner == to or holding is None or holding.problem:
-        return []
-    if to == "native":
-        limit, policy = _bytes(holding.settings.get("maxmemory", "0")), holding.settings.get("maxmemory-policy", "")
-        if not limit or policy in ("", "noeviction"):
-            return []
-        return [
-            Finding(
-                f"docker's redis drops keys ({policy}) once its data takes {limit >> 20} MiB, and native's has no such "
-                "limit: it grows as long as there is memory",
-                f"on the VPS: systemctl edit {site.infra.redis.unit}, with ExecStart= and then ExecStart="
-                f"{site.infra.redis.binary} {site.infra.redis.config} --maxmemory {limit} --maxmemory-policy {policy}",
-                warning=True,
-            )
-        ]
-    limit = _bytes(composed.limits.get("maxmemory", "0")) if composed else 0
-    policy = composed.limits.get("maxmemory-policy", "noeviction") if composed else ""
-    if not limit or holding.used <= limit:
-        return []
-    effect = "refuse every write" if policy == "noeviction" else f"drop keys at once ({policy})"
-    return [
-        Finding(
-            f"native's redis holds {holding.used >> 20} MiB, and docker's may hold {limit >> 20}: it would {effect}",
-            f"raise --maxmemory in {site.runtimes.docker.file}",
-            warning=True,
-        )
-    ]
-
-
-def _bytes(text: str) -> int:
-    """A size as Redis reads it: 1k is 1000, 1kb 1024; 0 for what is none."""
-    found = re.fullmatch(r"(\d{1,18})([kmg]?)(b?)", text.lower())
-    return int(found[1]) * (1024 if found[3] else 1000) ** " kmg".index(found[2] or " ") if found else 0
 
 
 def provable(site: Site, facts: Facts, to: Runtime) -> list[Finding]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from fabfile.inventory.rules import Matching, Within, one_line, text
+from fabfile.inventory.rules import REDIS_SETTINGS, Matching, Within, one_line, redis_settings, text
 
 BRIDGE = "bridge"
 """The word for "the gateway of the edge's Docker network", which only the survey knows."""
@@ -167,6 +167,7 @@ HoldLimit = Annotated[
 ]
 Days = Annotated[int, Within(0, 3650, "is not a number of days (0 to 3650)")]
 ByteCount = Annotated[int, Within(1, 2**63 - 1, "is not a size in bytes (1 or more)")]
+Payload = Annotated[int, Within(1024, 64 << 20, "is not a size in bytes that NATS takes (1024 to 67108864)")]
 RemotePath = Annotated[
     str, AfterValidator(remote_path), Field(json_schema_extra={"title": "absolute path on the VPS", "pattern": "^/"})
 ]
@@ -201,6 +202,11 @@ Environment = Annotated[
     Mapping[str, OneLine],
     AfterValidator(_environment),
     Field(json_schema_extra={"propertyNames": {"pattern": f"^{_VARIABLE}$"}}),
+]
+RedisSettings = Annotated[
+    Mapping[str, OneLine],
+    AfterValidator(redis_settings),
+    Field(json_schema_extra={"propertyNames": {"pattern": f"^({'|'.join(REDIS_SETTINGS)})$"}}),
 ]
 
 Name = Annotated[

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields
@@ -92,6 +92,8 @@ class Nats(Server):
     """NATS with JetStream."""
 
     scheme = "nats"
+    max_payload: fields.Payload = 1 << 20
+    """Bytes of the largest message that the native server takes. Preflight refuses where Docker's takes larger ones."""
     monitor_port: fields.Port | None = None
     """Port of its monitoring, asked only where NATS does not let the app's login ask. Without it there is no
     monitoring."""
@@ -103,6 +105,9 @@ class Redis(Server):
     scheme = "redis"
     config: fields.RemotePath
     """Its configuration, which the tool writes."""
+    settings: fields.RedisSettings = Field(default_factory=dict)
+    """What the app depends on besides, each as text: `databases`, `maxmemory`, `maxmemory-policy`,
+    `notify-keyspace-events`. Preflight names those that Docker's Redis has and this table lacks."""
 
 
 class ClickHouse(Server):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
+
+REDIS_SETTINGS = {
+    "databases": r"[1-9][0-9]{0,4}",
+    "maxmemory": r"[0-9]{1,18}(?:[kmg]b?)?",
+    "maxmemory-policy": "noeviction|(?:allkeys|volatile)-(?:lru|lfu|random)|volatile-ttl",
+    "notify-keyspace-events": r"[AKEg$lshzxetdmn]*",
+}
+"""Settings of Redis that an app may depend on, and the values that they may have."""
 
 
 def text(value: str) -> str:
@@ -22,6 +31,16 @@ def one_line(value: str) -> str:
     """The text itself. Raises ValueError where it holds a line break or anything that does not show."""
     if any(not char.isprintable() for char in value):
         raise ValueError("must not hold a line break or another invisible character")
+    return value
+
+
+def redis_settings(value: Mapping[str, str]) -> Mapping[str, str]:
+    """The settings themselves. Raises ValueError for others than REDIS_SETTINGS, and other values."""
+    for name, setting in value.items():
+        if name not in REDIS_SETTINGS:
+            raise ValueError(f"holds {name!r}: only {', '.join(REDIS_SETTINGS)} can be set here")
+        if not re.fullmatch(REDIS_SETTINGS[name], setting, re.ASCII):
+            raise ValueError(f"has {setting!r} for {name}, which Redis would refuse")
     return value
 
 

@@ -19,6 +19,8 @@ from fabfile.terms import Runtime
 SYSTEM_UNITS: Final = PurePosixPath("/etc/systemd/system")
 DATA_FOLDER: Final = "/run/islandflow/data"
 """Through which native servers write to their data while it is sealed."""
+NATS_CONFIG: Final = "/etc/islandflow/nats.conf"
+"""Configuration of the native NATS, where it needs one."""
 SERVER_STOP: Final = 30
 """Seconds that systemd gives a server to end."""
 _HOMES: Final = ("/home", "/root", "/run/user")
@@ -42,6 +44,7 @@ def infra(site: Site) -> tuple[File, ...]:
     return (
         _seal_unit(site),
         *(_system_unit(site, server) for server in site.servers),
+        *_nats_config(site),
         _root_file(site, servers.redis.config, "config/redis.conf.j2", server=servers.redis),
         _root_file(site, servers.clickhouse.drop_in, "config/clickhouse.xml.j2", server=servers.clickhouse),
     )
@@ -86,11 +89,20 @@ def _system_unit(site: Site, server: Server) -> File:
     values = {
         "server": server,
         "stop": SERVER_STOP,
+        "config": NATS_CONFIG if _nats_config(site) else "",
         "folder": DATA_FOLDER,
         "above": str(PurePosixPath(server.data).parent),
         "in_home": any(f"{path}/".startswith(f"{home}/") for path in _needed(site, server) for home in _HOMES),
     }
     return _root_file(site, path, f"systemd/system/{server.name}.service.j2", **values)
+
+
+def _nats_config(site: Site) -> tuple[File, ...]:
+    """What NATS has no option for; no file where that is as NATS has it by itself."""
+    nats = site.infra.nats
+    if nats.max_payload == type(nats).model_fields["max_payload"].default:
+        return ()
+    return (_root_file(site, NATS_CONFIG, "config/nats.conf.j2", server=nats),)
 
 
 def _needed(site: Site, server: Server) -> list[str]:

@@ -553,15 +553,6 @@ def test_a_running_fork_is_known_by_its_own_word(site: Site, docker_serves: Fact
     assert "docker's redis is Dragonfly, and native's is Redis" in finding.text
 
 
-def test_a_limit_that_native_redis_does_not_have_is_a_warning_with_its_cure(site: Site, docker_serves: Facts) -> None:
-    held = Holding(settings={"maxmemory": str(256 << 20), "maxmemory-policy": "allkeys-lru"})
-    (finding,) = data.findings(site, changed(docker_serves, data={"docker/redis": held}), "native")
-    assert finding.warning and "(allkeys-lru) once its data takes 256 MiB" in finding.text
-    assert f"--maxmemory {256 << 20} --maxmemory-policy allkeys-lru" in finding.fix
-    unlimited = Holding(settings={"maxmemory": "0", "maxmemory-policy": "allkeys-lru"})
-    assert data.findings(site, changed(docker_serves, data={"docker/redis": unlimited}), "native") == []
-
-
 @pytest.mark.parametrize(
     ("limits", "effect"),
     [

@@ -51,6 +51,17 @@ def test_the_infrastructure_s_files_are_root_s_and_readable(project: Site) -> No
     assert {(file.owner, file.group, file.mode) for file in rendered} == {("root", "root", 0o644)}
 
 
+def test_what_the_app_depends_on_in_its_servers_is_carried_over(tmp_path: Path) -> None:
+    settings = {"databases": "32", "notify-keyspace-events": "g$E", "maxmemory": "256mb"}
+    rendered = by_name(
+        files.infra(site(tmp_path, {"infra.nats.max_payload": 8 << 20, "infra.redis.settings": settings}))
+    )
+    assert "\nmax_payload: 8388608\n" in rendered["nats.conf"]
+    (start,) = [line for line in rendered["islandflow-nats.service"].splitlines() if line.startswith("ExecStart=")]
+    assert start.startswith("ExecStart=/usr/sbin/nats-server -c /etc/islandflow/nats.conf -js -sd ")
+    assert rendered["redis.conf"].endswith('\ndatabases 32\nnotify-keyspace-events "g$E"\nmaxmemory 256mb\n')
+
+
 def test_the_app_s_units_belong_to_its_user(project: Site) -> None:
     *units, overrides = files.app(project, bind=GATEWAY, services=project.scope("services"))
     assert [unit.path for unit in units] == [

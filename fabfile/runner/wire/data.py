@@ -49,7 +49,7 @@ class Holding:
     """
 
     counts: dict[str, Count] = field(default_factory=dict)
-    settings: dict[str, str] = field(default_factory=dict)  # those that decide where and how it persists
+    settings: dict[str, str] = field(default_factory=dict)  # by which it persists, and those that an app may depend on
     elsewhere: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
     product: str = ""  # of Redis: itself, or the fork that it is

@@ -18,6 +18,7 @@ from ...wire.data import Count, DataRef, Holding
 from ...wire.facts import Container
 from ..credentials import credentials, own_login
 from ..nats.client import Unanswered
+from ..nats.greeting import max_payload
 from ..nats.jetstream import read_streams
 from . import clickhouse
 from .redis import LoginRefused, Redis, RedisError, Refused, not_shared
@@ -117,8 +118,10 @@ def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holdi
     counts: dict[str, Count] = {}
     for name, stream in streams.items():
         counts.update(_stream(name, stream))
+    largest = max_payload(address, ref.port)
+    settings = {"max_payload": str(largest)} if largest else {}
     volatile = tuple(f"stream {name}" for name, stream in sorted(streams.items()) if stream.in_memory)
-    return Holding(counts, {}, tuple(_stored_elsewhere(streams, ref.folder)), volatile)
+    return Holding(counts, settings, tuple(_stored_elsewhere(streams, ref.folder)), volatile)
 
 
 def _stream(name: str, stream: Stream) -> dict[str, Count]:

@@ -19,7 +19,7 @@ _SAFETY = 0.9  # of the keys that a sample says will outlast it, so many must be
 _LIMIT = 1 << 20  # bytes; the answers of these questions are far smaller
 _SETTINGS = (
     *("dir", "dbfilename", "appendonly", "appenddirname", "appendfilename"),
-    *("maxmemory", "maxmemory-policy"),
+    *("maxmemory", "maxmemory-policy", "databases", "notify-keyspace-events"),
 )
 _PRODUCT = re.compile(r"^(?:server_name|valkey_version|dragonfly_version|executable):.*$", re.MULTILINE)
 _FORKS = {"valkey": "Valkey", "keydb": "KeyDB", "dragonfly": "Dragonfly"}
@@ -112,7 +112,10 @@ class Redis:
         return int(found[1]) if found else 0
 
     def settings(self) -> dict[str, str]:
-        """What decides about persistence. Where CONFIG is forbidden or renamed it raises RedisError."""
+        """What decides about persistence, and what an app may depend on.
+
+        Where CONFIG is forbidden or renamed it raises RedisError.
+        """
         settings: dict[str, str] = {}
         for reply in self._calls([("CONFIG", "GET", name) for name in _SETTINGS]):  # several at once are Redis 7's
             pairs = [str(word) for word in reply or []]

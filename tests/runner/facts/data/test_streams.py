@@ -84,6 +84,16 @@ def test_messages_that_stay_until_somebody_takes_them_must_be_there(
     assert loss.startswith("messages of WORK: ")
 
 
+def test_the_largest_message_is_read_from_its_greeting(tmp_path: Path) -> None:
+    assert held(Single(5, []), tmp_path).settings == {"max_payload": str(1 << 20)}
+    large = Single(5, [])
+    large.info = {"max_payload": 8 << 20}
+    assert held(large, tmp_path).settings == {"max_payload": str(8 << 20)}
+    odd = Single(5, [])
+    odd.info = {"max_payload": "much"}
+    assert held(odd, tmp_path).settings == {}
+
+
 def durable(**config: Any) -> JSON:
     return consumer("worker", config={"durable_name": "worker", "deliver_subject": "to.worker", **config})
 
