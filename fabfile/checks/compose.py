@@ -26,7 +26,10 @@ def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 def _unsupported(facts: Facts) -> list[Finding]:
     if not facts.docker_unsupported:
         return []
-    fix = "have Docker's own packages (docker-ce, or docker.io) run the app as root, under its own Compose file"
+    fix = (
+        "have Docker's own packages (docker-ce, or docker.io) run the app as root, without userns-remap, under its own "
+        "Compose file"
+    )
     return [Finding(f"the VPS has {facts.docker_unsupported}", fix)]
 
 

@@ -27,6 +27,11 @@ _FIX_ELSEWHERE = {
     "nats": "give NATS the shared directory as its store (-sd, or store_dir), or correct infra.nats.data",
     "clickhouse": "mount the shared directory at its path, or correct infra.clickhouse.data",
 }
+_FIX_UNREADABLE = {
+    "nats": "back up the streams (nats stream backup), run Docker's NATS without jetstream.key on an empty directory, "
+    "and restore them",
+    "clickhouse": "create those tables anew without a storage policy of their own, and copy the rows (INSERT … SELECT)",
+}
 _FIX_UNCOUNTED = (
     "make it answer and try again: what can't be counted before a hand-over can't be proven to be there after it"
 )
@@ -39,7 +44,7 @@ def findings(site: Site, facts: Facts, to: Runtime, accept_downgrade: bool = Fal
     """
     result = readable(site, facts, to, accept_downgrade) + foreign(site, facts) + provable(site, facts, to)
     result += unkept(facts, to) + settings.findings(site, facts, to)
-    return result + (nested(facts) + fleeting(site) if to == "native" else [])
+    return result + (nested(facts) + fleeting(site) + other_users(site, facts) if to == "native" else [])
 
 
 def unkept(facts: Facts, to: Runtime) -> list[Finding]:
@@ -238,6 +243,29 @@ def foreign(site: Site, facts: Facts) -> list[Finding]:
     ]
 
 
+def other_users(site: Site, facts: Facts) -> list[Finding]:
+    """Data of other users than the inventory says of Docker's servers: a rollback would give it to the latter.
+
+    Where all is root's it is not known who they are: the image may start as root.
+    """
+    if survey.owner(facts) != "docker":
+        return []
+    found = []
+    for server in site.servers:
+        owners = facts.trees[server.data].owners if server.data in facts.trees else ()
+        users = {owner.partition(":")[0] for owner in owners}
+        if users - {"0"} and server.image_user.partition(":")[0] not in users:
+            belongs = ", ".join(owner for owner in owners if not owner.startswith("0:"))
+            found.append(
+                Finding(
+                    f"{server.data} belongs to {belongs}, and infra.{server.name}.image_user is {server.image_user}: a "
+                    "rollback would give the data to a user that Docker's server is not",
+                    f"infra.{server.name}.image_user = the user and group of its container, as the files have them now",
+                )
+            )
+    return found
+
+
 def _server_findings(server: Server, holding: Holding, leaving: Runtime) -> Iterator[Finding]:
     rescue = leaving == "native"
     if holding.down:
@@ -253,6 +281,12 @@ def _server_findings(server: Server, holding: Holding, leaving: Runtime) -> Iter
             f"{leaving}'s {server.name} has in memory alone, and no restart keeps it: {', '.join(holding.volatile)}",
             "nothing, if the app fills it again; else have it stored in files before the hand-over",
             warning=True,
+        )
+    for reason in holding.unreadable:
+        yield Finding(
+            f"{other(leaving)}'s {server.name} could not read the data: {reason}",
+            _FIX_UNREADABLE[server.name],
+            warning=rescue,
         )
     for reason in holding.elsewhere:
         yield Finding(

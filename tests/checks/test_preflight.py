@@ -18,7 +18,7 @@ from fabfile.runner.system import ufw
 from fabfile.runner.wire.app import JetStream, Setting, Settings
 from fabfile.runner.wire.data import Holding, Unkept
 from fabfile.runner.wire.edge import EdgeNetwork
-from fabfile.runner.wire.facts import Checkout, Facts, FileFact
+from fabfile.runner.wire.facts import Checkout, Facts, FileFact, Tree
 from fabfile.runner.wire.store import LockHolder
 from fabfile.terms import Runtime
 from tests.support.facts import changed, listener
@@ -570,3 +570,34 @@ def test_a_limit_of_docker_s_redis_below_what_native_s_holds_is_a_warning(
     facts = changed(native_serves, data={"native/redis": Holding(used=300 << 20)}, compose={"redis": redis})
     texts = [finding.text for finding in data.findings(site, facts, "docker") if finding.warning]
     assert [text.rpartition(": ")[2] for text in texts] == ([effect] if effect else [])
+
+
+@pytest.mark.parametrize(
+    ("owner", "others", "refused"),
+    [
+        ("999:1000", (), ""),
+        ("999:999", (), ""),  # the server reads what is its user's
+        ("0:0", ("999:1000",), ""),
+        ("0:0", (), ""),
+        ("100999:101000", (), "belongs to 100999:101000, and infra.redis.image_user is 999:1000"),
+        ("0:0", ("1001:1001",), "belongs to 1001:1001"),
+        ("", (), ""),
+    ],
+)
+def test_data_of_another_user_than_docker_s_server_is_refused_before_a_rollback_could_give_it_away(
+    owner: str, others: tuple[str, ...], refused: str, site: Site, docker_serves: Facts
+) -> None:
+    folder = site.infra.redis.data
+    facts = changed(docker_serves, trees={folder: Tree(folder, owner, others)})
+    found = data.findings(site, facts, "native")
+    assert len(found) == bool(refused) and all(refused in one.text and not one.warning for one in found)
+
+
+def test_data_that_native_s_server_could_not_read_is_refused_and_on_the_way_back_a_warning(
+    site: Site, docker_serves: Facts, native_serves: Facts
+) -> None:
+    held = Holding(unreadable=("its store is encrypted",))
+    (finding,) = data.findings(site, changed(docker_serves, data={"docker/nats": held}), "native")
+    assert finding.text == "native's nats could not read the data: its store is encrypted" and not finding.warning
+    (finding,) = data.findings(site, changed(native_serves, data={"native/nats": held}), "docker")
+    assert finding.warning

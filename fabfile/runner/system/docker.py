@@ -202,6 +202,8 @@ def unsupported(machine: Machine) -> str:
             return f"Docker from snap ({root}): it is confined, and its unit is none of docker.service"
         if "rootless" in security:
             return f"rootless Docker ({root}): its containers' users are others than the data's"
+        if "name=userns" in security:
+            return f"Docker with userns-remap ({root}): its containers' users are others than the data's"
         endpoint = machine.run(["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], timeout=30)
     except (CommandFailed, ValueError, AttributeError):
         return ""

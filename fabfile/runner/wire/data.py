@@ -45,12 +45,14 @@ class Holding:
     """What a server holds, by name ("db0", "stream PRINTS", "default.prints"), and where it keeps it.
 
     `elsewhere` says why its data is not, or not as a whole, in the directory that the other runtime will open;
+    `unreadable` why the other runtime's server, which has another configuration, could not read what is there;
     `volatile` names what is in memory alone, which no restart keeps, a hand-over's neither.
     """
 
     counts: dict[str, Count] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)  # by which it persists, and those that an app may depend on
     elsewhere: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
     volatile: tuple[str, ...] = ()
     product: str = ""  # of Redis: itself, or the fork that it is
     used: int = 0  # of Redis: bytes of memory that its data takes

@@ -115,6 +115,7 @@ ROOT = {"ServerVersion": "26.1.5", "DockerRootDir": "/var/lib/docker", "Security
         (json.dumps(ROOT), LOCAL, ""),
         (json.dumps({**ROOT, "DockerRootDir": "/var/snap/docker/common/var-lib-docker"}), LOCAL, "Docker from snap"),
         (json.dumps({**ROOT, "SecurityOptions": ["name=rootless"]}), LOCAL, "rootless Docker"),
+        (json.dumps({**ROOT, "SecurityOptions": ["name=seccomp", "name=userns"]}), LOCAL, "Docker with userns-remap"),
         (json.dumps(ROOT), "tcp://203.0.113.9:2375\n", "a remote Docker (tcp://203.0.113.9:2375"),
         (json.dumps(ROOT), "ssh://root@elsewhere\n", "a remote Docker (ssh://root@elsewhere"),
         (json.dumps({"host": {"os": "linux"}, "store": {}}), "", "podman"),

@@ -15,18 +15,20 @@ from ..credentials import Credentials
 ANSWER = 10.0  # seconds for one answer; a server that has just started reads its tables first
 _SYSTEM = "('system', 'INFORMATION_SCHEMA', 'information_schema')"
 _TABLES = (
-    "SELECT database, name, engine, total_rows FROM system.tables "
+    "SELECT database, name, engine, total_rows, storage_policy FROM system.tables "
     f"WHERE database NOT IN {_SYSTEM} AND NOT is_temporary FORMAT JSONCompact"
 )
 # Parts that will expire within the hour need not stay: they may go as the next server starts.
-_BLOCKS = (
+_PARTS = (
     "SELECT database, table, sum(max_block_number - min_block_number + 1) AS blocks, "
     "sumIf(max_block_number - min_block_number + 1, "
-    "delete_ttl_info_max <= toDateTime(0) OR delete_ttl_info_max > now() + 3600) AS lasting "
+    "delete_ttl_info_max <= toDateTime(0) OR delete_ttl_info_max > now() + 3600) AS lasting, "
+    "groupUniqArray(disk_name) AS disks "
     f"FROM system.parts WHERE active AND database NOT IN {_SYSTEM} GROUP BY database, table FORMAT JSONCompact"
 )
 _DISKS = "SELECT path FROM system.disks WHERE name = 'default' FORMAT JSONCompact"
 _KEEPS_ROWS = ("Log", "TinyLog", "StripeLog", "Set", "Join")  # engines that store rows and never merge them
+_DEFAULT = "default"  # the disk and the policy
 _DENIED = (401, 403, 516)
 
 
@@ -44,6 +46,7 @@ class Table:
 
     engine: str
     rows: int
+    policy: str = ""  # by which ClickHouse chooses its disk; empty where its engine has no choice
 
     @property
     def in_memory(self) -> bool:
@@ -56,30 +59,49 @@ class Table:
         return self.engine.endswith("MergeTree")
 
 
-def tables(address: str, port: int, login: Credentials) -> dict[str, Table]:
-    """Every table by "database.name". Raises ClickHouseError, OSError."""
-    rows = _rows(address, port, login, _TABLES)
-    return {f"{database}.{name}": Table(str(engine), int(rows or 0)) for database, name, engine, rows in rows}
-
-
-def blocks(address: str, port: int, login: Credentials) -> dict[str, Count]:
-    """How many blocks of insertions the parts of each table cover, by "database.name". Raises as `tables` does.
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a table: how many blocks of insertions they cover, and the disks that they are on.
 
     Rows may grow fewer by themselves: merging drops those that are replaced, deleted or expired. The blocks that a
     merged part covers are those of its sources, so their number falls only where a part is lost.
     """
-    rows = _rows(address, port, login, _BLOCKS)
-    return {f"{database}.{name}": Count(int(every), int(lasting)) for database, name, every, lasting in rows}
+
+    blocks: Count
+    disks: tuple[str, ...]
 
 
-def counts(every: Mapping[str, Table], blocks: Mapping[str, Count]) -> dict[str, Count]:
+def tables(address: str, port: int, login: Credentials) -> dict[str, Table]:
+    """Every table by "database.name". Raises ClickHouseError, OSError."""
+    rows = _rows(address, port, login, _TABLES)
+    return {
+        f"{database}.{name}": Table(str(engine), int(rows or 0), str(policy or ""))
+        for database, name, engine, rows, policy in rows
+    }
+
+
+def parts(address: str, port: int, login: Credentials) -> dict[str, Parts]:
+    """The parts of each table that has some, by "database.name". Raises as `tables` does."""
+    return {
+        f"{database}.{name}": Parts(Count(int(every), int(lasting)), tuple(map(str, disks)))
+        for database, name, every, lasting, disks in _rows(address, port, login, _PARTS)
+    }
+
+
+def counts(every: Mapping[str, Table], parts: Mapping[str, Parts]) -> dict[str, Count]:
     """What must still be there after a hand-over: every table, the blocks of parts, and rows that are never merged."""
     amounts: dict[str, Count] = {}
     for name, table in every.items():
         amounts[name] = Count(table.rows, table.rows if table.engine in _KEEPS_ROWS else 0)
         if table.in_parts:
-            amounts[f"blocks of {name}"] = blocks.get(name, Count(0, 0))
+            amounts[f"blocks of {name}"] = parts[name].blocks if name in parts else Count(0, 0)
     return amounts
+
+
+def on_other_disks(every: Mapping[str, Table], parts: Mapping[str, Parts]) -> list[str]:
+    """The tables that need more than the one disk and storage policy that each ClickHouse has by itself."""
+    elsewhere = {name for name, of_table in parts.items() if set(of_table.disks) - {_DEFAULT}}
+    return sorted(elsewhere | {name for name, table in every.items() if table.policy not in ("", _DEFAULT)})
 
 
 def path(address: str, port: int, login: Credentials) -> str:

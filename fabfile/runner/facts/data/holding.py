@@ -22,6 +22,7 @@ from ..nats.greeting import max_payload
 from ..nats.jetstream import read_streams
 from . import clickhouse
 from .redis import LoginRefused, Redis, RedisError, Refused, not_shared
+from .redis_folder import has_append_only_file, working_directory
 
 _LOCAL = "127.0.0.1"
 
@@ -55,12 +56,12 @@ def _containers(machine: Machine, refs: list[DataRef]) -> dict[str, Container]:
 def _holding(ref: DataRef, container: Container | None) -> Holding:
     if ref.project and (container is None or not container.running):
         return Holding(problem=f"{_name(ref)} does not run", down=True)
-    address = container.address if container and ref.project else _LOCAL
-    mounts = container.mounts if container and ref.project else None
+    container = container if ref.project else None
+    address = container.address if container else _LOCAL
     if not address:
         return Holding(problem=f"{_name(ref)} is on no network")
     try:
-        return _KINDS[ref.name](ref, address, mounts)
+        return _KINDS[ref.name](ref, address, container)
     except (LoginRefused, clickhouse.LoginRefused) as error:
         login = credentials(ref.environment, _VARIABLES[ref.name])
         what = f"refuses the login of {_VARIABLES[ref.name]}" if login else "wants a login, and there is none"
@@ -77,7 +78,7 @@ def _holding(ref: DataRef, container: Container | None) -> Holding:
         return Holding(problem=f"{_name(ref)} at {address}:{ref.port} does not answer: {error or type(error).__name__}")
 
 
-def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+def _redis(ref: DataRef, address: str, container: Container | None) -> Holding:
     with Redis(address, ref.port) as server:
         try:
             persistence = server.persistence()
@@ -90,12 +91,16 @@ def _redis(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Hold
             settings = server.settings()
         except Refused:  # CONFIG may be renamed or forbidden: what INFO says must do
             settings = {}
-    held = _on_vps(settings["dir"], mounts) if "dir" in settings else ref.folder
+    mounts = _mounts(container)
+    folder = settings.get("dir") or (working_directory(container.pid) if container else "")
+    held = _on_vps(folder, mounts) if folder else ref.folder
     reasons = not_shared({**persistence, **settings}, _real(ref.folder), _real(held))
+    if not settings and not reasons and not has_append_only_file(ref.folder):
+        reasons.append(f"there is no append-only file of the usual name in {ref.folder}")
     return Holding(counts, settings, tuple(reasons), product=product, used=used)
 
 
-def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+def _clickhouse(ref: DataRef, address: str, container: Container | None) -> Holding:
     login = own_login(ref.environment, "CLICKHOUSE_URL")
     try:
         tables = clickhouse.tables(address, ref.port, login)
@@ -104,16 +109,20 @@ def _clickhouse(ref: DataRef, address: str, mounts: Mapping[str, str] | None) ->
             raise
         login = credentials(ref.environment, "CLICKHOUSE_URL")
         tables = clickhouse.tables(address, ref.port, login)
-    blocks = clickhouse.blocks(address, ref.port, login)
+    parts = clickhouse.parts(address, ref.port, login)
     path = clickhouse.path(address, ref.port, login)
-    held = _on_vps(path, mounts)
+    held = _on_vps(path, _mounts(container))
     where = held or "a directory of its container"
     other = () if _real(held) == _real(ref.folder) else (f"it keeps its data in {where}, and not in {ref.folder}",)
     volatile = tuple(f"table {name}" for name, table in sorted(tables.items()) if table.in_memory)
-    return Holding(clickhouse.counts(tables, blocks), {"path": path}, other if path else (), volatile)
+    beside = ", ".join(clickhouse.on_other_disks(tables, parts))
+    unreadable = (
+        (f"these tables are on other disks, or have a storage policy of their own: {beside}",) if beside else ()
+    )
+    return Holding(clickhouse.counts(tables, parts), {"path": path}, other if path else (), unreadable, volatile)
 
 
-def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holding:
+def _nats(ref: DataRef, address: str, container: Container | None) -> Holding:
     streams = read_streams(address, NatsRef(ref.port, ref.environment, ref.monitor), as_app=True)
     counts: dict[str, Count] = {}
     for name, stream in streams.items():
@@ -121,7 +130,8 @@ def _nats(ref: DataRef, address: str, mounts: Mapping[str, str] | None) -> Holdi
     largest = max_payload(address, ref.port)
     settings = {"max_payload": str(largest)} if largest else {}
     volatile = tuple(f"stream {name}" for name, stream in sorted(streams.items()) if stream.in_memory)
-    return Holding(counts, settings, tuple(_stored_elsewhere(streams, ref.folder)), volatile)
+    elsewhere, unreadable = tuple(_stored_elsewhere(streams, ref.folder)), tuple(_encrypted(ref.folder))
+    return Holding(counts, settings, elsewhere, unreadable, volatile)
 
 
 def _stream(name: str, stream: Stream) -> dict[str, Count]:
@@ -164,6 +174,13 @@ def _stored_elsewhere(streams: Mapping[str, Stream], folder: str) -> list[str]:
     return [f"these streams are not in {folder}, but elsewhere: {', '.join(missing)}"]
 
 
+def _encrypted(folder: str) -> list[str]:
+    """Whether the store is one that only a NATS with its key opens: each of its streams has a key of its own then."""
+    if any(Path(folder, "jetstream").glob("*/streams/*/meta.key")):
+        return ["its store is encrypted (jetstream.key in its configuration)"]
+    return []
+
+
 def _on_vps(path: str, mounts: Mapping[str, str] | None) -> str:
     """A server's directory as the VPS knows it; empty where a container has it for itself. None: no container's."""
     clean = os.path.normpath(path) if path else ""
@@ -175,6 +192,10 @@ def _on_vps(path: str, mounts: Mapping[str, str] | None) -> str:
     return ""
 
 
+def _mounts(container: Container | None) -> Mapping[str, str] | None:
+    return container.mounts if container else None
+
+
 def _real(path: str) -> str:
     """Where a link leads; a server may know its directory by that name."""
     return os.path.realpath(path) if path else ""
@@ -184,7 +205,7 @@ def _name(ref: DataRef) -> str:
     return f"{ref.runtime}'s {ref.name}"
 
 
-_KINDS: dict[str, Callable[[DataRef, str, Mapping[str, str] | None], Holding]] = {
+_KINDS: dict[str, Callable[[DataRef, str, Container | None], Holding]] = {
     "redis": _redis,
     "nats": _nats,
     "clickhouse": _clickhouse,

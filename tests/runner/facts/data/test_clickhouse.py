@@ -24,7 +24,11 @@ def clickhouse(
 ) -> Callable[[socket.socket], None]:
     """A server with those tables. With `login` ("user:key") it wants one."""
 
-    answers = {"system.disks": [[path]], "system.tables": tables, "system.parts": list(blocks)}
+    answers = {
+        "system.disks": [[path]],
+        "system.tables": [row if len(row) > 4 else [*row, "default"] for row in tables],
+        "system.parts": [row if len(row) > 4 else [*row, ["default"]] for row in blocks],
+    }
 
     def talk(line: socket.socket) -> None:
         head = line.recv(65536).decode()
@@ -110,6 +114,22 @@ def test_another_directory_than_the_shared_one_is_named(tmp_path: Path) -> None:
     assert asked(clickhouse([]), tmp_path).elsewhere == ()
     (reason,) = asked(clickhouse([], "/var/lib/clickhouse/"), tmp_path).elsewhere
     assert reason == "it keeps its data in /var/lib/clickhouse, and not in /srv/clickhouse"
+
+
+def test_tables_that_native_s_one_disk_does_not_have_are_named(tmp_path: Path) -> None:
+    tables: list[list[object]] = [
+        ["default", "cold", "MergeTree", "9", "tiered"],
+        ["default", "moved", "MergeTree", "9", "default"],
+        ["default", "plain", "MergeTree", "9", "default"],
+        ["default", "a_view", "View", None, ""],
+    ]
+    blocks: list[list[object]] = [
+        ["default", "moved", "2", "2", ["default", "second"]],
+        ["default", "plain", "1", "1", ["default"]],
+    ]
+    (reason,) = asked(clickhouse(tables, blocks=blocks), tmp_path).unreadable
+    assert reason.endswith("a storage policy of their own: default.cold, default.moved")
+    assert asked(clickhouse(tables[2:], blocks=blocks[1:]), tmp_path).unreadable == ()
 
 
 def test_it_logs_in_with_the_apps_own_url(tmp_path: Path) -> None:

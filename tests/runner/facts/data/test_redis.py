@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 import fabfile.runner.facts.data.redis
 from fabfile.runner.facts.data.holding import holdings
 from fabfile.runner.facts.data.redis import RedisError, not_shared
+from fabfile.runner.facts.data.redis_folder import working_directory
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.app import Environment
 from fabfile.runner.wire.data import Count, DataRef, Holding
+from tests.runner.support.recorder import Recorder
 from tests.runner.support.redis_server import Redis
 from tests.runner.support.servers import says, serving
 
@@ -102,6 +105,65 @@ def test_where_config_is_forbidden_info_says_whether_it_keeps_an_append_only_fil
     server = Redis({0: (5, 0)}, forbidden=("CONFIG",), persistence={"loading": "0", "aof_enabled": "0"})
     (reason,) = asked(server, tmp_path).elsewhere
     assert "keeps no append-only file" in reason
+
+
+def processes(folder: Path, *entries: tuple[int, str, str, str]) -> Path:
+    """A /proc of processes with (number, namespace, name, working directory)."""
+    for number, namespace, name, directory in entries:
+        (folder / str(number) / "ns").mkdir(parents=True)
+        (folder / str(number) / "ns" / "mnt").symlink_to(f"mnt:[{namespace}]")
+        (folder / str(number) / "comm").write_text(f"{name}\n")
+        (folder / str(number) / "cwd").symlink_to(directory)
+    return folder
+
+
+def test_where_config_is_forbidden_the_process_shows_the_directory(tmp_path: Path) -> None:
+    proc = processes(
+        tmp_path,
+        (1, "9", "systemd", "/"),
+        (40, "8", "redis-server", "/another"),
+        (50, "7", "tini", "/data"),
+        (51, "7", "redis-server", "/elsewhere"),
+    )
+    assert working_directory(50, proc) == "/elsewhere", "its container's first process need not be Redis"
+    assert working_directory(51, proc) == "/elsewhere"
+    assert working_directory(1, proc) == "" and working_directory(99, proc) == ""
+
+
+@pytest.mark.parametrize(
+    ("works_in", "reason"),
+    [("/data", ""), ("/elsewhere", "a directory of its container, and not in /srv/redis"), ("", "")],
+)
+def test_a_container_whose_redis_does_not_say_its_directory_is_judged_by_that(
+    works_in: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fabfile.runner.facts.data.holding.working_directory", lambda pid: works_in if pid == 5 else "")
+    item = {
+        "Id": "1",
+        "Name": "/x",
+        "Config": {"Labels": {"com.docker.compose.service": "redis"}},
+        "State": {"Status": "running", "Pid": 5},
+        "NetworkSettings": {"Networks": {"default": {"IPAddress": "127.0.0.1"}}},
+        "Mounts": [{"Destination": "/data", "Source": FOLDER}],
+    }
+    machine = Recorder(tmp_path, {"docker ps": "1\n", "docker inspect": json.dumps([item])})
+    environment = Environment("docker", str(tmp_path / "env"), str(tmp_path / "no-overrides"))
+    with serving(Redis({0: (5, 0)}, forbidden=("CONFIG",)).talk) as port:
+        ref = DataRef("redis", "docker", port, "infra.redis.image_port", FOLDER, environment, "p")
+        elsewhere = holdings(machine, [ref])["docker/redis"].elsewhere
+    assert len(elsewhere) == bool(reason) and all(one.endswith(reason) for one in elsewhere)
+
+
+def test_where_config_is_forbidden_and_the_directory_has_no_append_only_file_that_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    (folder / "renamed").mkdir(parents=True)
+    server = Redis({0: (5, 0)}, forbidden=("CONFIG",))
+    (reason,) = asked(server, tmp_path, folder=str(folder)).elsewhere
+    assert reason == f"there is no append-only file of the usual name in {folder}"
+    for usual in ("appendonlydir", "appendonly.aof"):
+        (folder / usual).mkdir()
+        assert asked(server, tmp_path, folder=str(folder)).elsewhere == ()
+        (folder / usual).rmdir()
 
 
 def test_a_file_that_it_could_not_write_is_named(tmp_path: Path) -> None:

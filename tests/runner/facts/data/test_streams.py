@@ -94,6 +94,14 @@ def test_the_largest_message_is_read_from_its_greeting(tmp_path: Path) -> None:
     assert held(odd, tmp_path).settings == {}
 
 
+def test_a_store_that_only_its_key_opens_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "jetstream" / "$G" / "streams" / "WORK"
+    folder.mkdir(parents=True)
+    assert held(Single(5, []), tmp_path).unreadable == ()
+    (folder / "meta.key").touch()
+    assert held(Single(5, []), tmp_path).unreadable == ("its store is encrypted (jetstream.key in its configuration)",)
+
+
 def durable(**config: Any) -> JSON:
     return consumer("worker", config={"durable_name": "worker", "deliver_subject": "to.worker", **config})
 
