@@ -99,7 +99,7 @@ def _domains(draft: Draft, scene: Scene) -> None:
             others = f"; also {', '.join(lead.host.names[1:])}, which are left alone" if lead.host.names[1:] else ""
             state = "" if lead.host.enabled else ", closed"
             place = f"{lead.host.host}:{lead.host.port}"
-            draft.found(key, lead.host.names[0], f"NPM's host {lead.host.id}, to {place}{state}{others}")
+            draft.found(key, lead.host.names[0].lower(), f"NPM's host {lead.host.id}, to {place}{state}{others}")
         _docker_name(draft, scene, f"runtimes.docker.{docker}", lead.host.host if lead else "", service)
     if scene.api:
         host = scene.api.host

@@ -8,6 +8,7 @@ from typing import Any
 
 from fabfile.errors import UsageError
 from fabfile.runner.wire.adoption import Adoption, Box, NpmFound, Project, ProxyFound
+from fabfile.runner.wire.edge import has_name
 
 SERVERS = ("nats", "redis", "clickhouse")
 
@@ -186,7 +187,7 @@ def _app_lead(
 ) -> tuple[Lead | None, str]:
     """The host of the app's pages: the one whose routes lead elsewhere, else the one that leads to pages."""
     if choice.app_domain:
-        found = [lead for lead in leads if choice.app_domain in lead.host.names]
+        found = [lead for lead in leads if has_name(lead.host.names, choice.app_domain)]
         return (found[0], "") if found else (None, f"no host of Nginx Proxy Manager leads {choice.app_domain} here")
     routed = [lead for lead in leads if lead.page and lead.routes and lead.page != lead.routes]
     web = next((n for n, s in shipped.get("services", {}).items() if s.get("kind") == "web"), "") if known else ""
@@ -222,12 +223,12 @@ def _api_lead(
     if npm is None:
         return None, ""
     if choice.api_domain:
-        named = [host for host in npm.hosts if choice.api_domain in host.names]
+        named = [host for host in npm.hosts if has_name(host.names, choice.api_domain)]
         return (Lead(named[0], service), "") if named else (None, f"no host there has the name {choice.api_domain}")
     found = [lead for lead in leads if lead.page == service and lead is not app] if service else []
     if not found and app:
-        closed = {f"api.{name}" for name in app.host.names}
-        found = [Lead(host, service) for host in npm.hosts if closed & set(host.names)]
+        closed = [f"api.{name}" for name in app.host.names]
+        found = [Lead(host, service) for host in npm.hosts if any(has_name(host.names, name) for name in closed)]
     if len(found) == 1:
         return found[0], ""
     if not found:

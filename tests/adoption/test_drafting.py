@@ -249,6 +249,15 @@ def test_two_edges_that_lead_to_the_app_are_asked_about(facts: Adoption, tmp_pat
     assert "edge.container" in asked(text, tmp_path) and "twin" in said_at(text, "container")
 
 
+def test_upper_case_names_are_written_as_dns_has_them(site: Site, facts: Adoption, tmp_path: Path) -> None:
+    app, api, _ = facts.edges[0].hosts
+    shouted = dataclasses.replace(app, names=(site.edge.app_domain.upper(),))
+    choice = Choice(app_domain=site.edge.app_domain, api_domain=site.edge.api_domain.title())
+    assert (
+        loaded(written(vps.with_hosts(facts, shouted, api), choice), tmp_path).edge.app_domain == site.edge.app_domain
+    )
+
+
 def test_two_names_that_lead_to_the_pages_are_asked_about(facts: Adoption, tmp_path: Path) -> None:
     app, api, _ = facts.edges[0].hosts
     staging = dataclasses.replace(app, id=4, names=("staging.example.test",))

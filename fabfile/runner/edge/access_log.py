@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from ..system.machine import StepFailed
-from ..wire.edge import EdgeRef
+from ..wire.edge import EdgeRef, has_name
 from ..wire.soak import Served
 from . import database
 
@@ -34,7 +34,7 @@ class EdgeLogs:
             return {}
         counts = {}
         for domain in self._ref.domains:
-            number = next((row.id for row in rows if domain in row.names), None)
+            number = next((row.id for row in rows if has_name(row.names, domain)), None)
             tail = self._tails.setdefault(domain, _LogTail())
             lines = tail.new_lines(Path(self._ref.root) / f"data/logs/proxy-host-{number}_access.log")
             if lines is not None:

@@ -9,7 +9,7 @@ import json
 
 from ..system import http
 from ..system.machine import Machine, StepFailed
-from ..wire.edge import EdgeLogin
+from ..wire.edge import EdgeLogin, has_name
 from .change import HostChange
 from .database import COLUMNS
 from .server import container
@@ -124,7 +124,7 @@ def _field_differs(change: HostChange, name: str) -> bool:
 
 def _require_same_host(answer: object, change: HostChange) -> None:
     names = answer.get("domain_names") if isinstance(answer, dict) else None
-    if not isinstance(names, list) or change.host.domain not in names:
+    if not isinstance(names, list) or not has_name(map(str, names), change.host.domain):
         raise StepFailed(f"NPM's API has {names} as host {change.row.id}, its database {change.host.domain}")
 
 

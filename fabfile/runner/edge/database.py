@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..system.deadline import Deadline
 from ..system.machine import StepFailed
-from ..wire.edge import EdgeContainer, EdgeRef, ProxyHost, Values
+from ..wire.edge import EdgeContainer, EdgeRef, ProxyHost, Values, has_name
 
 LOCK_SECONDS = 5.0  # to wait for another writer before nothing is done
 UNDO_LOCK_SECONDS = 30.0  # to wait for one when former values are put back
@@ -83,9 +83,9 @@ def read_row(database: str, number: int) -> dict[str, object]:
 def row_problem(rows: Sequence[ProxyHost], domain: str) -> str:
     """Return why there is not exactly one row for `domain`, with the rows that there are; empty when there is one.
 
-    Names are compared whole: one name may contain another.
+    Names are compared whole, since one name may contain another.
     """
-    matches = [row for row in rows if domain in row.names]
+    matches = [row for row in rows if has_name(row.names, domain)]
     if not matches:
         names = ", ".join(sorted(name for row in rows for name in row.names)) or "none"
         return f"no live proxy host has the name {domain} (names in the database: {names})"

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
-from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream
+from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream, has_name
 from . import backup, database, destinations, hostfile, server
 from .locations import NPMS_FOLDER, PROXY, included_names
 from .routes import Drift, route_blocks
@@ -65,7 +65,7 @@ def _host(machine: Machine, ref: EdgeRef, rows: list[ProxyHost], domain: str, re
     problem = database.row_problem(rows, domain)
     if problem:
         return HostFact(domain, problem)
-    row = next(row for row in rows if domain in row.names)
+    row = next(row for row in rows if has_name(row.names, domain))
     path = file_of(ref, row)
     fact = HostFact(domain, "", row, str(path))
     try:

@@ -7,7 +7,7 @@ behind its log lines. Everything else stays as it is, byte for byte.
 
 from __future__ import annotations
 
-from ..wire.edge import Upstream
+from ..wire.edge import Upstream, has_name
 from .nginx import Directive, ParseError, Token, parse, splice
 from .routes import Drift, route_blocks, upstream_of, upstream_words
 
@@ -25,7 +25,7 @@ def server_block(text: str, domain: str) -> Directive:
     servers = [
         server
         for server in top
-        if server.name == "server" and any(domain in names.values for names in server.find("server_name"))
+        if server.name == "server" and any(has_name(names.values, domain) for names in server.find("server_name"))
     ]
     if len(servers) != 1:
         raise Drift(f"{domain}: its file has {len(servers)} server blocks of that name instead of one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +11,11 @@ from .codec import wire
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _NOWHERE = ("http", "127.0.0.1", 9)  # the upstream that a script of the app's gives a host that it closes
+
+
+def has_name(names: Iterable[str], domain: str) -> bool:
+    """Whether a hostname is among these, upper and lower case being the same, as for DNS and nginx."""
+    return domain.lower() in (name.lower() for name in names)
 
 
 @wire

@@ -224,6 +224,22 @@ def test_two_live_rows_are_refused_naming_both(edge: FakeEdge) -> None:
     assert f"2 live proxy hosts have the name {DOMAIN}: 1 ({DOMAIN} to http://web:3000), 4 (x." in words
 
 
+def test_upper_case_names_are_the_same_names(edge: FakeEdge) -> None:
+    """NPM keeps them as they were typed; nginx and DNS know no case."""
+    with edge.database() as connection:
+        connection.execute(
+            "UPDATE proxy_host SET domain_names = ? WHERE id = 1", (json.dumps(["Flow.DeltaIsland.io"]),)
+        )
+    path = edge.conf / "1.conf"
+    path.write_text(path.read_text().replace(DOMAIN, "Flow.DeltaIsland.io"))
+    edge.load()
+    carry_out(edge, point(edge))
+    assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
+    edge.calls.clear()
+    edge.add((DOMAIN,), Upstream("twin", 1))
+    assert f"2 live proxy hosts have the name {DOMAIN}" in refusal(edge, point(edge))
+
+
 def test_a_disabled_host_is_refused(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET enabled = 0 WHERE id = 2")

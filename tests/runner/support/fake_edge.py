@@ -165,7 +165,7 @@ class FakeEdge(Machine):
 
     def leads(self, domain: str) -> tuple[str, str]:
         """Where the running nginx sends a name's pages, and the prefixes of its first route block."""
-        text = next(text for text in self.loaded.values() if f"server_name {domain}" in text)
+        text = next(text for text in self.loaded.values() if f"server_name {domain}" in text.lower())
         server = server_block(text, domain)
         blocks = route_blocks(server.children or ())
         return str(own_upstream(server)), str(blocks[0].upstream) if blocks else ""
@@ -241,7 +241,7 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     def probe_host(
         address: str, tls: bool, domain: str, path: str, header: str, status_limit: int = 400, timeout: float = 1.0
     ) -> Observation:
-        text = next(text for text in edge.loaded.values() if f"server_name {domain}" in text)
+        text = next(text for text in edge.loaded.values() if f"server_name {domain}" in text.lower())
         if "auth_basic " in text and path == "/":  # as NPM has it, in `location /` alone
             return Observation(False, "answers 401", {"status": 401})
         page, routes = edge.leads(domain)
