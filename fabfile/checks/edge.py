@@ -12,7 +12,7 @@ from fabfile.runner.edge import destinations, hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
 from fabfile.runner.edge.nginx import ParseError, parse
 from fabfile.runner.system.machine import StepFailed
-from fabfile.runner.wire.edge import HostFact, ProxyHost, Upstream
+from fabfile.runner.wire.edge import Forward, HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Owner, Runtime
 
@@ -39,6 +39,7 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
             not fact.stale,
             "reload needed" if fact.stale else "as in the file" if fact.text else "not there",
         )
+    yield from _forwards(site, facts, survey.owner(facts))
 
 
 def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
@@ -68,6 +69,7 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
             yield from _strays(site, facts, host.domain, to)
             if host.domain == site.edge.api_domain:
                 yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
+    yield from _forwards(site, facts, to)
 
 
 def unled(site: Site, facts: Facts, fact: HostFact) -> list[str]:
@@ -83,16 +85,40 @@ def unled(site: Site, facts: Facts, fact: HostFact) -> list[str]:
 
 
 def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
-    """The locations that go on leading to Docker's containers when native owns: they would answer 502."""
+    """What goes on leading to Docker's containers when native owns: its users would get 502."""
     if to != "native":
         return []
-    return [
+    ours = [
         Finding(
             f"edge: {host}: {stray.statement} leads to {name}, which is Docker's and would be down: 502 for its users",
             "in Nginx Proxy Manager (Advanced, Custom locations), remove it, or let it lead where the host leads: "
             "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
         )
         for host, stray, name in _docker_strays(site, facts)
+    ]
+    others = [
+        Finding(
+            f"edge: {forward.source}: {forward.statement} leads to {name}, which is Docker's and would be down: its "
+            "users would be served no longer",
+            f"disable or remove it; a name of the app's that users need can be one more name of {site.edge.app_domain} "
+            "in Nginx Proxy Manager, which follows every switch",
+        )
+        for forward, name in _docker_forwards(site, facts)
+    ]
+    return ours + others + _unread(facts)
+
+
+def _unread(facts: Facts) -> list[Finding]:
+    """What hides a place to which the edge forwards."""
+    return [
+        Finding(
+            f"edge: {forward.source}: whether {forward.statement} leads to a container of Docker's can't be told: "
+            f"{forward.problem}",
+            "look there: whoever is sent to Docker's containers is served no longer while native owns",
+            warning=True,
+        )
+        for forward in facts.edge.forwards
+        if forward.problem
     ]
 
 
@@ -141,13 +167,25 @@ def _strays(site: Site, facts: Facts, domain: str, owner: Owner) -> Iterator[Row
             yield f"{domain}: {name}", owner != "native", f"{stray.statement} leads there by itself"
 
 
+def _forwards(site: Site, facts: Facts, owner: Owner) -> Iterator[Row]:
+    """Rows for all that leads to Docker beside our hostnames, which is wrong while native owns, or may do so."""
+    for forward, name in _docker_forwards(site, facts):
+        yield f"{forward.source}: {name}", owner != "native", f"{forward.statement} leads there"
+    for forward in facts.edge.forwards:
+        if forward.problem:
+            yield forward.source, True, f"where {forward.statement} leads can't be told: {forward.problem}"
+
+
+def _docker_forwards(site: Site, facts: Facts) -> Iterator[tuple[Forward, str]]:
+    """What leads to a container of the project beside our hostnames, and the name that it has of it."""
+    known = _docker_names(site, facts)
+    for forward in facts.edge.forwards:
+        yield from ((forward, host) for host in forward.hosts if host in known)
+
+
 def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations.Outcome, str]]:
     """Our hosts' locations that lead to a container of the project by themselves, and the name that they have of it."""
-    docker, workloads_ = site.runtimes.docker, workloads.everything(site, "docker")
-    names = {docker.web_host, docker.api_host, *site.services, *(workload.name for workload in workloads_)}
-    for box in facts.all_containers:
-        names |= {box.name, box.service, box.address, *box.reached} - {""}
-    known = {name.lower() for name in names}
+    known = _docker_names(site, facts)
     for domain, fact in facts.edge.hosts.items():
         if not fact.text or fact.problem:
             continue
@@ -157,6 +195,15 @@ def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations
         except StepFailed:
             continue  # which `unled` shows
         yield from ((domain, stray, name) for stray in strays for name in stray.hosts if name in known)
+
+
+def _docker_names(site: Site, facts: Facts) -> set[str]:
+    """The names and addresses by which the edge may reach a container of the project, in lower case."""
+    docker, workloads_ = site.runtimes.docker, workloads.everything(site, "docker")
+    names = {docker.web_host, docker.api_host, *site.services, *(workload.name for workload in workloads_)}
+    for box in facts.all_containers:
+        names |= {box.name, box.service, box.address, *box.reached} - {""}
+    return {name.lower() for name in names}
 
 
 def _keys(host: EdgeHost, fact: HostFact, row: ProxyHost) -> Iterator[Row]:

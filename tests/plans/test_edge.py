@@ -19,6 +19,7 @@ from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.facts import edge_facts
+from fabfile.runner.wire.edge import Upstream
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 from tests.runner.support.fake_edge import FakeEdge, stand_in
@@ -323,3 +324,96 @@ def test_a_redirect_of_nginx_own_is_a_warning_and_what_it_leads_to_is_asked(
         assert finding.warning and "`location = /`" in finding.text and "is answered by nginx itself" in finding.text
         rows = {what: (good, text) for what, good, text in state(site, facts)}
         assert rows[f"{APP}: nginx itself"][0]
+
+
+# ── Other hosts and streams that lead to Docker ─────────────────────────────────────────────────────────────────────
+
+STREAMS = """
+CREATE TABLE stream (id integer PRIMARY KEY, is_deleted integer NOT NULL DEFAULT 0, incoming_port integer NOT NULL,
+  {host} varchar(255) NOT NULL, forwarding_port integer NOT NULL, enabled integer NOT NULL DEFAULT 1);
+INSERT INTO stream VALUES (1, 0, 5000, 'Web', 3000, 1), (2, 1, 5001, 'web', 3000, 1), (3, 0, 5002, 'web', 3000, 0),
+  (4, 0, 5003, 'postgres', 5432, 1);
+"""
+
+
+def leading(site: Site, docker_serves: Facts, fake: FakeEdge) -> Facts:
+    """The facts of a VPS where Docker serves and the edge is the fake."""
+    box = replace(docker_serves.containers["web"], name="x-web-1")
+    return changed(docker_serves, edge={"forwards": facts_of(fake).edge.forwards}, containers={"web": box})
+
+
+def test_another_host_that_leads_to_docker_is_refused_on_the_way_to_native(
+    site: Site, docker_serves: Facts, fake: FakeEdge
+) -> None:
+    fake.add(("www2.example.test", "old.example.test"), Upstream("X-web-1", 3000))
+    fake.add(("gone.example.test",), Upstream("x-web-1", 3000), deleted=True)
+    facts = leading(site, docker_serves, fake)
+    (finding,) = beside(site, facts, "native")
+    source = "proxy host 4 (www2.example.test, old.example.test)"
+    assert f"{source}: its row leads to x-web-1, which is Docker's" in finding.text and not finding.warning
+    assert finding in preflight.findings(site, facts, "native") and beside(site, facts, "docker") == []
+    assert {what: good for what, good, _ in state(site, facts)}[f"{source}: x-web-1"] is True
+    assert f"{source}: x-web-1" in diff(site, facts, "native") and f"{source}: x-web-1" not in diff(
+        site, facts, "docker"
+    )
+    fake.close(4)
+    assert beside(site, leading(site, docker_serves, fake), "native") == []
+
+
+def test_a_location_of_another_host_is_found_with_its_line(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
+    fake.add(("www2.example.test",), Upstream("blog", 80), "location /app { proxy_pass http://web:3000; }")
+    (finding,) = beside(site, leading(site, docker_serves, fake), "native")
+    assert "proxy host 4 (www2.example.test): `location /app` (/data/nginx/proxy_host/4.conf, line " in finding.text
+
+
+def test_a_file_that_differs_from_its_row_counts_as_well(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
+    (fake.conf / "3.conf").write_text(HostShape(Upstream("api", 4000), names=("other.example.test",)).render())
+    (finding,) = beside(site, leading(site, docker_serves, fake), "native")
+    assert "`server` (/data/nginx/proxy_host/3.conf, line " in finding.text and "leads to api," in finding.text
+
+
+@pytest.mark.parametrize("host", ["forwarding_host", "forward_ip"])
+def test_a_stream_that_leads_to_docker_is_refused(site: Site, docker_serves: Facts, fake: FakeEdge, host: str) -> None:
+    with fake.database() as connection:
+        connection.executescript(STREAMS.format(host=host))
+    (finding,) = beside(site, leading(site, docker_serves, fake), "native")
+    assert "edge: stream 1 (port 5000): its row leads to web, which is Docker's" in finding.text
+
+
+def test_streams_that_can_not_be_read_are_a_warning(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
+    with fake.database() as connection:
+        connection.execute("CREATE TABLE stream (id integer)")
+    facts = leading(site, docker_serves, fake)
+    (finding,) = beside(site, facts, "native")
+    assert finding.warning and "no such column" in finding.text
+    assert "can't be told" in {what: text for what, _, text in differences(site, facts, "docker")}["streams"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "http",
+            "server { server_name a.test; location / { proxy_pass http://web:3000; } }",
+            "server a.test: `location /`",
+        ),
+        ("stream", "server { listen 99; proxy_pass web:3000; }", "stream server on port 99: `server`"),
+        ("http", "server {", "one of its blocks leads to a container of Docker's can't be told: it can't be read"),
+    ],
+)
+def test_what_an_operator_has_in_npms_custom_files_is_read(
+    site: Site, docker_serves: Facts, fake: FakeEdge, name: str, text: str, words: str
+) -> None:
+    folder = fake.root / "data/nginx/custom"
+    folder.mkdir()
+    (folder / f"{name}.conf").write_text(text)
+    (finding,) = beside(site, leading(site, docker_serves, fake), "native")
+    assert words in finding.text and f"/data/nginx/custom/{name}.conf" in finding.text
+
+
+def test_hosts_of_somebody_elses_that_lead_elsewhere_are_left_alone(
+    site: Site, docker_serves: Facts, fake: FakeEdge
+) -> None:
+    facts = leading(site, docker_serves, fake)
+    assert "other" in [host for forward in facts.edge.forwards for host in forward.hosts]
+    assert beside(site, facts, "native") == []

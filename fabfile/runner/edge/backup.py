@@ -30,8 +30,8 @@ from .database import (
     read_row,
     restore_rows,
 )
+from .hostfile import digest, to_bytes, to_text
 from .routes import Drift
-from .text import digest, to_bytes, to_text
 
 BEGAN, RELOADED = "began", "reloaded"
 _PREFIX = "edge-"  # of a backup's folder among the others of its plan

@@ -10,9 +10,9 @@ from ..wire.codec import wire
 from ..wire.edge import HostFact, ProxyHost, Upstream, Values
 from . import backup, destinations, hostfile
 from .database import COLUMNS
+from .hostfile import digest
 from .nginx import ParseError, parse
 from .routes import Drift, managed_block, managed_config, route_blocks
-from .text import digest
 
 REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
 

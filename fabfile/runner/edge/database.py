@@ -72,6 +72,21 @@ def live_rows(database: str, lock_seconds: float = LOCK_SECONDS) -> list[ProxyHo
         return [_row(values) for values in rows]
 
 
+def live_streams(database: str) -> list[tuple[int, int, str]]:
+    """Return number, port and target host of every stream that is enabled; none where there is no such table.
+
+    Raises StepFailed when the database cannot be read.
+    """
+    with _connect(database) as connection:
+        columns = {str(column[1]) for column in connection.execute("PRAGMA table_info(stream)")}
+        if not columns:
+            return []
+        host = "forwarding_host" if "forwarding_host" in columns else "forward_ip"  # its name in former versions
+        enabled = " AND enabled" if "enabled" in columns else ""
+        query = f"SELECT id, incoming_port, {host} FROM stream WHERE is_deleted = 0{enabled} ORDER BY id"
+        return [(int(number), int(port), str(target)) for number, port, target in connection.execute(query)]
+
+
 def read_row(database: str, number: int) -> dict[str, object]:
     """Return every column of a row, by name; empty when there is no such row. Raises StepFailed as `live_rows` does."""
     with _connect(database) as connection:

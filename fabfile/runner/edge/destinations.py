@@ -111,12 +111,22 @@ def strays(text: str, file: str, includes: Includes, domain: str, prefixes: Sequ
 
     Raises Drift as `server_block` does.
     """
-    server, found = whole_server(text, file, includes, domain), []
+    return places(whole_server(text, file, includes, domain), prefixes)
+
+
+def places(server: Statement, prefixes: Sequence[str]) -> list[Outcome]:
+    """Return the locations of a server block that lead to a place of their own, each with the hosts that it names."""
+    found = []
     for location in _locations(server):
         outcome = _outcome(server, location, None, prefixes)
         if outcome.kind in (FIXED, UNKNOWN) and outcome.hosts:
             found.append(outcome)
     return found
+
+
+def passed_on(server: Statement) -> Outcome:
+    """Return where a server block of nginx's stream module sends its connections."""
+    return Outcome(FIXED, server, "", _hosts(server, server, {})[0])
 
 
 def restrictions(text: str, file: str, includes: Includes, domain: str) -> list[str]:

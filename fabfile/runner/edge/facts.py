@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream, has_name
-from . import backup, database, destinations, hostfile, server
-from .locations import NPMS_FOLDER, PROXY, included_names
+from . import backup, configuration, database, destinations, hostfile, server
+from .hostfile import to_text
 from .routes import Drift, route_blocks
-from .text import to_text
-
-_MOST_INCLUDES = 50  # of a host's file
 
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
@@ -26,6 +23,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
         facts, rows_problem = EdgeFacts(box, problem=box.problem), ""
         try:
             facts = replace(facts, hosts={fact.domain: fact for fact in host_facts(machine, ref, box)})
+            facts = replace(facts, forwards=configuration.forwards(ref, box))
         except StepFailed as error:
             rows_problem = str(error)
         try:
@@ -129,48 +127,9 @@ def _drift(row: ProxyHost, parsed: HostFact, text: str, domain: str) -> tuple[st
 
 def _with_includes(ref: EdgeRef, box: EdgeContainer, fact: HostFact) -> HostFact:
     """Return a host's fact with all that its file includes, and who is let in by that."""
-    includes = _included(ref, box, fact.text)
+    includes = configuration.included(ref, box, fact.text)
     try:
         access = tuple(destinations.restrictions(fact.text, fact.path, includes, fact.domain))
     except Drift:
         access = ()  # the fact's problem says why
     return replace(fact, includes=includes, access=access)
-
-
-def _included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
-    """Return what a host's file includes, and what that includes: each `include` as written → path → text.
-
-    What can't be read is left out. Of NPM's own files only the one that passes requests on is read.
-    """
-    found: dict[str, dict[str, str]] = {}
-    texts = [text]
-    while texts and len(found) < _MOST_INCLUDES:
-        for name in included_names(texts.pop()):
-            if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
-                continue
-            paths = _paths_of(ref, box, name)
-            try:
-                files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
-            except OSError:
-                continue
-            if files or set("*?[").intersection(name):
-                found[name] = files
-                texts += files.values()
-    return found
-
-
-def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
-    """Return the files that an `include` stands for: path in the container → path on this machine."""
-    inside = PurePosixPath("/etc/nginx", name)
-    if inside.parts[:2] == ("/", "data"):
-        base, below = Path(ref.root), str(inside)[1:]
-    elif box.running:
-        base, below = Path(f"/proc/{box.pid}/root"), str(inside)[1:]
-    else:
-        return {}
-    # A link could lead out of the container, where its path means another file.
-    return {
-        f"/{path.relative_to(base)}": path
-        for path in sorted(base.glob(below))
-        if path.is_file() and not path.is_symlink()
-    }

@@ -7,6 +7,8 @@ behind its log lines. Everything else stays as it is, byte for byte.
 
 from __future__ import annotations
 
+import hashlib
+
 from ..wire.edge import Upstream, has_name
 from .nginx import Directive, ParseError, Token, parse, splice
 from .routes import Drift, route_blocks, upstream_of, upstream_words
@@ -14,6 +16,21 @@ from .routes import Drift, route_blocks, upstream_of, upstream_words
 _BEFORE_ROOT = "\n" * 6 + "  "  # what NPM writes between advanced_config and `location /`
 
 LOST_TLS = "certificate {} in the database, and its file does not listen on port 443, so that HTTPS is refused"
+
+
+def to_text(content: bytes) -> str:
+    """Decode a file's bytes so that `to_bytes` returns the very same bytes again."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def to_bytes(text: str) -> bytes:
+    """Encode a text that `to_text` returned."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text that `to_text` returned, in hexadecimal."""
+    return hashlib.sha256(to_bytes(text)).hexdigest()
 
 
 def server_block(text: str, domain: str) -> Directive:

@@ -62,7 +62,7 @@ def whole_server(text: str, file: str, includes: Includes, domain: str) -> State
     block = server_block(text, domain)
     upstreams = [child for child in parse(text) if child.name == "upstream"]
     try:
-        inside = (*_expanded(block.children or (), file, includes), *_expanded(upstreams, file, {}))
+        inside = (*expanded(block.children or (), file, includes), *expanded(upstreams, file, {}))
     except RecursionError:
         raise Drift(f"{domain}: its blocks are nested too deeply to be read") from None
     return Statement(file, block, inside)
@@ -83,7 +83,7 @@ def included_names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _expanded(
+def expanded(
     directives: Sequence[Directive], file: str, includes: Includes, within: tuple[str, ...] = ()
 ) -> Iterator[Statement]:
     """Yield the directives with what they include in its place; what includes itself is left as it is written."""
@@ -93,7 +93,7 @@ def _expanded(
         if files is None and (name.startswith(NPMS_FOLDER) or set("*?[").intersection(name)):
             continue  # a pattern may stand for no file at all
         if not name or files is None or name in within or len(within) > _DEEPEST:
-            children = tuple(_expanded(directive.children or (), file, includes, within))
+            children = tuple(expanded(directive.children or (), file, includes, within))
             yield Statement(file, directive, children)
             continue
         for included, text in files.items():
@@ -102,7 +102,7 @@ def _expanded(
             except ParseError:
                 yield Statement(file, directive, ())
                 continue
-            yield from _expanded(inside, included, includes, (*within, name))
+            yield from expanded(inside, included, includes, (*within, name))
 
 
 def pattern(location: Statement) -> tuple[str, str]:

@@ -15,8 +15,8 @@ from ..system import http, procs
 from ..system.inspected import Inspected
 from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
 from ..wire.edge import EdgeContainer
+from .hostfile import to_text
 from .probe import HEADERS, TIMEOUT_SECONDS, ProbeAnswer, ProbeRequest, enter_network, probe_upstream
-from .text import to_text
 
 _WORKER = "nginx: worker process"
 _PORTS = {False: 80, True: 443}  # of the edge, in its container; by whether TLS is spoken

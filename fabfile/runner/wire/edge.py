@@ -209,6 +209,17 @@ class HostFact:
 
 @wire
 @dataclass(frozen=True)
+class Forward:
+    """A place to which the edge sends what comes to others than our hostnames, or a `problem` that hides one."""
+
+    source: str  # who leads there: a proxy host, a stream, or a server block of the operator's
+    statement: str  # by what: a row, or a location with its file and line
+    hosts: tuple[str, ...] = ()  # in lower case
+    problem: str = ""
+
+
+@wire
+@dataclass(frozen=True)
 class EdgeFacts:
     """The state of the edge before a switch. What cannot be read is empty, and `problem` says why."""
 
@@ -217,3 +228,4 @@ class EdgeFacts:
     config_problem: str = ""  # what `nginx -t` complains of; empty when it passes
     problem: str = ""
     hosts: dict[str, HostFact] = field(default_factory=dict)  # by domain
+    forwards: tuple[Forward, ...] = ()

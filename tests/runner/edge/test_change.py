@@ -16,8 +16,8 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge import backup, database, server, verify
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.edge.database import COLUMNS
+from fabfile.runner.edge.hostfile import digest
 from fabfile.runner.edge.routes import managed_block
-from fabfile.runner.edge.text import digest
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
