@@ -33,13 +33,12 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
             yield f"{domain}: locations", False, text
         for text in _answered_alone(site, fact):
             yield f"{domain}: nginx itself", True, text
-        yield from _strays(site, facts, domain, survey.owner(facts))
         yield (
             f"{domain} in the running nginx",
             not fact.stale,
             "reload needed" if fact.stale else "as in the file" if fact.text else "not there",
         )
-    yield from _forwards(site, facts, survey.owner(facts))
+    yield from _beside(site, facts, survey.owner(facts))
 
 
 def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
@@ -66,10 +65,9 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
                 yield f"{host.domain}: {key}", agree, text
             for text in unled(site, facts, fact):
                 yield f"{host.domain}: locations", False, text
-            yield from _strays(site, facts, host.domain, to)
             if host.domain == site.edge.api_domain:
                 yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
-    yield from _forwards(site, facts, to)
+    yield from _beside(site, facts, to)
 
 
 def unled(site: Site, facts: Facts, fact: HostFact) -> list[str]:
@@ -88,36 +86,27 @@ def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What goes on leading to Docker's containers when native owns: its users would get 502."""
     if to != "native":
         return []
-    ours = [
-        Finding(
-            f"edge: {host}: {stray.statement} leads to {name}, which is Docker's and would be down: 502 for its users",
-            "in Nginx Proxy Manager (Advanced, Custom locations), remove it, or let it lead where the host leads: "
-            "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
-        )
-        for host, stray, name in _docker_strays(site, facts)
-    ]
-    others = [
-        Finding(
-            f"edge: {forward.source}: {forward.statement} leads to {name}, which is Docker's and would be down: its "
-            "users would be served no longer",
-            f"disable or remove it; a name of the app's that users need can be one more name of {site.edge.app_domain} "
-            "in Nginx Proxy Manager, which follows every switch",
-        )
-        for forward, name in _docker_forwards(site, facts)
-    ]
-    return ours + others + _unread(facts)
-
-
-def _unread(facts: Facts) -> list[Finding]:
-    """What hides a place to which the edge forwards."""
+    cures = {
+        True: "in Nginx Proxy Manager (Advanced, Custom locations), remove it, or let it lead where the host leads: "
+        "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
+        False: f"disable or remove it; a hostname that users need can be one more name of {site.edge.app_domain} in "
+        "Nginx Proxy Manager, which follows every switch",
+    }
     return [
+        Finding(
+            f"edge: {forward.source}: {forward.statement} leads to {name}, which is Docker's and would be down: "
+            "502 for its users",
+            cures[forward.source in facts.edge.hosts],
+        )
+        for forward, name in _to_docker(site, facts)
+    ] + [
         Finding(
             f"edge: {forward.source}: whether {forward.statement} leads to a container of Docker's can't be told: "
             f"{forward.problem}",
-            "look there: whoever is sent to Docker's containers is served no longer while native owns",
+            "look there: whoever is sent to Docker's containers gets 502 while native owns",
             warning=True,
         )
-        for forward in facts.edge.forwards
+        for forward in _forwards(site, facts)
         if forward.problem
     ]
 
@@ -160,32 +149,29 @@ def restricted(facts: Facts) -> list[Finding]:
     ]
 
 
-def _strays(site: Site, facts: Facts, domain: str, owner: Owner) -> Iterator[Row]:
-    """Rows for the locations of one host that lead to Docker by themselves, which is wrong while native owns."""
-    for host, stray, name in _docker_strays(site, facts):
-        if host == domain:
-            yield f"{domain}: {name}", owner != "native", f"{stray.statement} leads there by itself"
-
-
-def _forwards(site: Site, facts: Facts, owner: Owner) -> Iterator[Row]:
-    """Rows for all that leads to Docker beside our hostnames, which is wrong while native owns, or may do so."""
-    for forward, name in _docker_forwards(site, facts):
-        yield f"{forward.source}: {name}", owner != "native", f"{forward.statement} leads there"
-    for forward in facts.edge.forwards:
+def _beside(site: Site, facts: Facts, owner: Owner) -> Iterator[Row]:
+    """Rows for all that leads to Docker by itself, which is wrong while native owns, and for what may do so."""
+    for forward, name in _to_docker(site, facts):
+        yield f"{forward.source}: {name}", owner != "native", f"{forward.statement} leads there by itself"
+    for forward in _forwards(site, facts):
         if forward.problem:
-            yield forward.source, True, f"where {forward.statement} leads can't be told: {forward.problem}"
+            text = f"where {forward.statement} leads can't be told: {forward.problem}"
+            yield f"{forward.source}: elsewhere", True, text
 
 
-def _docker_forwards(site: Site, facts: Facts) -> Iterator[tuple[Forward, str]]:
-    """What leads to a container of the project beside our hostnames, and the name that it has of it."""
+def _to_docker(site: Site, facts: Facts) -> Iterator[tuple[Forward, str]]:
+    """What leads to a container of the project by itself, and the name that it has of it."""
     known = _docker_names(site, facts)
-    for forward in facts.edge.forwards:
-        yield from ((forward, host) for host in forward.hosts if host in known)
+    networks = [f".{network.lower()}" for network in {site.edge.network, *facts.edge.container.addresses}]
+    for forward in _forwards(site, facts):
+        for host in forward.hosts:
+            name = host.rstrip(".")
+            if known.intersection((name, *map(name.removesuffix, networks))):  # Docker knows NAME.NETWORK, too
+                yield forward, host
 
 
-def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations.Outcome, str]]:
-    """Our hosts' locations that lead to a container of the project by themselves, and the name that they have of it."""
-    known = _docker_names(site, facts)
+def _forwards(site: Site, facts: Facts) -> Iterator[Forward]:
+    """All that the edge forwards by itself: by locations of our hosts, then everything of others."""
     for domain, fact in facts.edge.hosts.items():
         if not fact.text or fact.problem:
             continue
@@ -194,7 +180,8 @@ def _docker_strays(site: Site, facts: Facts) -> Iterator[tuple[str, destinations
             strays = destinations.strays(fact.text, fact.path, fact.includes, domain, prefixes)
         except StepFailed:
             continue  # which `unled` shows
-        yield from ((domain, stray, name) for stray in strays for name in stray.hosts if name in known)
+        yield from (Forward(domain, str(stray.statement), stray.hosts, stray.problem) for stray in strays)
+    yield from facts.edge.forwards
 
 
 def _docker_names(site: Site, facts: Facts) -> set[str]:

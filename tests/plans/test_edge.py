@@ -19,6 +19,7 @@ from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.facts import edge_facts
+from fabfile.runner.edge.locations import HTTP
 from fabfile.runner.wire.edge import Upstream
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
@@ -272,6 +273,43 @@ def test_what_goes_on_leading_to_docker_is_refused_on_the_way_to_native(
     assert (f"{APP}: {name}", False) in [row[:2] for row in state(site, changed(facts, owner="native"))]
 
 
+@pytest.mark.parametrize("host", ["web.npm-shared", "web.", "WEB.NPM-shared.", "x.other-net"])
+def test_a_name_with_its_network_or_a_dot_behind_it_is_dockers(
+    site: Site, docker_serves: Facts, fake: FakeEdge, host: str
+) -> None:
+    fake.networks["other-net"] = {"IPAddress": "172.19.0.9"}
+    box = replace(docker_serves.containers["web"], reached=("x",))
+    facts = pasted(fake, f"location /docs {{ proxy_pass http://{host}:3000; }}")
+    edge_facts = {"hosts": facts.edge.hosts, "container": facts.edge.container}
+    (finding,) = beside(site, changed(docker_serves, edge=edge_facts, containers={"web": box}), "native")
+    assert f"leads to {host.lower()}, which is Docker's" in finding.text
+
+
+@pytest.mark.parametrize("where", ["custom/http.conf", "custom/http_top.conf", "proxy_host/3.conf"])
+def test_what_is_defined_in_another_file_is_followed(
+    site: Site, docker_serves: Facts, fake: FakeEdge, where: str
+) -> None:
+    other = fake.root / "data/nginx" / where
+    other.parent.mkdir(exist_ok=True)
+    maps = "map $uri $docs { include /data/nginx/custom/docs[.]map; }\nupstream backend {\n  server web:3000;\n}\n"
+    other.write_text(maps + (other.read_text() if other.exists() else ""))
+    (fake.root / "data/nginx/custom").mkdir(exist_ok=True)
+    (fake.root / "data/nginx/custom/docs.map").write_text("default backend;\n")
+    facts = pasted(fake, "location /docs { proxy_pass http://$docs; }")
+    assert "server_name" not in str(facts.edge.hosts[APP].includes[HTTP]), "the others' own stays on the VPS"
+    (finding,) = beside(site, changed(docker_serves, edge={"hosts": facts.edge.hosts}), "native")
+    assert "leads to web, which is Docker's" in finding.text and not finding.warning
+
+
+def test_a_place_that_can_not_be_told_is_a_warning(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
+    facts = changed(docker_serves, edge={"hosts": pasted(fake, "location /x { proxy_pass http://$arg_x; }").edge.hosts})
+    (finding,) = beside(site, facts, "native")
+    assert finding.warning and finding in preflight.findings(site, facts, "native")
+    assert "`location /x` (" in finding.text and "can't be told: `http://$arg_x`" in finding.text
+    assert f"{APP}: locations" not in diff(site, facts, "docker")
+    assert [text for what, good, text in state(site, facts) if "$arg_x" in text and good]
+
+
 def test_what_leads_to_somebody_else_is_none_of_our_business(site: Site, docker_serves: Facts, fake: FakeEdge) -> None:
     advanced = (
         "location /grafana { proxy_pass http://grafana:3000; }\nlocation /x { include conf.d/include/proxy.conf; }"
@@ -386,7 +424,7 @@ def test_streams_that_can_not_be_read_are_a_warning(site: Site, docker_serves: F
     facts = leading(site, docker_serves, fake)
     (finding,) = beside(site, facts, "native")
     assert finding.warning and "no such column" in finding.text
-    assert "can't be told" in {what: text for what, _, text in differences(site, facts, "docker")}["streams"]
+    assert "can't be told" in {what: text for what, _, text in differences(site, facts, "docker")}["streams: elsewhere"]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +436,15 @@ def test_streams_that_can_not_be_read_are_a_warning(site: Site, docker_serves: F
             "server a.test: `location /`",
         ),
         ("stream", "server { listen 99; proxy_pass web:3000; }", "stream server on port 99: `server`"),
-        ("http", "server {", "one of its blocks leads to a container of Docker's can't be told: it can't be read"),
+        ("stream", "upstream x { server web:3000; }\nserver { listen 99; proxy_pass x; }", "on port 99: `server`"),
+        (
+            "http",
+            "upstream x { server web:3000; }\nserver { location / { proxy_pass http://x; } }",
+            "server _: `location /`",
+        ),
+        ("http", "server { location / { proxy_pass http://$arg_x; } }", "`location /`"),
+        ("http", "include /snippets/upstreams.conf;", "can't read `include /snippets/upstreams.conf`"),
+        ("http", "server {", "what it defines leads to a container of Docker's can't be told: it can't be read"),
     ],
 )
 def test_what_an_operator_has_in_npms_custom_files_is_read(

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from .locations import PASSES, Includes, Statement, Undecided, chosen, matches, pattern, whole_server
+from .locations import (
+    DEFINITIONS,
+    PASSES,
+    VARIABLE,
+    Includes,
+    Statement,
+    Undecided,
+    chosen,
+    in_upstream,
+    matches,
+    members,
+    pattern,
+    resolved,
+    whole_server,
+)
 from .routes import is_route_block
 
 ROW, BLOCK, FIXED, NGINX, UNKNOWN = "row", "block", "fixed", "nginx", "unknown"
@@ -17,10 +32,12 @@ Variables = dict[str, Optional[str]]  # by name, with its dollar; None where the
 # Stands for any path of which no location knows. Short: a regular expression that tries everything is over soon.
 _SAMPLE = "q7-z"
 _OWN = {"$forward_scheme": "\0scheme", "$server": "\0server", "$port": "\0port"}  # for the values that the row has
-_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 _PLACE = re.compile(
     r"(?:(?P<scheme>[\w\0]+)://)?(?P<host>[^/:$]+)(?::(?P<port>\d+|\0port))?(?:[/?].*|\$(?:request_)?uri.*)?"
 )
+# An address' host, where that is known.
+_HOST = re.compile(r"(?:[\w\0]+://)?(?P<host>[^/:?$\[]+)(?:[/?]|:[\d$\0]|\Z|\$(?:request_)?uri\b)")
+_MOST_PLACES = 200  # of one pass
 _PROGRAMS = ("content_by_lua", "js_content", "perl")  # write the answer by themselves
 
 
@@ -32,6 +49,7 @@ class Outcome:
     statement: Statement
     text: str
     hosts: tuple[str, ...] = ()  # to which it may be sent other than by the row or our block
+    problem: str = ""  # the statements because of which there may be more
 
 
 def unled(
@@ -117,36 +135,20 @@ def strays(text: str, file: str, includes: Includes, domain: str, prefixes: Sequ
 def places(server: Statement, prefixes: Sequence[str]) -> list[Outcome]:
     """Return the locations of a server block that lead to a place of their own, each with the hosts that it names."""
     found = []
+    for unread in server.children:
+        if unread.name == "include":
+            found.append(Outcome(UNKNOWN, unread, "can't be read", problem="`include`"))
     for location in _locations(server):
         outcome = _outcome(server, location, None, prefixes)
-        if outcome.kind in (FIXED, UNKNOWN) and outcome.hosts:
+        if outcome.kind in (FIXED, UNKNOWN) and (outcome.hosts or outcome.problem):
             found.append(outcome)
     return found
 
 
 def passed_on(server: Statement) -> Outcome:
     """Return where a server block of nginx's stream module sends its connections."""
-    return Outcome(FIXED, server, "", _hosts(server, server, {})[0])
-
-
-def restrictions(text: str, file: str, includes: Includes, domain: str) -> list[str]:
-    """Return the statements by which nginx itself may refuse a request for `/`: names and passwords, addresses.
-
-    Raises Drift as `server_block` does.
-    """
-    server = whole_server(text, file, includes, domain)
-    statement = serving(server, "/").statement
-    blocks = (statement, server) if statement.name == "location" else (server,)
-    found: list[str] = []
-    for names in (("auth_basic",), ("allow", "deny"), ("auth_request",)):
-        # What a location says of one kind takes the place of what the server block says of it.
-        said = next((own for block in blocks if (own := _named(block, names))), [])
-        found += [str(child) for child in said if child.name != "allow" and child.values[:1] != ("off",)]
-    return found
-
-
-def _named(block: Statement, names: Sequence[str]) -> list[Statement]:
-    return [child for child in block.children if child.name in names]
+    hosts, untold, _ = _hosts(server, server, {})
+    return Outcome(FIXED, server, "", tuple(hosts), _quoted(untold))
 
 
 def serving(server: Statement, path: str, prefixes: Sequence[str] = ()) -> Outcome:
@@ -181,27 +183,32 @@ def _outcome(server: Statement, location: Statement, path: str | None, prefixes:
     ended = _rewritten(location, path, variables)
     if ended:
         return ended
-    hosts, values = _hosts(server, location, variables)
+    named, untold, values = _hosts(server, location, variables)
     programs = [child for child in location.children if child.name.startswith(_PROGRAMS)]
     passes = [child for child in location.children if child.name in PASSES and child.values]
     tried = [child for child in location.children if child.name == "try_files" and child.values[-1:] != ("=404",)]
     unread = [child for child in location.children if child.name == "include"]
     depends = [child for child in location.children if child.name == "if" and _changes_place(child)]
+    hosts, problem = tuple(named), _quoted([*untold, *dict.fromkeys(child.name for child in (*unread, *programs))])
     for doubt in (*unread, *programs, *tried, *depends):
-        return Outcome(UNKNOWN, location, f"leads where can't be told, because of its `{doubt.name}`", hosts)
+        return Outcome(UNKNOWN, location, f"leads where can't be told, because of its `{doubt.name}`", hosts, problem)
     if not passes:
         return Outcome(NGINX, location, "is answered by nginx itself", hosts)
     value = _value(passes[0].values[0], variables)
     place = _PLACE.fullmatch(value) if value is not None else None
     if place is None:
-        return Outcome(UNKNOWN, location, f"leads where can't be told: `{passes[0].values[0]}`", hosts)
+        return Outcome(UNKNOWN, location, f"leads where can't be told: `{passes[0].values[0]}`", hosts, problem)
     if (place["host"], place["port"]) == ("\0server", "\0port") and place["scheme"] in ("http", "\0scheme"):
         return Outcome(ROW, location, "is led by its row")
     if is_route_block(location.directive, prefixes):
         return Outcome(BLOCK, location, "is led by our block")
-    members = ", ".join(_members(server, place["host"]))
-    where = f"the upstream block {place['host']} ({members})" if members else _shown(place, values)
-    return Outcome(FIXED, location, f"leads to {where} by itself, whatever the row says", hosts)
+    block = ", ".join(members(server, place["host"]))
+    where = f"the upstream block {place['host']} ({block})" if block else _shown(place, values)
+    return Outcome(FIXED, location, f"leads to {where} by itself, whatever the row says", hosts, problem)
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 def _rewritten(block: Statement, path: str | None, variables: Variables) -> Outcome | None:
@@ -236,26 +243,44 @@ def _changes_place(condition: Statement) -> bool:
 
 def _value(text: str, variables: Variables) -> str | None:
     """Return a text with the variables' values in it; None where one that depends on the request decides the place."""
-    known = _VARIABLE.sub(lambda match: variables.get(f"${match[1] or match[2]}") or match[0], text)
-    return None if any(variables.get(f"${a or b}", "") is None for a, b in _VARIABLE.findall(known)) else known
+    known = VARIABLE.sub(lambda match: variables.get(f"${match[1] or match[2]}") or match[0], text)
+    return None if any(variables.get(f"${a or b}", "") is None for a, b in VARIABLE.findall(known)) else known
 
 
-def _hosts(server: Statement, location: Statement, variables: Variables) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return the hosts that a location names, and what the row's own variables hold."""
+def _hosts(server: Statement, location: Statement, variables: Variables) -> tuple[list[str], list[str], dict[str, str]]:
+    """Return the hosts that a location names, its passes whose place can't be told, and the row's own variables."""
     own = {_OWN[name]: value for name, value in _first_sets(server)}
     inside = [*location.children, *_conditional(location)]
-    texts = [child.values[0] for child in inside if child.name in PASSES and child.values]
-    sets = [child for child in (*inside, *_conditional(server)) if child.name == "set" and len(child.values) == 2]
-    for text in texts:  # and what is added meanwhile: the values of the variables in it
-        used = {f"${a or b}" for a, b in _VARIABLE.findall(text)}
-        texts += [child.values[1] for child in sets if child.values[0] in used and child.values[1] not in texts]
+    choices = _choices(server, inside, variables)
     hosts: list[str] = []
-    for text in texts:
-        place = _PLACE.fullmatch(_value(text, variables) or text)
-        if place:
-            host = own.get(place["host"], place["host"])
-            hosts += _members(server, host) or [host]
-    return tuple(dict.fromkeys(host.lower() for host in hosts)), own
+    untold: list[str] = []
+    for written in [child.values[0] for child in inside if child.name in PASSES and child.values]:
+        texts = list(itertools.islice(resolved(written, choices), _MOST_PLACES))
+        names = [match["host"] for match in map(_HOST.match, texts) if match]
+        unread = len(texts) == _MOST_PLACES or any("$" in text and not _HOST.match(text) for text in texts)
+        for name in (own.get(name, name) for name in names):
+            hosts += members(server, name) or [name]
+            unread = unread or any(child.name == "include" for child in in_upstream(server, name))
+        if unread:
+            untold.append(written)
+    return list(dict.fromkeys(host.lower() for host in hosts)), untold, own
+
+
+def _choices(server: Statement, inside: Sequence[Statement], variables: Variables) -> dict[str, list[str]]:
+    """Return all values that a variable may have in a location, by its name; for some of the request's own, one."""
+    choices: dict[str, list[str]] = {"$scheme": ["http"]}
+    pairs = [(name, value) for name, value in variables.items() if value is not None]
+    fixed = [child for child in server.children if child.name != "set" or not _OWN.keys() & child.values[:1]]
+    for child in (*fixed, *_conditional(server), *inside):
+        if child.name == "set" and len(child.values) == 2:
+            pairs.append((child.values[0], child.values[1]))
+        elif child.name in DEFINITIONS and child.name != "upstream" and child.values:
+            # An `include` is still there where it could not be read: its last word stands for no value.
+            values = ["$" if entry.name == "include" else entry.values[-1] for entry in child.children if entry.values]
+            pairs += [(child.values[-1], value) for value in values]
+    for name, value in dict.fromkeys(pairs):
+        choices.setdefault(name, []).append(value)
+    return choices
 
 
 def _conditional(block: Statement) -> list[Statement]:
@@ -268,15 +293,6 @@ def _first_sets(server: Statement) -> Iterator[tuple[str, str]]:
             if child.name == "set" and child.values[:1] == (name,) and len(child.values) == 2:
                 yield name, child.values[1]
                 break
-
-
-def _members(server: Statement, name: str) -> list[str]:
-    """Return the hosts of the upstream block of that name."""
-    blocks = [child for child in server.children if child.name == "upstream" and child.values == (name,)]
-    servers = [
-        child.values[0] for block in blocks for child in block.children if child.name == "server" and child.values
-    ]
-    return [member.split(":")[0] for member in servers]
 
 
 def _shown(place: re.Match[str], own: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream, has_name
-from . import backup, configuration, database, destinations, hostfile, server
+from . import backup, configuration, database, hostfile, server
 from .hostfile import to_text
 from .routes import Drift, route_blocks
 
@@ -22,8 +22,10 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
         test = pool.submit(server.config_test, machine, ref.container) if box.running else None
         facts, rows_problem = EdgeFacts(box, problem=box.problem), ""
         try:
-            facts = replace(facts, hosts={fact.domain: fact for fact in host_facts(machine, ref, box)})
-            facts = replace(facts, forwards=configuration.forwards(ref, box))
+            nginx = configuration.read(ref, box)
+            hosts = [configuration.with_definitions(nginx, fact) for fact in host_facts(machine, ref, box)]
+            facts = replace(facts, hosts={fact.domain: fact for fact in hosts})
+            facts = replace(facts, forwards=configuration.forwards(ref, nginx))
         except StepFailed as error:
             rows_problem = str(error)
         try:
@@ -129,7 +131,7 @@ def _with_includes(ref: EdgeRef, box: EdgeContainer, fact: HostFact) -> HostFact
     """Return a host's fact with all that its file includes, and who is let in by that."""
     includes = configuration.included(ref, box, fact.text)
     try:
-        access = tuple(destinations.restrictions(fact.text, fact.path, includes, fact.domain))
+        access = tuple(configuration.restrictions(fact.text, fact.path, includes, fact.domain))
     except Drift:
         access = ()  # the fact's problem says why
     return replace(fact, includes=includes, access=access)

@@ -18,11 +18,15 @@ from .routes import Drift
 Includes = Mapping[str, Mapping[str, str]]  # what an `include` names → the files that it stands for, and their texts
 PROXY = "conf.d/include/proxy.conf"  # NPM's own, which passes requests on
 NPMS_FOLDER = "conf.d/include/"  # whose other files have no location for the app's paths
+HTTP = "http"  # names in Includes what is defined for all hosts, outside their server blocks
+DEFINITIONS = ("upstream", "map", "geo", "split_clients")
+VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 PASSES = ("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "memcached_pass")
 
 # What it says stands here for a container that does not run.
 _NPMS_OWN = {PROXY: {PROXY: "proxy_pass $forward_scheme://$server:$port$request_uri;"}}
-_DEEPEST = 8  # includes within includes
+_DEEPEST = 8  # includes within includes, variables within variables
+_AUTHORITY = re.compile(r"(?:[^/?]*://)?[^/?]*")
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,16 @@ class Undecided(Exception):
 
 
 def whole_server(text: str, file: str, includes: Includes, domain: str) -> Statement:
-    """Return a host's server block with all that it includes, and the file's upstream blocks. Raises Drift."""
+    """Return a host's server block with all that it includes, and what is defined outside of it. Raises Drift."""
     block = server_block(text, domain)
-    upstreams = [child for child in parse(text) if child.name == "upstream"]
     try:
-        inside = (*expanded(block.children or (), file, includes), *expanded(upstreams, file, {}))
+        inside = list(expanded(block.children or (), file, includes))
+        for path, definitions in ((file, text), *includes.get(HTTP, {}).items()):
+            found = [directive for directive in parse(definitions) if directive.name in DEFINITIONS]
+            inside += expanded(found, path, includes)
     except RecursionError:
         raise Drift(f"{domain}: its blocks are nested too deeply to be read") from None
-    return Statement(file, block, inside)
+    return Statement(file, block, tuple(inside))
 
 
 def included_names(text: str) -> list[str]:
@@ -157,3 +163,27 @@ def matches(expression: str, path: str, caseless: bool = False) -> bool | None:
             return bool(re.search(re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", expression), path, flags))
     except (re.error, Warning, RecursionError, OverflowError):
         return None
+
+
+def resolved(written: str, choices: Mapping[str, Sequence[str]], depth: int = 0) -> Iterator[str]:
+    """Yield scheme, host and port in a text with every value of its variables; what has no value stays."""
+    match = _AUTHORITY.match(written)
+    text = match[0] if match else written
+    for variable in VARIABLE.finditer(text) if depth < _DEEPEST else ():
+        for value in choices.get(f"${variable[1] or variable[2]}", ()):
+            yield from resolved(text[: variable.start()] + value + text[variable.end() :], choices, depth + 1)
+        if f"${variable[1] or variable[2]}" in choices:
+            return
+    yield text
+
+
+def members(server: Statement, name: str) -> list[str]:
+    """Return the hosts of the upstream block of that name."""
+    servers = [child for child in in_upstream(server, name) if child.name == "server" and child.values]
+    return [child.values[0].split(":")[0] for child in servers]
+
+
+def in_upstream(server: Statement, name: str) -> list[Statement]:
+    """Return what stands in the upstream block of that name."""
+    blocks = [child for child in server.children if child.name == "upstream" and child.values]
+    return [inside for block in blocks if block.values[0].lower() == name.lower() for inside in block.children]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fabfile.runner.edge.configuration import restrictions
 from fabfile.runner.edge.destinations import (
     BLOCK,
     FIXED,
@@ -16,12 +17,11 @@ from fabfile.runner.edge.destinations import (
     UNKNOWN,
     answered_alone,
     asked_instead,
-    restrictions,
     serving,
     strays,
     unled,
 )
-from fabfile.runner.edge.locations import Includes, Undecided, chosen, whole_server
+from fabfile.runner.edge.locations import HTTP, Includes, Undecided, chosen, whole_server
 from fabfile.runner.edge.routes import Drift, managed_block
 from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.nginx_server import free_port, nginx
@@ -210,6 +210,60 @@ def test_an_upstream_block_of_the_hosts_own_is_no_row() -> None:
 def test_every_place_of_a_locations_own_is_found(advanced: str, host: str) -> None:
     found = strays(file(advanced, OURS), "1.conf", {}, DOMAIN, PREFIXES)
     assert found and all(host in outcome.hosts for outcome in found), found
+
+
+HTTP_CONF = "/data/nginx/custom/http.conf"
+DEFINED = """
+upstream web_backend { server web:3000; server unix:/run/x.sock backup; }
+upstream unread { server web:3000; include /data/more.conf; }
+map $uri $docs_backend { default web_backend; ~^/old http://api:4000; }
+map $uri $port_there { default 3000; }
+split_clients $remote_addr $half { 50% web; * grafana; }
+geo $there { default grafana; include /data/geo.conf; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("passed", "hosts", "problem"),
+    [
+        ("http://web_backend/docs", {"web"}, ""),
+        ("http://$docs_backend", {"web"}, ""),
+        ("$docs_backend", {"web", "api"}, ""),
+        ("http://web:$port_there/x", {"web"}, ""),
+        ("http://$half:3000$request_uri", {"web", "grafana"}, ""),
+        ("http://pre-$half:3000", {"pre-web", "pre-grafana"}, ""),
+        ("$scheme://web.:3000", {"web."}, ""),
+        ("http://$there", {"grafana"}, "$"),
+        ("http://unread", {"web"}, "unread"),
+        ("http://$arg_host", set(), "$"),
+        ("http://grafana/$arg_x", {"grafana"}, ""),
+        ("http://grafana:3000$arg_x", {"grafana"}, ""),
+    ],
+)
+def test_what_is_defined_for_all_hosts_is_followed(passed: str, hosts: set[str], problem: str) -> None:
+    text = file(f"location /docs {{ proxy_pass {passed}; }}", OURS)
+    [found] = strays(text, "1.conf", {HTTP: {HTTP_CONF: DEFINED}}, DOMAIN, PREFIXES)
+    assert {host for host in found.hosts if host != "unix"} == hosts
+    assert (f"`{passed}`" in found.problem) == bool(problem)
+
+
+def test_what_a_condition_sets_does_not_hide_what_was_set_before() -> None:
+    text = file("set $x web;\nif ($http_x) { set $x grafana; }\nlocation /docs { proxy_pass http://$x:3000; }", OURS)
+    [found] = strays(text, "1.conf", {}, DOMAIN, PREFIXES)
+    assert set(found.hosts) == {"web", "grafana"} and not found.problem
+
+
+def test_variables_that_name_each_other_come_to_an_end() -> None:
+    maps = "".join(f"map $uri $v{n} {{ a $v{n}$v{n + 1}; b $v{n + 1}; }}\n" for n in range(20))
+    text = file("location /docs { proxy_pass http://$v0; }", OURS)
+    [found] = strays(text, "1.conf", {HTTP: {HTTP_CONF: maps}}, DOMAIN, PREFIXES)
+    assert "`http://$v0`" in found.problem
+
+
+@pytest.mark.parametrize("inside", ["include /snippets/x.conf;", "content_by_lua_file x;"])
+def test_a_place_that_can_not_be_told_is_named(inside: str) -> None:
+    [found] = strays(file(f"location /docs {{ {inside} }}", OURS), "1.conf", {}, DOMAIN, PREFIXES)
+    assert found.problem == f"`{inside.split()[0]}`" and found.hosts == ()
 
 
 def test_a_custom_location_of_npms_is_a_place_of_its_own() -> None:
