@@ -135,12 +135,13 @@ def _answered_alone(site: Site, fact: HostFact) -> list[str]:
 
 
 def restricted(facts: Facts) -> list[Finding]:
-    """The hosts with an access list at the edge, which may refuse the requests by which their answers are checked."""
+    """The hosts that let in only some, and may refuse the requests by which their answers are checked."""
     hosts: Iterable[HostFact] = facts.edge.hosts.values()
     return [
         Finding(
-            f"edge: {host.domain} has an access list, {', '.join(host.access)}: where it refuses our requests "
-            "(401, 403) that counts as served, as it did before, so that the checks through the edge prove less",
+            f"edge: {host.domain} may refuse our requests, by {', '.join(host.access)}: where it does "
+            f"({', '.join(map(str, host.refusals))}) that counts as served, as it did before, so that the checks "
+            "through the edge prove less",
             "let the VPS itself and this machine in, by their addresses (satisfy any), for the time of the hand-over",
             warning=True,
         )

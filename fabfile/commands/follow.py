@@ -13,6 +13,7 @@ from fabfile.commands import record
 from fabfile.commands.session import Session
 from fabfile.errors import Interrupted, Unreachable, UsageError
 from fabfile.inventory import Site
+from fabfile.plans import edge
 from fabfile.public import Check
 from fabfile.remote.host import Host
 from fabfile.runner.system.deadline import Deadline
@@ -84,7 +85,7 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
     deadline = Deadline(seconds)
     # As late as the word can be given: then it must still reach the VPS, which may be busy.
     check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)
-    refusing = settings.get("access_lists", "").split()
+    refusing = edge.access_lists(settings)
     checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds, refusing=refusing)
     bad = [check for check in checks if not check.ok]
     result = "reverting" if bad else "confirmed"

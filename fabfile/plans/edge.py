@@ -13,12 +13,13 @@ from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
-from fabfile.runner.edge.verify import REFUSALS
 from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 
 Place = tuple[str, int]  # host and port
+
+ACCESS_LISTS = "access_lists"  # the setting of a plan
 
 
 def point(site: Site, facts: Facts, to: Runtime, *, way: str = FILES, raw_api: str = KEEP) -> Steps:
@@ -79,13 +80,20 @@ def _alone(site: Site, facts: Facts, to: Runtime) -> tuple[Probe, ...]:
 
 
 def with_access_lists(facts: Facts, plan: Plan) -> Plan:
-    """The plan, such that what a host's access list refuses counts as it did before, which is as served."""
+    """The plan, such that what the edge itself refuses counts as it did before, which is as served."""
     hosts: Iterable[HostFact] = facts.edge.hosts.values()
-    restricted = sorted(host.domain for host in hosts if host.access)
-    if not restricted:
+    refusals = {host.domain: host.refusals for host in sorted(hosts, key=lambda host: host.domain) if host.refusals}
+    if not refusals:
         return plan
-    watch = tuple(replace(w, refusals=REFUSALS) if w.domain in restricted else w for w in plan.watch)
-    return replace(plan, watch=watch, settings={**plan.settings, "access_lists": " ".join(restricted)})
+    watch = tuple(replace(w, refusals=refusals.get(w.domain, ())) for w in plan.watch)
+    words = (f"{domain}={','.join(map(str, statuses))}" for domain, statuses in refusals.items())
+    return replace(plan, watch=watch, settings={**plan.settings, ACCESS_LISTS: " ".join(words)})
+
+
+def access_lists(settings: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """The statuses with which the edge itself may refuse requests, by hostname, from a plan's settings."""
+    pairs = [word.partition("=")[::2] for word in settings.get(ACCESS_LISTS, "").split()]
+    return {domain: tuple(int(status) for status in statuses.split(",") if status) for domain, statuses in pairs}
 
 
 def without_closed_api(site: Site, facts: Facts, plan: Plan) -> Plan:

@@ -69,12 +69,22 @@ def run_timed(way: str, probe: Callable[[], str]) -> Answer:
     return Answer(way, ok, text, ms, warning=isinstance(text, WarningText))
 
 
+def is_unanswered(error: BaseException) -> bool:
+    """Whether the connection was closed without an answer, as by nginx' `return 444`."""
+    return isinstance(_innermost(error), (ConnectionResetError, EOFError))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return error
+
+
 def plain(error: BaseException) -> str:
     """The message of the innermost error: libraries wrap it several times over."""
     if isinstance(error, Refused):
         return str(error)
-    while inner := error.__cause__ or error.__context__:
-        error = inner
+    error = _innermost(error)
     if isinstance(error, ConnectionRefusedError):
         return "refuses the connection"
     if isinstance(error, TimeoutError):

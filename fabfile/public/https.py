@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,10 +28,11 @@ _CDN_ERRORS: Final[Mapping[int, str]] = {
 }
 
 
-def page(site: Site, runtime: Owner, target: Target) -> str:
-    """HEAD of the app's page: anything but an error. Raises Refused."""
+def page(site: Site, runtime: Owner, refusals: Collection[int], target: Target) -> str:
+    """HEAD of the app's page: anything but an error, or a redirect by the edge itself. Raises Refused."""
     response = request(site.public, target, "HEAD", site.public.app_url)
-    if response.status_code >= 400:
+    refused = response.status_code in refusals and not served_by(site, response.headers, runtime)
+    if response.status_code >= 400 or refused:
         raise Refused(status(response.status_code), response.status_code)
     return _success(site, response, runtime)
 

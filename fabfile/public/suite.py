@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import requests
+from websockets.exceptions import WebSocketException
+
 from fabfile.inventory import Site
 from fabfile.public import attribution, closed_api, endpoint, https, ports, websocket
-from fabfile.public.check import Answer, Check, Refused, WarningText, run_timed
+from fabfile.public.check import Answer, Check, Refused, WarningText, is_unanswered, run_timed
 from fabfile.public.endpoint import Endpoint, Resolver, Target, by_dns
 from fabfile.runner.system.deadline import Deadline
+from fabfile.runner.wire.edge import NO_ANSWER
 from fabfile.terms import Owner
 
 _MAX_CONCURRENT = 4  # probes side by side: more would only make a busy server slower
-_ACCESS_REFUSALS = (401, 403)  # with which an access list answers
 _MIN_ATTEMPT_SECONDS = 2.0  # for an attempt, however little time is left
 
+Refusals = Mapping[str, Collection[int]]  # by hostname: the statuses with which the edge itself may refuse
 Answers = dict[tuple[str, str], Answer]  # by the names of probe and way
 
 
@@ -49,14 +53,14 @@ def until_good(
     resolve: Resolver = by_dns,
     *,
     through_dns: bool = False,
-    refusing: Collection[str] = (),
+    refusing: Refusals | None = None,
 ) -> list[Check]:
     """The checks, repeated until all vital ones pass or `seconds` are over; returns their last results.
 
     A probe that has passed is not repeated, and each attempt has twice the time of the one before, since a busy server
     answers late. A failed check that is not vital is returned as a warning. With `through_dns`, for a change of DNS,
-    failures of DNS or a CDN are vital, too. Hostnames in `refusing` have an access list at the edge: where it refuses
-    this machine, as it did before, the check is a warning.
+    failures of DNS or a CDN are vital, too. The edge lets in only some to the hostnames in `refusing`: where it refuses
+    this machine, with one of these statuses, the check is a warning.
     """
     deadline = Deadline(seconds)
     with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
@@ -72,10 +76,10 @@ def until_good(
             time.sleep(0.5)
 
 
-def probes(site: Site, runtime: Owner) -> list[Probe]:
+def probes(site: Site, runtime: Owner, refusing: Refusals) -> list[Probe]:
     """The probes over HTTP(S), in the order of the output: first TLS of every name that must be open."""
     raw = Endpoint("https", site.edge.api_domain, site.public.https_port)
-    result = list(_required(site, runtime))
+    result = list(_required(site, runtime, refusing))
     if site.public.raw_api == "closed":
         result = [probe for probe in result if probe.endpoint != raw]
         result.append(Probe(f"{raw.name} is closed", raw, functools.partial(closed_api.closed, site), vital=False))
@@ -83,12 +87,12 @@ def probes(site: Site, runtime: Owner) -> list[Probe]:
     return [Probe(f"TLS of {_authority(at)}", at, functools.partial(_tls, site)) for at in secure] + result
 
 
-def _required(site: Site, runtime: Owner) -> Iterator[Probe]:
+def _required(site: Site, runtime: Owner, refusing: Refusals) -> Iterator[Probe]:
     """The probes of what must be served."""
     public, edge = site.public, site.edge
     app = Endpoint.of(public.app_url)
     live = Endpoint("https", edge.app_domain, public.https_port)
-    yield Probe(f"HEAD {public.app_url}", app, functools.partial(https.page, site, runtime))
+    yield Probe(f"HEAD {public.app_url}", app, functools.partial(https.page, site, runtime, refusing.get(app.name, ())))
     url = public.api_health_url
     yield Probe(f"GET {url}", Endpoint.of(url), functools.partial(https.health, site, runtime))
     yield Probe(f"{public.websocket} is live", live, functools.partial(websocket.live, site, runtime))
@@ -108,16 +112,18 @@ def _run(
     resolve: Resolver,
     good: Answers | None = None,
     limit: float | None = None,
-    refusing: Collection[str] = (),
+    refusing: Refusals | None = None,
 ) -> list[Check]:
     """Every probe by every way. The targets are connected first: a problem there fails all probes of the target.
 
     What is `good` already is not probed again, and what becomes so is added. Each request has `limit` seconds.
     """
     passed: Answers = {} if good is None else good
+    refusals = refusing or {}
     requested = [
-        replace(probe, run=functools.partial(_or_refused, probe.run)) if probe.endpoint.name in refusing else probe
-        for probe in probes(site, runtime)
+        replace(probe, run=functools.partial(_or_refused, probe.run, statuses)) if statuses else probe
+        for probe in probes(site, runtime, refusals)
+        for statuses in [refusals.get(probe.endpoint.name, ())]
     ]
     ways = endpoint.ways(site, resolve)
     endpoints = list(dict.fromkeys(probe.endpoint for probe in requested))
@@ -150,14 +156,18 @@ def _run(
     ]
 
 
-def _or_refused(run: Callable[[Target], str], target: Target) -> str:
-    """The probe's evidence; a warning where the edge's access list refuses this machine. Raises Refused."""
+def _or_refused(run: Callable[[Target], str], statuses: Collection[int], target: Target) -> str:
+    """The probe's evidence; a warning where the edge refuses this machine. Raises what the probe raises."""
     try:
         return run(target)
     except Refused as refusal:
-        if refusal.status not in _ACCESS_REFUSALS:
+        if refusal.status not in statuses:
             raise
-        return WarningText(f"answers {refusal.status}: the host's access list refuses this machine")
+        return WarningText(f"answers {refusal.status}: the edge itself refuses this machine")
+    except (requests.RequestException, WebSocketException, OSError) as error:
+        if NO_ANSWER not in statuses or not is_unanswered(error):
+            raise
+        return WarningText("gets no answer: the edge itself refuses this machine")
 
 
 def _tls(site: Site, target: Target) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol, TypedDict
 
 from .system import http
 from .system.machine import Served, StepFailed
+from .wire.edge import NO_ANSWER
 from .wire.plan import Watch
 
 
@@ -133,9 +134,11 @@ def request(watch: Watch) -> str:
             tls=_UNVERIFIED,
             body=http.Body.DRAIN,
         )
-    except http.BadAnswer as error:
-        return str(error)
     except OSError as error:
+        if http.is_unanswered(error) and NO_ANSWER in watch.refusals:
+            return ""
+        if isinstance(error, http.BadAnswer):
+            return str(error)
         return f"{type(error).__name__}: {error}"
     return "" if answer.status < 400 or answer.status in watch.refusals else f"answered {answer.status}"
 

@@ -321,12 +321,13 @@ def test_verbose_shows_the_good_checks_too(
 
 
 @pytest.mark.parametrize(
-    ("settings", "refusing"), [({}, []), ({"access_lists": "a.test b.test"}, ["a.test", "b.test"])]
+    ("settings", "refusing"),
+    [({}, {}), ({"access_lists": "a.test=401,444 b.test=302"}, {"a.test": (401, 444), "b.test": (302,)})],
 )
 def test_the_checks_know_which_hosts_have_an_access_list(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], refusing: list[str]
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], refusing: dict[str, tuple[int, ...]]
 ) -> None:
-    known: list[Sequence[str]] = []
+    known: list[object] = []
     monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: known.append(refusing) or [])
     host.events["ship"] = [begun(to="native", **settings), *WAITS[1:]]
     operation().apply(unsure)

@@ -332,13 +332,17 @@ def test_a_file_that_lost_its_tls_differs_from_its_row(site: Site, fake: FakeEdg
 
 def test_an_access_list_is_a_warning_and_what_it_refuses_counts_as_served(site: Site, docker_serves: Facts) -> None:
     hosts: dict[str, Any] = dict(docker_serves.edge.hosts)
-    hosts[APP] = replace(hosts[APP], access=("`auth_basic x` (1.conf, line 60)",))
+    hosts[APP] = replace(hosts[APP], access=("`auth_basic x` (1.conf, line 60)",), refusals=(401, 444))
     facts = changed(docker_serves, edge={"hosts": hosts})
     (finding,) = preflight.findings(site, facts, "native")
-    assert finding.warning and f"{APP} has an access list, `auth_basic x` (1.conf, line 60)" in finding.text
+    assert (
+        finding.warning
+        and f"{APP} may refuse our requests, by `auth_basic x` (1.conf, line 60): where it does (401, 444)"
+        in finding.text
+    )
     plan = edge.with_access_lists(facts, cutover.cutover(site, facts, "full"))
-    assert {watch.domain: watch.refusals for watch in plan.watch} == {APP: (401, 403), API: ()}
-    assert plan.settings["access_lists"] == APP
+    assert {watch.domain: watch.refusals for watch in plan.watch} == {APP: (401, 444), API: ()}
+    assert edge.access_lists(plan.settings) == {APP: (401, 444)}
 
 
 def test_without_an_access_list_a_plan_stays_as_it_is(site: Site, docker_serves: Facts) -> None:

@@ -169,14 +169,24 @@ def test_what_the_origin_breaks_keeps_a_hand_over_back(site: Site, behaviour: Be
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_an_access_list_refuses_keeps_no_hand_over_back(site: Site, behaviour: Behaviour, status: int) -> None:
     behaviour.paths["/"] = Answer(status, kind="text/html")
-    found = public.until_good(site, "native", 0, leading_to(HERE), refusing=[site.edge.app_domain])
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing={site.edge.app_domain: (401, 403, 302)})
     (page,) = [check for check in found if check.name.startswith(PAGE)]
-    assert (page.ok, page.warning) == (True, True) and "the host's access list refuses this machine" in page.text
+    assert (page.ok, page.warning) == (True, True) and "the edge itself refuses this machine" in page.text
     found = public.until_good(site, "native", 0, leading_to(HERE))
     assert [check.name.startswith(PAGE) for check in found if not check.ok] == [True]
 
 
+@pytest.mark.parametrize("answer", [Answer(302, "text/html", runtime=""), Answer(silent=True)])
+def test_a_portals_redirect_or_no_answer_is_not_the_apps_page(site: Site, behaviour: Behaviour, answer: Answer) -> None:
+    behaviour.paths["/"] = answer
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing={site.edge.app_domain: (302, 444)})
+    (page,) = [check for check in found if check.name.startswith(PAGE)]
+    assert (page.ok, page.warning) == (True, True) and "the edge itself refuses this machine" in page.text
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing={site.edge.app_domain: (401,)})
+    assert not [check for check in found if check.warning and check.name.startswith(PAGE)]
+
+
 def test_an_access_list_excuses_no_other_answer(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths["/"] = Answer(502, kind="text/html")
-    found = public.until_good(site, "native", 0, leading_to(HERE), refusing=[site.edge.app_domain])
+    found = public.until_good(site, "native", 0, leading_to(HERE), refusing={site.edge.app_domain: (401, 403, 302)})
     assert [check.name.startswith(PAGE) for check in found if not check.ok] == [True]

@@ -223,6 +223,14 @@ def test_leaving_ends_every_thread(tls: Any, journal: Journal) -> None:
     assert eventually(lambda: threading.active_count() <= before + 1)
 
 
+@pytest.mark.parametrize(("refusals", "good"), [((), False), ((401,), False), ((401, 444), True)])
+def test_a_connection_that_the_edge_closes_without_an_answer_may_be_a_refusal(
+    tls: Any, refusals: tuple[int, ...], good: bool
+) -> None:
+    with serving(says(b""), context=tls) as port:
+        assert (request(dataclasses.replace(watch(port, 60), refusals=refusals)) == "") is good
+
+
 @pytest.mark.parametrize(("refusals", "problem"), [((), "answered 401"), ((401, 403), "")])
 def test_what_an_access_list_refuses_is_served(tls: Any, refusals: tuple[int, ...], problem: str) -> None:
     with serving(says(page(401)), context=tls) as port:

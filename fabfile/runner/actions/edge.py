@@ -83,7 +83,7 @@ class EdgeServes(Probe):
                     False, f"{host.domain} has the upstream {upstream}, not {host.upstream_host}:{host.upstream_port}"
                 )
             for key, attempt in verify.host_probes(address, fact.tls, host, routes=False).items():
-                requests[key] = verify.or_refused(attempt, verify.REFUSALS) if fact.access else attempt
+                requests[key] = verify.or_refused(attempt, fact.refusals, fact.refusals, bool(host.expect_header))
         observations = poller.poll(requests, seconds)
         problems = failures(machine, observations, began)
         return Observation(not problems, problems or "the edge serves " + ", ".join(host.domain for host in self.hosts))

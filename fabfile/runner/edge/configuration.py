@@ -1,30 +1,27 @@
-"""Reads nginx's configuration as the edge has it: what a file includes, and where all that is not ours leads."""
+"""Reads nginx's configuration as the edge has it: where all that is not ours leads, and whom our hosts let in."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 
 from ..system.machine import StepFailed
 from ..wire.edge import EdgeContainer, EdgeRef, Forward, HostFact, ProxyHost, has_name
 from . import database, destinations, hostfile
-from .hostfile import to_text
 from .locations import (
     DEFINITIONS,
     HTTP,
-    NPMS_FOLDER,
-    PROXY,
     Includes,
     Statement,
     expanded,
+    included,
     included_names,
+    matches,
     whole_server,
 )
 from .nginx import ParseError, parse
 
-_MOST_INCLUDES = 50  # of a file
 # What NPM's nginx.conf includes in its two blocks, in its order.
 _HTTP = (
     "/data/nginx/custom/http_top[.]conf",
@@ -37,6 +34,16 @@ _HTTP = (
     "/data/nginx/custom/http[.]conf",
 )
 _STREAM = ("/data/nginx/stream/*.conf", "/data/nginx/custom/stream[.]conf")
+# What lets in only some, and nginx's status for the others.
+_REFUSALS = {
+    ("auth_basic", "auth_digest", "auth_jwt"): (401,),
+    ("allow", "deny"): (403,),
+    ("auth_request",): (401, 403),
+    ("ssl_verify_client",): (496,),
+    ("access_by_lua", "access_by_lua_block", "access_by_lua_file"): (401, 403, 302),
+}
+_CERTIFICATE = (495, 496)  # nginx' own for a bad certificate of the client's or none; without an error_page it is 400
+_REDIRECTS = (301, 302, 303, 307, 308)
 _GENERATED = re.compile(r"/data/nginx/(proxy_host|stream)/(\d+)\.conf")
 
 
@@ -187,60 +194,74 @@ def _stream_name(number: int, port: str) -> str:
     return f"stream {number} (port {port})"
 
 
-def restrictions(text: str, file: str, includes: Includes, domain: str) -> list[str]:
-    """Return the statements by which nginx itself may refuse a request for `/`: names and passwords, addresses.
+def restrictions(text: str, file: str, includes: Includes, domain: str) -> dict[str, tuple[int, ...]]:
+    """Return the statements by which nginx itself may refuse a GET of `/`, each with the statuses of such an answer.
 
-    Raises Drift as `server_block` does.
+    NO_ANSWER is the status of none. Raises Drift as `server_block` does.
     """
     server = whole_server(text, file, includes, domain)
     statement = destinations.serving(server, "/").statement
     blocks = (statement, server) if statement.name == "location" else (server,)
-    found: list[str] = []
-    for names in (("auth_basic",), ("allow", "deny"), ("auth_request",)):
+    found: dict[str, tuple[int, ...]] = {}
+    for names, statuses in _REFUSALS.items():
         # What a location says of one kind takes the place of what the server block says of it.
         said = next((own for block in blocks if (own := _named(block, names))), [])
-        found += [str(child) for child in said if child.name != "allow" and child.values[:1] != ("off",)]
-    return found
+        found.update({str(child): statuses for child in said if child.name != "allow" and _refuses(child)})
+    known = {"$request_method": "GET", "$host": domain, "$http_host": domain}
+    known["$scheme"] = "https" if hostfile.serves_tls(server.directive) else "http"
+    for condition in (child for block in blocks for child in _named(block, ("if",))):
+        returned = [_returned(child) for child in _named(condition, ("return",))]
+        if returned and returned[0] >= 300 and _may_hold(condition, known):
+            found[str(condition)] = (returned[0],)
+    pages = next((own for block in blocks if (own := _named(block, ("error_page",)))), [])
+    return {
+        words: tuple(dict.fromkeys(code for status in statuses for code in _shown_as(status, pages, server)))
+        for words, statuses in found.items()
+    }
 
 
 def _named(block: Statement, names: Sequence[str]) -> list[Statement]:
     return [child for child in block.children if child.name in names]
 
 
-def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
-    """Return what a text includes, and what that includes: each `include` as written → path → text.
-
-    What can't be read is left out. Of NPM's own files only the one that passes requests on is read.
-    """
-    found: dict[str, dict[str, str]] = {}
-    texts = [text]
-    while texts and len(found) < _MOST_INCLUDES:
-        for name in included_names(texts.pop()):
-            if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
-                continue
-            paths = _paths_of(ref, box, name)
-            try:
-                files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
-            except OSError:
-                continue
-            if files or set("*?[").intersection(name):
-                found[name] = files
-                texts += files.values()
-    return found
+def _refuses(statement: Statement) -> bool:
+    if statement.name == "ssl_verify_client":
+        return statement.values[:1] == ("on",)
+    return statement.values[:1] != ("off",)
 
 
-def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
-    """Return the files that an `include` stands for: path in the container → path on this machine."""
-    inside = PurePosixPath("/etc/nginx", name)
-    if inside.parts[:2] == ("/", "data"):
-        base, below = Path(ref.root), str(inside)[1:]
-    elif box.running:
-        base, below = Path(f"/proc/{box.pid}/root"), str(inside)[1:]
-    else:
-        return {}
-    # A link could lead out of the container, where its path means another file.
-    return {
-        f"/{path.relative_to(base)}": path
-        for path in sorted(base.glob(below))
-        if path.is_file() and not path.is_symlink()
-    }
+def _returned(statement: Statement) -> int:
+    """Return the status of a `return`; 302 for one that only has an address."""
+    value = statement.values[0] if statement.values else ""
+    return int(value) if value.isascii() and value.isdigit() else 302
+
+
+def _may_hold(condition: Statement, known: Mapping[str, str]) -> bool:
+    """Whether an `if` may hold for a request of ours, of which some variables are known."""
+    words = " ".join(condition.values)[1:].rpartition(")")[0].split(None, 2)
+    if len(words) != 3 or words[0] not in known:
+        return True
+    value, operator, operand = known[words[0]], *words[1:]
+    if operator in ("=", "!="):
+        return (value.lower() == operand.lower()) == (operator == "=")
+    matched = matches(operand.strip("\"' "), value, caseless=operator.endswith("*"))
+    return matched is None or matched != operator.startswith("!")
+
+
+def _shown_as(status: int, pages: Sequence[Statement], server: Statement) -> tuple[int, ...]:
+    """Return the statuses that a request gets for one of nginx's own, after error_page."""
+    plain = 400 if status in _CERTIFICATE else status
+    for *codes, target in (page.values for page in pages if page.values):
+        shown = next((code[1:] for code in codes if code.startswith("=")), None)
+        if str(status) not in codes and str(plain) not in codes:
+            continue
+        if shown:
+            return (int(shown),) if shown.isascii() and shown.isdigit() else (plain,)
+        if target.startswith(("http", "$scheme")):
+            return (302,)
+        if shown is None:
+            return (plain,)
+        handlers = [child for child in _named(server, ("location",)) if child.values[-1:] == (target,)]
+        returned = [_returned(child) for handler in handlers for child in _named(handler, ("return",))]
+        return tuple(returned) or (plain, *_REDIRECTS)
+    return (plain,)

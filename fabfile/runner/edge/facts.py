@@ -11,6 +11,7 @@ from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream, has_name
 from . import backup, configuration, database, hostfile, server
 from .hostfile import to_text
+from .locations import included
 from .routes import Drift, route_blocks
 
 
@@ -129,9 +130,10 @@ def _drift(row: ProxyHost, parsed: HostFact, text: str, domain: str) -> tuple[st
 
 def _with_includes(ref: EdgeRef, box: EdgeContainer, fact: HostFact) -> HostFact:
     """Return a host's fact with all that its file includes, and who is let in by that."""
-    includes = configuration.included(ref, box, fact.text)
+    includes = included(ref, box, fact.text)
     try:
-        access = tuple(configuration.restrictions(fact.text, fact.path, includes, fact.domain))
+        access = configuration.restrictions(fact.text, fact.path, includes, fact.domain)
     except Drift:
-        access = ()  # the fact's problem says why
-    return replace(fact, includes=includes, access=access)
+        access = {}  # the fact's problem says why
+    refusals = sorted({status for statuses in access.values() for status in statuses})
+    return replace(fact, includes=includes, access=tuple(access), refusals=tuple(refusals))

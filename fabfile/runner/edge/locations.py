@@ -10,8 +10,10 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from .hostfile import server_block
+from ..wire.edge import EdgeContainer, EdgeRef
+from .hostfile import server_block, to_text
 from .nginx import Directive, ParseError, parse
 from .routes import Drift
 
@@ -27,6 +29,7 @@ PASSES = ("proxy_pass", "grpc_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", 
 _NPMS_OWN = {PROXY: {PROXY: "proxy_pass $forward_scheme://$server:$port$request_uri;"}}
 _DEEPEST = 8  # includes within includes, variables within variables
 _AUTHORITY = re.compile(r"(?:[^/?]*://)?[^/?]*")
+_MOST_INCLUDES = 50  # of a file
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,45 @@ def included_names(text: str) -> list[str]:
         if directive.name == "include":
             names += directive.values[:1]
     return list(dict.fromkeys(names))
+
+
+def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
+    """Return what a text includes, and what that includes: each `include` as written → path → text.
+
+    What can't be read is left out. Of NPM's own files only the one that passes requests on is read.
+    """
+    found: dict[str, dict[str, str]] = {}
+    texts = [text]
+    while texts and len(found) < _MOST_INCLUDES:
+        for name in included_names(texts.pop()):
+            if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
+                continue
+            paths = _paths_of(ref, box, name)
+            try:
+                files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
+            except OSError:
+                continue
+            if files or set("*?[").intersection(name):
+                found[name] = files
+                texts += files.values()
+    return found
+
+
+def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
+    """Return the files that an `include` stands for: path in the container → path on this machine."""
+    inside = PurePosixPath("/etc/nginx", name)
+    if inside.parts[:2] == ("/", "data"):
+        base, below = Path(ref.root), str(inside)[1:]
+    elif box.running:
+        base, below = Path(f"/proc/{box.pid}/root"), str(inside)[1:]
+    else:
+        return {}
+    # A link could lead out of the container, where its path means another file.
+    return {
+        f"/{path.relative_to(base)}": path
+        for path in sorted(base.glob(below))
+        if path.is_file() and not path.is_symlink()
+    }
 
 
 def expanded(

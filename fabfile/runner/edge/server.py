@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..system import http, procs
 from ..system.inspected import Inspected
 from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
-from ..wire.edge import EdgeContainer
+from ..wire.edge import NO_ANSWER, EdgeContainer
 from .hostfile import to_text
 from .probe import HEADERS, TIMEOUT_SECONDS, ProbeAnswer, ProbeRequest, enter_network, probe_upstream
 
@@ -140,7 +140,9 @@ def probe_host(
     try:
         answer = _request(address, tls, domain, path, timeout)
     except OSError as error:
-        return _no_answer(error)
+        unanswered = {"status": NO_ANSWER} if http.is_unanswered(error) else {}
+        missing = _no_answer(error)
+        return Observation(False, missing.text, {**missing.data, **unanswered})
     problem = header_problem(answer.headers, header)
     good = answer.status < status_limit and not problem
     return Observation(good, f"answers {answer.status}{problem and ', ' + problem}", {"status": answer.status})

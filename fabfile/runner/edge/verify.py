@@ -5,18 +5,19 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from ..system import docker
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.polling import Attempt, failures, until_good
-from ..wire.edge import EdgeContainer
+from ..wire.edge import NO_ANSWER, EdgeContainer
 from . import server
 from .change import EdgeHost, HostChange
 from .probe import ProbeAnswer, ProbeRequest
 
 PAGE_STATUS_LIMIT = 400  # a page's status must be below it
-REFUSALS = (401, 403)  # nginx' own, where a host has an access list
+_MOST_AT_ONCE = 8  # requests
 
 
 def check_upstreams(
@@ -44,13 +45,17 @@ def check_upstreams(
 
 
 def refused_before(address: str, changes: Sequence[HostChange], seconds: float) -> dict[str, int]:
-    """Return the statuses with which the edge refuses us, by name and path: those of hosts with an access list."""
-    statuses: dict[str, int] = {}
-    for change in changes:
-        if change.fact.access and change.row.enabled:
-            for key, attempt in host_probes(address, change.fact.tls, change.host).items():
-                statuses[key] = cast("int", attempt(seconds).data.get("status", 0))
-    return {key: status for key, status in statuses.items() if status in REFUSALS}
+    """Return the statuses with which the edge refuses us, by name and path: those of hosts that let in only some."""
+    probes = {
+        key: (attempt, change.fact.refusals)
+        for change in changes
+        if change.fact.refusals and change.row.enabled
+        for key, attempt in host_probes(address, change.fact.tls, change.host).items()
+    }
+    with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as pool:  # one that is let in may wait for an upstream in vain
+        answers = {key: pool.submit(attempt, seconds) for key, (attempt, _) in probes.items()}
+    statuses = {key: cast("int", answer.result().data.get("status", 0)) for key, answer in answers.items()}
+    return {key: status for key, status in statuses.items() if status in probes[key][1]}
 
 
 def check_serving(
@@ -62,8 +67,9 @@ def check_serving(
 ) -> list[str]:
     """Request every name and every route through the edge until all answers are good; returns the answers' texts.
 
-    What an access list `refused` before is good when it is refused in the same way. The edge must refuse a disabled
-    host. `address` is the edge's own. Raises StepFailed after `seconds`.
+    What the edge itself `refused` before is good when it is refused in the same way, and a refusal that is new is not:
+    a portal's redirect is none of the app's. The edge must refuse a disabled host. `address` is the edge's own. Raises
+    StepFailed after `seconds`.
     """
     began = time.monotonic()
     probes: dict[str, Attempt] = {}
@@ -71,8 +77,10 @@ def check_serving(
         host, tls = change.host, change.fact.tls
         if change.values.enabled:
             for key, attempt in host_probes(address, tls, host).items():
-                status = (refused or {}).get(key)
-                probes[key] = or_refused(attempt, (status,)) if status else attempt
+                before = (refused or {}).get(key)
+                probes[key] = or_refused(
+                    attempt, change.fact.refusals, (before,) if before else (), bool(host.expect_header)
+                )
         else:
             probes[host.domain] = functools.partial(server.probe_closed_host, address, tls, host.domain)
     observations = until_good(machine, probes, seconds)
@@ -91,14 +99,22 @@ def host_probes(address: str, tls: bool, host: EdgeHost, routes: bool = True) ->
     }
 
 
-def or_refused(attempt: Attempt, statuses: Sequence[int]) -> Attempt:
-    """Return the attempt, good as well where the answer has one of the statuses: that of the host's access list."""
+def or_refused(attempt: Attempt, refusals: Sequence[int], accepted: Sequence[int], signed: bool = False) -> Attempt:
+    """Return the attempt, good as well where the edge itself refuses us with a status that is `accepted`.
+
+    With any other of its `refusals` it is bad, as where a portal redirects: that is not the app's answer, unless that
+    is `signed` by a header which the attempt has verified.
+    """
 
     def either(seconds: float) -> Observation:
         result = attempt(seconds)
-        if result.ok or result.data.get("status") not in statuses:
+        status = result.data.get("status")
+        if status not in refusals or (signed and result.ok):
             return result
-        return Observation(True, f"answers {result.data['status']}: its access list refuses us, as before")
+        words = "gets no answer" if status == NO_ANSWER else f"answers {status}"
+        if status in accepted:
+            return Observation(True, f"{words}: the edge itself refuses us, as before")
+        return Observation(False, f"{words}, as the edge itself does for whom it refuses", result.data)
 
     return either
 

@@ -31,6 +31,11 @@ class Body(enum.Enum):
     SKIP = "skip"  # not read at all
 
 
+def is_unanswered(error: OSError) -> bool:
+    """Whether a request got no answer at all since the connection was closed, as by nginx' `return 444`."""
+    return isinstance(error, ConnectionResetError) or getattr(error, "kind", "") == "RemoteDisconnected"
+
+
 class BadAnswer(OSError):
     """The answer is not HTTP, or too long; `kind` is the problem in one word, without any of what was sent."""
 

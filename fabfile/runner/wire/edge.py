@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from .codec import wire
 
+NO_ANSWER = 444  # as a status, as in nginx: the connection is closed without an answer
+
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\Z")
 _NOWHERE = ("http", "127.0.0.1", 9)  # the upstream that a script of the app's gives a host that it closes
 
@@ -199,6 +201,7 @@ class HostFact:
     backup_text: str = ""
     backup_problem: str = ""
     access: tuple[str, ...] = ()  # the statements by which nginx itself may refuse requests for it
+    refusals: tuple[int, ...] = ()  # the statuses with which it does so; NO_ANSWER where it closes the connection
     includes: dict[str, dict[str, str]] = field(default_factory=dict)  # an `include` as written → path → text
 
     @property

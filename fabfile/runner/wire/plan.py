@@ -60,7 +60,7 @@ class Watch:
     domain: str
     path: str
     timeout: float = 10.0  # seconds; a longer wait counts as a failure
-    refusals: tuple[int, ...] = ()  # statuses with which an access list at the edge may refuse it, before as after
+    refusals: tuple[int, ...] = ()  # statuses with which the edge itself may refuse it, before as after
 
 
 @wire

@@ -695,7 +695,62 @@ def test_what_an_access_list_refused_before_is_good_when_it_is_refused_again(edg
     look = point(edge).inspect(edge)
     evidence = point(edge).apply(edge, look.before)
     assert edge.leads(DOMAIN) == (str(WEB), str(API_UPSTREAM))
-    assert f"{DOMAIN}/ answers 401: its access list refuses us, as before" in str(evidence["served"])
+    assert f"{DOMAIN}/ answers 401: the edge itself refuses us, as before" in str(evidence["served"])
+
+
+PORTAL = (
+    "auth_request /auth;\nerror_page 401 =302 https://auth.example.test/;\n"
+    "location = /auth { internal; proxy_pass http://auth:9091; }"
+)
+
+
+def refuse(edge: FakeEdge, advanced: str, status: int) -> PointEdge:
+    """Have the app's host refuse our requests; its answers name no runtime."""
+    set_advanced(edge, advanced)
+    edge.refused[DOMAIN] = status
+    app, api = (dataclasses.replace(host, expect_header="") for host in point(edge).hosts)
+    return PointEdge(edge.ref, (app, api), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("advanced", "status"),
+    [
+        ("if ($http_user_agent ~ islandflow) { return 403; }", 403),
+        ("if ($blocked) { return 444; }", 444),
+        ("ssl_verify_client on;", 400),
+        (PORTAL, 302),
+    ],
+)
+def test_what_the_edge_itself_refused_before_is_good_when_it_is_refused_again(
+    edge: FakeEdge, advanced: str, status: int
+) -> None:
+    action = refuse(edge, advanced, status)
+    look = action.inspect(edge)
+    served = str(action.apply(edge, look.before)["served"])
+    assert "the edge itself refuses us, as before" in served and edge.leads(DOMAIN)[0] == str(WEB)
+
+
+@pytest.mark.parametrize("status", [200, 502])
+def test_a_portals_redirect_that_was_not_there_before_is_no_page_of_the_apps(
+    edge: FakeEdge, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    action = refuse(edge, PORTAL, status)
+    look, reload = action.inspect(edge), server.reload
+
+    def reload_and_refuse(*args: Any) -> Any:
+        edge.refused[DOMAIN] = 302
+        return reload(*args)
+
+    monkeypatch.setattr(server, "reload", reload_and_refuse)
+    with pytest.raises(StepFailed, match="answers 302, as the edge itself does for whom it refuses"):
+        action.apply(edge, look.before)
+
+
+def test_what_the_edge_can_not_have_refused_counts_no_more_than_before(edge: FakeEdge) -> None:
+    action = refuse(edge, "ssl_verify_client on;", 403)
+    look = action.inspect(edge)
+    with pytest.raises(StepFailed, match="answers 403"):
+        action.apply(edge, look.before)
 
 
 def test_a_refusal_that_was_not_there_before_is_none_of_an_access_lists(

@@ -75,3 +75,16 @@ def test_a_default_host_with_a_certificate_is_no_open_host(
 def test_an_edge_that_is_down_has_closed_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_PORTS", {False: free_port(), True: free_port()})
     assert not seen(False, CLOSED).ok and not seen(True, CLOSED).ok
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "words"),
+    [("return 444;", 444, "closed connection"), ("ssl_verify_client on; return 200;", 400, "answers 400")],
+)
+def test_a_host_that_refuses_us_is_seen_with_its_status(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch, says: str, status: int, words: str
+) -> None:
+    trusted = f"ssl_client_certificate {authority.file};\n"
+    with edge(tmp_path, authority, "return 404;", monkeypatch, trusted + says):
+        found = server.probe_host("127.0.0.1", True, CLOSED, "/", "", timeout=30)
+    assert (found.ok, found.data["status"]) == (False, status) and words in found.text

@@ -23,7 +23,7 @@ from fabfile.runner.edge.destinations import (
 )
 from fabfile.runner.edge.locations import HTTP, Includes, Undecided, chosen, whole_server
 from fabfile.runner.edge.routes import Drift, managed_block
-from fabfile.runner.wire.edge import Upstream
+from fabfile.runner.wire.edge import NO_ANSWER, Upstream
 from tests.runner.support.nginx_server import free_port, nginx
 from tests.runner.support.npm_shape import DOMAIN, OPERATORS, WEB, HostShape
 
@@ -329,6 +329,38 @@ def test_who_is_let_in_is_read_from_the_location_and_the_server_block(
     assert wrong(text) == []
 
 
+@pytest.mark.parametrize(
+    ("advanced", "expected"),
+    [
+        ("auth_basic y;", (401,)),
+        ("deny all;", (403,)),
+        ("if ($http_user_agent ~ bot) { return 403; }", (403,)),
+        ("if ($blocked) { return 444; }", (444,)),
+        ("if ($blocked) { return https://elsewhere.test; }", (302,)),
+        ("if ($blocked) { set $x 1; }", ()),
+        ("if ($request_method = POST) { return 405; }", ()),
+        ("if ($request_method !~ ^(GET|HEAD)$ ) { return 444; }", ()),
+        ("if ($request_method !~* ^(post)$) { return 444; }", (444,)),
+        ("if ($scheme = http) { return 301 https://$host; }", ()),
+        (f"if ($host != {DOMAIN}) {{ return 444; }}", ()),
+        ("if ($host != elsewhere.test) { return 444; }", (444,)),
+        ("ssl_verify_client on;", (400,)),
+        ("ssl_verify_client optional;", ()),
+        ("ssl_verify_client on; error_page 495 496 =403 /no.html;", (403,)),
+        ("ssl_verify_client on; error_page 400 https://help.test/;", (302,)),
+        ("auth_request /a; error_page 401 =302 https://portal.test/;", (302, 403)),
+        ("auth_request /a; error_page 401 https://portal.test/;", (302, 403)),
+        ("auth_request /a; error_page 401 403 = @in; location @in { return 303 /in; }", (303,)),
+        ("auth_request /a; error_page 401 /in.html;", (401, 403)),
+        ("auth_request /a; error_page 401 =odd /in.html;", (401, 403)),
+        ("access_by_lua_block { ngx.exit(403) }", (401, 403, 302)),
+    ],
+)
+def test_the_statuses_of_a_refusal_follow_from_its_statement(advanced: str, expected: tuple[int, ...]) -> None:
+    found = restrictions(file(advanced, OURS), "1.conf", {}, DOMAIN)
+    assert tuple(found.values()) == ((expected,) if expected else ())
+
+
 # ── Against nginx itself ────────────────────────────────────────────────────────────────────────────────────────────
 
 NAMES = ("/", "/a", "/a/", "/a/b", "/ab", "/A", "/b/", "/b")
@@ -393,3 +425,46 @@ def predicted(text: str, number: int, path: str) -> str:
         assert doubt.redirected
         return "301"
     return str(found.directive.line) if found else ""
+
+
+REFUSING = (
+    "deny all;",
+    "auth_basic x; auth_basic_user_file /dev/null;",
+    "if ($http_user_agent = '') { return 403; }",
+    "if ($host) { return 444; }",
+    "if ($host) { return https://elsewhere.test; }",
+    "auth_request /a;",
+    "auth_request /a; error_page 401 =302 https://portal.test/;",
+    "auth_request /a; error_page 401 https://portal.test/;",
+    "auth_request /a; error_page 401 = @in; location @in { return 303 /in; }",
+    "auth_request /a; error_page 401 =418 /in.html; location = /in.html { return 200; }",
+    "auth_request /a; error_page 401 /in.html; location = /in.html { auth_request off; empty_gif; }",
+    "deny all; error_page 403 =404 /in.html; location = /in.html { allow all; empty_gif; }",
+)
+
+
+def test_the_statuses_of_a_refusal_are_nginxs_own(tmp_path: Path) -> None:
+    port = free_port()
+    texts = [
+        f"server {{\nlisten 127.0.0.1:{port};\nserver_name r{n}.test;\n{own}\n"
+        f"location = /a {{ proxy_pass http://127.0.0.1:{port}; proxy_set_header Host who.test; }}\n"
+        "location / { proxy_pass http://127.0.0.1:9; }\n}\n"
+        for n, own in enumerate(REFUSING)
+    ]
+    who = f"server {{ listen 127.0.0.1:{port}; server_name who.test; return 401; }}\n"
+    with nginx(tmp_path, "".join((*texts, who)), port):
+        answers = [refused_with(port, f"r{n}.test") for n in range(len(texts))]
+    for n, (text, answer) in enumerate(zip(texts, answers, strict=True)):
+        foreseen = {status for found in restrictions(text, "x", {}, f"r{n}.test").values() for status in found}
+        assert answer in foreseen, text
+
+
+def refused_with(port: int, host: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", "/", headers={"Host": host})
+        return connection.getresponse().status
+    except http.client.RemoteDisconnected:
+        return NO_ANSWER
+    finally:
+        connection.close()

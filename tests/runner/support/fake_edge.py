@@ -71,6 +71,7 @@ class FakeEdge(Machine):
         self.networks = {NETWORK: {"IPAddress": "172.18.0.9"}}
         self.refuses: Callable[[str], bool] = lambda text: False  # which files `nginx -t` refuses
         self.takes_reloads = True
+        self.refused: dict[str, int] = {}  # domain → the status with which nginx itself answers our requests for `/`
         self.loaded: dict[str, str] = {}
         self.workers = {100: 0.0}
         self.calls: list[str] = []
@@ -242,8 +243,9 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         address: str, tls: bool, domain: str, path: str, header: str, status_limit: int = 400, timeout: float = 1.0
     ) -> Observation:
         text = next(text for text in edge.loaded.values() if f"server_name {domain}" in text.lower())
-        if "auth_basic " in text and path == "/":  # as NPM has it, in `location /` alone
-            return Observation(False, "answers 401", {"status": 401})
+        status = edge.refused.get(domain, 401 if "auth_basic " in text else 0)
+        if status and path == "/":  # as NPM has it, in `location /` alone
+            return Observation(status < status_limit, f"answers {status}", {"status": status})
         page, routes = edge.leads(domain)
         place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
         host, _, port = place.partition(":")
@@ -251,7 +253,7 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         if answer is None:
             return Observation(False, f"answers 502 from {place}")
         wrong = server.header_problem(answer["headers"], header)
-        return Observation(not wrong, f"{wrong or 'answers 200'} from {place}")
+        return Observation(not wrong, f"{wrong or 'answers 200'} from {place}", {"status": 200})
 
     def probe_closed_host(address: str, tls: bool, domain: str, timeout: float = 1.0) -> Observation:
         there = any(f"server_name {domain};" in text for text in edge.loaded.values())
