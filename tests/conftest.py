@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fabfile import output
+from fabfile import bug, output
 from fabfile.inventory import Site, load
 from fabfile.runner.wire.edge import EdgeFacts
 from fabfile.runner.wire.facts import Facts
@@ -37,6 +37,13 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own inventory is the one that tasks read, unless a test chooses another."""
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(INVENTORY))
+
+
+@pytest.fixture(autouse=True)
+def a_command_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command is one process, which a report of a fault speaks of; tests share theirs."""
+    monkeypatch.setattr(bug, "_plans", {})
+    monkeypatch.setattr(bug, "_typed", set())
 
 
 @pytest.fixture(autouse=True)
