@@ -22,7 +22,7 @@ from rich.table import Table
 from fabfile import output
 from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
 from fabfile.output import LineKind
-from fabfile.runner.wire.events import Event, Outcome
+from fabfile.runner.wire.events import Event
 
 _MARKS: Final = {
     "start": "[cyan]▸[/]",
@@ -156,7 +156,7 @@ def _print(screen: rich.console.Console, markup: str) -> None:
 def ending(event: Event) -> CutoverError | None:
     """What a `finished` event means for the exit code; None when all is well."""
     evidence = event.evidence
-    outcome: Outcome = evidence["outcome"]
+    outcome = evidence["outcome"]
     health = evidence.get("health", {})
     unknown = health.get("unknown") or ("" if health else "it was not looked at")
     up = [name for name, text in health.items() if text == "healthy"]
@@ -164,7 +164,7 @@ def ending(event: Event) -> CutoverError | None:
     if outcome in ("done", "nothing"):
         return None
     if outcome == "locked":
-        return LockHeld.by(evidence["holder"])
+        return LockHeld.by(evidence.get("holder", {}))
     if outcome == "reverted":
         missing = "; ".join(evidence.get("missing", ()))
         kept = ", ".join(evidence.get("left_by_the_others", ()))
@@ -196,7 +196,7 @@ def _as_before(
     state = f"Up: {', '.join(up) or 'nothing'}."
     if not lost:
         return f"Everything is as before. {state}"
-    details = "; ".join(f"{key} ({health[key]})" for key in lost)
+    details = "; ".join(f"{key} ({health.get(key, 'not looked at')})" for key in lost)
     changed = f"Healthy before, and not now: {details}"
     return f"Every step of it is undone, but not everything runs as before.\n{state}\n{changed}"
 

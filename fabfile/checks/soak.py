@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from fabfile.runner.wire.codec import decode
+from fabfile.runner.wire.codec import decode, decode_as
 from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.soak import Sample, Soak, WorkloadSample
 
@@ -102,10 +102,12 @@ class Recommendation:
 
 def soak_report(events: Sequence[Event], running: bool) -> SoakReport:
     """A soak as its lines tell it; `running` says whether somebody carries it out. Raises ValueError."""
-    start, last = events[0].evidence, events[-1]
-    ended = last.evidence["why"] if last.kind == "finished" else "" if running else "cut off"
+    request, last = decode_as(Soak, events[0].evidence.get("soak")), events[-1]
+    if request.every <= 0:
+        raise ValueError(f"a soak that samples every {request.every:g} s")
+    ended = last.evidence.get("why") or "cut off" if last.kind == "finished" else "" if running else "cut off"
     return SoakReport(
-        soak=decode(start["soak"]),
+        soak=request,
         since=events[0].time,
         ended=ended,
         samples=tuple(decode(event.evidence["sample"]) for event in events if event.kind == "sample"),

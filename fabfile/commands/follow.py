@@ -161,7 +161,7 @@ def _interrupted(plan_id: str) -> Interrupted:
 
 def _end(session: Session, plan_id: str, history: _History) -> None:
     last = history.events[-1] if history.events else None
-    if last is None or last.kind != "finished":
+    if last is None or not (last.kind == "finished" and last.evidence.get("outcome")):
         raise Unreachable(
             f"the events of {plan_id} ended before the plan did",
             state="The runner on the VPS goes on, or was killed; the journal there knows.",

@@ -83,7 +83,7 @@ def _follow(session: Session, request: Soak) -> None:
             state=f"{request.id} runs on the VPS to its end, and only looks.",
             next_step="inv soak shows how it stands, and in the end what it recommends; inv soak --stop ends it.",
         ) from None
-    _end(session.console, soak_report(events, running=False))
+    _end(session.console, _report(events, running=False))
 
 
 def _stop(session: Session) -> None:
@@ -94,7 +94,7 @@ def _stop(session: Session) -> None:
         return
     for event in events:
         console.event_data(event)
-    _end(console, soak_report(events, running=False))
+    _end(console, _report(events, running=False))
 
 
 def _show(session: Session) -> None:
@@ -103,7 +103,7 @@ def _show(session: Session) -> None:
         console.say("No soak has run on this host yet: inv soak --hours 24")
         console.data("nothing", name="soak", settled={})
         return
-    report = soak_report(events, running=running == events[0].plan)
+    report = _report(events, running=running == events[0].plan)
     for event in events:
         console.event_data(event)
     if report.ended:
@@ -113,11 +113,23 @@ def _show(session: Session) -> None:
     console.say(f"It goes on, for {report.soak.seconds / 3600:.2g} h in all; inv soak --stop ends it.")
 
 
+def _report(events: Sequence[Event], running: bool) -> SoakReport:
+    """The soak as its events say. Raises Failed where they are of none."""
+    try:
+        return soak_report(events, running)
+    except ValueError as error:
+        raise Failed(
+            f"what the VPS has of the soak is damaged: {error}",
+            state=_UNCHANGED,
+            next_step="Start another one: inv soak --hours 24",
+        ) from error
+
+
 def _show_event(console: Console, event: Event) -> None:
     """One event of a soak, as it comes."""
     console.event_data(event)
     evidence = event.evidence
-    if event.kind == "start":
+    if event.kind == "start" and "soak" in evidence:
         settings: Soak = decode(evidence["soak"])
         console.progress(
             f"▸ soak of {settings.seconds / 3600:.2g} h, a sample every {settings.every:.2g} s: {settings.id}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fabfile.public import Check, mark
 from fabfile.record.followups import Decision
@@ -90,7 +90,7 @@ class Document:
 
     id: str
     name: str
-    outcome: str
+    outcome: Literal["done", "nothing", "reverted", "stuck", "locked", "unfinished"]
     who: str
     host: str
     began: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fabfile.record import page
 from fabfile.record.model import FORMAT, Document
+from fabfile.runner.wire import shape
 
 _DATA: TypeAdapter[Document] = TypeAdapter(Document)
 
@@ -24,8 +24,8 @@ class RecordStore:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> RecordStore:
         """The operator's own store: ISLANDFLOW_RECORDS, else in XDG's folder for the user's state."""
-        state = environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-        return cls(Path(environ.get("ISLANDFLOW_RECORDS") or Path(state) / "islandflow/records").expanduser())
+        state = environ.get("XDG_STATE_HOME") or "~/.local/state"
+        return cls(Path(os.path.expanduser(environ.get("ISLANDFLOW_RECORDS") or f"{state}/islandflow/records")))
 
     def put(self, document: Document) -> Path:
         """Write a record, over one of the same plan; returns its page. Raises OSError."""
@@ -46,22 +46,32 @@ class RecordStore:
     def get(self, plan: str) -> Document | None:
         """The record of a plan; None when it is not here. Raises ValueError for what is no record."""
         path = self.folder / f"{plan}.json"
-        if Path(plan).name != plan or not path.is_file():
+        if Path(plan).name != plan or not os.path.isfile(path):
             return None
         try:
             text = path.read_bytes()
-            version = json.loads(text).get("version", 1)
-            if version > FORMAT:
-                raise ValueError(
-                    f"{path} has format {version}, and this islandflow reads up to {FORMAT}: use a newer one"
-                )
+            version = _version(text)
+        except OSError as error:
+            raise ValueError(f"{path} can't be read: {error.strerror or error}") from error
+        if version > FORMAT:
+            raise ValueError(f"{path} has format {version}, and this islandflow reads up to {FORMAT}: use a newer one")
+        try:
             return _DATA.validate_json(text)
-        except (ValidationError, AttributeError, TypeError, json.JSONDecodeError) as error:
+        except ValidationError as error:
             raise ValueError(f"{path} is no record that this version can read") from error
 
     def plans(self) -> list[str]:
         """The plans that have a record, oldest first: their identifiers begin with the time."""
         return sorted(path.stem for path in self.folder.glob("*.json"))
+
+
+def _version(text: bytes) -> float:
+    """The format that a record says it has; the first one where it says none, which any other check finds out."""
+    try:
+        version = shape.parse(text).get("version", 1)
+    except (ValueError, AttributeError):
+        return 1
+    return version if isinstance(version, (int, float)) else 1
 
 
 def _replace(path: Path, text: str) -> None:

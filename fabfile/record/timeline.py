@@ -63,8 +63,8 @@ class Timeline:
     reverting: bool
     stages: tuple[StepRun, ...]
     settled: tuple[tuple[str, str], ...]
-    hold: tuple[float, ...] = ()
-    waited: tuple[float, ...] = ()
+    hold: tuple[float, float] | tuple[()] = ()
+    waited: tuple[float, float] | tuple[()] = ()
 
 
 def timeline(events: Sequence[Event]) -> Timeline:
@@ -128,7 +128,7 @@ def _summary(evidence: Mapping[str, Any]) -> str:
     return str(evidence.get("error", "")) or "; ".join(evidence.get("verified", ()))
 
 
-def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
+def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, float] | tuple[()]:
     """From the step that parks requests until they are released, by the plan or by its revert."""
     begins = next((e for e in events if e.kind == "start" and e.evidence.get("hold") == "begins"), None)
     if begins is None:
@@ -142,7 +142,7 @@ def _hold(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
     return (clock(begins), clock(ends[0]) if ends else clock.end)
 
 
-def _waited(events: Sequence[Event], clock: _Clock) -> tuple[float, ...]:
+def _waited(events: Sequence[Event], clock: _Clock) -> tuple[float, float] | tuple[()]:
     for event, following in zip(events, [*events[1:], events[-1]], strict=True):
         if event.kind == "waiting":
             return (clock(event), clock(following))

@@ -22,7 +22,6 @@ from fabfile.remote.refusals import Refused
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
-from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.edge import EdgeLogin
 from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest
@@ -73,16 +72,14 @@ class Host:
         answers = self._answers("survey", [], bootstrap.payload(request), ANSWER_SECONDS + request.patience, meanwhile)
         if not answers:
             raise self._no_answer("the survey ended without an answer")
-        facts: Facts = decode(answers[0]["facts"])
-        return facts
+        return refusals.answered(Facts, answers[0], "facts")
 
     def adopt(self, request: AdoptionRequest) -> Adoption:
         """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
         answers = self._answers("adopt", [], bootstrap.payload(request), ANSWER_SECONDS)
         if not answers:
             raise self._no_answer("the look at the VPS ended without an answer")
-        adoption: Adoption = decode(answers[0]["adoption"])
-        return adoption
+        return refusals.answered(Adoption, answers[0], "adoption")
 
     def positions(self, ref: StreamsRef, seconds: float) -> Iterator[tuple[float, JetStream]]:
         """Looks at the owner's JetStream, each with the seconds since the first, over one connection.
@@ -91,7 +88,7 @@ class Host:
         """
         try:
             for line in self._call("positions", [f"{seconds:g}"], bootstrap.payload(ref)):
-                yield line["at"], decode(line["look"])
+                yield refusals.seconds(line, "at"), refusals.answered(JetStream, line, "look")
         except ConnectionLost as error:
             raise self._no_answer(str(error)) from error
 
@@ -100,7 +97,7 @@ class Host:
         answers = self._answers("log_in", [], bootstrap.payload(login))
         if not answers:
             raise self._no_answer("the log-in to NPM's API ended without an answer")
-        return answers[0]
+        return {key: str(value) for key, value in answers[0].items()}
 
     def ship(self, plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> Iterator[Event]:
         """Ship a plan, have it started, and yield its events until it is finished.
@@ -146,8 +143,10 @@ class Host:
 
         Raises Unreachable.
         """
-        first, *lines = self._answers("soak_show", [])
-        return str(first["holder"].get("soak", "")), [refusals.event(line) for line in lines]
+        answers = self._answers("soak_show", [])
+        if not answers:
+            raise self._no_answer("the look at the soak ended without an answer")
+        return refusals.holder(answers[0]).soak, [refusals.event(line) for line in answers[1:]]
 
     def decide(self, plan_id: str, decision: str) -> None:
         """Tell the runner confirm or revert, over a new connection: it proves that one can still get in.

@@ -62,7 +62,7 @@ class KnownKeys:
 
     def _files(self) -> Sequence[Path]:
         """The files that are there, or the first one that is not."""
-        return [file for file in self.config.known_hosts if file.is_file()] or self.config.known_hosts[:1]
+        return [file for file in self.config.known_hosts if os.path.isfile(file)] or self.config.known_hosts[:1]
 
     def _remember(self, files: Sequence[Path]) -> str:
         """The command that adds the key: where ssh-keyscan can't reach the host or know its name, ssh itself."""
@@ -143,9 +143,9 @@ def _is_same(name: str, other: str) -> bool:
 
 
 def _is_readable(file: Path, *, must: bool) -> bool:
-    if not file.exists():
+    if not os.path.exists(file):
         return False
-    if file.is_file() and os.access(file, os.R_OK):
+    if os.path.isfile(file) and os.access(file, os.R_OK):
         return True
     if must:
         raise login_errors.unreadable(str(file), "it is a folder" if file.is_dir() else "it may not be read")

@@ -73,7 +73,7 @@ class SshConfig:
     def path(self, text: str) -> Path:
         """The file that a path in the configuration means."""
         expanded = _VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), self.expand(text))
-        return _home() / expanded[2:] if expanded.startswith("~/") else Path(expanded).expanduser()
+        return _home() / expanded[2:] if expanded.startswith("~/") else Path(os.path.expanduser(expanded))
 
 
 def available() -> bool:
@@ -93,7 +93,7 @@ def configuration(host: Host, keys: Sequence[Path] = (), file: str = "") -> SshC
     bare = SshConfig(
         name=host.address,
         hostname=_first(values, "hostname") or host.address,
-        port=int(_first(values, "port") or host.port),
+        port=_port(values) or host.port,
         user=_first(values, "user") or host.user,
         identity_files=(),
         known_hosts=(),
@@ -112,7 +112,7 @@ def configuration(host: Host, keys: Sequence[Path] = (), file: str = "") -> SshC
 
 def without_client(host: Host, keys: Sequence[Path] = ()) -> SshConfig:
     """What the inventory alone says, and the files that everybody has: no configuration of OpenSSH's is read."""
-    folder = Path("~/.ssh").expanduser()
+    folder = Path(os.path.expanduser("~/.ssh"))
     return SshConfig(
         name=host.address,
         hostname=host.address,
@@ -162,7 +162,7 @@ def _values(name: str, options: Sequence[str], file: str) -> dict[str, list[str]
     if done.returncode != 0:
         raise login_errors.configuration("ssh", login_errors.last_words(done.stderr) or f"exit code {done.returncode}")
     values: dict[str, list[str]] = {}
-    for line in done.stdout.splitlines():
+    for line in done.stdout.replace("\0", "").splitlines():  # no path can hold a NUL
         keyword, _, value = line.partition(" ")
         values.setdefault(keyword.lower(), []).append(value)
     return values
@@ -171,6 +171,14 @@ def _values(name: str, options: Sequence[str], file: str) -> dict[str, list[str]
 def _first(values: Mapping[str, Sequence[str]], keyword: str) -> str:
     text = next(iter(values.get(keyword, ())), "")
     return "" if text.lower() == "none" else text
+
+
+def _port(values: Mapping[str, Sequence[str]]) -> int:
+    """The port that ssh names, 0 where it names none. Raises Unreachable for what is none."""
+    text = _first(values, "port")
+    if text and not re.fullmatch(r"[0-9]{1,5}", text):
+        raise login_errors.configuration("ssh", f"it prints a port that is none: {text[:40]}")
+    return int(text or 0)
 
 
 def _known_hosts(values: Mapping[str, Sequence[str]]) -> tuple[Path, ...]:
@@ -183,7 +191,7 @@ def _paths(text: str) -> list[str]:
     words, paths = text.split(" "), []
     while words:
         sizes = range(len(words), 0, -1)
-        size = next((size for size in sizes if Path(" ".join(words[:size])).exists()), 1)
+        size = next((size for size in sizes if os.path.exists(" ".join(words[:size]))), 1)
         paths.append(" ".join(words[:size]))
         words = words[size:]
     return [path for path in paths if path]
@@ -201,4 +209,4 @@ def _home() -> Path:
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
-        return Path.home()
+        return Path(os.path.expanduser("~"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from fabfile.bug import RunnerFault
 from fabfile.errors import SoakAlreadyRunning, Unreachable, UsageError
-from fabfile.runner.wire import events
+from fabfile.runner.wire import events, shape
+from fabfile.runner.wire.codec import decode_as
 from fabfile.runner.wire.events import Event, PastPlan
+from fabfile.runner.wire.store import LockHolder
+
+T = TypeVar("T")
 
 
 class Refused(Unreachable):
@@ -32,18 +35,35 @@ def answer(line: bytes) -> dict[str, Any]:
     for any other error, and for what the runner never wrote.
     """
     try:
-        reply: dict[str, Any] = json.loads(line)
+        reply = shape.parse(line)
     except ValueError:
-        raise _refusal(
-            f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)"
-        ) from None
+        reply = None
+    if not isinstance(reply, dict):
+        raise _refusal(f"{line.decode(errors='replace').strip()[:100]} (from the login shell's start-up files?)")
     if "error" in reply:
+        error = str(reply["error"])
         if "unknown" in reply:
-            raise UsageError(reply["error"], next_step="inv history lists those on the VPS.")
+            raise UsageError(error, next_step="inv history lists those on the VPS.")
         if "trace" in reply:
-            raise RunnerFault(reply["error"], reply["trace"])
-        raise _refusal(reply["error"])
+            raise RunnerFault(error, str(reply["trace"]))
+        raise _refusal(error)
     return reply
+
+
+def answered(declared: type[T], line: dict[str, Any], key: str) -> T:
+    """What a line of the runner's has by that key. Raises Refused where it is none of that type."""
+    try:
+        return decode_as(declared, line.get(key))
+    except ValueError as error:
+        raise _refusal(f"something that this version does not read as {key}: {error}") from None
+
+
+def seconds(line: dict[str, Any], key: str) -> float:
+    """A number of seconds in a line of the runner's. Raises Refused where it holds none."""
+    value = line.get(key)
+    if not isinstance(value, (int, float)):
+        raise _refusal(f"no number of seconds as {key}: {value!r:.40}")
+    return float(value)
 
 
 def event(line: dict[str, Any]) -> Event:
@@ -52,20 +72,30 @@ def event(line: dict[str, Any]) -> Event:
     Raises SoakAlreadyRunning for one that names who runs a soak, and Refused for one that is no event.
     """
     if "holder" in line:
-        who, what, since = (str(line["holder"].get(key)) for key in ("who", "what", "since"))
-        raise SoakAlreadyRunning(who, what, since)
+        known = holder(line)
+        raise SoakAlreadyRunning(known.who, known.what, known.since)
     try:
         return events.event(line)
     except ValueError as error:
         raise _refusal(str(error)) from None
 
 
+def holder(line: dict[str, Any]) -> LockHolder:
+    """Who holds the lock, by a line of the runner's; all its fields are empty where nobody does, or none is named."""
+    fields = line.get("holder")
+    return LockHolder.of(fields if isinstance(fields, dict) else {})
+
+
 def past_plan(line: dict[str, Any]) -> PastPlan:
     """The plan that a line of the history is. Raises Refused for another line."""
     try:
-        return PastPlan(**line)
+        plan = PastPlan(**line)
     except TypeError as error:
         raise _refusal(f"no plan of the history: {error}") from None
+    problem = shape.misfit(plan, PastPlan)
+    if problem:
+        raise _refusal(f"no plan of the history: {problem}")
+    return plan
 
 
 def boot_error(code: int, stderr: str, user: str, address: str) -> Unreachable:

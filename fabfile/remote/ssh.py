@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ class Login:
         settings: Mapping[str, Any] = connection.connect_kwargs
         files = settings.get("key_filename") or []
         return cls(
-            keys=tuple(Path(file).expanduser() for file in ([files] if isinstance(files, str) else files)),
+            keys=tuple(Path(os.path.expanduser(file)) for file in ([files] if isinstance(files, str) else files)),
             passphrase=settings.get("passphrase"),
             password=settings.get("password"),
             config_file=str(getattr(connection.config, "_runtime_ssh_path", None) or ""),

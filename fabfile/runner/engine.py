@@ -224,12 +224,14 @@ def started_steps(plan: Plan, events: list[dict[str, Any]]) -> list[StartedStep]
     """Return the steps that a journal shows as started and not undone, in order, each with its snapshot."""
     before: dict[str, Before] = {}
     for event in events:
-        if event["step"] is None:
+        step = event.get("step")
+        if step is None:
             continue
         if event["kind"] == "start":
-            before[event["step"]] = event["evidence"]["before"]
+            snapshot = event.get("evidence", {}).get("before")
+            before[step] = snapshot if isinstance(snapshot, dict) else {}  # its undo says what it lacks
         elif event["kind"] == "undone":
-            before.pop(event["step"], None)
+            before.pop(step, None)
     return [(step, before[step.name]) for step in plan.steps if step.name in before]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,7 +20,8 @@ from . import plan_secrets, recovery, store
 from .facts.gather import gather
 from .stdio import emit, store_runner, store_verified
 from .system.machine import POLL_SECONDS, Machine, StepFailed
-from .wire.codec import decode, encode
+from .wire import shape
+from .wire.codec import decode, decode_as, encode
 from .wire.store import LockHolder
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MAX_QUIET_SECONDS = 5.0  # until one counts as gone that neither holds the lock
 
 def survey(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Print the facts that the request on standard input names; changes nothing."""
-    request = decode(json.loads(stdin.readline()))
+    request = decode(shape.parse(stdin.readline()))
     emit({"facts": encode(gather(Machine(root), request))})
     return 0
 
@@ -45,7 +45,7 @@ def adopt(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Print what an inventory would be drafted from, as the request on standard input names it; changes nothing."""
     from .adoption.gather import adoption
 
-    request = decode(json.loads(stdin.readline()))
+    request = decode(shape.parse(stdin.readline()))
     emit({"adoption": encode(adoption(Machine(root), request))})
     return 0
 
@@ -54,7 +54,7 @@ def positions(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Read the owner's JetStream for arguments[0] seconds (0: until the caller is gone); prints each observation."""
     from .facts.nats.follow import readings
 
-    ref = decode(json.loads(stdin.readline()))
+    ref = decode(shape.parse(stdin.readline()))
     for at, observation in readings(Machine(root), ref, float(arguments[0])):
         emit({"at": round(at, 3), "look": encode(observation)})
     return 0
@@ -64,13 +64,13 @@ def log_in(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Log in to NPM's API with the credentials on standard input and print the answer; stores nothing."""
     from .edge import api
 
-    emit(api.token(Machine(root), decode(json.loads(stdin.readline()))))
+    emit(api.token(Machine(root), decode(shape.parse(stdin.readline()))))
     return 0
 
 
 def ship(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Store a plan, its files, its secrets and this very zipapp, start the plan detached, and follow it."""
-    header = json.loads(stdin.readline())
+    header = shape.parse(stdin.readline())
     store.prepare(root)
     for sha256, size in header["files"].items():
         store_verified(root / "files" / sha256, stdin.read(size), sha256)
@@ -258,7 +258,7 @@ def _with_decisions(events: Events) -> Events:
 
 
 def _with_decided(event: dict[str, Any]) -> dict[str, Any]:
-    return {**event, "evidence": {**event["evidence"], "decided": True}}
+    return {**event, "evidence": {**event.get("evidence", {}), "decided": True}}
 
 
 def _with_engine(
@@ -270,7 +270,7 @@ def _with_engine(
     from .wire.plan import Plan
 
     folder = store.plan_folder(root, plan_id)
-    plan: Plan = replace(decode(store.read_plan(folder)), id=plan_id)
+    plan = replace(decode_as(Plan, store.read_plan(folder)), id=plan_id)
     holder = LockHolder(plan.who, plan.name, time.strftime("%Y-%m-%d %H:%M:%S %Z"), plan=plan_id)
     backups = folder / "backups"
     backups.mkdir(mode=0o700, exist_ok=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import json
 import os
 import socket
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import IO, Callable
 
 from .parking import Destinations, Lot
 from .system.machine import POLL_SECONDS
+from .wire import shape
 
 _NOBODY_UID = 65534
 _FIRST_DESCRIPTOR = 3  # the first file descriptor that systemd passes, sd_listen_fds(3)
@@ -85,7 +85,7 @@ class ParkingServer:
         if text == self._state_text:
             return True
         self._state_text = text
-        state = json.loads(text)
+        state = shape.parse(text)
         self._destinations = {int(port): (host, int(number)) for port, (host, number) in state["exits"].items()}
         loop = asyncio.get_running_loop()
         for port, port_state in self._ports.items():

@@ -13,6 +13,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from .wire import shape
+
 FOLDER = Path("/run/islandflow/secrets")
 
 
@@ -34,7 +36,7 @@ def pop(plan_id: str) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     discard(plan_id)
-    secrets: dict[str, str] = json.loads(text)
+    secrets: dict[str, str] = shape.parse(text)
     return secrets
 
 

@@ -25,11 +25,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Callable
 
 from .system.deadline import Deadline
 from .system.files import put
-from .wire import formats
+from .wire import formats, shape
+from .wire.events import stored_problem
 from .wire.store import LockHolder, StoreState
 
 ROOT = Path("/var/lib/islandflow/ops")
@@ -43,6 +44,10 @@ class LockedError(Exception):
     def __init__(self, holder: LockHolder) -> None:
         super().__init__(str(holder))
         self.holder = holder
+
+
+class DamagedJournal(ValueError):
+    """A journal has a line that no runner wrote."""
 
 
 class UnknownPlan(ValueError):
@@ -120,13 +125,18 @@ def write_plan(folder: Path, plan: dict[str, Any]) -> None:
 
 def read_plan(folder: Path) -> dict[str, Any]:
     """Read a plan. Raises OSError, and ValueError (NewerFormat) for what this version can't read."""
-    plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    plan = shape.parse((folder / "plan.json").read_text())
+    if not isinstance(plan, dict):
+        raise ValueError(f"plan {folder.name} is damaged: plan.json holds no plan")
     formats.require(plan.pop("version", None), formats.PLAN, f"plan {folder.name}")
     return plan
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of a plan, without a last line that a crash has cut off. Raises NewerFormat."""
+    """Return the events of a plan, without a last line that a crash has cut off.
+
+    Raises NewerFormat and DamagedJournal.
+    """
     return Reader(folder).new_events()
 
 
@@ -138,7 +148,10 @@ class Reader:
         self._at = 0  # bytes
 
     def new_events(self) -> list[dict[str, Any]]:
-        """Return the events since the last call; none while there is no journal. Raises NewerFormat."""
+        """Return the events since the last call; none while there is no journal.
+
+        Raises NewerFormat and DamagedJournal.
+        """
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._at)
@@ -150,19 +163,26 @@ class Reader:
         events = []
         for line in lines.splitlines():
             with contextlib.suppress(ValueError):
-                events.append(json.loads(line))
+                events.append(shape.parse(line))
         for event in events:
-            formats.require(event.get("version"), formats.JOURNAL, f"the journal {self._path}")
-            if "event" in event:  # format 1 calls it so
-                event["kind"] = event.pop("event")
+            self._check(event)
         return events
+
+    def _check(self, event: Any) -> None:
+        version = event.get("version") if isinstance(event, dict) else None
+        formats.require(version, formats.JOURNAL, f"the journal {self._path}")
+        if isinstance(event, dict) and "event" in event:  # format 1 calls it so
+            event["kind"] = event.pop("event")
+        problem = stored_problem(event)
+        if problem:
+            raise DamagedJournal(f"the journal {self._path} is damaged, by a line that is no event ({problem})")
 
 
 def outcome(events: list[dict[str, Any]]) -> str:
     """Return a plan's outcome: one of ENDINGS, "stuck", or empty while it has none."""
     for event in reversed(events):
         if event["kind"] == "finished":
-            return str(event["evidence"]["outcome"])
+            return str(event.get("evidence", {}).get("outcome", ""))
     return ""
 
 
@@ -170,19 +190,24 @@ def history(root: Path) -> list[dict[str, Any]]:
     """Return every plan, oldest first: id, name, who, time, outcome, milliseconds, impact on users."""
     plans = []
     for folder in sorted((root / "plans").glob("*/")):
-        events = read_journal(folder)
+        try:
+            events = read_journal(folder)
+        except DamagedJournal as damage:
+            plans.append(_damaged(folder, str(damage)))
+            continue
         if not events:
             continue
         first, last = events[0], events[-1]
+        heading, ending = first.get("evidence", {}), last.get("evidence", {})
         plans.append(
             {
                 "id": folder.name,
-                "plan": first["evidence"].get("name", ""),
-                "who": first["evidence"].get("who", ""),
-                "time": first["time"],
+                "plan": heading.get("name", ""),
+                "who": heading.get("who", ""),
+                "time": first.get("time", ""),
                 "outcome": outcome(events),
-                "ms": last["ms"],
-                "felt": last["evidence"].get("felt", {}),
+                "ms": last.get("ms", 0),
+                "felt": ending.get("felt", {}),
             }
         )
     return plans
@@ -193,19 +218,29 @@ def interrupted_plans(root: Path) -> list[str]:
     plans = []
     for folder in sorted((root / "plans").glob("*/")):
         with contextlib.suppress(formats.NewerFormat):
-            events = read_journal(folder)
-            if events and not outcome(events):
+            if _is_left(folder, lambda ending: not ending):
                 plans.append(folder.name)
     return plans
 
 
+def _is_left(folder: Path, counts: Callable[[str], bool]) -> bool:
+    """Whether a plan has begun and its outcome `counts`; true where its journal is damaged."""
+    try:
+        events = read_journal(folder)
+    except DamagedJournal:
+        return True
+    return bool(events) and counts(outcome(events))
+
+
+def _damaged(folder: Path, why: str) -> dict[str, Any]:
+    """A plan in the history of which nothing can be read."""
+    return {"id": folder.name, "plan": why, "who": "", "time": "", "outcome": "", "ms": 0, "felt": {}}
+
+
 def read_state(root: Path) -> StoreState:
     """Return what is in the store: shipped files, zipapps, the lock, plans that have to be reverted."""
-    unfinished = []
-    for folder in sorted((root / "plans").glob("*/")):
-        events = read_journal(folder)
-        if events and outcome(events) not in ENDINGS:  # without an event it never began
-            unfinished.append(folder.name)
+    folders = sorted((root / "plans").glob("*/"))
+    unfinished = [folder.name for folder in folders if _is_left(folder, lambda ending: ending not in ENDINGS)]
     return StoreState(
         files=tuple(sorted(path.name for path in (root / "files").glob("*"))),
         runners=tuple(sorted(path.name for path in root.glob("runner-*.pyz"))),
@@ -223,7 +258,7 @@ def decide(root: Path, plan_id: str, decision: str) -> None:
 
 def _parse_holder(text: str) -> LockHolder:
     try:
-        holder = json.loads(text)
+        holder = shape.parse(text)
     except ValueError:  # read between truncate and write
         return LockHolder()
     return LockHolder.of(holder if isinstance(holder, dict) else {})

@@ -24,6 +24,7 @@ from fabfile.runner import main
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where traces are written."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(bug, "_plans", {})
     return tmp_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from fabfile.errors import InventoryError
 from fabfile.inventory import Site, load, paths
-from tests.support.inventories import INVENTORY, WRITTEN, changed, leaves, toml
+from tests.support import fuzz
+from tests.support.inventories import INVENTORY, SHIPPED, WRITTEN, changed, leaves, toml
 
 FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -76,6 +78,34 @@ def test_random_files_are_refused_politely(tmp_path: Path, content: bytes) -> No
     file.write_bytes(content)
     with pytest.raises(InventoryError):
         load(file, {})
+
+
+@pytest.mark.parametrize("source", [INVENTORY, SHIPPED], ids=["tests", "shipped"])
+def test_a_damaged_file_gives_a_site_or_is_refused_politely(tmp_path: Path, source: Path) -> None:
+    file, whole = tmp_path / "inventory.toml", source.read_bytes()
+
+    def act(chance: Random) -> None:
+        file.write_bytes(fuzz.damaged(chance, whole))
+        assert isinstance(load(file, {}), Site)
+
+    fuzz.search(act, InventoryError)
+
+
+def test_other_types_at_any_depth_give_a_site_or_are_refused_politely(tmp_path: Path) -> None:
+    file = tmp_path / "inventory.toml"
+
+    def act(chance: Random) -> None:
+        file.write_text(toml(_of_toml(fuzz.swapped(chance, WRITTEN))), encoding="utf-8")
+        assert isinstance(load(file, {}), Site)
+
+    fuzz.search(act, InventoryError)
+
+
+def _of_toml(value: Any) -> Any:
+    """The value without what TOML has no form for."""
+    if isinstance(value, dict):
+        return {key: _of_toml(item) for key, item in value.items() if item is not None}
+    return [_of_toml(item) for item in value if item is not None] if isinstance(value, list) else value
 
 
 def _without_nested(changes: dict[paths.Path, Any]) -> dict[str, Any]:

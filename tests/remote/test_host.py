@@ -411,7 +411,14 @@ class Ops:
         self.told = 0
 
     def write(self, event: str, step: str | None = None, **evidence: Any) -> None:
-        line = {"version": 2, "time": "", "plan": self.plan, "step": step, "kind": event, "ms": self.told}
+        line = {
+            "version": 2,
+            "time": "2026-01-01T00:00:00.000+00:00",
+            "plan": self.plan,
+            "step": step,
+            "kind": event,
+            "ms": self.told,
+        }
         with open(self.journal, "a") as file:
             file.write(json.dumps({**line, "evidence": evidence}) + "\n")
         self.told += 1

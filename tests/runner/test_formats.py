@@ -17,6 +17,8 @@ from fabfile.runner.wire import events, formats
 NEWER = 3
 WORDS = rf"has format {NEWER}, and this islandflow reads up to [12]: use a newer one"
 
+TIME = "2026-01-01T12:00:00.000+00:00"
+
 
 def journal(root: Path, plan: str, version: object, event: str = "start") -> Path:
     """A plan's folder with one event that says it is of this format; None: it says nothing."""
@@ -42,17 +44,17 @@ def test_a_journal_of_this_format_or_of_none_is_read(version: object, tmp_path: 
 
 
 def test_a_journal_of_the_first_format_is_read_as_this_one(tmp_path: Path) -> None:
-    line = {"version": 1, "time": "t", "plan": "p", "step": None, "event": "start", "ms": 0, "evidence": {}}
+    line = {"version": 1, "time": TIME, "plan": "p", "step": None, "event": "start", "ms": 0, "evidence": {}}
     (tmp_path / "journal.jsonl").write_text(json.dumps(line) + "\n")
     (read,) = store.read_journal(tmp_path)
-    assert events.event(read) == events.Event("t", "p", None, "start", 0, {})
+    assert events.event(read) == events.Event(TIME, "p", None, "start", 0, {})
 
 
 @pytest.mark.parametrize(
     "spoil", [{"kind": "surprise"}, {"kind": None}, {"evidence": None}, {"version": NEWER}], ids=str
 )
 def test_a_line_that_is_no_event_of_this_format_is_refused_in_words(spoil: dict[str, object]) -> None:
-    line = events.Event("t", "p", "files", "done", 5, {"verified": []}).line()
+    line = events.Event(TIME, "p", "files", "done", 5, {"verified": []}).line()
     assert events.event(line).line() == line
     with pytest.raises(ValueError, match=r"no event of a journal|use a newer one"):
         events.event({**line, **spoil})

@@ -327,10 +327,10 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
 
 def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr(store, "json", SimpleNamespace(loads=lambda line: read.append(line) or json.loads(line)))
+    monkeypatch.setattr(store, "shape", SimpleNamespace(parse=lambda line: read.append(line) or json.loads(line)))
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
-    line = json.dumps({"kind": "outage", "evidence": "x" * 200}) + "\n"
+    line = json.dumps({"kind": "outage", "evidence": {"x": "x" * 200}}) + "\n"
     path.write_text(line * 20_000)
     reader = store.Reader(path.parent)
     assert len(reader.new_events()) == 20_000

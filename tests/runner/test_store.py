@@ -100,13 +100,28 @@ def test_past_plans_in_their_order(tmp_path: Path) -> None:
 
 def test_only_whole_lines_are_events_however_they_come(tmp_path: Path) -> None:
     folder = write(tmp_path, PLAN)
-    raw = b"".join(json.dumps({"n": n, "text": "\u00e4\u2028"}, ensure_ascii=False).encode() + b"\n" for n in range(9))
+    raw = b"".join(
+        json.dumps({"kind": "noop", "n": n, "text": "\u00e4\u2028"}, ensure_ascii=False).encode() + b"\n"
+        for n in range(9)
+    )
     reader, told = store.Reader(folder), []
     with (folder / "journal.jsonl").open("ab", buffering=0) as file:
         for at in range(0, len(raw), 7):
             file.write(raw[at : at + 7])
             told += reader.new_events()
     assert [event["n"] for event in told] == list(range(9))
+
+
+@pytest.mark.parametrize(
+    "line", ["5\n", "[]\n", '{"kind": 1}\n', '{"kind": "start", "step": 1}\n', '{"evidence": {}}\n']
+)
+def test_a_line_that_no_runner_wrote_makes_a_journal_damaged_and_its_plan_unfinished(tmp_path: Path, line: str) -> None:
+    folder = write(tmp_path, PLAN, start(), line, finished("done"))
+    with pytest.raises(store.DamagedJournal, match="is damaged, by a line that is no event"):
+        store.read_journal(folder)
+    assert store.read_state(tmp_path).unfinished == (PLAN,) and store.interrupted_plans(tmp_path) == [PLAN]
+    (past,) = store.history(tmp_path)
+    assert past["id"] == PLAN and "is damaged" in past["plan"]
 
 
 def test_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from fabric import Config
+from fabric.executor import Executor
+from fabric.main import Fab
 from invoke.program import Program
 from invoke.tasks import Task
 
@@ -51,6 +54,14 @@ def inv(*words: str) -> Run:
 def islandflow(*words: str) -> Run:
     """`islandflow WORDS`, parsed and run by Click."""
     return _run(lambda: cli.main(list(words), prog_name="islandflow"))
+
+
+def fab(*words: str) -> Run:
+    """`fab WORDS`, parsed and run by Fabric's own Program."""
+    for name, task in TASKS.items():
+        task.help = dict(_HELP[name])
+    program = Fab(name="fab", executor_class=Executor, config_class=Config, namespace=namespace, version="0")
+    return _run(lambda: program.run(["fab", *words]))
 
 
 DOORS: dict[str, Callable[..., Run]] = {"inv": inv, "islandflow": islandflow}

@@ -13,6 +13,7 @@ from ..edge.connections import Connection, Upstreams, await_drained, open_connec
 from ..parking import Destinations
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
+from ..wire import shape
 from ..wire.codec import wire
 from ..wire.edge import EdgeContainer
 from .base import Action, Inspection
@@ -186,7 +187,7 @@ def _release(exits: tuple[Exit, ...]) -> Evidence:
 
 
 def _read_websockets(machine: Machine) -> frozenset[Connection]:
-    websockets = json.loads((machine.backups / _WEBSOCKETS_FILE).read_text())
+    websockets = shape.parse((machine.backups / _WEBSOCKETS_FILE).read_text())
     return frozenset((address, port, own) for address, port, own in websockets)
 
 

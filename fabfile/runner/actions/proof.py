@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..facts.data.holding import holdings, read_logins
 from ..system.files import put
 from ..system.machine import Evidence, Machine, Observation, StepFailed
+from ..wire import shape
 from ..wire.codec import decode, encode, wire
 from ..wire.data import DataRef, Holding, losses, totals
 from .base import Action
@@ -129,7 +130,7 @@ class CompareData(Action):
 
 def _read_holdings(machine: Machine) -> dict[str, Holding]:
     try:
-        document = json.loads((machine.backups / _HOLDINGS_FILE).read_text())
+        document = shape.parse((machine.backups / _HOLDINGS_FILE).read_text())
     except (OSError, ValueError) as error:
         raise StepFailed(f"what the servers held before can't be read: {error}") from error
     return {name: decode(holding) for name, holding in document.items()}

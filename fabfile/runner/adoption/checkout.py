@@ -25,9 +25,9 @@ def root_of(directory: str) -> tuple[Path | None, str]:
     start = Path(directory)
     candidates = [folder for folder in (start, *start.parents) if folder != Path("/")]
     for folder in candidates:
-        if (folder / ".git").exists():
+        if os.path.exists(folder / ".git"):  # whatever Docker calls the directory
             return folder, ""
-    packages = [folder for folder in candidates if (folder / "package.json").is_file()]
+    packages = [folder for folder in candidates if os.path.isfile(folder / "package.json")]
     if packages:
         return packages[-1], f"{packages[-1]} has a package.json but no .git, there or above"
     return None, f"there is no .git in {directory} or above"

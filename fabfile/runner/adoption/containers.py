@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..system import http, sockets
-from ..system.inspected import Inspected, InspectedMount, InspectedNetwork
+from ..system.inspected import Inspected, InspectedBinding, InspectedMount, InspectedNetwork, inspected
 from ..system.machine import CommandFailed, Machine
 from ..wire.adoption import Box, Mount
 
 _LABEL = "com.docker.compose."
+_PORT = re.compile(r"([0-9]{1,5})/tcp")
 _HEALTH_PATHS = ("/health", "/healthz", "/")
 _TIMEOUT_SECONDS = 3.0  # for an answer: nobody depends on it
 
@@ -23,9 +24,10 @@ def inspect_all(machine: Machine) -> list[Inspected]:
         return []
     result = machine.run(["docker", "inspect", "--type", "container", *ids], timeout=30, ok=None)
     try:
-        items = json.loads(result.out or "[]")
+        items = inspected(result.out)
     except ValueError as error:
-        raise CommandFailed(f"docker inspect answered no JSON: {error}", said=result.excerpt) from error
+        problem = f"docker inspect describes a container as Docker does not: {error}"
+        raise CommandFailed(problem, said=problem) from error
     if result.code != 0 and not items:
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.excerpt)
     return [item for item in items if label(item, "oneoff").lower() != "true"]
@@ -38,9 +40,9 @@ def label(item: Inspected, name: str) -> str:
 
 def box(item: Inspected, shown: Sequence[str] = ()) -> Box:
     """A container, without its arguments and without the values of any variables but `shown`: they may be secret."""
-    state, config, host = item["State"], item["Config"], item["HostConfig"]
+    state, config, bindings = item["State"], item["Config"], item.get("HostConfig", {}).get("PortBindings") or {}
     networks = item["NetworkSettings"].get("Networks") or {}
-    name = item["Name"].lstrip("/")
+    name = item.get("Name", "").lstrip("/")
     pid = int(state.get("Pid") or 0)
     variables = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
     return Box(
@@ -51,8 +53,8 @@ def box(item: Inspected, shown: Sequence[str] = ()) -> Box:
         networks={key: str((value or {}).get("IPAddress") or "") for key, value in networks.items()},
         aliases={key: _aliases(item, value or {}, name) for key, value in networks.items()},
         mounts=tuple(_mount(mount) for mount in item.get("Mounts") or ()),
-        published=_published(host.get("PortBindings") or {}),
-        exposed=tuple(sorted(_port(key) for key in config.get("ExposedPorts") or {} if key.endswith("/tcp"))),
+        published=_published(bindings),
+        exposed=tuple(sorted(tcp_ports(config.get("ExposedPorts") or {}))),
         listens=tuple(sockets.listening_ports(pid)) if pid else (),
         variables=tuple(sorted(variables)),
         shown={key: variables[key] for key in shown if key in variables},
@@ -94,7 +96,7 @@ def _owner(path: str) -> str:
     return f"{status.st_uid}:{status.st_gid}"
 
 
-def _published(bindings: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+def _published(bindings: Mapping[str, list[InspectedBinding] | None]) -> dict[str, str]:
     """The ports by the container's configuration: a stopped one publishes nothing now, and would again."""
     return {
         port: f"{places[0].get('HostIp') or '0.0.0.0'}:{places[0].get('HostPort')}"
@@ -103,5 +105,6 @@ def _published(bindings: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     }
 
 
-def _port(text: str) -> int:
-    return int(text.partition("/")[0])
+def tcp_ports(names: Iterable[str]) -> list[int]:
+    """The TCP ports that Docker calls 4000/tcp."""
+    return [int(match[1]) for match in map(_PORT.fullmatch, names) if match]

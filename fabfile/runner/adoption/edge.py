@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..edge import hostfile
@@ -29,14 +30,14 @@ def edges(items: list[Inspected]) -> tuple[NpmFound, ...]:
 def _edge(item: Inspected) -> NpmFound:
     container = box(item)
     data = next((mount.source for mount in container.mounts if mount.target == "/data"), "")
-    has_hosts = bool(data) and Path(data, "nginx/proxy_host").is_dir()
+    has_hosts = bool(data) and os.path.isdir(Path(data, "nginx/proxy_host"))
     database_variable = next((name for name in _DATABASES if name in container.variables), "")
     evidence = _evidence(container, label(item, "project"), has_hosts)
     if not has_hosts:
         return NpmFound(container, evidence, other_database=database_variable)
     database = Path(data, "database.sqlite")
-    hosts, problem = _hosts(Path(data)) if database.is_file() else ((), f"there is no {database}")
-    return NpmFound(container, evidence, data, database.is_file(), database_variable, hosts, problem)
+    hosts, problem = _hosts(Path(data)) if os.path.isfile(database) else ((), f"there is no {database}")
+    return NpmFound(container, evidence, data, os.path.isfile(database), database_variable, hosts, problem)
 
 
 def _evidence(container: Box, project: str, has_hosts: bool) -> str:

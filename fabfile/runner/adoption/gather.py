@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import shutil
@@ -107,7 +106,7 @@ def _boxes(
 def _http_answers(box: Box) -> dict[str, str]:
     """The HTTP answers of a service that publishes or exposes a port."""
     address = next((address for address in box.networks.values() if address), "")
-    ports = [int(key.partition("/")[0]) for key in box.published] or list(box.exposed)
+    ports = containers.tcp_ports(box.published) or list(box.exposed)
     port = next((port for port in ports if port in box.listens), 0)
     return containers.http_answers(address, port) if address and port else {}
 
@@ -121,11 +120,9 @@ def _compose(machine: Machine, name: str, directory: str, files: tuple[str, ...]
     argv += ["--project-directory", directory, "config", "--format", "json"]
     try:
         result = machine.run(argv, timeout=30, ok=None)
-        return ("", compose.environments(json.loads(result.out))) if result.code == 0 else (result.excerpt, {})
+        return ("", compose.environments(compose.parse(result))) if result.code == 0 else (result.excerpt, {})
     except StepFailed as error:
         return failure_detail(error), {}
-    except ValueError as error:
-        return f"docker compose config answered no JSON: {error}", {}
 
 
 def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
@@ -139,7 +136,7 @@ def _copies(directory: str, root: Path | None) -> dict[str, tuple[str, ...]]:
             shared = tuple(sorted(entry.name for entry in folder.iterdir() if (root / entry.name).is_file()))
             if "package.json" in shared and folder.name not in _CONTAINER_FOLDERS:
                 copies[folder.name] = shared
-    except OSError:
+    except (OSError, ValueError):  # whatever Docker calls the directory
         return copies
     return copies
 

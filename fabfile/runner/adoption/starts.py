@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 import posixpath
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..system.inspected import InspectedConfig
+from ..wire import shape
 from ..wire.adoption import StartFound
 
 _WRAPPERS = ("docker-entrypoint.sh", "tini", "dumb-init", "docker-init")
@@ -38,7 +39,7 @@ def _in_checkout(directory: str, argv: tuple[str, ...], checkout: Path) -> Start
     """The directory of the checkout that the container's working directory is a copy of."""
     for candidate in _below(directory):
         place = checkout / candidate
-        if place.is_dir() and _fits(place, argv):
+        if os.path.isdir(place) and _fits(place, argv):
             return StartFound(candidate, argv, scripts=scripts(place))
     return StartFound(problem=f"nothing in the checkout is what `bun {' '.join(argv)}` in {directory} would run")
 
@@ -60,14 +61,14 @@ def _fits(place: Path, argv: Sequence[str]) -> bool:
     if not rest:
         return False
     if _SOURCE.search(rest[0]) or "/" in rest[0]:
-        return (folder / rest[0]).is_file()
-    return rest[0] in scripts(folder) or (rest[0] in ("x", "exec") and (folder / "package.json").is_file())
+        return os.path.isfile(folder / rest[0])
+    return rest[0] in scripts(folder) or (rest[0] in ("x", "exec") and os.path.isfile(folder / "package.json"))
 
 
 def scripts(place: Path) -> tuple[str, ...]:
     """The names of the scripts that a directory's package.json has."""
     try:
-        names = json.loads((place / "package.json").read_text()).get("scripts") or {}
+        names = shape.parse((place / "package.json").read_text()).get("scripts") or {}
         return tuple(sorted(str(name) for name in names))
     except (OSError, ValueError, AttributeError, TypeError):
         return ()

@@ -9,6 +9,7 @@ import json
 
 from ..system import http
 from ..system.machine import Machine, StepFailed
+from ..wire import shape
 from ..wire.edge import EdgeLogin, has_name
 from .change import HostChange
 from .database import COLUMNS
@@ -56,7 +57,7 @@ class Api:
             reason = str(error) or type(error).__name__
             raise ApiError(f"{request}: no answer from {self._address}:{self._port}: {reason}", 0) from error
         try:
-            content = json.loads(answer.body or b"null")
+            content = shape.parse(answer.body or b"null")
         except ValueError:
             text = f"{request}: status {answer.status} and no JSON; is {self._address}:{self._port} NPM's API?"
             raise ApiError(text, answer.status) from None

@@ -14,10 +14,10 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ..system import files
-from ..wire import formats
+from ..wire import formats, shape
 from ..wire.codec import decode, encode
 from ..wire.edge import EdgeBackup, ProxyHost, SavedHost, Values
 from . import hostfile
@@ -37,6 +37,13 @@ BEGAN, RELOADED = "began", "reloaded"
 _PREFIX = "edge-"  # of a backup's folder among the others of its plan
 _DIGEST_SUFFIX = ".written"  # behind a file's name: the SHA-256 of what NPM made of it for us
 _TIME_FORMAT = "%Y%m%dT%H%M%S-%f"  # behind it: when it was made (UTC), down to microseconds
+
+
+class _Manifest(TypedDict):
+    """A backup's manifest, decoded."""
+
+    database: str
+    hosts: tuple[SavedHost, ...]
 
 
 def new_folder(backups: Path, now: float) -> Path:
@@ -165,8 +172,7 @@ def restore(folder: Path) -> list[str]:
     Raises StepFailed, OSError.
     """
     manifest = _manifest(folder)
-    database: str = manifest["database"]
-    hosts: Sequence[SavedHost] = manifest["hosts"]
+    database, hosts = manifest["database"], manifest["hosts"]
     current = {row.id: row for row in live_rows(database, UNDO_LOCK_SECONDS)}
     # A host that was deleted in NPM's page meanwhile is not ours to bring back.
     former = {host.domain: _former_row(host, current[host.row.id]) for host in hosts if host.row.id in current}
@@ -244,7 +250,7 @@ def _read_backup(folder: Path) -> EdgeBackup | None:
     """Read the backup in a folder; None if it was deleted meanwhile or can't be read. Raises NewerFormat."""
     number = number_of(folder)
     try:
-        hosts: Sequence[SavedHost] = _manifest(folder)["hosts"]
+        hosts = _manifest(folder)["hosts"]
         taken = datetime.datetime.strptime(number, _TIME_FORMAT).replace(tzinfo=datetime.timezone.utc).timestamp()
     except formats.NewerFormat:
         raise
@@ -254,12 +260,19 @@ def _read_backup(folder: Path) -> EdgeBackup | None:
     return EdgeBackup(number, plan, taken, {host.domain: host for host in hosts}, {})
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> _Manifest:
     """Read a backup's manifest. Raises OSError, and ValueError (NewerFormat) for what this version can't read."""
-    raw = json.loads((folder / "manifest.json").read_text())
-    formats.require(raw.get("version"), formats.BACKUP, f"the edge's backup {folder.name}")
-    manifest: dict[str, Any] = decode(raw)
+    raw = shape.parse((folder / "manifest.json").read_text())
+    formats.require(raw.get("version") if isinstance(raw, dict) else None, formats.BACKUP, _name(folder))
+    manifest: _Manifest = decode(raw)
+    problem = shape.misfit(manifest, _Manifest)
+    if problem:
+        raise ValueError(f"{_name(folder)} is damaged: {problem}")
     return manifest
+
+
+def _name(folder: Path) -> str:
+    return f"the edge's backup {folder.name}"
 
 
 def _folder(ops: Path, backup: EdgeBackup) -> Path:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from ..system.deadline import Deadline
 from ..system.machine import StepFailed
+from ..wire import shape
 from ..wire.edge import EdgeContainer, EdgeRef, ProxyHost, Values, has_name
 
 LOCK_SECONDS = 5.0  # to wait for another writer before nothing is done
@@ -172,7 +172,7 @@ def _connect(database: str, lock_seconds: float = LOCK_SECONDS) -> Iterator[sqli
         connection = sqlite3.connect(uri, uri=True, timeout=lock_seconds, isolation_level=None)
         with contextlib.closing(connection):
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:  # its own words need not be text
         raise StepFailed(f"NPM's database {database}: {error}") from error
 
 
@@ -192,25 +192,33 @@ def _row(values: Sequence[object]) -> ProxyHost:
     row = dict(zip(_READ_COLUMNS, values))
     own = {name: row[column] for name, column in COLUMNS.items()}
     return ProxyHost(
-        id=int(str(row["id"])),
+        id=_number(row, "id"),
         names=_names(str(row["domain_names"])),
         enabled=bool(own["enabled"]),
         scheme=str(own["scheme"]),
         host=str(own["host"]),
-        port=int(str(own["port"])),
+        port=_number(row, COLUMNS["port"]),
         advanced=str(own["advanced"]),
         modified_on=str(row["modified_on"]),
         meta=str(row["meta"]),
         custom=str(row["locations"] or "[]").strip() not in ("[]", "null", ""),
         websocket=bool(own["websocket"]),
-        certificate=int(str(row["certificate_id"] or 0)),
+        certificate=_number(row, "certificate_id") if row["certificate_id"] else 0,
     )
+
+
+def _number(row: Mapping[str, object], column: str) -> int:
+    """A column's number. Raises StepFailed for what NPM never writes there."""
+    value = row[column]
+    if not isinstance(value, int):
+        raise StepFailed(f"proxy host {row['id']!r} has {value!r:.40} as its {column}, which is no number")
+    return value
 
 
 def _names(text: str) -> tuple[str, ...]:
     """Parse the names of a row; an unreadable list has none, since it cannot be one of ours."""
     try:
-        names = json.loads(text)
+        names = shape.parse(text)
     except ValueError:
         return ()
     return tuple(str(name) for name in names) if isinstance(names, list) else ()

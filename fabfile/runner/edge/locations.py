@@ -103,8 +103,8 @@ def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str,
         for name in included_names(texts.pop()):
             if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
                 continue
-            paths = _paths_of(ref, box, name)
             try:
+                paths = _paths_of(ref, box, name)
                 files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
             except OSError:
                 continue
@@ -117,11 +117,14 @@ def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str,
 def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
     """Return the files that an `include` stands for: path in the container → path on this machine."""
     inside = PurePosixPath("/etc/nginx", name)
+    below = re.sub(r"\*+", "*", str(inside)[1:])  # which nginx takes for one, and Python does not
     if inside.parts[:2] == ("/", "data"):
-        base, below = Path(ref.root), str(inside)[1:]
+        base = Path(ref.root)
     elif box.running:
-        base, below = Path(f"/proc/{box.pid}/root"), str(inside)[1:]
+        base = Path(f"/proc/{box.pid}/root")
     else:
+        return {}
+    if not below:
         return {}
     # A link could lead out of the container, where its path means another file.
     return {

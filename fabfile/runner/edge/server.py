@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import socket
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..system import http, procs
-from ..system.inspected import Inspected
+from ..system.inspected import Inspected, inspected
 from ..system.machine import CommandFailed, Evidence, Machine, Observation, Result, StepFailed
+from ..wire import shape
 from ..wire.edge import NO_ANSWER, EdgeContainer
 from .hostfile import to_text
 from .probe import HEADERS, TIMEOUT_SECONDS, ProbeAnswer, ProbeRequest, enter_network, probe_upstream
@@ -31,9 +31,13 @@ def container(machine: Machine, name: str) -> EdgeContainer:
     if result.code != 0:
         known = "no such container" in result.err.lower()
         return EdgeContainer(name, False, 0, {}, f"container {name}: {result.excerpt}", known)
-    item: Inspected = json.loads(result.out)[0]
+    try:
+        (item,) = inspected(result.out)
+    except ValueError as error:
+        problem = f"container {name}: docker inspect describes it as Docker does not: {error}"
+        return EdgeContainer(name, False, 0, {}, problem, known=False)
     networks = item["NetworkSettings"].get("Networks") or {}
-    addresses = {key: value["IPAddress"] for key, value in networks.items() if value.get("IPAddress")}
+    addresses = {key: value["IPAddress"] for key, value in networks.items() if value and value.get("IPAddress")}
     running = bool(item["State"].get("Running"))
     problem = "" if running else f"container {name} is {item['State'].get('Status', 'not running')}"
     pid = int(item["State"].get("Pid") or 0)
@@ -48,7 +52,7 @@ def _database(item: Inspected, pid: int) -> str:
     entries = (item.get("Config") or {}).get("Env") or ()
     variables = dict(entry.partition("=")[::2] for entry in entries)
     try:
-        configured = json.loads(Path(f"/proc/{pid}/root/app/config/production.json").read_text())["database"]
+        configured = shape.parse(Path(f"/proc/{pid}/root/app/config/production.json").read_text())["database"]
         if configured["engine"] in ("mysql", "mysql2", "pg"):
             return f"{configured['engine']} at {configured['host']} (/app/config/production.json)"
     except (OSError, ValueError, LookupError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypedDict
 
 from ..system import docker
-from ..system.machine import CommandFailed, Machine
+from ..system.machine import CommandFailed, Machine, Result
+from ..wire import shape
 from ..wire.compose import Compose, ComposeService
 
 
@@ -20,22 +20,43 @@ class BuildConfig(TypedDict, total=False):
     context: str
     dockerfile: str
     dockerfile_inline: str
-    additional_contexts: dict[str, str]
+    additional_contexts: dict[str, str] | None
+
+
+class VolumeConfig(TypedDict, total=False):
+    """What is mounted where."""
+
+    type: str
+    source: str
+    target: str
+
+
+class FileConfig(TypedDict, total=False):
+    """A secret or a configuration that is put somewhere."""
+
+    source: str
+    target: str
+
+
+class NetworkConfig(TypedDict, total=False):
+    """How a service is on a network."""
+
+    aliases: list[str] | None
 
 
 class ServiceConfig(TypedDict, total=False):
     """A service as `docker compose config` spells it, as far as it is read here."""
 
-    image: str
-    build: BuildConfig
-    environment: dict[str, object]
-    volumes: list[dict[str, str]]
-    secrets: list[dict[str, str]]
-    configs: list[dict[str, str]]
-    extra_hosts: list[str] | dict[str, object]
-    networks: dict[str, dict[str, list[str]] | None]
-    container_name: str
-    restart: str
+    image: str | None
+    build: BuildConfig | None
+    environment: dict[str, object] | None
+    volumes: list[VolumeConfig] | None
+    secrets: list[FileConfig] | None
+    configs: list[FileConfig] | None
+    extra_hosts: list[str] | dict[str, object] | None
+    networks: dict[str, NetworkConfig | None] | None
+    container_name: str | None
+    restart: str | None
     command: list[str] | None
     entrypoint: list[str] | None
 
@@ -44,7 +65,7 @@ class Config(TypedDict, total=False):
     """A project as `docker compose config` spells it."""
 
     name: str
-    services: dict[str, ServiceConfig]
+    services: dict[str, ServiceConfig] | None
 
 
 NO_PLUGIN = "`docker compose` does not work on the VPS: Docker's Compose plugin (version 2) is not installed"
@@ -90,7 +111,7 @@ def image_variables(machine: Machine, images: Sequence[str]) -> dict[str, dict[s
         return {}
     result = machine.run([*_INSPECT[:-1], "{{json .Config.Env}}", *chosen], timeout=15, ok=None)
     try:
-        found = [json.loads(line) or [] for line in result.out.splitlines()]
+        found = [shape.parse(line) or [] for line in result.out.splitlines()]
         variables = [dict(str(entry).partition("=")[::2] for entry in entries) for entries in found]
     except (ValueError, TypeError):
         return {}
@@ -114,9 +135,9 @@ def services(machine: Machine, config: Config) -> dict[str, ComposeService]:
             name=name,
             image=images[name],
             there=images[name] not in missing,
-            built="build" in service,
+            built=bool(service.get("build")),
             lacking=tuple(_lacking(service.get("build") or {})),
-            mounts={mount["target"]: mount.get("source") or "" for mount in service.get("volumes") or []},
+            mounts={mount.get("target", ""): mount.get("source", "") for mount in service.get("volumes") or []},
             restart=service.get("restart") or "",
             limits=_limits(command(config, name) or []),
         )
@@ -132,11 +153,17 @@ def _config(machine: Machine, command: Sequence[str], overlay: str = "") -> Conf
             raise CommandFailed(NO_PLUGIN)
         # Of a name that it can't read Compose quotes all that follows in the env file, secrets as well.
         raise CommandFailed("docker compose rejects the file", said=_QUOTED.sub(r"\1 (not shown)", result.excerpt))
+    return parse(result)
+
+
+def parse(result: Result) -> Config:
+    """The configuration that `docker compose config` printed. Raises CommandFailed for what Compose does not print."""
     try:
-        config: Config = json.loads(result.out)
-        return config
+        config: Config = shape.parse_as(result.out, Config)
     except ValueError as error:
-        raise CommandFailed(f"docker compose config answered no JSON: {error}", said=result.excerpt) from error
+        problem = f"docker compose config answered as Compose does not: {error}"
+        raise CommandFailed(problem, said=problem) from error
+    return config
 
 
 def _services(config: Config) -> dict[str, ServiceConfig]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..system.files import put
 from ..system.machine import CommandFailed, Machine
+from ..wire import shape
 from ..wire.facts import Program
 
 _FILE = "image-versions.json"
@@ -39,7 +40,7 @@ def key(program: Program, identifier: str) -> str:
 def load(ops: Path) -> dict[str, str]:
     """Key → version; empty where the file is missing, damaged, or of another format."""
     try:
-        data = json.loads((ops / _FILE).read_text())
+        data = shape.parse((ops / _FILE).read_text())
     except (OSError, ValueError):
         return {}
     if not isinstance(data, dict) or data.get("version") != _FORMAT or not isinstance(data.get("images"), dict):

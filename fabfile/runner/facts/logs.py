@@ -7,7 +7,6 @@ is what stands behind such a name, or before the @ of an address. The environmen
 from __future__ import annotations
 
 import itertools
-import json
 import pwd
 import re
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from ..system import docker, systemd
 from ..system.diffs import SECRET_NAMES
 from ..system.envfile import read_systemd
 from ..system.machine import Machine, StepFailed
+from ..wire import shape
 from ..wire.facts import Workload
 
 MAX_LINES = 5  # of each one that failed
@@ -139,5 +139,6 @@ def _unit_values(machine: Machine, workload: Workload) -> dict[str, str]:
 def _container_values(machine: Machine, workload: Workload) -> dict[str, str]:
     options = ["--type", "container", "--format", "{{json .Config.Env}}"]
     argv = ["docker", "inspect", *options, _container_name(machine, workload)]
-    entries: list[str] = json.loads(machine.run(argv, timeout=5).out) or []
-    return dict(entry.partition("=")[::2] for entry in entries)
+    entries = shape.parse(machine.run(argv, timeout=5).out)
+    texts = [entry for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+    return dict(entry.partition("=")[::2] for entry in texts)

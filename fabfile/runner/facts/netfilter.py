@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..system.machine import CommandFailed, Machine
+from ..wire import shape
 
 _REFUSING = ("drop", "reject")
 
@@ -47,7 +48,7 @@ def _output(machine: Machine, argv: Sequence[str]) -> str:
 def _nftables(text: str) -> str:
     """The first table of an nftables ruleset (as JSON) that refuses incoming IPv4 packets."""
     try:
-        items = json.loads(text)["nftables"]
+        items = shape.parse(text)["nftables"]
         chains: dict[tuple[str, str], dict[str, list[_Rule]]] = {}
         for rule in (item["rule"] for item in items if "rule" in item):
             table = chains.setdefault((rule["family"], rule["table"]), {})

@@ -20,11 +20,11 @@ from ..journal import Journal
 from ..system.machine import Machine, StepFailed, failure_detail
 from ..system.owner import NOBODY, find_owner
 from ..wire.app import StreamsRef
-from ..wire.codec import decode, encode
+from ..wire.codec import decode_as, encode
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
 from ..wire.store import LockHolder
-from ..wire.terms import Owner
+from ..wire.terms import Owner, runtime_named
 from .memory import memory_of
 
 SETTLE_SECONDS = 60.0  # for everything to become healthy after a boot, before the next sample counts
@@ -75,8 +75,11 @@ def discard(root: Path, soak_id: str) -> None:
 
 def resumable(root: Path) -> str:
     """Return the newest soak if it was cut off and its time is not over; else empty."""
-    events = reader(root, last(root)).new_events() if last(root) else []
-    finished = not events or events[-1]["kind"] == "finished" or time.time() >= _until(events)
+    try:
+        events = reader(root, last(root)).new_events() if last(root) else []
+        finished = not events or events[-1]["kind"] == "finished" or time.time() >= _until(events)
+    except ValueError:  # what is damaged can't go on
+        return ""
     return "" if finished or running(root) else last(root)
 
 
@@ -85,9 +88,9 @@ def run(root: Path, soak_id: str, machine: Machine) -> None:
     events = reader(root, soak_id).new_events()
     if not events or events[-1]["kind"] == "finished":
         raise StepFailed(f"soak {soak_id} has {'ended' if events else 'not begun'}")
-    soak: Soak = decode(events[0]["evidence"]["soak"])
+    soak, began = _request(events)
     stop_file = folder(root) / f"{soak_id}.stop"
-    since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(events[0]["evidence"]["began"]))
+    since = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(began))
     holder = LockHolder(soak.who, f"a soak of {soak.seconds / 3600:g} h", since, soak=soak_id)
     with store.lock(folder(root), holder), closing(Journal(folder(root) / f"{soak_id}.jsonl", soak_id)) as journal:
         why = _Sampler(machine, soak, events).until(_until(events), journal, stop_file)
@@ -112,8 +115,9 @@ class _Sampler:
     def __init__(self, machine: Machine, soak: Soak, before: Events) -> None:
         self._machine = machine
         self._soak = soak
-        self._began = float(before[0]["evidence"]["began"])
-        owners = [event["evidence"]["sample"]["owner"] for event in before if event["kind"] == "sample"]
+        _, self._began = _request(before)
+        samples = [event.get("evidence", {}).get("sample") for event in before if event["kind"] == "sample"]
+        owners = [runtime_named(str(sample.get("owner"))) for sample in samples if isinstance(sample, dict)]
         self._owner: Owner = next((owner for owner in owners if owner), "")
         self._impact: dict[str, Impact] = {}
 
@@ -217,5 +221,14 @@ class _Sampler:
 
 def _until(events: Events) -> float:
     """Return when the soak is over (epoch)."""
-    evidence = events[0]["evidence"]
-    return float(evidence["began"] + evidence["soak"]["seconds"])
+    soak, began = _request(events)
+    return began + soak.seconds
+
+
+def _request(events: Events) -> tuple[Soak, float]:
+    """Return what a soak samples, and when it began (epoch). Raises ValueError where its file does not say so."""
+    evidence = events[0].get("evidence", {})
+    began = evidence.get("began")
+    if not isinstance(began, (int, float)):
+        raise ValueError(f"the file of the soak {events[0].get('plan', '')} is damaged: it does not say when it began")
+    return decode_as(Soak, evidence.get("soak")), float(began)

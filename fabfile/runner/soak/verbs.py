@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from typing import IO, Any
 from .. import store
 from ..stdio import emit, store_runner
 from ..system.machine import Machine, StepFailed
-from ..wire.codec import decode
+from ..wire import shape
+from ..wire.codec import decode_as
 from ..wire.soak import Soak
 from ..wire.store import LockHolder
 from . import sampler
@@ -23,8 +23,8 @@ _POLL_SECONDS = 0.5  # between two readings of its file
 
 def soak_start(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Store a soak's request and this very zipapp, start it detached, and follow it; or print who runs one already."""
-    header = json.loads(stdin.readline())
-    soak: Soak = decode(header["soak"])
+    header = shape.parse(stdin.readline())
+    soak = decode_as(Soak, header["soak"])
     if _another_runs(root, soak.id):
         return 0
     store.prepare(root)

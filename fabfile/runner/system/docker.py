@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Callable, NamedTuple, TypeVar, cast
+from typing import Any, Callable, NamedTuple, TypeVar
 
+from ..wire import shape
 from ..wire.compose import Compose
 from ..wire.edge import EdgeNetwork
 from ..wire.facts import ALIVE, Container, Listener
-from .inspected import Inspected
+from .inspected import Inspected, inspected
 from .machine import CommandFailed, Machine, Result
 
 _PROJECT = "com.docker.compose.project"
@@ -100,7 +100,11 @@ def _inspect(machine: Machine, project: str) -> list[Inspected]:
     # then an empty list would be wrong.
     if result.code != 0 and "no such" not in result.err.lower():
         raise CommandFailed(f"docker inspect ended with {result.code}", said=result.excerpt)
-    return cast("list[Inspected]", _json(result))
+    try:
+        return inspected(result.out)
+    except ValueError as error:
+        problem = f"docker inspect describes a container as Docker does not: {error}"
+        raise CommandFailed(problem, said=problem) from error
 
 
 def projects(machine: Machine) -> dict[str, str]:
@@ -155,8 +159,9 @@ def network(machine: Machine, name: str) -> EdgeNetwork:
 
 def _bridge_address(machine: Machine, item: dict[str, Any], subnet: str) -> str:
     """The address of a network's bridge within its subnet: Docker names no gateway that it chose by itself."""
-    options = item.get("Options") or {}
-    bridge = options.get("com.docker.network.bridge.name") or f"br-{str(item.get('Id'))[:12]}"
+    options = item.get("Options")
+    chosen = options.get("com.docker.network.bridge.name") if isinstance(options, dict) else ""
+    bridge = str(chosen or f"br-{str(item.get('Id'))[:12]}")
     listing = machine.run(["ip", "-4", "-o", "addr", "show", "dev", bridge], timeout=15, ok=None).out
     addresses = re.findall(r"\binet (\d+\.\d+\.\d+\.\d+)/", listing)
     return next((one for one in addresses if ipaddress.ip_address(one) in ipaddress.ip_network(subnet)), "")
@@ -194,7 +199,7 @@ def unsupported(machine: Machine) -> str:
     """
     try:
         info = machine.run(["docker", "info", "--format", "{{json .}}"], timeout=30)
-        facts = json.loads(info.out)
+        facts = shape.parse(info.out)
         root, security = str(facts.get("DockerRootDir") or ""), str(facts.get("SecurityOptions"))
         if "podman" in info.err.lower() or ("host" in facts and "store" in facts):
             return "podman's docker command: its containers have no daemon that could be stopped or started again"
@@ -220,7 +225,7 @@ def _list_command(project: str) -> list[str]:
 
 def _json(result: Result) -> list[dict[str, Any]]:
     try:
-        items: list[dict[str, Any]] = json.loads(result.out or "[]")
+        items: list[dict[str, Any]] = shape.parse(result.out or "[]")
     except ValueError as error:
         raise CommandFailed(f"{' '.join(result.argv[:3])} answered no JSON: {error}", said=result.excerpt) from error
     if not isinstance(items, list):
@@ -238,7 +243,7 @@ def _checked(read: Callable[[Inspected], T], item: Inspected) -> T:
 
 def _addresses(item: Inspected) -> list[str]:
     networks = item["NetworkSettings"].get("Networks") or {}
-    return [network["IPAddress"] for network in networks.values() if network.get("IPAddress")]
+    return [network["IPAddress"] for network in networks.values() if network and network.get("IPAddress")]
 
 
 def _container(item: Inspected) -> Container:
@@ -266,7 +271,7 @@ def _container(item: Inspected) -> Container:
 def _reached(item: Inspected) -> tuple[str, ...]:
     """The names and addresses by which other containers reach one."""
     names = [item["Name"].lstrip("/")]
-    for network in (item["NetworkSettings"].get("Networks") or {}).values():
+    for network in filter(None, (item["NetworkSettings"].get("Networks") or {}).values()):
         names += [*(network.get("Aliases") or ()), *(network.get("DNSNames") or ()), network.get("IPAddress") or ""]
     return tuple(dict.fromkeys(name for name in names if name))
 

@@ -1,8 +1,16 @@
-"""The output of `docker inspect` for a container, as far as it is read here. Docker may leave out any key."""
+"""The output of `docker inspect` for a container, as far as it is read here. Docker may leave out any other key."""
 
 from __future__ import annotations
 
 from typing import TypedDict
+
+from ..wire import shape
+
+
+class InspectedHealth(TypedDict, total=False):
+    """The verdict of its own health check."""
+
+    Status: str
 
 
 class InspectedState(TypedDict, total=False):
@@ -12,7 +20,7 @@ class InspectedState(TypedDict, total=False):
     Running: bool
     Pid: int
     StartedAt: str
-    Health: dict[str, str] | None
+    Health: InspectedHealth | None
 
 
 class InspectedConfig(TypedDict, total=False):
@@ -29,11 +37,24 @@ class InspectedConfig(TypedDict, total=False):
     StopTimeout: int | None
 
 
+class InspectedPolicy(TypedDict, total=False):
+    """When Docker starts it again."""
+
+    Name: str
+
+
+class InspectedBinding(TypedDict, total=False):
+    """A port of the host, as text."""
+
+    HostIp: str
+    HostPort: str
+
+
 class InspectedHost(TypedDict, total=False):
     """Its restart policy, and the ports bound on the host."""
 
-    RestartPolicy: dict[str, str] | None
-    PortBindings: dict[str, list[dict[str, str]]] | None
+    RestartPolicy: InspectedPolicy | None
+    PortBindings: dict[str, list[InspectedBinding] | None] | None
 
 
 class InspectedNetwork(TypedDict, total=False):
@@ -47,8 +68,8 @@ class InspectedNetwork(TypedDict, total=False):
 class InspectedNetworks(TypedDict, total=False):
     """Its networks, and the ports that it publishes there."""
 
-    Networks: dict[str, InspectedNetwork] | None
-    Ports: dict[str, list[dict[str, str]] | None] | None
+    Networks: dict[str, InspectedNetwork | None] | None
+    Ports: dict[str, list[InspectedBinding] | None] | None
 
 
 class InspectedMount(TypedDict, total=False):
@@ -60,14 +81,31 @@ class InspectedMount(TypedDict, total=False):
     Destination: str
 
 
-class Inspected(TypedDict, total=False):
+class _Always(TypedDict):
+    """What no container lacks."""
+
+    Config: InspectedConfig
+    State: InspectedState
+    NetworkSettings: InspectedNetworks
+
+
+class Inspected(_Always, total=False):
     """One container."""
 
     Id: str
     Name: str
     RestartCount: int
-    Config: InspectedConfig
-    State: InspectedState
     HostConfig: InspectedHost
-    NetworkSettings: InspectedNetworks
     Mounts: list[InspectedMount] | None
+
+
+def inspected(text: str) -> list[Inspected]:
+    """The containers in an output of `docker inspect`. Raises ValueError for what Docker does not print."""
+    items = shape.parse(text or "[]")
+    if not isinstance(items, list):
+        raise ValueError("it is no list")
+    for item in items:
+        problem = shape.misfit(item, Inspected)
+        if problem:
+            raise ValueError(f"of a container {problem}")
+    return items

@@ -144,7 +144,7 @@ class Machine:
                 start_new_session=True,
                 **_process_owner(user),
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no argument can hold a NUL
             raise CommandFailed(f"{argv[0]} could not be started: {error}", argv=list(argv)) from error
         try:
             out, err = process.communicate(stdin, timeout=timeout)

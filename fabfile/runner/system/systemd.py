@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..wire import shape
 from ..wire.facts import Unit
 from .machine import CommandFailed, Machine, Observation, StepFailed, os_error_text
 
@@ -53,7 +53,10 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
     blocks = [_properties(block) for block in result.out.strip().split("\n\n")]
     if len(blocks) != len(units):
         raise StepFailed(f"systemctl answered for {len(blocks)} units of {len(units)}", said=result.excerpt)
-    return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
+    try:
+        return {name: _unit(name, fields) for name, fields in zip(units, blocks)}
+    except ValueError as error:
+        raise StepFailed(f"systemctl describes a unit as systemd does not: {error}", said=result.excerpt) from error
 
 
 def environments(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, UnitEnvironment]:
@@ -96,7 +99,7 @@ def _environment(machine: Machine, place: str, interface: str, user: str) -> dic
     argv += [f"/org/freedesktop/systemd1{place}", f"org.freedesktop.systemd1.{interface}", "Environment"]
     result = machine.run(argv, user=user or None)
     try:
-        return dict(entry.partition("=")[::2] for entry in json.loads(result.out)["data"])
+        return dict(entry.partition("=")[::2] for entry in shape.parse(result.out)["data"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CommandFailed(f"busctl did not answer with the environment of {place or 'the manager'}") from None
 

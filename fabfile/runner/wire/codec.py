@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
+from .shape import misfit
+
 _PLAIN = "plain"  # a dictionary that itself has a key "type"
 
 _types: dict[str, type[Any]] = {}
@@ -44,14 +46,27 @@ def decode(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     name = data.get("type")
-    if name == _PLAIN:
+    if name == _PLAIN and isinstance(data.get("items"), dict):
         return {key: decode(item) for key, item in data["items"].items()}
     fields = {key: decode(item) for key, item in data.items() if key != "type"}
     if name is None:
         return fields
-    if name not in _types:
-        raise ValueError(f"unknown type {name!r}: the plan was made by another version")
+    declared = _types.get(name) if isinstance(name, str) else None
+    if declared is None:
+        raise ValueError(f"unknown type {name!r}: it was made by another version")
     try:
-        return _types[name](**fields)
+        value = declared(**fields)
     except TypeError as error:
         raise ValueError(f"{name} is another version's: {error}") from error
+    problem = misfit(value, declared)
+    if problem:
+        raise ValueError(f"{name} is damaged, or another version's: {problem}")
+    return value
+
+
+def decode_as(declared: type[T], data: Any) -> T:
+    """As `decode`, for what must be of that type. Raises ValueError."""
+    value = decode(data)
+    if not isinstance(value, declared):
+        raise ValueError(f"this is no {declared.__name__}: {str(data)[:80]}")
+    return value

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, get_args
 
-from . import formats
+from . import formats, shape
+from .codec import decode_as
+from .soak import Sample, Soak
 
 Kind = Literal["start", "noop", "done", "failed", "undo", "undone", "stuck", "waiting", "outage", "sample", "finished"]
 Outcome = Literal["done", "nothing", "reverted", "stuck", "locked"]
 
+_PLAIN_NAME = re.compile(r"[^/.\0][^/\0]*")
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -51,16 +57,164 @@ class PastPlan:
     time: str
     outcome: str
     ms: int
-    felt: dict[str, dict[str, Any]]
+    felt: dict[str, Felt]
 
 
 def event(line: dict[str, Any]) -> Event:
     """The event in a journal's line. Raises ValueError for a line that is none, NewerFormat for a newer one."""
     formats.require(line.get("version"), formats.JOURNAL, "the journal on the VPS")
-    kind, evidence = line.get("kind"), line.get("evidence")
-    if kind not in KINDS or not isinstance(evidence, dict):
-        raise ValueError(f"no event of a journal: {str(line)[:100]}")
+    problem = _line_problem(line) or _evidence_problem(line["kind"], line["evidence"])
+    if problem:
+        raise ValueError(f"no event of a journal ({problem}): {str(line)[:100]}")
+    return Event(line["time"], line["plan"], line["step"], line["kind"], line["ms"], line["evidence"])
+
+
+def stored_problem(line: object) -> str:
+    """Why a stored line is no event, as far as the runner reads it: it undoes what is there. Empty where it is one."""
+    return shape.misfit(line, _StoredLine)
+
+
+def _line_problem(line: object) -> str:
+    problem = shape.misfit(line, _Line)
+    if problem or not isinstance(line, dict):
+        return problem
+    if not _PLAIN_NAME.fullmatch(line["plan"]):  # files are named after it
+        return f"plan is {line['plan']!r:.40}"
     try:
-        return Event(line["time"], line["plan"], line["step"], cast(Kind, kind), line["ms"], evidence)
-    except KeyError as error:
-        raise ValueError(f"an event of a journal has no {error}: {str(line)[:100]}") from None
+        datetime.datetime.fromisoformat(line["time"])
+    except ValueError:
+        return f"time is {line['time']!r:.40}"
+    return ""
+
+
+class _Kind(TypedDict):
+    kind: str
+
+
+class _StoredLine(_Kind, total=False):
+    time: str
+    plan: str
+    step: str | None
+    ms: int
+    evidence: dict[str, object]
+
+
+class _Line(TypedDict):
+    """A line of a journal."""
+
+    time: str
+    plan: str
+    step: str | None
+    kind: Kind
+    ms: int
+    evidence: dict[str, object]
+
+
+# ── Evidence, as far as it is read; docs/events.md says what each means ──────────────────────────────────────────────
+
+
+class Felt(TypedDict):
+    """What the users of a hostname got all through a plan."""
+
+    requests: int
+    failures: int
+    longest_wait_ms: int
+    outage_ms: int
+
+
+class _Series(Felt, total=False):
+    slice_ms: int
+    over_time: list[tuple[int, int, int]]  # requests, failures, longest wait of each slice
+
+
+class _Start(TypedDict, total=False):
+    name: str
+    who: str
+    host: str
+    settings: dict[str, str]
+    versions: dict[str, str]
+    exposures: dict[str, float]
+    warnings: list[str]
+    what: str
+    soak: dict[str, object]
+
+
+class _Noop(TypedDict):
+    why: str
+
+
+class _Diff(TypedDict):
+    path: str
+    lines: list[str]
+
+
+class _Done(TypedDict, total=False):
+    verified: list[str]
+    diffs: list[_Diff]
+    handed_over: list[tuple[str, str, int, int]]
+
+
+class _Failure(TypedDict):
+    error: str
+
+
+class _Undone(TypedDict, total=False):
+    verified: list[str]
+
+
+class _Waiting(TypedDict):
+    seconds: float
+
+
+class _Outage(TypedDict):
+    watch: str
+    lasted_ms: int
+    errors: dict[str, int]
+
+
+class _Sample(TypedDict):
+    sample: dict[str, object]
+
+
+class _Finished(TypedDict, total=False):
+    outcome: Outcome
+    health: dict[str, str]
+    felt: dict[str, _Series]
+    held_ms: float
+    why: str
+    lost: list[str]
+    missing: list[str]
+    left_by_the_others: list[str]
+    stuck_at: str
+    error: str
+    holder: dict[str, object]
+
+
+_SHAPES: Mapping[str, type] = {
+    "start": _Start,
+    "noop": _Noop,
+    "done": _Done,
+    "failed": _Failure,
+    "stuck": _Failure,
+    "undone": _Undone,
+    "waiting": _Waiting,
+    "outage": _Outage,
+    "sample": _Sample,
+    "finished": _Finished,
+}
+
+
+def _evidence_problem(kind: str, evidence: Mapping[str, Any]) -> str:
+    """What is wrong with the evidence of an event of that kind; empty where all is as it should be."""
+    found = shape.misfit(evidence, _SHAPES[kind]) if kind in _SHAPES else ""
+    if found or kind not in ("start", "sample", "finished"):
+        return found
+    if kind == "finished":
+        return "" if "outcome" in evidence or "why" in evidence else "outcome is missing"
+    try:
+        for name, declared in (("soak", Soak), ("sample", Sample)):
+            if name in evidence:
+                decode_as(declared, evidence[name])
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -66,7 +66,7 @@ def test_a_compose_file_that_compose_rejects_has_its_message(vps: Vps) -> None:
         compose.own(vps, vps.ref)
     assert "Additional property x" in str(caught.value.evidence["said"])
     vps.answers = {"docker compose": "half an ans"}
-    with pytest.raises(CommandFailed, match="no JSON"):
+    with pytest.raises(CommandFailed, match="as Compose does not"):
         compose.own(vps, vps.ref)
 
 

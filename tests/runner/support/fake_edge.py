@@ -208,7 +208,7 @@ class FakeEdge(Machine):
             config = [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]
             return 0, json.dumps([{"IPAM": {"Config": config}}]), ""
         if words == f"docker exec {name} nginx -t":
-            bad = any(self.refuses(path.read_text()) for path in self.conf.glob("*.conf"))
+            bad = any(self.refuses(path.read_text(errors="replace")) for path in self.conf.glob("*.conf"))
             return (1, "", "nginx: [emerg] test failed") if bad else (0, "", "test is successful")
         assert words == f"docker exec {name} nginx -s reload", f"nobody asks an edge `{words}`"
         if self.takes_reloads:

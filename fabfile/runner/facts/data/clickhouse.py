@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from ...system import http
+from ...wire import shape
 from ...wire.data import Count
 from ..credentials import Credentials
 
@@ -29,6 +29,7 @@ _PARTS = (
 _DISKS = "SELECT path FROM system.disks WHERE name = 'default' FORMAT JSONCompact"
 _KEEPS_ROWS = ("Log", "TinyLog", "StripeLog", "Set", "Join")  # engines that store rows and never merge them
 _DEFAULT = "default"  # the disk and the policy
+_STRANGE = "does not answer as ClickHouse does"
 _DENIED = (401, 403, 516)
 
 
@@ -73,19 +74,20 @@ class Parts:
 
 def tables(address: str, port: int, login: Credentials) -> dict[str, Table]:
     """Every table by "database.name". Raises ClickHouseError, OSError."""
-    rows = _rows(address, port, login, _TABLES)
-    return {
-        f"{database}.{name}": Table(str(engine), int(rows or 0), str(policy or ""))
-        for database, name, engine, rows, policy in rows
-    }
+    found = {}
+    for database, name, engine, count, policy in _rows(address, port, login, _TABLES, 5):
+        found[f"{database}.{name}"] = Table(str(engine), _number(count or 0), str(policy or ""))
+    return found
 
 
 def parts(address: str, port: int, login: Credentials) -> dict[str, Parts]:
     """The parts of each table that has some, by "database.name". Raises as `tables` does."""
-    return {
-        f"{database}.{name}": Parts(Count(int(every), int(lasting)), tuple(map(str, disks)))
-        for database, name, every, lasting, disks in _rows(address, port, login, _PARTS)
-    }
+    found = {}
+    for database, name, every, lasting, disks in _rows(address, port, login, _PARTS, 5):
+        if not isinstance(disks, list):
+            raise ClickHouseError(_STRANGE)
+        found[f"{database}.{name}"] = Parts(Count(_number(every), _number(lasting)), tuple(map(str, disks)))
+    return found
 
 
 def counts(every: Mapping[str, Table], parts: Mapping[str, Parts]) -> dict[str, Count]:
@@ -106,10 +108,10 @@ def on_other_disks(every: Mapping[str, Table], parts: Mapping[str, Parts]) -> li
 
 def path(address: str, port: int, login: Credentials) -> str:
     """Where its default disk is, as the server sees it. Raises as `tables` does."""
-    return next((str(row[0]).rstrip("/") for row in _rows(address, port, login, _DISKS)), "")
+    return next((str(row[0]).rstrip("/") for row in _rows(address, port, login, _DISKS, 1)), "")
 
 
-def _rows(address: str, port: int, login: Credentials, query: str) -> list[Any]:
+def _rows(address: str, port: int, login: Credentials, query: str, columns: int) -> list[list[object]]:
     headers = {}
     if not (login.user + login.password).isprintable():  # the error of a header would quote it
         raise ClickHouseError("can't be asked: its login has characters that no HTTP header may hold")
@@ -122,7 +124,17 @@ def _rows(address: str, port: int, login: Credentials, query: str) -> list[Any]:
         text = answer.body.decode(errors="replace").strip().splitlines() or [""]
         raise (LoginRefused if refused else ClickHouseError)(f"answers {answer.status} {text[0][:200]}")
     try:
-        rows: list[Any] = json.loads(answer.body)["data"]
+        rows = shape.parse(answer.body)["data"]
     except (ValueError, LookupError, TypeError) as error:
-        raise ClickHouseError("does not answer as ClickHouse does") from error
+        raise ClickHouseError(_STRANGE) from error
+    if not isinstance(rows, list) or any(not isinstance(row, list) or len(row) != columns for row in rows):
+        raise ClickHouseError(_STRANGE)
     return rows
+
+
+def _number(value: object) -> int:
+    """A number, which ClickHouse may quote."""
+    text = str(value)
+    if not re.fullmatch(r"-?[0-9]{1,20}", text):
+        raise ClickHouseError(_STRANGE)
+    return int(text)

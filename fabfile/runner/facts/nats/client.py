@@ -17,6 +17,7 @@ from typing import Any
 
 from ...system.deadline import Deadline
 from ...system.machine import StepFailed, os_error_text
+from ...wire import shape
 from .lines import Line, Message, parse_line
 
 MAX_LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
@@ -160,7 +161,7 @@ class Client:
         if greeting.verb == "-ERR":
             raise self._error(greeting.rest)
         try:
-            self._info = json.loads(greeting.rest) if greeting.verb == "INFO" else {}
+            self._info = shape.parse(greeting.rest) if greeting.verb == "INFO" else {}
         except ValueError:
             self._info = {}
         if not isinstance(self._info, dict) or not self._info.get("server_id"):

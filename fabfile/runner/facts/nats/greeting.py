@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import socket
 
 from ...system.deadline import Deadline
+from ...wire import shape
 
 _SECONDS = 5.0
 _MAX_LINE = 64 << 10  # bytes; INFO lists the addresses of a whole cluster in one line
@@ -15,7 +15,7 @@ def max_payload(address: str, port: int) -> int:
     """Bytes of the largest message that it takes; 0 where it does not say so. Never raises."""
     try:
         verb, _, text = _first_line(address, port).partition(b" ")
-        size = json.loads(text)["max_payload"] if verb == b"INFO" else 0
+        size = shape.parse(text)["max_payload"] if verb == b"INFO" else 0
     except (OSError, ValueError, LookupError, TypeError):
         return 0
     return size if isinstance(size, int) else 0

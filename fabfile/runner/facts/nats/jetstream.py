@@ -16,6 +16,7 @@ from typing import Any
 from ...system import docker, http
 from ...system.machine import Machine, StepFailed, failure_detail, os_error_text
 from ...system.owner import NOBODY, find_owner
+from ...wire import shape
 from ...wire.app import Consumer, JetStream, NatsRef, Stream, StreamsRef
 from ...wire.facts import Container
 from ...wire.terms import Owner, Runtime
@@ -115,7 +116,7 @@ def read_monitoring(address: str, port: int) -> dict[str, Stream]:
 
 def parse_monitoring(body: bytes) -> dict[str, Stream]:
     """The streams in an answer of /jsz with streams, consumers and their configuration. Raises ValueError."""
-    info = json.loads(body)
+    info = shape.parse(body)
     try:
         accounts = info.get("account_details") or []
         streams = [stream for account in accounts for stream in account.get("stream_detail") or []]
@@ -180,7 +181,7 @@ class _Reader:
     def _page(self, message: Message, key: str) -> _Page:
         if message.status:  # 503: nobody is subscribed to JetStream's API
             raise Unanswered(_disabled(self.client.name, f"status {message.status}"))
-        info = json.loads(message.payload)
+        info = shape.parse(message.payload)
         error = info.get("error") or {}
         if error.get("code") == _GONE:
             return _Page()

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ...wire.app import Setting
 from ...wire.settings import ContainerValue
-from ..compose import Config, ServiceConfig
+from ..compose import Config, FileConfig, ServiceConfig
 
 HOSTS = Path("/etc/hosts")
 
@@ -22,7 +22,7 @@ _OF_HOST = re.compile(r"(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS|ENDPOINT|BROKER|UPS
 
 def container_values(variables: Mapping[str, Setting], config: Config, service: str) -> Iterator[ContainerValue]:
     """The variables of a native service that name what only its container knows, each once."""
-    names, paths = _names(config, service), _paths(config.get("services", {}).get(service, {}))
+    names, paths = _names(config, service), _paths((config.get("services") or {}).get(service, {}))
     own = frozenset(name.lower() for name in names) - _known_here()
     any_name = "|".join(re.escape(name) for name in sorted(own, key=len, reverse=True)) or r"(?!)"
     found = re.compile(any_name, _ANY_CASE)
@@ -76,7 +76,7 @@ def _paths(service: ServiceConfig) -> dict[str, str]:
     return {**mounts, **files}
 
 
-def _target(one: Mapping[str, str], folder: str) -> str:
+def _target(one: FileConfig, folder: str) -> str:
     return str(PurePosixPath(folder, one.get("target") or one.get("source") or ""))
 
 
