@@ -38,6 +38,7 @@ LineKind = Literal[
     "reboot",
     "backup",
     "past",
+    "release",
     "record",
     "decision",
     "moment",

@@ -19,7 +19,6 @@ from fabfile.runner.wire.facts import Facts, FactsRequest, Program, Workload
 from fabfile.runner.wire.terms import Owner
 from fabfile.terms import Runtime
 
-_SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 DAEMON = "docker.service"  # Docker's own unit, as its packages have it
 _APART_SECONDS = 1.0  # seconds between the two looks that show whether a durable's pending messages grow
 
@@ -54,6 +53,7 @@ def request(site: Site, *, versions: bool = False) -> FactsRequest:
         projects=bool(site.runtimes.docker.foreign_projects),
         owner_file=site.app.owner_file,
         checkout=site.app.checkout,
+        releases=workloads.releases(site),
         settings_file=workloads.settings_file(site),
         comparison=workloads.comparison(site, _planned(site, "native")),
         env_keys=site.app.any_text_is_true,
@@ -79,22 +79,18 @@ def needs(site: Site) -> tuple[Need, ...]:
     user, app = site.app.user, site.app
     native = site.runtimes.native
     result = [Need(app.bun, RUN, user), *(Need(p, READ, user) for p in (native.settings_file, native.overrides_file))]
-    if app.installed:
-        result.append(Need(app.installed, ENTER, user))
     for service in site.scope("full"):
-        result.append(Need(service.directory, ENTER, user))
-        if service.built:
-            result.append(Need(service.built, READ, user))
-        result += [Need(path, READ, user) for path in sources(service)]
+        for need in _of_service_in_checkout(site, service):  # where it runs from there; else what its release has
+            result += [need, dataclasses.replace(need, path=files.released(site, service, need.path))]
     result += [Need(server.binary, RUN) for server in site.servers]
     result += [Need(path, READ) for path in (site.infra.redis.config, site.infra.clickhouse.config)]
     return tuple(dict.fromkeys(result))
 
 
-def sources(service: Service) -> tuple[str, ...]:
-    """The files of the checkout among the words that Bun gets to start a service."""
-    words = [word for word in service.argv if word.endswith(_SOURCES) and "{" not in word]
-    return tuple(str(PurePosixPath(service.directory, word)) for word in words)
+def _of_service_in_checkout(site: Site, service: Service) -> list[Need]:
+    ways = {site.app.installed: ENTER, service.directory: ENTER, service.built: READ}
+    ways |= dict.fromkeys(workloads.sources(service), READ)
+    return [Need(path, how, site.app.user) for path, how in ways.items() if path]
 
 
 def health_of(group: tuple[Workload, ...], patience: float) -> FactsRequest:
@@ -126,6 +122,11 @@ def streams_ref(site: Site) -> StreamsRef:
         nats={runtime: workloads.nats(site, runtime) for runtime in RUNTIMES},
         durables=tuple(name for service in site.scope("full") for name in service.durables),
     )
+
+
+def releases(site: Site, ref: str = "") -> FactsRequest:
+    """The app's releases; with a `ref`, its commit."""
+    return FactsRequest(releases=workloads.releases(site, ref))
 
 
 def provider(site: Site) -> FactsRequest:
@@ -230,12 +231,12 @@ def edge_runtime(site: Site, facts: Facts) -> str:
 
 
 def _files(site: Site) -> tuple[str, ...]:
-    rendered = (*files.infra(site), *files.app(site, bind=EVERY_ADDRESS), *files.overlay(site))
+    units = (*files.app(site, bind=EVERY_ADDRESS), *files.release_units(site, site.scope("full")))
     folders = (site.app.data_root, *(server.data for server in site.servers))
     snapshot = site.runtimes.docker.snapshot
     pairs = [(f"{snapshot}/{name}", f"{site.app.checkout}/{name}") for name in site.runtimes.docker.snapshot_files]
     return (
-        *(file.path for file in rendered),
+        *(file.path for file in (*files.infra(site), *units, *files.overlay(site))),
         *folders,
         *([site.backup.hook] if site.backup.hook else []),
         *(path for pair in pairs if snapshot for path in pair),

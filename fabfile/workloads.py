@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from fabfile.inventory import Server, Service, Site, placeholders
 from fabfile.runner.wire.app import Environment, NatsRef
 from fabfile.runner.wire.compose import Compose
 from fabfile.runner.wire.data import DataRef, Kept
 from fabfile.runner.wire.facts import Workload
+from fabfile.runner.wire.release import ReleasesRef
 from fabfile.runner.wire.settings import Comparison, SettingsFile
 from fabfile.terms import Runtime
+
+_SOURCES = (".ts", ".tsx", ".js", ".mjs", ".cjs")
 
 
 def of_services(site: Site, runtime: Runtime, services: Iterable[Service]) -> tuple[Workload, ...]:
@@ -61,6 +65,18 @@ def settings_file(site: Site) -> SettingsFile:
     app = site.app
     path, places = site.runtimes.native.settings_file, placeholders.places(site)
     return SettingsFile(path, app.env_file, app.user, app.group, project(site), places=places)
+
+
+def releases(site: Site, ref: str = "") -> ReleasesRef:
+    """Where the native app's releases are; with a `ref`, to look up its commit."""
+    services = tuple(service.name for service in site.scope("full"))
+    return ReleasesRef(site.app.checkout, site.releases.folder, site.app.user, services, ref)
+
+
+def sources(service: Service) -> tuple[str, ...]:
+    """The files of the checkout among the words that Bun gets to start a service."""
+    words = [word for word in service.argv if word.endswith(_SOURCES) and "{" not in word]
+    return tuple(str(PurePosixPath(service.directory, word)) for word in words)
 
 
 def comparison(site: Site, native: Environment) -> Comparison:

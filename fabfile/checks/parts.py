@@ -1,14 +1,19 @@
-"""Whether a part of the app may be handed over, started or restarted alone."""
+"""Whether a part of the app may be handed over, started, restarted or deployed alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fabfile import survey
-from fabfile.checks import compose, units
-from fabfile.checks.preflight import no_manager
+from fabfile.checks import compose, ports, units
+from fabfile.checks.preflight import changed_checkout, no_manager
 from fabfile.checks.result import Finding
-from fabfile.inventory import Site
+from fabfile.inventory import Service, Site
+from fabfile.plans import deploy
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Scope
+
+SPARE_BYTES = 512 << 20  # that a build must leave free
 
 
 def scope_findings(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
@@ -56,3 +61,52 @@ def without_hold(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
         return []
     text = f"the edge does not lead to native as a whole: what is asked of {' and '.join(names)} meanwhile may fail"
     return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
+
+
+def may_be_deployed(site: Site, facts: Facts, pieces: Sequence[Service], *, build: bool = True) -> list[Finding]:
+    """What stands against having these services run the commit that the survey looked up; without `build` as it is."""
+    if survey.owner(facts) != "native":
+        return native_owns(site, facts)
+    result = no_manager(site, facts) + units.of_units(site, facts, pieces) + changed_checkout(site, facts)
+    return result + _unknown_commit(site, facts) + _unbuilt(site, facts, pieces, build) + _unserved(site, facts, pieces)
+
+
+def _unknown_commit(site: Site, facts: Facts) -> list[Finding]:
+    if not facts.releases.problem:
+        return []
+    fix = f"push it to the remote of {site.app.checkout}, and see that git there can fetch without anybody typing"
+    return [Finding(facts.releases.problem, fix)]
+
+
+def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], build: bool) -> list[Finding]:
+    """Whether there is room for a build; or, where nothing may be built, whether all is built."""
+    found, folder = facts.releases, site.releases.folder
+    release = found.find("native", found.commit)
+    lacking = [p.name for p in pieces if p.build_argv and not (release and p.name in release.builds)]
+    running = all(deploy.runs(site, facts, piece) == found.commit for piece in pieces)
+    if not build and found.commit and not running and (lacking or not (release and release.built)):
+        which = f" for {', '.join(lacking)}" if release and release.built else ""
+        text = f"{found.commit[:12]} is not built{which}"
+        return [Finding(text, "leave --no-build out")]
+    if found.size and found.free < found.size + SPARE_BYTES:
+        needed = (found.size + SPARE_BYTES) >> 20
+        text = f"only {found.free >> 20} MiB are free where {folder} is, and a build may need {needed}"
+        return [Finding(text, "free some there, or set releases.folder to a place on another disk")]
+    return []
+
+
+def _unserved(site: Site, facts: Facts, pieces: Sequence[Service]) -> list[Finding]:
+    """Whether web and API can be held: the edge must lead to native as a whole, or else requests would fail."""
+    names = [piece.name for piece in pieces if piece.port]
+    if not names:
+        return []
+    leads = survey.edge_runtime(site, facts)
+    if leads == "native":
+        return ports.parking_lot(site, facts)
+    return [
+        Finding(
+            f"the edge leads to {leads or 'neither runtime as a whole'}, so {' and '.join(names)} can't be deployed "
+            "without failing requests",
+            "inv npm.switch --to native, or deploy the workers alone: --scope workers",
+        )
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 from fabfile import survey
 from fabfile.checks import boot, compose, data, environment, firewall, ports, provider, units
 from fabfile.checks.edge import beside, restricted, unmeasured
@@ -9,8 +11,8 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
 from fabfile.plans import edge, infra
 from fabfile.plans.data import backup
+from fabfile.plans.deploy import built_files
 from fabfile.plans.plan import Steps
-from fabfile.plans.rollback import built_files
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime, other
@@ -195,12 +197,22 @@ def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
 
 
 def changed_checkout(site: Site, facts: Facts) -> list[Finding]:
-    """Changes in the checkout that moving it would lose."""
+    """Changes in the checkout that no release would have."""
     if facts.checkout_error:
         return [Finding(f"{site.app.checkout}: {facts.checkout_error}", "make it a git checkout of the app's user")]
     changed = facts.checkout.changed if facts.checkout else ()
     built = built_files(site)
     foreign = [name for name in changed if name not in built]
-    if not foreign:
-        return []
-    return [Finding(f"the checkout has changes of its own: {', '.join(foreign)}", "commit or stash them on the VPS")]
+    untracked = [name for name in (facts.checkout.untracked if facts.checkout else ()) if not _allowed(site, name)]
+    result = []
+    if foreign:
+        text = f"the checkout has changes of its own: {', '.join(foreign)}; no release would have them"
+        result.append(Finding(text, f"commit or stash them in {site.app.checkout}"))
+    if untracked:
+        text = f"the checkout has files that git does not know: {', '.join(untracked)}; no release would have them"
+        result.append(Finding(text, "commit them, have git ignore them, or name them in releases.untracked"))
+    return result
+
+
+def _allowed(site: Site, name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in site.releases.untracked)

@@ -40,7 +40,7 @@ class Operation:
     ) -> None:
         self.session = session.begin(context, host, json=json)
         self._console = self.session.console
-        self._dry = dry
+        self.dry = dry
         self._wait = wait
 
     def apply(
@@ -72,7 +72,7 @@ class Operation:
         site = self.session.site
         self.session.host.connect()
         request = survey.merge(survey.request(site, versions=versions), also)
-        judges = (plan, edge, preflight, workloads, *([preview] if self._dry else []))
+        judges = (plan, edge, preflight, workloads, *([preview] if self.dry else []))
         facts = self.session.survey(request, judges)
         self._refuse_if_locked(facts)
         findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
@@ -83,7 +83,7 @@ class Operation:
             built = replace(built, confirm_within=0.0)
             self._console.warn("--no-confirm: a public side that does not work is not noticed, and nothing reverts")
         judgement = plan.judge(built, facts)
-        if self._dry:
+        if self.dry:
             self._show(judgement)
         elif not judgement.changes:
             self._show_no_op(judgement)
@@ -104,7 +104,7 @@ class Operation:
             self._console.data("nothing", name="revert", settled={})
             return
         target = plan_id or unfinished[-1]
-        if self._dry:
+        if self.dry:
             self._show_revert(target)
             return
         earlier = self.session.host.journal(target)
@@ -130,7 +130,7 @@ class Operation:
         if holder is None:
             return
         lock = LockHeld.by(holder.as_json())
-        if not self._dry:
+        if not self.dry:
             raise lock
         self._console.warn(f"{lock.message}; what it will leave may differ from what is shown here")
 

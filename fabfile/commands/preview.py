@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fabfile.plans.plan import Judgement, NothingToUndo, Step
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.actions.files import File, Files
-from fabfile.runner.actions.release import WriteSettings
+from fabfile.runner.actions.settings import WriteSettings
 from fabfile.runner.wire.facts import Facts
 
 

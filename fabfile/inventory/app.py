@@ -60,13 +60,13 @@ class Service(Table):
     argv: fields.SomeWords
     """Arguments of `bun` that start it. They may hold placeholders."""
     build_argv: fields.Words = ()
-    """Arguments of `bun` that build it, whenever the checkout moves to another commit. Without any nothing is built."""
+    """Arguments of `bun` that build it, in each release that is deployed. Without any nothing is built."""
     build_timeout: fields.Seconds = 900.0
     """Seconds after which a build has failed."""
     build_env: fields.EnvPatterns = ()
     """Variables of the env file that the build gets; a `*` at the end stands for any rest of the name."""
     build_rewrites: fields.CheckoutPaths = ()
-    """Files tracked by git that the build writes anew. They are put back after it, so that git sees no change."""
+    """Files tracked by git that the build writes anew. Changes of these in the checkout refuse no deploy."""
     built: fields.RemotePath | None = None
     """A file that the build leaves. Preflight refuses where it is missing."""
     stop_signal: Literal["SIGTERM", "SIGINT"] = "SIGTERM"

@@ -44,7 +44,7 @@ def check(raw: dict[str, Any]) -> Iterator[Problem]:
     yield from _below_checkout(raw)
     yield from _placeholders(raw)
     yield from _stops_in_time(raw)
-    yield from _overlay(raw)
+    yield from _outside_checkout(raw)
     yield from _provider_service(raw)
     yield from _routes(raw)
 
@@ -139,12 +139,13 @@ def _stops_in_time(raw: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(path, f"{value:g} is not below edge.hold_limit, {limit:g}: requests wait while it stops")
 
 
-def _overlay(raw: dict[str, Any]) -> Iterator[Problem]:
+def _outside_checkout(raw: dict[str, Any]) -> Iterator[Problem]:
     """Nothing of ours lies in the checkout: the next `git pull` would stumble over it."""
-    checkout, path = defaults.directory(raw, "app.checkout"), ("runtimes", "docker", "overlay_file")
-    value = paths.get(raw, path)
-    if isinstance(value, str) and value.startswith(f"{checkout}/"):
-        yield Problem(path, f"{paths.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
+    checkout = defaults.directory(raw, "app.checkout")
+    for path in (("runtimes", "docker", "overlay_file"), ("releases", "folder")):
+        value = paths.get(raw, path)
+        if isinstance(value, str) and f"{value}/".startswith(f"{checkout}/"):
+            yield Problem(path, f"{paths.quote(value)} is in the checkout, {checkout}, where this tool writes nothing")
 
 
 def _provider_service(raw: dict[str, Any]) -> Iterator[Problem]:

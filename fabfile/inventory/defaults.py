@@ -24,6 +24,8 @@ RELATIVE_TO: Final = (
 DERIVED: Final = {
     "default_host": "the only host",
     "services.*.unit": "<app.name>-<service>.service",
+    "releases": "every key with its default",
+    "releases.folder": "<app.checkout>.releases",
     "public.app_url": "https://<edge.app_domain>/",
     "public.api_health_url": "https://<edge.api_domain> and the API's health",
 }
@@ -57,7 +59,12 @@ def fill(raw: dict[str, Any]) -> set[paths.Path]:
         for path, entry in paths.find(raw, f"{table}.*"):
             if isinstance(entry, dict):
                 entry["name"] = path[-1]
-    derived = {**_default_host(raw), **_units(raw), **_public_addresses(raw)}
+    derived: dict[paths.Path, object] = {
+        **_default_host(raw),
+        **_units(raw),
+        **_public_addresses(raw),
+        **_releases(raw),
+    }
     missing = {path: value for path, value in derived.items() if paths.get(raw, path) is None}
     return {path for path, value in missing.items() if paths.put(raw, path, value)}
 
@@ -85,6 +92,10 @@ def _units(raw: dict[str, Any]) -> dict[paths.Path, str]:
     app = paths.get(raw, ("app", "name"))
     services = [path for path, service in paths.find(raw, "services.*") if isinstance(service, dict)]
     return {(*path, "unit"): f"{app}-{path[-1]}.service" for path in services}
+
+
+def _releases(raw: dict[str, Any]) -> dict[paths.Path, object]:
+    return {("releases",): {}, ("releases", "folder"): f"{directory(raw, 'app.checkout')}.releases"}
 
 
 def _public_addresses(raw: dict[str, Any]) -> dict[paths.Path, str]:

@@ -166,6 +166,7 @@ HoldLimit = Annotated[
     Seconds, Within(5, 60, "is not between 5 and 60 seconds: past 90 s the edge itself gives up on a request")
 ]
 Days = Annotated[int, Within(0, 3650, "is not a number of days (0 to 3650)")]
+ReleaseCount = Annotated[int, Within(2, 50, "is not between 2 and 50: the live release, and one to go back to")]
 ByteCount = Annotated[int, Within(1, 2**63 - 1, "is not a size in bytes (1 or more)")]
 Payload = Annotated[int, Within(1024, 64 << 20, "is not a size in bytes that NATS takes (1024 to 67108864)")]
 RemotePath = Annotated[
@@ -266,6 +267,14 @@ CheckoutPath = Annotated[
     ),
 ]
 CheckoutPaths = Annotated[tuple[CheckoutPath, ...], BeforeValidator(listed)]
+CheckoutPattern = Annotated[
+    str,
+    Matching(
+        r"(?!.*(^|/)\.\.?(/|$))[A-Za-z0-9._*-]+(/[A-Za-z0-9._*-]+)*/?",
+        "is not the path of a file below the checkout, nor one with a * in it, as in deployment/docker/*.tar.gz",
+    ),
+]
+CheckoutPatterns = Annotated[tuple[CheckoutPattern, ...], BeforeValidator(listed)]
 Prefix = Annotated[
     str,
     Matching(

@@ -11,7 +11,7 @@ from fabfile.plans.plan import Step, Steps, Undo
 from fabfile.plans.steps import as_healthy, awaited, stop_seconds, units_valid, write_files
 from fabfile.rendering import files
 from fabfile.runner.actions.probes import Healthy, UnitsDown
-from fabfile.runner.actions.release import WriteSettings
+from fabfile.runner.actions.settings import WriteSettings
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.wire.facts import Facts, Workload
 from fabfile.terms import Scope

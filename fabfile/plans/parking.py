@@ -101,11 +101,23 @@ class Lot:
         return tuple(Exit(self._port(service), host, service.port or 0) for service in self.services)
 
 
-def lot(site: Site, facts: Facts, *, leaving: Runtime, to: Runtime, scope: Scope = "full") -> Lot:
-    """The parking lot for a plan in which the scope leaves a runtime; none where that one serves nobody."""
+def lot(
+    site: Site,
+    facts: Facts,
+    *,
+    leaving: Runtime,
+    to: Runtime,
+    scope: Scope = "full",
+    services: tuple[Service, ...] | None = None,
+) -> Lot:
+    """The parking lot for a plan in which the scope, or those `services`, leave a runtime.
+
+    None where that one serves nobody.
+    """
     moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
     can_wait = site.edge.hold and survey.owner(facts) == leaving and moves
-    return Lot(site, facts, leaving, to, parked_services(site, scope) if can_wait else ())
+    chosen = parked_services(site, scope) if services is None else services
+    return Lot(site, facts, leaving, to, chosen if can_wait else ())
 
 
 def parked_services(site: Site, scope: Scope) -> tuple[Service, ...]:

@@ -1,16 +1,13 @@
-"""The way back to Docker, and the way back to an earlier commit."""
+"""The way back to Docker."""
 
 from __future__ import annotations
 
 from fabfile import workloads
 from fabfile.inventory import Site
 from fabfile.plans import app, data, docker, edge, infra, parking
-from fabfile.plans.plan import Plan, Step, Undo
-from fabfile.plans.steps import as_healthy, awaited, stop_seconds, watches
-from fabfile.runner.actions.probes import Healthy
-from fabfile.runner.actions.release import Command, Release
+from fabfile.plans.plan import Plan
+from fabfile.plans.steps import watches
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Scope
 
 
 def rollback(site: Site, facts: Facts) -> Plan:
@@ -39,47 +36,3 @@ def rollback(site: Site, facts: Facts) -> Plan:
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
         settings={"to": "docker"},
     )
-
-
-def release(site: Site, facts: Facts, ref: str, scope: Scope) -> Plan:
-    """Take the native app's code back to a commit, and restart the scope on it."""
-    services = site.scope(scope)
-    app = site.app
-    install = Command(app.checkout, (app.bun, *app.install_argv), app.install_timeout)
-    builds = tuple(
-        Command(
-            s.directory,
-            (app.bun, *s.build_argv),
-            s.build_timeout,
-            app.env_file if s.build_env else "",
-            s.build_env,
-            workloads.project(site) if s.build_env else None,
-        )
-        for s in services
-        if s.build_argv
-    )
-    running = workloads.of_services(site, "native", services)
-    units = tuple(service.unit for service in services)
-    limit = site.timeouts.health
-    action = Release(
-        app.checkout, app.user, ref, (install, *builds), units, stop_seconds(site, services), built_files(site)
-    )
-    step = Step(
-        "app: release",
-        action,
-        Undo(verify=as_healthy(facts, running), deadline=limit),
-        (Healthy(awaited(site, facts, running)),),
-        limit,
-    )
-    return Plan(
-        "rollback",
-        (step,),
-        watch=watches(site, facts),
-        workloads=workloads.everything(site, "native"),
-        settings={"ref": ref, "scope": scope},
-    )
-
-
-def built_files(site: Site) -> tuple[str, ...]:
-    """Files tracked by git that builds write anew, relative to the checkout: no change of somebody's."""
-    return tuple(dict.fromkeys(path for service in site.scope("full") for path in service.build_rewrites))

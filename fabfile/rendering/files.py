@@ -64,6 +64,28 @@ def app(site: Site, *, bind: str, services: Sequence[Service] | None = None) -> 
     )
 
 
+def release_units(site: Site, services: Sequence[Service]) -> tuple[File, ...]:
+    """The drop-ins of services' units that have them run from their links, and so from releases."""
+    app = site.app
+    return tuple(
+        _app_file(
+            site,
+            f"{app.unit_directory}/{service.unit}.d/release.conf",
+            "systemd/user/release.conf.j2",
+            directory=released(site, service, service.directory),
+        )
+        for service in services
+    )
+
+
+def released(site: Site, service: Service, path: str) -> str:
+    """A path of the checkout as the service finds it in the release that it runs from."""
+    link = PurePosixPath(site.releases.folder, "live", service.name)
+    checkout = PurePosixPath(site.app.checkout)
+    inside = PurePosixPath(path).is_relative_to(checkout)
+    return str(link / PurePosixPath(path).relative_to(checkout)) if inside else path
+
+
 def overlay(site: Site) -> tuple[File, ...]:
     """What Compose lays over the app's own file, which stays as it is: nothing where there are no overrides."""
     docker = site.runtimes.docker

@@ -17,7 +17,16 @@ def _group(module: ModuleType) -> Collection:
 
 
 namespace = Collection(
-    *(main_job.init, main_job.doctor, main_job.cutover, main_job.rollback, main_job.status, main_job.history),
+    *(
+        main_job.init,
+        main_job.doctor,
+        main_job.cutover,
+        main_job.rollback,
+        main_job.deploy,
+        main_job.releases,
+        main_job.status,
+        main_job.history,
+    ),
     *(main_job.attach, main_job.revert, main_job.record, main_job.followup, main_job.soak),
     *map(_group, (infra, app, docker, npm, firewall, public, dns, streams, provider, check, lab)),
 )

@@ -13,12 +13,13 @@ from fabfile.resources import INVENTORY
 from fabfile.terms import Scope
 
 with lazily():
+    import fabfile.commands.deploy
     import fabfile.commands.record
     import fabfile.commands.soak
     import fabfile.commands.status
     import fabfile.plans.cutover
     import fabfile.plans.rollback
-    from fabfile import console
+    from fabfile import console, survey
     from fabfile.checks import parts, preflight
     from fabfile.commands import adopt, apply, follow, session
 
@@ -52,6 +53,7 @@ def rollback(
     full: bool = False,
     ref: str = "",
     scope: Scope = "full",
+    pieces: str = "",
     host: str = "",
     dry: bool = False,
     wait: bool = False,
@@ -59,18 +61,20 @@ def rollback(
     no_confirm: bool = False,
     accept_downgrade: bool = False,
 ) -> None:
-    """Hand the app back to Docker (--full), or take the native app's code back to a commit (--ref REF)."""
-    if full == bool(ref):
+    """Go back to the last good release, or to a commit (--ref); or hand the app back to Docker (--full).
+
+    Without --full it is a deploy of that release, with builds, hold, undo and public checks, and the releases that it
+    leaves are marked as bad.
+    """
+    if full and (ref or pieces or scope != "full"):
         raise UsageError(
-            "rollback needs one of --full and --ref",
-            next_step="inv rollback --full, or inv rollback --ref COMMIT.",
+            "rollback --full hands back the whole app, and to no commit",
+            next_step="inv rollback --full, or inv rollback with --ref, --scope or --pieces.",
         )
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
-    if ref:
-        operation.apply(
-            lambda site, facts: fabfile.plans.rollback.release(site, facts, ref, scope),
-            judge=lambda site, facts: parts.app_may_run(site, facts, scope) + preflight.changed_checkout(site, facts),
-        )
+    if not full:
+        choice = fabfile.commands.deploy.Choice(scope, pieces)
+        fabfile.commands.deploy.go_back(operation, ref, choice, confirm=not no_confirm)
     else:
         operation.apply(
             fabfile.plans.rollback.rollback,
@@ -78,6 +82,42 @@ def rollback(
             versions=True,
             confirm=not no_confirm,
         )
+
+
+@task
+@help_texts(ref="main, another branch, a tag or a commit; current: push the branch here, and deploy it")
+def deploy(
+    c: Context,
+    ref: str = "",
+    scope: Scope = "full",
+    pieces: str = "",
+    fast: bool = False,
+    no_build: bool = False,
+    host: str = "",
+    dry: bool = False,
+    wait: bool = False,
+    json: bool = False,
+    no_confirm: bool = False,
+) -> None:
+    """Deploy a commit to the native app: built beside what runs, then one service after the other.
+
+    Workers come first, then the API, then web; what is asked of these two waits while they restart. Where one is not
+    healthy in time, or the public checks fail, all are put back to the release that they ran before.
+    """
+    if not ref:
+        raise UsageError("deploy needs --ref", next_step="inv deploy --ref main, or another branch, tag or commit.")
+    commands = fabfile.commands.deploy
+    choice = commands.Choice("workers" if fast and scope == "full" and not pieces else scope, pieces)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
+    commands.deploy(operation, ref, choice, build=not no_build, confirm=not (no_confirm or fast))
+
+
+@task
+def releases(c: Context, host: str = "", json: bool = False) -> None:
+    """List the app's releases: which are live, good or bad, since when, by whom, and their size."""
+    vps = session.begin(c, host, json=json)
+    facts = vps.survey(survey.releases(vps.site), then=(fabfile.commands.deploy,))
+    fabfile.commands.deploy.show(vps.console, vps.site, facts)
 
 
 @task

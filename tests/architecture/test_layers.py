@@ -82,7 +82,7 @@ LAYERS = (
     ("runner.store", "runner.journal", "runner.stdio", "runner.recovery", "runner.plan_secrets"),
     ("runner.parking",),
     ("runner.parking_server",),
-    ("runner.edge",),
+    ("runner.edge", "runner.releases"),
     ("runner.facts",),
     ("runner.adoption", "runner.availability", "runner.actions"),
     ("runner.engine",),

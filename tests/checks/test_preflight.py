@@ -18,7 +18,8 @@ from fabfile.runner.system import ufw
 from fabfile.runner.wire.app import JetStream, Setting, Settings
 from fabfile.runner.wire.data import Holding, Unkept
 from fabfile.runner.wire.edge import EdgeNetwork
-from fabfile.runner.wire.facts import Checkout, Facts, FileFact, Tree
+from fabfile.runner.wire.facts import Facts, FileFact, Tree
+from fabfile.runner.wire.release import Checkout
 from fabfile.runner.wire.store import LockHolder
 from fabfile.terms import Runtime
 from tests.support.facts import changed, listener
@@ -438,7 +439,7 @@ def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts
     assert changed_checkout(site, changed(native_serves, checkout=Checkout("a" * 40, "main", ()))) == []
     files = ("deployment/docker/docker-compose.yml", "apps/web/x.ts")
     (finding,) = changed_checkout(site, changed(native_serves, checkout=Checkout("a" * 40, "main", files)))
-    assert finding.text.endswith(f": {', '.join(files)}") and "commit or stash" in finding.fix
+    assert f": {', '.join(files)};" in finding.text and "commit or stash" in finding.fix
     (finding,) = changed_checkout(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
     assert "not a git repository" in finding.text
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fabfile import survey
+from fabfile import survey, workloads
 from fabfile.checks import parts, preflight, units
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
@@ -56,7 +56,7 @@ def test_where_all_is_there_nothing_is_found(site: Site, native_serves: Facts) -
             "is no directory: api would not start",
         ),
         (
-            lambda site, facts: changed(facts, lacking={survey.sources(site.api)[0]: "there is no x"}),
+            lambda site, facts: changed(facts, lacking={workloads.sources(site.api)[0]: "there is no x"}),
             "there is no x: api would not start",
         ),
     ],
@@ -104,5 +104,5 @@ def test_all_that_a_unit_needs_is_asked_for(site: Site) -> None:
     assert (site.app.bun, "run", "delta") in asked and (site.api.directory, "enter", "delta") in asked
     assert (site.runtimes.native.overrides_file, "read", "delta") in asked
     assert (site.runtimes.native.settings_file, "read", "delta") in asked
-    assert (survey.sources(site.api)[0], "read", "delta") in asked
+    assert (workloads.sources(site.api)[0], "read", "delta") in asked
     assert (site.infra.nats.binary, "run", "") in asked

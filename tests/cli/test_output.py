@@ -83,9 +83,9 @@ def test_every_event_is_as_the_page_says(name: str) -> None:
 
 @both_doors
 def test_an_error_is_the_last_line_and_people_read_it_too(door: Callable[..., Run]) -> None:
-    run = door("rollback", "--json")
+    run = door("deploy", "--json")
     assert run.code == 2 and run.out.count("\n") == 1
-    assert '"kind": "error"' in run.out and '"exit_code": 2' in run.out and "Error: rollback needs one of" in run.err
+    assert '"kind": "error"' in run.out and '"exit_code": 2' in run.out and "Error: deploy needs --ref" in run.err
 
 
 # ── How much, and where ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -140,7 +140,7 @@ def test_settings_end_with_the_task(host: FakeHost) -> None:
 
 # ── The command that the operator types ─────────────────────────────────────────────────────────────────────────────
 
-COMMAND = re.compile(r"\b(inv|islandflow) (?:attach|history|revert|rollback|status|soak|dns|npm)\b")
+COMMAND = re.compile(r"\b(inv|islandflow) (?:attach|deploy|history|revert|rollback|status|soak|dns|npm)\b")
 
 
 @both_doors
@@ -157,7 +157,7 @@ def test_messages_name_the_command_that_was_typed(
     run = door("attach", "--plan", journals.PLAN)
     assert run.code == 5 and f"then: {name} revert --plan" in run.err and f"`{name} npm.restore` lists them" in run.err
     host.facts = Facts(host=GOOD_HOST, ops=StoreState(unfinished=(journals.PLAN,)))
-    texts = [run.said, door("status").said, door("rollback").said, door("rollback", "--json").said, door("soak").said]
+    texts = [run.said, door("status").said, door("deploy").said, door("deploy", "--json").said, door("soak").said]
     texts += [(records / f"{journals.PLAN}.{ending}").read_text() for ending in ("md", "html")]
     assert all({found[1] for found in COMMAND.finditer(text)} == {name} for text in texts), texts
 
@@ -228,7 +228,7 @@ def _strict(encoding: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode("ascii"), done.stderr.decode("ascii")
 
 
-@pytest.mark.parametrize("words", [["--list"], ["cutover", "--help"], ["rollback"]])
+@pytest.mark.parametrize("words", [["--list"], ["cutover", "--help"], ["deploy"]])
 @pytest.mark.parametrize("door", ["inv", "islandflow"])
 def test_the_doors_themselves_print_in_ascii(door: str, words: list[str]) -> None:
     program = str(Path(sys.executable).with_name(door))
@@ -236,7 +236,7 @@ def test_the_doors_themselves_print_in_ascii(door: str, words: list[str]) -> Non
         words = ["--help"]
     code, out, err = printed([program, *words], "ascii")
     assert "Traceback" not in err and "UnicodeEncodeError" not in err
-    assert code == (2 if words == ["rollback"] else 0) and (out or err)
+    assert code == (2 if words == ["deploy"] else 0) and (out or err)
 
 
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)])

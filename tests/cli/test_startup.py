@@ -73,7 +73,7 @@ def test_inv_compiles_this_package_once_and_not_for_each_command(tmp_path: Path,
     assert bool(list(tmp_path.rglob("main_job.*.pyc"))) is cached
 
 
-@pytest.mark.parametrize("words", [["cutover", "--scope", "all"], ["rollback"], ["npm", "switch", "--to", "moon"]])
+@pytest.mark.parametrize("words", [["cutover", "--scope", "all"], ["deploy"], ["npm", "switch", "--to", "moon"]])
 def test_a_wrong_option_is_refused_before_anything_heavy_is_loaded(words: list[str]) -> None:
     code = DOOR.format(words=words)
     _, loaded = run(f"try:\n    {code}\nexcept SystemExit as leaving:\n    assert leaving.code == 2")

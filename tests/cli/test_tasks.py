@@ -20,7 +20,7 @@ from tests.support.entry_points import DOORS, TASKS, Recorder, Run, inv, recorde
 
 # Tasks called so, in whatever group, change nothing.
 LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "environment", "watch", "verify-token"}
-LOOKS_ONLY |= {"record", "soak", "init", "doctor"}
+LOOKS_ONLY |= {"record", "soak", "init", "doctor", "releases"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 ON_THIS_MACHINE = {"record", "followup", "init"}  # they need no inventory, unless a record has to be made
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")} | {"followup"}  # DNS is one for all
@@ -47,7 +47,7 @@ def needed(name: str) -> list[str]:
     """The options without which a task is bad usage."""
     given = {"to": ["--to", options.choices_of(TASKS[name].body)["to"][0]], "full": ["--full"]}
     words = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
-    return words + (["--last"] if name == "revert" else [])
+    return words + {"revert": ["--last"], "deploy": ["--ref", "main"]}.get(name, [])
 
 
 @pytest.fixture
@@ -260,8 +260,8 @@ def test_a_soak_is_started_or_stopped(door: Callable[..., Run], opened: list[Any
 
 
 @both_doors
-def test_rollback_needs_one_way_back(door: Callable[..., Run], opened: list[Any]) -> None:
-    for words in ([], ["--full", "--ref", "main"]):
+def test_rollback_has_one_way_back(door: Callable[..., Run], opened: list[Any]) -> None:
+    for words in (["--full", "--ref", "main"], ["--full", "--pieces", "api"], ["--full", "--scope", "api"]):
         run = door("rollback", *words)
         assert run.code == 2 and "--full" in run.err and opened == []
 

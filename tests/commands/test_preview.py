@@ -13,7 +13,7 @@ from fabfile.plans.plan import NothingToUndo, Plan, Step, Undo, as_json, content
 from fabfile.runner.actions.base import Probe
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import File, Files
-from fabfile.runner.actions.release import WriteSettings
+from fabfile.runner.actions.settings import WriteSettings
 from fabfile.runner.edge.change import EdgeHost
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import Machine, Observation

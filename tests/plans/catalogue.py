@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from fabfile.inventory import RUNTIMES, SCOPES, Site
-from fabfile.plans import app, cutover, docker, edge, firewall, infra, rollback
+from fabfile.plans import app, cutover, deploy, docker, edge, firewall, infra, rollback
 from fabfile.plans.plan import Plan
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Scope
@@ -48,7 +48,8 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "firewall.close", _plan("firewall.close", firewall.close)
     for scope in SCOPES:
         yield f"cutover {scope}", _scoped(cutover.cutover, scope)
-        yield f"rollback --ref {scope}", lambda site, facts, scope=scope: rollback.release(site, facts, "v1", scope)  # type: ignore[misc]  # a default binds the loop's value
+        yield f"deploy {scope}", _deployed(scope, "deploy")
+        yield f"rollback {scope}", _deployed(scope, "rollback")
         for verb in (app.start, app.stop, app.restart):
             yield f"app.{verb.__name__} {scope}", _plan(f"app.{verb.__name__}", verb, scope)
         for verb in (app.enable, app.disable):
@@ -66,6 +67,10 @@ def _named() -> Iterator[tuple[str, Build]]:
 
 def _install(scope: Scope | Literal["none"]) -> Build:
     return lambda site, facts: Plan("app.install", app.install(site, facts, scope))
+
+
+def _deployed(scope: Scope, name: str) -> Build:
+    return lambda site, facts: deploy.deploy(site, facts, "main", site.scope(scope), "ann@desk", name=name)
 
 
 PLANS = dict(_named())

@@ -12,7 +12,7 @@ from fabfile.checks import parts, preflight
 from fabfile.checks.parts import scope_findings
 from fabfile.checks.preflight import changed_checkout
 from fabfile.inventory import Backup, Site
-from fabfile.plans import app, cutover, docker, infra, rollback
+from fabfile.plans import app, cutover, deploy, docker, infra, rollback
 from fabfile.plans.plan import Plan, Step, Undo, judge
 from fabfile.runner.actions import backup
 from fabfile.runner.actions.compose import Down, Up
@@ -21,11 +21,11 @@ from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, DataUnused, Healthy, PortsFree, Runs, UnitsDown
-from fabfile.runner.actions.release import Release
 from fabfile.runner.actions.units import Enable, Start, Stop
 from fabfile.runner.wire.facts import Facts, Health
 from fabfile.terms import Runtime, Scope
 from tests.support import inventories
+from tests.support.facts import COMMIT
 
 
 def names(plan: Plan) -> list[str]:
@@ -345,30 +345,21 @@ def test_every_half_can_be_run_again_and_turned_round(site: Site, docker_serves:
     assert {"infra: users", "infra: folders", "app: units and environment"} <= set(turned), "installed already"
 
 
-def test_moving_the_code_installs_builds_restarts_and_is_undone_by_the_same(site: Site, native_serves: Facts) -> None:
-    (step,) = rollback.release(site, native_serves, "v1.2", "api").steps
-    (probe,) = step.verify
-    assert isinstance(probe, Healthy) and [w.name for w in probe.workloads] == ["api"]
-    assert isinstance(step.undo, Undo) and step.undo.verify == step.verify
-    assert "v1.2" in step.action.describe()
-
-
-def test_a_build_has_its_own_deadline_and_gets_variables_of_the_env_file(site: Site, native_serves: Facts) -> None:
-    (step,) = rollback.release(site, native_serves, "v1.2", "full").steps
-    assert isinstance(step.action, Release)
-    install, build = step.action.commands
-    assert (install.timeout, install.env_file, install.env) == (500, "", ())
-    assert (build.cwd, build.argv) == (site.web.directory, (site.app.bun, "run", "build"))
-    assert (build.timeout, build.env_file, build.env) == (800, site.app.env_file, ("NEXT_PUBLIC_*", "NODE_ENV"))
-    assert step.action.rewritten == ("apps/web/next-env.d.ts",)
-
-
 def test_only_what_builds_write_is_no_change_of_somebody_s(site: Site, native_serves: Facts) -> None:
     assert native_serves.checkout
     for changed, found in (("apps/web/next-env.d.ts", False), ("apps/web/next.config.ts", True)):
         checkout = dataclasses.replace(native_serves.checkout, changed=(changed,))
         facts = dataclasses.replace(native_serves, checkout=checkout)
         assert bool(changed_checkout(site, facts)) == found
+
+
+def test_untracked_files_refuse_a_deploy_unless_the_inventory_allows_them(tmp_path: Path, native_serves: Facts) -> None:
+    lenient = inventories.site(tmp_path, {"releases": {"untracked": ["deployment/docker/*.tar.gz", "notes/"]}})
+    assert native_serves.checkout
+    for untracked, found in (("notes/", False), ("deployment/docker/signal.tar.gz", False), ("src/new.ts", True)):
+        checkout = dataclasses.replace(native_serves.checkout, untracked=(untracked,))
+        findings = changed_checkout(lenient, dataclasses.replace(native_serves, checkout=checkout))
+        assert bool(findings) == found and all(untracked in finding.text for finding in findings)
 
 
 @pytest.mark.parametrize("was_well", [True, False])
@@ -392,13 +383,14 @@ def test_no_step_that_stops_services_gives_up_before_systemd_does(tmp_path: Path
     )
     (stop,) = app.stop(slow, native_serves, "full")
     (start,) = app.start(slow, native_serves, "full")
-    (release,) = rollback.release(slow, native_serves, "v1", "full").steps
+    switched = step_of(deploy.deploy(slow, native_serves, "v1", [slow.web], "ann"), f"app: web to {COMMIT[:12]}")
     (servers,) = infra.stop(slow, native_serves)
     restart = next(step for step in app.restart(slow, native_serves, "web") if step.name == "app: restart")
     assert isinstance(start.undo, Undo)
     limits = {"stop": stop.action.timeout, "stopped": stop.deadline, "started": start.undo.deadline}  # type: ignore[attr-defined]
-    assert {**limits, "release": release.action.timeout} == dict.fromkeys((*limits, "release"), 50)  # type: ignore[attr-defined]
-    assert restart.action.timeout == 40 and servers.action.timeout == servers.deadline == 40  # type: ignore[attr-defined]
+    assert limits == dict.fromkeys(limits, 50)
+    assert restart.action.timeout == switched.action.timeout == 40  # type: ignore[attr-defined]
+    assert servers.action.timeout == servers.deadline == 40  # type: ignore[attr-defined]
 
 
 def test_servers_that_own_their_data_already_are_never_killed(site: Site, native_serves: Facts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from fabfile.runner.system.ufw import parse
 from fabfile.runner.wire.compose import ComposeService
 from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, SavedHost, Upstream
 from fabfile.runner.wire.facts import (
-    Checkout,
     Container,
     Facts,
     FileFact,
@@ -31,6 +31,7 @@ from fabfile.runner.wire.facts import (
     Workload,
 )
 from fabfile.runner.wire.firewall import Firewall, Rule
+from fabfile.runner.wire.release import GOOD, Checkout, Release, Releases
 from fabfile.runner.wire.settings import Differences, SettingsFileFact
 from fabfile.runner.wire.store import StoreState
 from fabfile.runner.wire.terms import Runtime
@@ -39,6 +40,7 @@ from tests.runner.support.fake_edge import FakeEdge, stand_in
 GATEWAY, SUBNET = "172.18.0.1", "172.18.0.0/16"
 NATIVE_USERS = {"nats": "101:102", "redis": "100:101", "clickhouse": "999:999"}
 BACKUP = "20261124T150000-000001"  # of the edge, as it is
+COMMIT = "c" * 40  # that a deploy would be of
 VERSIONS = {"nats": "2.10.7", "redis": "7.2.4", "clickhouse": "23.8.16.16"}
 
 
@@ -112,10 +114,29 @@ def serving(site: Site, runtime: Runtime, edge: EdgeFacts) -> Facts:
             for w in workloads.everything(site, side)
         },
         checkout=Checkout("a" * 40, "main", ()),
+        releases=Releases(commit=COMMIT, present=True, free=10 << 30, size=100 << 20),
         disks={"/var/lib/islandflow/ops": 10 << 30},
         redis_formats={site.infra.redis.data: 11},
         ops=StoreState(),
     )
+
+
+def released(site: Site, facts: Facts, live: Mapping[str, str], **known: str) -> Facts:
+    """The facts with these services running from releases, and releases that are known: commit → state, latest first.
+
+    Commits are named by one letter. What runs is known as well, and all are built and have run every service.
+    """
+    names = tuple(service.name for service in site.scope("full"))
+    states = {**dict.fromkeys(live.values(), GOOD), **known}
+    order = [letter for letter in (*known, *live.values()) if letter in states]
+    found = tuple(
+        Release("native", letter * 40, states[letter], services=names, built=True, builds=("web",), size=2_000_000)
+        for letter in dict.fromkeys(order)
+    )
+    folder = site.releases.folder
+    led = {service: f"{folder}/{letter * 40}" for service, letter in live.items()}
+    releases = dataclasses.replace(facts.releases, known=found, live=led, directories=tuple(r.commit for r in found))
+    return dataclasses.replace(facts, releases=releases)
 
 
 def composed(site: Site) -> dict[str, ComposeService]:

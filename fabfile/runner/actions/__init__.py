@@ -17,7 +17,8 @@ from . import (
     parking,
     probes,
     proof,
-    release,
+    releases,
+    settings,
     units,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "parking",
     "probes",
     "proof",
-    "release",
+    "releases",
+    "settings",
     "units",
 ]

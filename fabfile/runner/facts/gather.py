@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
 
+from ..releases import reading
 from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
@@ -219,6 +220,11 @@ def _checkout(machine: Machine, request: FactsRequest) -> Fields:
         return {"checkout_error": failure_detail(error)}
 
 
+def _releases(machine: Machine, request: FactsRequest) -> Fields:
+    assert request.releases is not None
+    return {"releases": reading.releases(machine, request.releases)}
+
+
 def _redis(machine: Machine, request: FactsRequest) -> Fields:
     return {"redis_formats": {path: versions.rdb_format(Path(path)) for path in request.redis_data}}
 
@@ -280,6 +286,7 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.exposed, _exposures),
     (lambda w: w.edge and w.edge_backups, _edge_backups),
     (lambda w: w.checkout, _checkout),
+    (lambda w: w.releases, _releases),
     (lambda w: w.redis_data, _redis),
     (lambda w: w.data, _data),
     (lambda w: w.opened, _openers),

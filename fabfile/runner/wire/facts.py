@@ -11,6 +11,7 @@ from .compose import Compose, ComposeService, ComposeView
 from .data import DataRef, Holding, Kept, Opener, Unkept
 from .edge import EdgeBackup, EdgeFacts, EdgeRef
 from .firewall import Firewall
+from .release import Checkout, Releases, ReleasesRef
 from .settings import Comparison, Differences, SettingsFile, SettingsFileFact
 from .store import StoreState
 from .terms import Owner, Runtime
@@ -80,6 +81,7 @@ class FactsRequest:
     workloads: tuple[Workload, ...] = ()
     patience: float = 0.0  # seconds to wait until the workloads are healthy
     checkout: str = ""  # read as `user`
+    releases: ReleasesRef | None = None
     redis_data: tuple[str, ...] = ()
     data: tuple[DataRef, ...] = ()  # servers whose contents to count
     opened: tuple[str, ...] = ()  # folders whose users to find: processes with a file open there
@@ -221,16 +223,6 @@ class Health:
 
 @wire
 @dataclass(frozen=True)
-class Checkout:
-    """A git work tree: its commit, its branch, and the tracked files that differ from the commit."""
-
-    head: str
-    branch: str  # empty when detached
-    changed: tuple[str, ...]
-
-
-@wire
-@dataclass(frozen=True)
 class HostInfo:
     """The VPS itself, and the user that the runner ran as."""
 
@@ -281,6 +273,7 @@ class Facts:
     health: dict[str, Health] = field(default_factory=dict)  # "runtime/name"
     checkout: Checkout | None = None
     checkout_error: str = ""
+    releases: Releases = field(default_factory=Releases)
     redis_formats: dict[str, int] = field(default_factory=dict)
     openers: tuple[Opener, ...] = ()
     mounts_below: tuple[str, ...] = ()  # what is mounted within those folders

@@ -7,6 +7,7 @@ from typing import Final
 PLAN: Final = 1  # plans/<id>/plan.json
 JOURNAL: Final = 2  # every line of a plan's or a soak's journal
 BACKUP: Final = 1  # a backup of the edge: its manifest.json
+RELEASE: Final = 1  # releases/<runtime>-<commit>.json
 
 
 class NewerFormat(ValueError):

@@ -1,0 +1,7 @@
+"""A release of the native app: built beside what runs, begun and ended in the register, and switched to."""
+
+from __future__ import annotations
+
+from . import build, register, switch
+
+__all__ = ["build", "register", "switch"]

@@ -1,0 +1,1 @@
+"""The app's releases on the VPS: the register that says what is known of each, and how they are read."""
