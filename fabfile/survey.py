@@ -125,17 +125,13 @@ def streams_ref(site: Site) -> StreamsRef:
 
 
 def releases(site: Site, ref: str = "") -> FactsRequest:
-    """The app's releases; with a `ref`, its commit."""
-    return FactsRequest(releases=workloads.releases(site, ref))
+    """The app's releases, and who owns; with a `ref`, its commit."""
+    return dataclasses.replace(_owner(site), releases=workloads.releases(site, ref))
 
 
 def provider(site: Site) -> FactsRequest:
     """How the provider answers in each runtime, as it is installed, and who owns."""
-    return FactsRequest(
-        owner_file=site.app.owner_file,
-        project=site.runtimes.docker.project,
-        providers=_providers(site, planned=False),
-    )
+    return dataclasses.replace(_owner(site), providers=_providers(site, planned=False))
 
 
 def settings(site: Site) -> FactsRequest:
@@ -191,7 +187,11 @@ def edge(site: Site, backups: str = "") -> FactsRequest:
 
 def edge_and_owner(site: Site) -> FactsRequest:
     """The edge, and what says who owns: where the edge must lead."""
-    return FactsRequest(edge=edge_ref(site), owner_file=site.app.owner_file, project=site.runtimes.docker.project)
+    return dataclasses.replace(_owner(site), edge=edge_ref(site))
+
+
+def _owner(site: Site) -> FactsRequest:
+    return FactsRequest(owner_file=site.app.owner_file, project=site.runtimes.docker.project)
 
 
 def edge_ref(site: Site) -> EdgeRef:

@@ -70,7 +70,9 @@ def settings_file(site: Site) -> SettingsFile:
 def releases(site: Site, ref: str = "") -> ReleasesRef:
     """Where the native app's releases are; with a `ref`, to look up its commit."""
     services = tuple(service.name for service in site.scope("full"))
-    return ReleasesRef(site.app.checkout, site.releases.folder, site.app.user, services, ref)
+    return ReleasesRef(
+        site.app.checkout, site.releases.folder, site.app.user, services, ref, site.runtimes.docker.project
+    )
 
 
 def sources(service: Service) -> tuple[str, ...]:

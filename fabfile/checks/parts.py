@@ -11,7 +11,7 @@ from fabfile.checks.result import Finding
 from fabfile.inventory import Service, Site
 from fabfile.plans import deploy
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Scope
+from fabfile.terms import Runtime, Scope
 
 SPARE_BYTES = 512 << 20  # that a build must leave free
 
@@ -63,12 +63,22 @@ def without_hold(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
     return [Finding(text, "`inv npm.diff --to native` says what differs; inv npm.switch --to native", warning=True)]
 
 
-def may_be_deployed(site: Site, facts: Facts, pieces: Sequence[Service], *, build: bool = True) -> list[Finding]:
+def may_be_deployed(
+    site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, *, build: bool = True
+) -> list[Finding]:
     """What stands against having these services run the commit that the survey looked up; without `build` as it is."""
-    if survey.owner(facts) != "native":
-        return native_owns(site, facts)
-    result = no_manager(site, facts) + units.of_units(site, facts, pieces) + changed_checkout(site, facts)
-    return result + _unknown_commit(site, facts) + _unbuilt(site, facts, pieces, build) + _unserved(site, facts, pieces)
+    owner = survey.owner(facts)
+    if owner != runtime:
+        who = f"{owner} owns the app" if owner else "nobody owns the app yet"
+        fix = f"inv deploy --runtime {owner}" if owner else "inv cutover, or inv docker.up"
+        return [Finding(f"{who}, so nothing of {runtime} is deployed", fix)]
+    result = changed_checkout(site, facts) + _unknown_commit(site, facts)
+    if runtime == "native":
+        result += no_manager(site, facts) + units.of_units(site, facts, pieces)
+    else:
+        result += compose.findings(site, facts, "docker") + _without_build(facts, pieces)
+    result += _unbuilt(site, facts, pieces, runtime, build) + _unserved(site, facts, pieces, runtime)
+    return list(dict.fromkeys(result))
 
 
 def _unknown_commit(site: Site, facts: Facts) -> list[Finding]:
@@ -78,16 +88,26 @@ def _unknown_commit(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(facts.releases.problem, fix)]
 
 
-def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], build: bool) -> list[Finding]:
+def _without_build(facts: Facts, pieces: Sequence[Service]) -> list[Finding]:
+    """Services of which the Compose file does not say how their images are built, or fixes the very image."""
+    services = [facts.compose[piece.name] for piece in pieces if piece.name in facts.compose]
+    return [
+        Finding(f"the Compose file does not say how the image of {s.name} is built", "leave it out, with --pieces")
+        for s in services
+        if not s.built or "@" in s.image
+    ]
+
+
+def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, build: bool) -> list[Finding]:
     """Whether there is room for a build; or, where nothing may be built, whether all is built."""
     found, folder = facts.releases, site.releases.folder
-    release = found.find("native", found.commit)
-    lacking = [p.name for p in pieces if p.build_argv and not (release and p.name in release.builds)]
-    running = all(deploy.runs(site, facts, piece) == found.commit for piece in pieces)
+    release = found.find(runtime, found.commit)
+    builds = release.builds if release else ()
+    lacking = [p.name for p in pieces if (p.build_argv or runtime == "docker") and p.name not in builds]
+    running = all(deploy.runs(site, facts, piece, runtime) == found.commit for piece in pieces)
     if not build and found.commit and not running and (lacking or not (release and release.built)):
         which = f" for {', '.join(lacking)}" if release and release.built else ""
-        text = f"{found.commit[:12]} is not built{which}"
-        return [Finding(text, "leave --no-build out")]
+        return [Finding(f"{found.commit[:12]} is not built{which}", "leave --no-build out")]
     if found.size and found.free < found.size + SPARE_BYTES:
         needed = (found.size + SPARE_BYTES) >> 20
         text = f"only {found.free >> 20} MiB are free where {folder} is, and a build may need {needed}"
@@ -95,18 +115,18 @@ def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], build: bool) -
     return []
 
 
-def _unserved(site: Site, facts: Facts, pieces: Sequence[Service]) -> list[Finding]:
-    """Whether web and API can be held: the edge must lead to native as a whole, or else requests would fail."""
+def _unserved(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime) -> list[Finding]:
+    """Whether web and API can be held: the edge must lead to the runtime as a whole, or else requests would fail."""
     names = [piece.name for piece in pieces if piece.port]
     if not names:
         return []
     leads = survey.edge_runtime(site, facts)
-    if leads == "native":
+    if leads == runtime:
         return ports.parking_lot(site, facts)
     return [
         Finding(
             f"the edge leads to {leads or 'neither runtime as a whole'}, so {' and '.join(names)} can't be deployed "
             "without failing requests",
-            "inv npm.switch --to native, or deploy the workers alone: --scope workers",
+            f"inv npm.switch --to {runtime}, or deploy the workers alone: --scope workers",
         )
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import fabfile.plans.deploy
@@ -15,10 +15,13 @@ from fabfile.commands.apply import Operation
 from fabfile.console import Console
 from fabfile.errors import PreflightRefused, UsageError
 from fabfile.inventory import Service, Site
-from fabfile.plans.plan import operator
+from fabfile.plans.plan import Plan, operator
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from fabfile.runner.wire.release import Release
-from fabfile.terms import Scope
+from fabfile.terms import RUNTIMES, Runtime, Scope, runtime_named
+
+OWNER = "owner"
+"""Stands for the runtime that owns."""
 
 CURRENT = "current"
 """The ref that stands for the branch that is checked out where the command runs."""
@@ -28,15 +31,22 @@ _GIT_SECONDS = 120.0  # for one command of git on this machine
 
 @dataclass(frozen=True)
 class Choice:
-    """Which services an operator chose, by name or by scope."""
+    """What an operator chose: services by name or by scope, and the runtime, or whichever owns."""
 
     scope: Scope = "full"
     pieces: str = ""
+    runtime: str = OWNER
+    fast: bool = False
 
-    def services(self, site: Site) -> tuple[Service, ...]:
+    def runtime_of(self, facts: Facts) -> Runtime:
+        """The runtime; the owner's where none was chosen, and native where nobody owns."""
+        return runtime_named(self.runtime) or survey.owner(facts) or "native"
+
+    def services(self, site: Site, runtime: Runtime = "native") -> tuple[Service, ...]:
         """The services. Raises UsageError for a name that is none."""
         if not self.pieces:
-            return site.scope(self.scope)
+            quick = "workers" if runtime == "native" else "services"
+            return site.scope(quick if self.fast and self.scope == "full" else self.scope)
         if self.scope != "full":
             raise UsageError("--scope and --pieces exclude each other", next_step="Leave one of them out.")
         names = [name.strip() for name in self.pieces.split(",") if name.strip()]
@@ -46,52 +56,82 @@ class Choice:
         return tuple(service for service in site.services.values() if service.name in names)
 
 
-def deploy(operation: Operation, ref: str, choice: Choice, *, build: bool = True, confirm: bool = True) -> None:
+def deploy(
+    operation: Operation, ref: str, choice: Choice, *, build: bool = True, confirm: bool = True, anew: bool = False
+) -> None:
     """Have the chosen services run a branch, tag or commit. Raises CutoverError."""
     site = operation.session.site
-    services = choice.services(site)
+    choice.services(site)  # a wrong name is told before anything is asked, or pushed
     target = push_current(operation) if ref == CURRENT else ref
-    operation.apply(
-        lambda site, facts: fabfile.plans.deploy.deploy(site, facts, ref, services, operator()),
-        judge=lambda site, facts: _findings(site, facts, services, build=build),
-        also=survey.releases(site, target),
-        confirm=confirm,
-    )
+
+    def plan(site: Site, facts: Facts) -> Plan:
+        runtime = choice.runtime_of(facts)
+        services = choice.services(site, runtime)
+        return fabfile.plans.deploy.deploy(site, facts, ref, services, operator(), runtime=runtime, anew=anew)
+
+    def judge(site: Site, facts: Facts) -> list[Finding]:
+        runtime = choice.runtime_of(facts)
+        found = _native_has_no_containers(runtime) if anew else []
+        return found + _findings(site, facts, choice.services(site, runtime), runtime, plan, build=build)
+
+    operation.apply(plan, judge=judge, also=survey.releases(site, target), confirm=confirm)
 
 
 def go_back(operation: Operation, ref: str, choice: Choice, *, confirm: bool = True) -> None:
     """Have the chosen services run the last good release again, or a ref's. Raises CutoverError."""
     site = operation.session.site
-    services = choice.services(site)
-    if not ref:
-        ref, services = _last_good(operation, services)
-    operation.apply(
-        lambda site, facts: fabfile.plans.deploy.deploy(site, facts, ref, services, operator(), name="rollback"),
-        judge=lambda site, facts: _findings(site, facts, services),
-        also=survey.releases(site, ref),
-        confirm=confirm,
-    )
+    choice.services(site)
+    names = None if ref else _last_good(operation, choice)
+    target, moving = names or (ref, ())
+
+    def chosen(facts: Facts) -> tuple[Service, ...]:
+        return moving or choice.services(site, choice.runtime_of(facts))
+
+    def plan(site: Site, facts: Facts) -> Plan:
+        runtime = choice.runtime_of(facts)
+        return fabfile.plans.deploy.deploy(
+            site, facts, target, chosen(facts), operator(), runtime=runtime, name="rollback"
+        )
+
+    def judge(site: Site, facts: Facts) -> list[Finding]:
+        return _findings(site, facts, chosen(facts), choice.runtime_of(facts), plan)
+
+    operation.apply(plan, judge=judge, also=survey.releases(site, target), confirm=confirm)
 
 
-def _last_good(operation: Operation, services: Sequence[Service]) -> tuple[str, tuple[Service, ...]]:
+def _last_good(operation: Operation, choice: Choice) -> tuple[str, tuple[Service, ...]]:
     """The commit to go back to, and the services that would. Raises PreflightRefused where there is none."""
     site = operation.session.site
     facts = operation.session.survey(survey.releases(site))
-    release, moving = fabfile.plans.deploy.last_good(site, facts, services)
+    runtime = choice.runtime_of(facts)
+    release, moving = fabfile.plans.deploy.last_good(site, facts, choice.services(site, runtime), runtime)
     if facts.releases.problem:
         raise PreflightRefused([str(Finding(facts.releases.problem, "inv releases shows what can be read"))])
     if release is None:
-        text = "there is no earlier good release to go back to"
+        text = f"there is no earlier good release of {runtime} to go back to"
         fix = "inv releases lists them; inv rollback --ref COMMIT goes to any commit, inv rollback --full to Docker"
         raise PreflightRefused([str(Finding(text, fix))])
     return release.commit, moving
 
 
-def _findings(site: Site, facts: Facts, services: Sequence[Service], *, build: bool = True) -> list[Finding]:
-    found = parts.may_be_deployed(site, facts, services, build=build)
+def _findings(
+    site: Site,
+    facts: Facts,
+    services: Sequence[Service],
+    runtime: Runtime,
+    plan: Callable[[Site, Facts], Plan],
+    *,
+    build: bool = True,
+) -> list[Finding]:
+    found = parts.may_be_deployed(site, facts, services, runtime, build=build)
     if any(not finding.warning for finding in found):
         return found  # without a commit, say, there is no plan to judge
-    return found + preflight.edge_problems(fabfile.plans.deploy.deploy(site, facts, "", services, "").steps, facts)
+    return found + preflight.edge_problems(plan(site, facts).steps, facts)
+
+
+def _native_has_no_containers(runtime: Runtime) -> list[Finding]:
+    text = "--force-recreate makes containers anew, and native has none"
+    return [Finding(text, "leave it out")] if runtime == "native" else []
 
 
 def push_current(operation: Operation) -> str:
@@ -170,11 +210,17 @@ def show(console: Console, site: Site, facts: Facts) -> None:
     found = facts.releases
     if found.problem:
         console.warn(found.problem)
-    live = {service.name: fabfile.plans.deploy.runs(site, facts, service) for service in site.scope("full")}
+    live = {
+        runtime: {
+            service.name: fabfile.plans.deploy.runs(site, facts, service, runtime) for service in site.scope("full")
+        }
+        for runtime in RUNTIMES
+    }
     rows = []
     for release in found.known:
-        names = [name for name, commit in live.items() if commit == release.commit]
-        rows.append(_row(release, names, len(live)))
+        names = [name for name, commit in live[release.runtime].items() if commit == release.commit]
+        owns = survey.owner(facts) == release.runtime
+        rows.append(_row(release, names, len(site.services), owns))
         console.data(
             "release",
             commit=release.commit,
@@ -193,19 +239,20 @@ def show(console: Console, site: Site, facts: Facts) -> None:
     if not rows:
         console.say("There are no releases yet: the app runs from its checkout. inv deploy --ref main makes the first.")
         return
-    checkout = [name for name, commit in live.items() if not commit]
+    checkout = [name for name, commit in live["native"].items() if not commit]
     console.table("", ("commit", "state", "since (UTC)", "by", "runtime", "size", "what"), rows)
-    if checkout:
+    if checkout and survey.owner(facts) == "native":
         console.say(f"{', '.join(checkout)}: from the checkout, {site.app.checkout}")
 
 
-def _row(release: Release, live: Sequence[str], services: int) -> tuple[str, ...]:
-    state = "live" if len(live) == services else f"live ({', '.join(live)})" if live else release.state
+def _row(release: Release, live: Sequence[str], services: int, owns: bool) -> tuple[str, ...]:
+    word = "live" if owns else "selected"
+    state = word if len(live) == services else f"{word} ({', '.join(live)})" if live else release.state
     if live and release.state != "good":
         state += f", {release.state}"
     since = (
         datetime.datetime.fromtimestamp(release.since, datetime.UTC).strftime("%Y-%m-%d %H:%M") if release.since else ""
     )
-    size = f"{release.size / 1e6:.0f} MB" if release.size else "not built"
+    size = f"{release.size / 1e6:.0f} MB" if release.size else "built" if release.built else "not built"
     what = release.reason or release.subject
     return release.commit[:12], state, since, release.who, release.runtime, size, what

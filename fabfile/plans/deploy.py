@@ -1,47 +1,56 @@
-"""A release of the native app: built beside what runs, then one piece after the other."""
+"""A release of the app: built beside what runs, then one piece after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from fabfile import workloads
 from fabfile.inventory import Service, Site
-from fabfile.plans import edge, parking
+from fabfile.plans import docker_release, edge, native_release, parking
 from fabfile.plans.plan import NothingToUndo, Plan, Step, Steps, Undo
-from fabfile.plans.steps import as_healthy, awaited, stop_seconds, watches, write_files
-from fabfile.rendering import files
+from fabfile.plans.steps import as_healthy, awaited, stop_seconds, watches
 from fabfile.runner.actions.probes import Healthy
-from fabfile.runner.actions.releases.build import BuildRelease, BuildService, Command, FetchCommit
-from fabfile.runner.actions.releases.register import BeginRelease, FinishRelease, PruneReleases
-from fabfile.runner.actions.releases.switch import AdoptCheckout, SwitchService
+from fabfile.runner.actions.releases.build import FetchCommit
+from fabfile.runner.actions.releases.register import BeginRelease, FinishRelease
 from fabfile.runner.wire.facts import Facts
 from fabfile.runner.wire.release import GOOD, Release
+from fabfile.terms import Runtime
 
 _FETCHED = "commits that were fetched change no file and no branch"
 _PRUNED = "what was removed is built again from its commit"
-_REMOVE_SECONDS = 120.0  # for removing a directory with all dependencies, until it is tried no more
 
 
-def deploy(site: Site, facts: Facts, ref: str, services: Sequence[Service], who: str, *, name: str = "deploy") -> Plan:
-    """Have the services run the commit that the survey found for `ref`.
+def deploy(
+    site: Site,
+    facts: Facts,
+    ref: str,
+    services: Sequence[Service],
+    who: str,
+    *,
+    runtime: Runtime = "native",
+    name: str = "deploy",
+    anew: bool = False,
+) -> Plan:
+    """Have the services run the commit that the survey found for `ref`, in the runtime that owns.
 
-    As a "rollback" it notes besides that the releases that they ran until then are bad.
+    As a "rollback" it notes besides that the releases that they ran until then are bad. With `anew` containers are
+    made anew even of the image that they have.
     """
-    commit = facts.releases.commit
-    pieces = in_order(services)
-    moved = tuple(service for service in pieces if runs(site, facts, service) != commit)
-    served = tuple(service for service in moved if service.port)
-    left = abandoned(site, facts, moved) if name == "rollback" else ()
-    lot = parking.lot(site, facts, leaving="native", to="native", services=served)
+    commit, pieces = facts.releases.commit, in_order(services)
+    moved = tuple(piece for piece in pieces if anew or runs(site, facts, piece, runtime) != commit)
+    served = tuple(piece for piece in moved if piece.port)
+    others = [piece for piece in pieces if piece not in served]
+    left = abandoned(site, facts, moved, runtime) if name == "rollback" else ()
+    lot = parking.lot(site, facts, leaving=runtime, to=runtime, services=served)
+    begin, build = _begin(site, facts, ref, pieces, who, runtime), _build(site, facts, pieces, runtime)
     steps = (
-        _build(site, commit, ref, pieces, who) + _link(site, commit, pieces)                     # no user impact
-        + _switch(site, facts, commit, [piece for piece in pieces if piece not in served])       # no public traffic
-        + lot.open + lot.park                                                                    # the hold begins
-        + _switch(site, facts, commit, served)
+        begin + build                                                                            # no user impact
+        + _switch(site, facts, others, runtime, anew)                                            # no public traffic
+        + (lot.open + lot.park if served else ())                                                # the hold begins
+        + _switch(site, facts, served, runtime, anew)
         + lot.release                                                                            # the hold ends
-        + (edge.point(site, facts, to="native") if lot.services else ()) + lot.close
-        + _finish(site, facts, pieces, who, left)
+        + (edge.point(site, facts, to=runtime) if lot.services else ()) + lot.close
+        + _finish(site, facts, pieces, who, left, runtime)
     )  # fmt: skip
     return Plan(
         name,
@@ -49,18 +58,46 @@ def deploy(site: Site, facts: Facts, ref: str, services: Sequence[Service], who:
         confirm_within=site.timeouts.confirm,
         hold_limit=site.edge.hold_limit,
         watch=watches(site, facts),
-        workloads=workloads.everything(site, "native"),
+        workloads=workloads.everything(site, runtime),
         settings={
             "ref": ref,
             "commit": commit,
+            "runtime": runtime,
             "pieces": ", ".join(piece.name for piece in pieces),
         },
     )
 
 
-def abandoned(site: Site, facts: Facts, moved: Sequence[Service]) -> tuple[str, ...]:
+def in_order(services: Sequence[Service]) -> tuple[Service, ...]:
+    """Services in the order in which they depend on each other: workers, then the API, then web."""
+    rank = ("worker", "api", "web")
+    return tuple(sorted(services, key=lambda service: rank.index(service.kind)))
+
+
+def runs(site: Site, facts: Facts, service: Service, runtime: Runtime = "native") -> str:
+    """The commit of the release that a service runs from; empty where it runs from none."""
+    return facts.releases.runs(workloads.releases(site), runtime, service.name)
+
+
+def last_good(
+    site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime = "native"
+) -> tuple[Release | None, tuple[Service, ...]]:
+    """The release to go back to, and the services among these that would: those of the release that came last.
+
+    It is the latest other good one that all of them have run on.
+    """
+    known = [release for release in facts.releases.known if release.runtime == runtime]
+    live = {service.name: runs(site, facts, service, runtime) for service in services}
+    last = next((release.commit for release in known if release.commit in live.values()), "")
+    moving = tuple(service for service in services if last and live[service.name] == last)
+    names = {service.name for service in moving}
+    good = [r for r in known if r.state == GOOD and r.commit != last and names <= set(r.services)]
+    return (good[0] if moving and good else None), moving
+
+
+def abandoned(site: Site, facts: Facts, moved: Sequence[Service], runtime: Runtime = "native") -> tuple[str, ...]:
     """The commits that nothing runs any more once these services have moved to another."""
-    before = {service.name: runs(site, facts, service) for service in site.scope("full")}
+    before = {service.name: runs(site, facts, service, runtime) for service in site.scope("full")}
     names = {service.name for service in moved}
     stay = {commit for name, commit in before.items() if name not in names}
     return tuple(sorted({before[name] for name in names} - stay - {""}))
@@ -71,102 +108,48 @@ def built_files(site: Site) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for service in site.scope("full") for path in service.build_rewrites))
 
 
-def in_order(services: Sequence[Service]) -> tuple[Service, ...]:
-    """Services in the order in which they depend on each other: workers, then the API, then web."""
-    rank = ("worker", "api", "web")
-    return tuple(sorted(services, key=lambda service: rank.index(service.kind)))
-
-
-def runs(site: Site, facts: Facts, service: Service) -> str:
-    """The commit of the release that a service runs from; empty where it runs from the checkout."""
-    led_to = PurePosixPath(facts.releases.live.get(service.name, site.app.checkout))
-    return led_to.name if str(led_to.parent) == site.releases.folder else ""
-
-
-def last_good(site: Site, facts: Facts, services: Sequence[Service]) -> tuple[Release | None, tuple[Service, ...]]:
-    """The release to go back to, and the services among these that would: those of the release that came last.
-
-    It is the latest other good one that all of them have run on.
-    """
-    known = [release for release in facts.releases.known if release.runtime == "native"]
-    live = {service.name: runs(site, facts, service) for service in services}
-    last = next((release.commit for release in known if release.commit in live.values()), "")
-    moving = tuple(service for service in services if last and live[service.name] == last)
-    names = {service.name for service in moving}
-    good = [r for r in known if r.state == GOOD and r.commit != last and names <= set(r.services)]
-    return (good[0] if moving and good else None), moving
-
-
-def _build(site: Site, commit: str, ref: str, pieces: Sequence[Service], who: str) -> Steps:
-    app, releases = site.app, workloads.releases(site)
-    install = Command(".", (app.bun, *app.install_argv), app.install_timeout)
-    installed = _inside(site, app.installed) if app.installed else ""
-    undo = Undo(deadline=_REMOVE_SECONDS)
+def _begin(site: Site, facts: Facts, ref: str, pieces: Sequence[Service], who: str, runtime: Runtime) -> Steps:
+    releases, commit = workloads.releases(site), facts.releases.commit
     names = tuple(piece.name for piece in pieces)
     return (
         Step("app: commit fetched", FetchCommit(releases, commit), NothingToUndo(_FETCHED)),
-        Step("app: release begun", BeginRelease(releases, "native", commit, ref, who, names), Undo()),
-        Step("app: release made", BuildRelease(releases, commit, install, installed), undo),
-        *(
-            Step(f"app: {piece.name} built", _built(site, commit, piece), Undo())
-            for piece in pieces
-            if piece.build_argv
-        ),
+        Step("app: release begun", BeginRelease(releases, runtime, commit, ref, who, names), Undo()),
     )
 
 
-def _built(site: Site, commit: str, piece: Service) -> BuildService:
-    app = site.app
-    command = Command(
-        _inside(site, piece.directory),
-        (app.bun, *piece.build_argv),
-        piece.build_timeout,
-        app.env_file if piece.build_env else "",
-        piece.build_env,
-        workloads.project(site) if piece.build_env else None,
-    )
-    leaves = _inside(site, piece.built) if piece.built else ""
-    return BuildService(workloads.releases(site), commit, piece.name, command, leaves)
+def _build(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime) -> Steps:
+    if runtime == "docker":
+        return docker_release.build(site, facts, pieces)
+    return native_release.build(site, facts, pieces) + native_release.link(site, facts, pieces)
 
 
-def _link(site: Site, commit: str, pieces: Sequence[Service]) -> Steps:
-    """Have the units run from links, which lead to the checkout as yet; they read that when they are restarted."""
-    adopt = AdoptCheckout(workloads.releases(site), tuple(piece.name for piece in pieces), commit)
-    units = write_files(files.release_units(site, pieces), reload=True, user=site.app.user)
-    return (Step("app: links", adopt, Undo()), Step("app: units run from links", units, Undo()))
+def _switch(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, anew: bool) -> Steps:
+    return tuple(_switch_one(site, facts, piece, runtime, anew) for piece in pieces)
 
 
-def _switch(site: Site, facts: Facts, commit: str, pieces: Sequence[Service]) -> Steps:
-    return tuple(_switch_one(site, facts, commit, piece) for piece in pieces)
-
-
-def _switch_one(site: Site, facts: Facts, commit: str, piece: Service) -> Step:
-    group = workloads.of_services(site, "native", (piece,))
-    limit = stop_seconds(site, (piece,))
+def _switch_one(site: Site, facts: Facts, piece: Service, runtime: Runtime, anew: bool) -> Step:
+    group, native = workloads.of_services(site, runtime, (piece,)), runtime == "native"
+    action = native_release.switch(site, facts, piece) if native else docker_release.switch(site, facts, piece, anew)
     expected = awaited(site, facts, group)
     return Step(
-        f"app: {piece.name} to {commit[:12]}",
-        SwitchService(workloads.releases(site), commit, piece.name, piece.unit, limit),
-        Undo(verify=as_healthy(facts, group), deadline=max(limit, site.timeouts.health)),
+        f"app: {piece.name} to {facts.releases.commit[:12]}",
+        action,
+        Undo(verify=as_healthy(facts, group), deadline=max(stop_seconds(site, (piece,)), site.timeouts.health)),
         verify=(Healthy(expected),) if expected else (),
         deadline=site.timeouts.health,
     )
 
 
-def _finish(site: Site, facts: Facts, pieces: Sequence[Service], who: str, left: Sequence[str]) -> Steps:
+def _finish(
+    site: Site, facts: Facts, pieces: Sequence[Service], who: str, left: Sequence[str], runtime: Runtime
+) -> Steps:
     releases, commit = workloads.releases(site), facts.releases.commit
     names = tuple(piece.name for piece in pieces)
     # What runs until now must stay: if nobody confirms the plan, its undo switches back to it.
-    former = tuple(sorted({runs(site, facts, service) for service in site.scope("full")} - {""}))
-    finish = FinishRelease(releases, "native", commit, names, tuple(left), who)
-    prune = PruneReleases(releases, site.releases.keep, former)
+    former = tuple(sorted({runs(site, facts, service, runtime) for service in site.scope("full")} - {""}))
+    finish = FinishRelease(releases, runtime, commit, names, tuple(left), who)
+    prune = native_release.prune(site, former) if runtime == "native" else docker_release.prune(site, former)
     return (
         Step("app: release good", finish, Undo()),
         Step("app: old releases removed", prune, NothingToUndo(_PRUNED)),
     )
-
-
-def _inside(site: Site, path: str) -> str:
-    """A path of the checkout, relative to it; empty for one elsewhere, which no release has."""
-    inside = PurePosixPath(path).is_relative_to(site.app.checkout)
-    return str(PurePosixPath(path).relative_to(site.app.checkout)) if inside else ""

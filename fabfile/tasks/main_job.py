@@ -6,11 +6,11 @@ import os
 
 from invoke.context import Context
 
-from fabfile.commands.options import help_texts, seconds_of_hours, task
+from fabfile.commands.options import choices, help_texts, seconds_of_hours, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
 from fabfile.resources import INVENTORY
-from fabfile.terms import Scope
+from fabfile.terms import RUNTIMES, Scope
 
 with lazily():
     import fabfile.commands.deploy
@@ -85,6 +85,7 @@ def rollback(
 
 
 @task
+@choices(runtime=("owner", *RUNTIMES))
 @help_texts(ref="main, another branch, a tag or a commit; current: push the branch here, and deploy it")
 def deploy(
     c: Context,
@@ -93,13 +94,15 @@ def deploy(
     pieces: str = "",
     fast: bool = False,
     no_build: bool = False,
+    force_recreate: bool = False,
+    runtime: str = "owner",
     host: str = "",
     dry: bool = False,
     wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
 ) -> None:
-    """Deploy a commit to the native app: built beside what runs, then one service after the other.
+    """Deploy a commit of the app: built beside what runs, then one service after the other.
 
     Workers come first, then the API, then web; what is asked of these two waits while they restart. Where one is not
     healthy in time, or the public checks fail, all are put back to the release that they ran before.
@@ -107,9 +110,10 @@ def deploy(
     if not ref:
         raise UsageError("deploy needs --ref", next_step="inv deploy --ref main, or another branch, tag or commit.")
     commands = fabfile.commands.deploy
-    choice = commands.Choice("workers" if fast and scope == "full" and not pieces else scope, pieces)
+    choice = commands.Choice(scope, pieces, runtime, fast)
     operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
-    commands.deploy(operation, ref, choice, build=not no_build, confirm=not (no_confirm or fast))
+    wait_for_checks = not (no_confirm or fast)
+    commands.deploy(operation, ref, choice, build=not no_build, confirm=wait_for_checks, anew=force_recreate)
 
 
 @task

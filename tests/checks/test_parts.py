@@ -14,14 +14,16 @@ from fabfile.rendering import files
 from fabfile.runner.wire.edge import EdgeFacts
 from fabfile.runner.wire.facts import Facts, Unit
 from fabfile.runner.wire.release import Checkout
+from fabfile.terms import Runtime
 from tests.support.facts import changed, released
 
 SERVED, WORKERS = ("api", "web"), ("compute",)
 
 
-def found(site: Site, facts: Facts, *pieces: str, build: bool = True) -> list[str]:
+def found(site: Site, facts: Facts, *pieces: str, runtime: Runtime = "native", build: bool = True) -> list[str]:
     """The findings, in words."""
-    return [str(f) for f in parts.may_be_deployed(site, facts, [site.services[name] for name in pieces], build=build)]
+    services = [site.services[name] for name in pieces]
+    return [str(finding) for finding in parts.may_be_deployed(site, facts, services, runtime, build=build)]
 
 
 def test_nothing_stands_against_a_deploy_where_native_serves(site: Site, native_serves: Facts) -> None:
@@ -30,7 +32,7 @@ def test_nothing_stands_against_a_deploy_where_native_serves(site: Site, native_
 
 def test_a_runtime_that_does_not_own_is_not_deployed(site: Site, docker_serves: Facts) -> None:
     (text,) = found(site, docker_serves, *WORKERS)
-    assert "docker owns the app" in text
+    assert "docker owns the app, so nothing of native is deployed" in text
 
 
 @pytest.mark.parametrize(
@@ -69,6 +71,26 @@ def test_web_and_api_are_refused_while_the_edge_leads_elsewhere(
     assert found(site, elsewhere, *WORKERS) == []
     (text,) = found(site, dataclasses.replace(native_serves, edge=EdgeFacts()), *SERVED)
     assert "neither runtime as a whole, so api and web" in text
+
+
+def test_docker_is_deployed_where_it_owns_and_serves(site: Site, native_serves: Facts, docker_serves: Facts) -> None:
+    assert found(site, docker_serves, *site.services, runtime="docker") == []
+    (text,) = found(site, native_serves, *WORKERS, runtime="docker")
+    assert "native owns the app, so nothing of docker is deployed" in text and "--runtime native" in text
+    elsewhere = dataclasses.replace(docker_serves, edge=native_serves.edge)
+    assert "the edge leads to native, so api" in found(site, elsewhere, "api", runtime="docker")[0]
+    assert "no docker" in found(site, changed(docker_serves, docker_error="no docker"), "api", runtime="docker")[0]
+    assert "is not built" in found(site, docker_serves, *WORKERS, runtime="docker", build=False)[0]
+
+
+@pytest.mark.parametrize("changes", [{"built": False}, {"image": "registry.example.org/api@sha256:" + "a" * 64}])
+def test_an_image_that_the_compose_file_does_not_build_is_not_deployed(
+    site: Site, docker_serves: Facts, changes: dict[str, Any]
+) -> None:
+    service = dataclasses.replace(docker_serves.compose["compute"], **changes)
+    facts = changed(docker_serves, compose={"compute": service})
+    (text,) = found(site, facts, "compute", "candles", runtime="docker")
+    assert "does not say how the image of compute is built" in text and "--pieces" in text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from fabfile.inventory import Site
 from fabfile.runner.actions.releases.switch import SwitchService
 from fabfile.runner.wire.facts import Facts
 from fabfile.runner.wire.release import BAD, GOOD, Checkout
+from fabfile.terms import RUNTIMES
 from tests.runner.support.app_repository import AppRepository
 from tests.support.events import begun, finished
 from tests.support.facts import COMMIT, released
@@ -62,6 +63,24 @@ def test_what_is_refused_ships_nothing(host: FakeHost) -> None:
     with pytest.raises(PreflightRefused, match=r"api\.ts"):
         deploy.deploy(operation(), "main", deploy.Choice())
     assert host.shipped == []
+
+
+def test_the_owner_s_runtime_is_deployed_unless_one_is_named(host: FakeHost, docker_serves: Facts) -> None:
+    with pytest.raises(PreflightRefused, match="native owns the app, so nothing of docker is deployed"):
+        deploy.deploy(operation(), "main", deploy.Choice(runtime="docker"))
+    with pytest.raises(PreflightRefused, match="native has none"):
+        deploy.deploy(operation(), "main", deploy.Choice(), anew=True)
+    host.facts = docker_serves
+    deploy.deploy(operation(), "main", deploy.Choice("workers"))
+    assert host.shipped[0].settings["runtime"] == "docker"
+
+
+def test_fast_is_the_workers_and_in_docker_the_api_too(site: Site) -> None:
+    fast = deploy.Choice(fast=True)
+    kinds = {runtime: {service.kind for service in fast.services(site, runtime)} for runtime in RUNTIMES}
+    assert kinds == {"native": {"worker"}, "docker": {"worker", "api"}}
+    assert deploy.Choice("web", fast=True).services(site) == (site.web,)
+    assert deploy.Choice(pieces="web", fast=True).services(site) == (site.web,)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fabfile.inventory import RUNTIMES, SCOPES, Site
 from fabfile.plans import app, cutover, deploy, docker, edge, firewall, infra, rollback
 from fabfile.plans.plan import Plan
 from fabfile.runner.wire.facts import Facts
-from fabfile.terms import Scope
+from fabfile.terms import Runtime, Scope
 from tests.support.facts import BACKUP
 
 Build = Callable[[Site, Facts], Plan]
@@ -48,8 +48,9 @@ def _named() -> Iterator[tuple[str, Build]]:
     yield "firewall.close", _plan("firewall.close", firewall.close)
     for scope in SCOPES:
         yield f"cutover {scope}", _scoped(cutover.cutover, scope)
-        yield f"deploy {scope}", _deployed(scope, "deploy")
-        yield f"rollback {scope}", _deployed(scope, "rollback")
+        for runtime in RUNTIMES:
+            yield f"deploy {scope} in {runtime}", _deployed(scope, "deploy", runtime)
+            yield f"rollback {scope} in {runtime}", _deployed(scope, "rollback", runtime)
         for verb in (app.start, app.stop, app.restart):
             yield f"app.{verb.__name__} {scope}", _plan(f"app.{verb.__name__}", verb, scope)
         for verb in (app.enable, app.disable):
@@ -69,8 +70,10 @@ def _install(scope: Scope | Literal["none"]) -> Build:
     return lambda site, facts: Plan("app.install", app.install(site, facts, scope))
 
 
-def _deployed(scope: Scope, name: str) -> Build:
-    return lambda site, facts: deploy.deploy(site, facts, "main", site.scope(scope), "ann@desk", name=name)
+def _deployed(scope: Scope, name: str, runtime: Runtime) -> Build:
+    return lambda site, facts: deploy.deploy(
+        site, facts, "main", site.scope(scope), "ann@desk", runtime=runtime, name=name
+    )
 
 
 PLANS = dict(_named())

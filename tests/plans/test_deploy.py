@@ -10,10 +10,12 @@ import pytest
 from fabfile.inventory import Site
 from fabfile.plans import deploy
 from fabfile.plans.plan import Plan, Step, Undo, judge
+from fabfile.runner.actions.compose import SwitchImage
 from fabfile.runner.actions.files import Files
 from fabfile.runner.actions.parking import OpenLot
 from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.releases.build import BuildRelease, BuildService
+from fabfile.runner.actions.releases.images import BuildImages
 from fabfile.runner.actions.releases.register import FinishRelease, PruneReleases
 from fabfile.runner.actions.releases.switch import SwitchService
 from fabfile.runner.wire.facts import Facts
@@ -140,6 +142,55 @@ def test_nothing_that_runs_is_removed_before_the_plan_is_confirmed(site: Site, n
     facts = released(site, native_serves, {**dict.fromkeys(ALL, "a"), "api": "b"}, a=BAD)
     prune = step_of(plan(site, facts), "app: old releases removed").action
     assert isinstance(prune, PruneReleases) and prune.former == ("a" * 40, "b" * 40)
+
+
+# ── In Docker ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def in_docker(site: Site, facts: Facts, *pieces: str, anew: bool = False) -> Plan:
+    services = [site.services[piece] for piece in pieces] or site.scope("full")
+    return deploy.deploy(site, facts, "main", services, "ann@desk", runtime="docker", anew=anew)
+
+
+def test_in_docker_images_are_built_and_containers_made_anew_behind_the_same_hold(
+    site: Site, docker_serves: Facts
+) -> None:
+    whole = in_docker(site, docker_serves)
+    names = [step.name for step in whole.steps]
+    assert names[:4] == ["app: commit fetched", "app: release begun", "app: images adopted", "app: images built"]
+    assert names[4:8] == [f"app: {name} to {SHORT}" for name in ALL[:4]]
+    assert held(whole.steps) == [
+        "edge: point to the parking lot",
+        "edge: docker drained",
+        f"app: api to {SHORT}",
+        f"app: web to {SHORT}",
+        "edge: parked requests to docker",
+    ]
+    built, switched = (step_of(whole, name).action for name in ("app: images built", f"app: api to {SHORT}"))
+    assert isinstance(built, BuildImages) and built.services == ALL and built.install
+    assert isinstance(switched, SwitchImage) and switched.image == f"{site.runtimes.docker.project}-api"
+    (probe,) = step_of(whole, f"app: api to {SHORT}").verify
+    assert isinstance(probe, Healthy) and [w.runtime for w in probe.workloads] == ["docker"]
+    assert {w.runtime for w in whole.workloads} == {"docker"} and whole.settings["runtime"] == "docker"
+
+
+def test_an_image_gets_no_dependencies_that_the_checkout_does_not_have(site: Site, docker_serves: Facts) -> None:
+    for path in (site.app.installed or "", site.app.bun):
+        facts = dataclasses.replace(docker_serves, lacking={path: "there is none"})
+        built = step_of(in_docker(site, facts), "app: images built").action
+        assert isinstance(built, BuildImages) and built.install is None
+
+
+def test_a_container_of_the_same_image_is_made_anew_only_on_demand(site: Site, docker_serves: Facts) -> None:
+    found = dataclasses.replace(docker_serves.releases, containers=dict.fromkeys(ALL, COMMIT))
+    facts = dataclasses.replace(docker_serves, releases=found)
+    assert not [step for step in in_docker(site, facts).steps if isinstance(step.action, OpenLot)]
+    forced = in_docker(site, facts, "api", anew=True)
+    assert [step for step in forced.steps if isinstance(step.action, OpenLot)]
+    assert f"app: api to {SHORT}" not in judge(forced, facts).no_ops
+
+
+# ── Going back ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def left(plan: Plan) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def test_installing_refusing_quoting_and_stopping(vps: Vps) -> None:
     vps.lab.run(f"mv {ENV}.away {ENV}")
     assert running(vps) == before
     missing = vps.tool("rollback", "--ref", "no-such-commit", "--scope", "workers")
-    assert missing.returncode == 1 and "Everything is as before" in missing.stdout + missing.stderr
+    assert missing.returncode == 3 and "no-such-commit is no branch" in missing.stdout + missing.stderr
     assert running(vps) == before
 
     # Who ends badly on its stop signal is told, and not left failed.

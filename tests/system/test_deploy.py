@@ -18,11 +18,17 @@ ALL = {"web", "api", "compute", "candles", "ingest-options", "ingest-equities"}
 
 
 @pytest.fixture
-def native(vps: Vps) -> Vps:
-    """A VPS where native owns, and somebody's clone of the app to push from."""
-    vps.good("cutover")
+def docker(vps: Vps) -> Vps:
+    """A VPS where Docker owns, and somebody's clone of the app to push from."""
     vps.lab.run(f"sudo -u delta git clone -q --no-hardlinks /home/delta/origin.git {DESK}")
     return vps
+
+
+@pytest.fixture
+def native(docker: Vps) -> Vps:
+    """The same where native owns."""
+    docker.good("cutover")
+    return docker
 
 
 def push(vps: Vps, subject: str, change: str = "true") -> str:
@@ -129,7 +135,7 @@ def test_a_deploy_that_is_cut_off_leaves_the_live_release_serving(native: Vps) -
     tool = threading.Thread(target=lambda: done.append(native.tool("deploy", "--ref", "main")))
     with native.nobody_turned_away():
         tool.start()
-        until("the build runs", lambda: run("pgrep -f 'run build'", check=False).returncode == 0)
+        until("the build runs", lambda: run("pgrep -f '[r]un build'", check=False).returncode == 0)
         run("systemctl kill --signal=KILL --kill-whom=main 'islandflow-execute-*'")
         tool.join(240)
     assert done and done[0].returncode == 1, done
@@ -138,3 +144,51 @@ def test_a_deploy_that_is_cut_off_leaves_the_live_release_serving(native: Vps) -
     push(native, "Quick again", "git checkout -q HEAD~1 -- apps")
     native.good("deploy", "--ref", "main", "--scope", "workers")
     assert "" not in {live(native)[name] for name in ("compute", "candles")} and live(native)["web"] == ""
+
+
+def made_of(vps: Vps) -> dict[str, str]:
+    """Service → the commit of the image that its container is made of; empty where no deploy has built it."""
+    label = '{{.Label "com.docker.compose.service"}} {{.Label "islandflow.commit"}}'
+    rows = vps.lab.run(["docker", "ps", "--format", label]).stdout.splitlines()
+    return {service: commit for row in rows for service, _, commit in [row.partition(" ")] if service in ALL}
+
+
+def test_in_docker_images_are_built_beside_and_containers_made_anew(docker: Vps) -> None:
+    first, second = head(docker), push(docker, "The second one")
+    servers = docker.lab.run("docker ps --format '{{.ID}}' --filter name=redis --filter name=nats").stdout
+    with docker.nobody_turned_away():
+        docker.good("deploy", "--ref", "main")
+    assert made_of(docker) == dict.fromkeys(ALL, second) and head(docker) == first
+    assert docker.lab.run("docker ps --format '{{.ID}}' --filter name=redis --filter name=nats").stdout == servers
+    assert docker.served_by() == ("docker", "docker", "docker")
+    assert "nothing to do" in docker.good("deploy", "--ref", "main")
+    known = releases(docker)
+    assert (known[second]["state"], set(known[second]["live"]), known[second]["runtime"]) == ("good", ALL, "docker")
+    assert known[first]["state"] == "good" and known[first]["built"], "the images that ran before"
+
+    # An image that can't be built, and an API that ends: what ran is back.
+    broken = push(docker, "A broken build", "echo 'RUN /bin/no-such-program' >>deployment/docker/Dockerfile")
+    failed = docker.tool("deploy", "--ref", "main", "--pieces", "api,candles")
+    assert failed.returncode == 1 and "docker compose build ended with" in failed.stderr, failed.stderr
+    change = "git checkout -q HEAD~1 -- deployment && echo 'throw Error(\"no way\")' >services/api/src/index.ts"
+    dead = push(docker, "No API", change)
+    with docker.nobody_turned_away():
+        failed = docker.tool("deploy", "--ref", dead, "--scope", "services")
+    assert failed.returncode == 1 and "Everything is as before" in failed.stderr, failed.stderr
+    assert made_of(docker) == dict.fromkeys(ALL, second)
+    assert {releases(docker)[commit]["state"] for commit in (broken, dead)} == {"bad"}
+    assert dead not in docker.lab.run("docker images").stdout
+    docker.no_lot_left()
+
+    # Whoever calls Compose runs the same release.
+    docker.lab.run("cd /home/delta/islandflow/deployment/docker && docker compose up --detach --no-build candles")
+    assert made_of(docker)["candles"] == second
+    with docker.nobody_turned_away():
+        docker.good("rollback")
+    assert made_of(docker) == dict.fromkeys(ALL, "") and set(releases(docker)[first]["live"]) == ALL
+    assert docker.tool("rollback").returncode == 3
+    before = docker.lab.run("docker ps --format '{{.ID}}' --filter name=candles").stdout
+    docker.good("deploy", "--ref", first, "--pieces", "candles", "--force-recreate")
+    assert docker.lab.run("docker ps --format '{{.ID}}' --filter name=candles").stdout != before
+    refused = docker.tool("deploy", "--ref", "main", "--runtime", "native")
+    assert refused.returncode == 3 and "docker owns the app" in refused.stderr

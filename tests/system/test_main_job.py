@@ -116,26 +116,6 @@ def test_a_scope_alone_is_refused_while_docker_owns(untouched: Vps) -> None:
     assert untouched.served_by() == ("docker", "docker", "docker")
 
 
-def test_back_to_a_commit_and_a_failed_build_moves_nothing(vps: Vps) -> None:
-    vps.good("cutover")
-    git = "cd /home/delta/islandflow && sudo -u delta git -c user.name=D -c user.email=d@x.test"
-    first = vps.lab.run(f"{git} rev-parse HEAD").stdout.strip()
-    vps.lab.run(f"{git} commit --allow-empty -qm second")
-    vps.lab.run("cd /home/delta/islandflow && sudo -u delta sh -c 'echo {broken > package.json'")
-    refused = vps.tool("rollback", "--ref", "HEAD")
-    assert refused.returncode == 3 and "package.json" in refused.stderr
-    vps.lab.run(f"{git} commit -aqm 'broken package' && {git} tag broken && {git} checkout -q {first} --")
-
-    failed = vps.tool("rollback", "--ref", "broken")
-    assert failed.returncode == 1, failed.stdout + failed.stderr
-    assert vps.lab.run(f"{git} rev-parse HEAD").stdout.strip() == first
-    assert vps.served_by() == ("native", "native", "native")
-
-    vps.good("rollback", "--ref", "broken~1", "--scope", "services")
-    assert vps.lab.run(f"{git} log -1 --format=%s").stdout.strip() == "second"
-    assert vps.served_by() == ("native", "native", "native")
-
-
 def test_fab_with_a_host_does_the_same(on_native: Vps) -> None:
     done = on_native.tool("-H", "lab", "npm.switch", "--to", "native", door="fab")
     assert done.returncode == 0 and "nothing to do" in done.stdout, done.stdout + done.stderr

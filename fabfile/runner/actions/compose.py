@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..system import docker
 from ..system.machine import Evidence, Machine, StepFailed
 from ..wire.codec import wire
 from ..wire.compose import Compose
-from ..wire.facts import Container, Facts, FactsRequest
-from .base import Action
-from .before import Before, table, texts
+from ..wire.facts import Container, Facts, FactsRequest, Workload
+from ..wire.release import ReleasesRef
+from .base import Action, Inspection
+from .before import Before, table, text, texts
 from .keep_aside import proven
 
 
@@ -38,6 +39,16 @@ class _OnServices(Action):
             # --pull never: what is not on the host must not be fetched in the middle of a hand-over.
             argv = [*docker.compose(self.project), "up", "--no-start", "--no-build", "--pull", "never", *options]
             machine.run([*argv, *services], timeout=self.timeout)
+
+    def _make_while_others_run(self, machine: Machine, down: Sequence[str]) -> None:
+        """Create containers while others run: `up` would stop and recreate what a service depends on, if out of date.
+
+        So the containers that are down are removed first, and only missing ones are created.
+        """
+        names = _names(self._containers(machine, down))
+        if names:
+            machine.run(["docker", "rm", *names], timeout=self.timeout)
+        self._make(machine, down, "--no-recreate")
 
     def _start(self, machine: Machine, services: Sequence[str], former: Collection[str] = ()) -> None:
         """Start the services' containers as they are, side by side: where some of a service are `former`, only those.
@@ -105,16 +116,6 @@ class Make(_OnServices):
         else:
             self._make(machine, texts(before, "down"))
         return {"made": texts(before, "down")}
-
-    def _make_while_others_run(self, machine: Machine, down: Sequence[str]) -> None:
-        """Create containers while others run: `up` would stop and recreate what a service depends on, if out of date.
-
-        So the containers that are down are removed first, and only missing ones are created.
-        """
-        names = _names(self._containers(machine, down))
-        if names:
-            machine.run(["docker", "rm", *names], timeout=self.timeout)
-        self._make(machine, down, "--no-recreate")
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         return {"kept": texts(before, "down")}
@@ -195,6 +196,63 @@ class Down(_OnServices):
 
     def describe(self) -> str:
         return f"docker stop {' '.join(self.services)}"
+
+
+@wire
+@dataclass(frozen=True)
+class SwitchImage(_OnServices):
+    """Makes one service's container anew from a release's image, and starts it.
+
+    The image gets the name under which the Compose file knows it (`image`), so that whoever calls Compose runs the same
+    release. The undo gives that name back to the former image. With `anew` a container of that image is made anew, too.
+    """
+
+    releases: ReleasesRef | None = None
+    commit: str = ""
+    image: str = ""
+    anew: bool = False
+
+    def required_facts(self) -> FactsRequest:
+        return FactsRequest(project=self.project.project, releases=self.releases)
+
+    def unreadable_reason(self, facts: Facts) -> str:
+        return facts.docker_error or facts.releases.problem
+
+    def noop_reason(self, facts: Facts) -> str:
+        (service,) = self.services
+        same = facts.releases.containers.get(service) == self.commit and not self.anew
+        return f"{service} runs from {self.commit[:12]}" if same else ""
+
+    def inspect(self, machine: Machine) -> Inspection:
+        inspection = super().inspect(machine)
+        former = machine.run(["docker", "image", "inspect", "--format", "{{.Id}}", self.image]).out.strip()
+        return replace(inspection, before={**inspection.before, "former": former})
+
+    def snapshot(self, facts: Facts) -> Before:
+        return {"up": self._running(facts)}
+
+    def apply(self, machine: Machine, before: Before) -> Evidence:
+        assert self.releases is not None
+        tag = f"{self.releases.repository(self.services[0])}:{self.commit}"
+        self._switch(machine, tag)
+        self._start(machine, self.services)
+        return {"from": text(before, "former"), "to": tag}
+
+    def undo(self, machine: Machine, before: Before) -> Evidence:
+        self._switch(machine, text(before, "former"))
+        self._start(machine, texts(before, "up"))
+        return {"to": text(before, "former"), "up": texts(before, "up")}
+
+    def _switch(self, machine: Machine, image: str) -> None:
+        machine.run(["docker", "tag", image, self.image], timeout=self.timeout)
+        self._stop(machine, self.services)
+        self._make_while_others_run(machine, self.services)
+
+    def about(self) -> tuple[Workload, ...]:
+        return tuple(Workload(name, "docker", project=self.project.project) for name in self.services)
+
+    def describe(self) -> str:
+        return f"make the container of {self.services[0]} anew from {self.commit[:12]}"
 
 
 def _names(containers: dict[str, list[docker.ContainerState]]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..system import git, paths
 from ..system.machine import Machine, StepFailed, failure_detail
 from ..wire.release import Release, Releases, ReleasesRef
 from . import register
+from .images import tagged
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _SIZE_SECONDS = 60.0  # for counting the bytes of a checkout with its dependencies
@@ -29,10 +30,13 @@ def releases(machine: Machine, ref: ReleasesRef) -> Releases:
 
 def _as_they_are(machine: Machine, ref: ReleasesRef) -> Releases:
     directories = tuple(sorted(_commits(ref.folder)))
+    images, containers = tagged(machine, ref)
     return Releases(
-        known=tuple(_as_built(release, directories) for release in register.read_all(machine.ops)),
+        known=tuple(_as_built(release, directories, images) for release in register.read_all(machine.ops)),
         live={service: where for service in ref.services for where in [_led_to(ref.link(service))] if where},
         directories=directories,
+        images=images,
+        containers=containers,
         free=shutil.disk_usage(paths.nearest(ref.folder)).free,
     )
 
@@ -53,10 +57,12 @@ def _with_commit(machine: Machine, ref: ReleasesRef, facts: Releases) -> Release
     return replace(facts, commit=commit, present=present, size=needed)
 
 
-def _as_built(release: Release, directories: Iterable[str]) -> Release:
-    """A native release whose directory somebody has removed is not built any more."""
-    gone = release.runtime == "native" and release.commit not in directories
-    return unbuilt(release) if gone else release
+def _as_built(release: Release, directories: Iterable[str], images: Mapping[str, tuple[str, ...]]) -> Release:
+    """A release whose directory, or whose images, somebody has removed is not built any more."""
+    if release.runtime == "docker":
+        built = tuple(service for service, commits in images.items() if release.commit in commits)
+        return replace(release, built=bool(built), builds=built)
+    return release if release.commit in directories else unbuilt(release)
 
 
 def unbuilt(release: Release) -> Release:

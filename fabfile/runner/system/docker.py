@@ -85,6 +85,15 @@ def list_containers(machine: Machine, project: str) -> list[ContainerState]:
     return [ContainerState(*words) for words in rows]
 
 
+def images(machine: Machine, project: str) -> dict[str, str]:
+    """The identifier of the image that each service's container is made of, by service: of several, of one that runs.
+
+    Raises CommandFailed.
+    """
+    items = sorted(_inspect(machine, project), key=lambda item: (item.get("State") or {}).get("Status") in ALIVE)
+    return {_checked(_labels, item).get(_SERVICE, ""): item.get("Image", "") for item in items}
+
+
 def addresses(machine: Machine, project: str, services: Sequence[str]) -> set[str]:
     """The addresses of the services' running containers, on whichever networks. Raises CommandFailed."""
     own = [item for item in _inspect(machine, project) if _checked(_labels, item).get(_SERVICE) in services]

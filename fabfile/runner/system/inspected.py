@@ -94,6 +94,7 @@ class Inspected(_Always, total=False):
 
     Id: str
     Name: str
+    Image: str
     RestartCount: int
     HostConfig: InspectedHost
     Mounts: list[InspectedMount] | None

@@ -32,10 +32,15 @@ class ReleasesRef:
     user: str
     services: tuple[str, ...]
     ref: str = ""
+    project: str = ""  # the Compose project, whose images are tagged by commit
 
     def directory(self, commit: str) -> str:
         """The directory of the release of a commit."""
         return f"{self.folder}/{commit}"
+
+    def repository(self, service: str) -> str:
+        """The name of a service's images, whose tags are commits."""
+        return f"{self.project}-release/{service}"
 
     def link(self, service: str) -> str:
         """The link that a service runs from."""
@@ -72,12 +77,22 @@ class Releases:
 
     known: tuple[Release, ...] = ()
     live: dict[str, str] = field(default_factory=dict)  # service → directory that its link leads to
+    images: dict[str, tuple[str, ...]] = field(default_factory=dict)  # service → commits that it has an image of
+    containers: dict[str, str] = field(default_factory=dict)  # service → commit of its container's image
     directories: tuple[str, ...] = ()  # of releases, whole or half-built, by their commits
     commit: str = ""
     present: bool = False  # the checkout has the commit, so that nothing needs to be fetched
     problem: str = ""  # why there is no commit
     free: int = 0  # bytes, where the releases are
     size: int = 0  # bytes of the checkout with its dependencies: about what a release needs
+
+    def runs(self, ref: ReleasesRef, runtime: Runtime, service: str) -> str:
+        """The commit of the release that a service runs from; empty where it runs from none."""
+        if runtime == "docker":
+            return self.containers.get(service, "")
+        directory = self.live.get(service, "")
+        commit = directory.rpartition("/")[2]
+        return commit if directory == ref.directory(commit) else ""
 
     def find(self, runtime: Runtime, commit: str) -> Release | None:
         """The release of a commit in a runtime; None where nothing is known of it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile.runner.facts.gather import gather
-from fabfile.runner.system.machine import Machine, Result
+from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.facts import Facts, FactsRequest, Unit
 from fabfile.runner.wire.release import Releases, ReleasesRef
 
@@ -26,14 +26,35 @@ class WithoutSystemd(Machine):
         super().__init__(folder / "ops", plan / "backups")
         self.started: list[tuple[str, ...]] = []
         self.timeouts: dict[str, float] = {}
+        self.docker: dict[str, str] = {}  # the beginning of a command of Docker's → what it prints
+        self.input: dict[str, str] = {}  # and of what it got on standard input
 
     def run(self, argv: Sequence[str], **named: Any) -> Result:
         """As the real one does, systemd's programs excepted."""
         self.started.append(tuple(argv))
         self.timeouts[argv[0]] = named.get("timeout", 30.0)
+        if argv[0] == "docker":
+            return self._docker(tuple(argv), named.get("stdin"), named.get("ok", (0,)))
         if argv[0] == "systemd-run":
             return Result(tuple(argv), 1, "", "there is no user manager")
         return Result(tuple(argv), 0, "", "") if argv[0] == "systemctl" else super().run(argv, **named)
+
+    def _docker(self, argv: tuple[str, ...], stdin: bytes | None, ok: tuple[int, ...] | None) -> Result:
+        words = " ".join(argv[1:])
+        key = max((key for key in self.docker if key in words), key=len, default="")
+        if stdin:
+            self.input[words] = stdin.decode()
+        failed = self.docker.get(key, "").startswith("!")
+        if failed and ok is not None:
+            raise CommandFailed(f"docker {words} ended with 1", said=self.docker[key])
+        return Result(argv, int(failed), "" if failed else self.docker.get(key, ""), self.docker.get(key, ""))
+
+    @property
+    def of_docker(self) -> list[str]:
+        """The commands of Docker's that change something, in order."""
+        looks = ("docker ps", "docker images", "docker inspect", "docker image inspect", "docker compose version")
+        lines = [" ".join(argv) for argv in self.started if argv[0] == "docker"]
+        return [line for line in lines if not line.startswith(looks) and "--format json" not in line]
 
     @property
     def restarted(self) -> list[str]:
@@ -57,7 +78,7 @@ class AppRepository:
         self.git("remote", "add", "origin", str(self.origin), at=self.desk)
         self.second = self.commit("two", at=self.desk)
         self.git("push", "--quiet", "origin", "main", at=self.desk)
-        self.ref = ReleasesRef(str(self.path), str(folder / "flow.releases"), ME, SERVICES)
+        self.ref = ReleasesRef(str(self.path), str(folder / "flow.releases"), ME, SERVICES, project="flow")
 
     def git(self, *words: str, at: Path | None = None) -> str:
         """What git says in the checkout, or in another one."""

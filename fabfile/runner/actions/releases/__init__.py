@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import build, register, switch
+from . import build, images, register, switch
 
-__all__ = ["build", "register", "switch"]
+__all__ = ["build", "images", "register", "switch"]

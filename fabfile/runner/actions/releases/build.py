@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Callable
 
 from ...facts.environment import env_file
 from ...releases import register
-from ...releases.reading import size
-from ...system import git
+from ...releases.reading import size, unbuilt
+from ...system import git, systemd
 from ...system.machine import CommandFailed, Evidence, Machine, StepFailed
 from ...wire.codec import wire
 from ...wire.compose import Compose
 from ...wire.facts import Facts, FactsRequest
-from ...wire.release import BAD, ReleasesRef
+from ...wire.release import BAD, Release, ReleasesRef
+from ...wire.terms import Runtime
 from ..base import Action
-from ..before import Before
+from ..before import Before, texts
 
 _GIT_SECONDS = 300.0  # for fetching, and for writing or removing a directory of many files
 
 # What a build may have is what the app leaves. The scope puts it beside the app's own units, in their user's manager,
 # since systemd weighs processors and disks only between units of one slice; `nice` serves where systemd does not.
-_SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect", "--property=CPUWeight=1", "--property=IOWeight=1")
+_LOW = ("--property=CPUWeight=1", "--property=IOWeight=1")
+_SCOPE = ("systemd-run", "--user", "--scope", "--quiet", "--collect", *_LOW)
+_UNIT = "islandflow-build"  # by its name what a killed runner left is ended: it outlives the runner's own unit
 _NICE = ("nice", "-n", "19", "ionice", "-t", "-c", "3")
 
 
@@ -108,17 +112,13 @@ class BuildRelease(Action):
         return f"{self._directory} is there" if built else ""
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        ref = self.releases
-        discard(machine, ref, self.commit)
-        machine.run(["mkdir", "-p", "--", ref.folder], user=ref.user)
-        words = ("worktree", "add", "--quiet", "--force", "--detach", self._directory, self.commit)
-        git.run(machine, ref.checkout, ref.user, *words, timeout=_GIT_SECONDS)
-        taken = _run(machine, ref, self.commit, self.install, self.leaves)
-        _note(machine, self.commit, built=True, size=taken)
+        check_out(machine, self.releases, self.commit, self.commit)
+        taken = run_command(machine, self.releases, self.commit, self.install, self.leaves)
+        note(machine, "native", self.commit, lambda known: replace(known, built=True, size=taken))
         return {"made": self._directory, "bytes": taken}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        _note(machine, self.commit, built=False, builds=(), size=0)
+        note(machine, "native", self.commit, unbuilt)
         discard(machine, self.releases, self.commit)
         return {"removed": self._directory}
 
@@ -153,34 +153,55 @@ class BuildService(Action):
         built = release is not None and self.service in release.builds and release.state != BAD
         return f"{self.service} is built" if built or live else ""
 
+    def snapshot(self, facts: Facts) -> Before:
+        release = facts.releases.find("native", self.commit)
+        return {"builds": list(release.builds) if release else []}
+
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        taken = _run(machine, self.releases, self.commit, self.build, self.leaves)
-        known = register.read(machine.ops, "native", self.commit)
-        _note(machine, self.commit, builds=(*(known.builds if known else ()), self.service), size=taken)
+        taken = run_command(machine, self.releases, self.commit, self.build, self.leaves)
+        name = self.service
+        note(machine, "native", self.commit, lambda known: replace(known, builds=(*known.builds, name), size=taken))
         return {"built": self.service, "bytes": taken}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
-        known = register.read(machine.ops, "native", self.commit)
-        _note(machine, self.commit, builds=tuple(n for n in (known.builds if known else ()) if n != self.service))
+        others = [name for name in texts(before, "builds") if name != self.service]
+        note(machine, "native", self.commit, lambda known: replace(known, builds=tuple(others)))
         return {"kept": f"what the build of {self.service} wrote; the next one writes it anew"}
 
     def describe(self) -> str:
         return f"build {self.service} in {self.releases.directory(self.commit)}"
 
 
-def discard(machine: Machine, ref: ReleasesRef, commit: str) -> None:
-    """Remove a release's directory, whole or half-built, as the user that it belongs to. Raises CommandFailed."""
-    machine.run(["rm", "-rf", "--", ref.directory(commit)], user=ref.user, timeout=_GIT_SECONDS)
+def check_out(machine: Machine, ref: ReleasesRef, commit: str, name: str) -> None:
+    """Check a commit out in a directory of that name among the releases; what lies there is removed.
+
+    Raises CommandFailed.
+    """
+    discard(machine, ref, name)
+    machine.run(["mkdir", "-p", "--", ref.folder], user=ref.user)
+    words = ("worktree", "add", "--quiet", "--force", "--detach", ref.directory(name), commit)
+    git.run(machine, ref.checkout, ref.user, *words, timeout=_GIT_SECONDS)
+
+
+def discard(machine: Machine, ref: ReleasesRef, name: str) -> None:
+    """Remove a release's directory, whole or half-built, as its user; first end a build that still writes to it.
+
+    Raises CommandFailed.
+    """
+    machine.run(
+        [*systemd.systemctl(ref.user), "stop", "--", f"{_UNIT}-*.scope"], user=ref.user, timeout=_GIT_SECONDS, ok=None
+    )
+    machine.run(["rm", "-rf", "--", ref.directory(name)], user=ref.user, timeout=_GIT_SECONDS)
     git.run(machine, ref.checkout, ref.user, "worktree", "prune")
 
 
-def _run(machine: Machine, ref: ReleasesRef, commit: str, command: Command, leaves: str) -> int:
+def run_command(machine: Machine, ref: ReleasesRef, name: str, command: Command, leaves: str = "") -> int:
     """Run a command in a release, with what the app leaves of processors and disks; returns the release's bytes.
 
     Raises CommandFailed, which names the command without the words that put it in the background; StepFailed where it
     did not leave what it should.
     """
-    words, directory = " ".join(command.argv), Path(ref.directory(commit))
+    words, directory = " ".join(command.argv), Path(ref.directory(name))
     folder, environment, prefix = (
         str(directory / command.folder),
         command.variables(),
@@ -199,11 +220,11 @@ def _run(machine: Machine, ref: ReleasesRef, commit: str, command: Command, leav
     return size(machine, str(directory))
 
 
-def _note(machine: Machine, commit: str, **changes: Any) -> None:
-    """Change what the register says of a release that is being deployed."""
-    known = register.read(machine.ops, "native", commit)
+def note(machine: Machine, runtime: Runtime, commit: str, change: Callable[[Release], Release]) -> None:
+    """Change what the register says of a release that is being deployed. Raises OSError."""
+    known = register.read(machine.ops, runtime, commit)
     if known:
-        register.write(machine.ops, replace(known, **changes))
+        register.write(machine.ops, change(known))
 
 
 def _in_background(machine: Machine, user: str) -> tuple[str, ...]:
@@ -212,7 +233,8 @@ def _in_background(machine: Machine, user: str) -> tuple[str, ...]:
         scope = machine.run([*_SCOPE, "true"], user=user, timeout=10, ok=None).code == 0
     except CommandFailed:
         scope = False
-    return (*_SCOPE, *_NICE) if scope else _NICE
+    # A name of its own: systemd may not have forgotten the scope of the command before.
+    return (*_SCOPE, f"--unit={_UNIT}-{time.monotonic_ns()}", *_NICE) if scope else _NICE
 
 
 def _matches(name: str, pattern: str) -> bool:

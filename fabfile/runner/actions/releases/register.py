@@ -57,8 +57,8 @@ class BeginRelease(_OfRelease):
     services: tuple[str, ...]
 
     def noop_reason(self, facts: Facts) -> str:
-        directory = self.releases.directory(self.commit)
-        serves = all(facts.releases.live.get(service) == directory for service in self.services)
+        found = facts.releases
+        serves = all(found.runs(self.releases, self.runtime, name) == self.commit for name in self.services)
         good = self._known(facts).state == GOOD
         return f"{self.commit[:12]} is live" if good and serves else ""
 
@@ -164,7 +164,8 @@ class PruneReleases(Action):
 
     def _superfluous(self, releases: Releases) -> list[str]:
         live = set(releases.live.values())
-        good = [release.commit for release in releases.known if release.state == GOOD and release.built]
+        native = [release for release in releases.known if release.runtime == "native"]
+        good = [release.commit for release in native if release.state == GOOD and release.built]
         back = [commit for commit in good if self.releases.directory(commit) not in live][:1]
         kept = {*good[: self.keep], *back, *self.former}
         return [c for c in releases.directories if c not in kept and self.releases.directory(c) not in live]
