@@ -9,9 +9,8 @@ from fabfile.checks import boot, compose, data, environment, firewall, ports, pr
 from fabfile.checks.edge import beside, restricted, unmeasured
 from fabfile.checks.result import Finding
 from fabfile.inventory import BRIDGE, Site
-from fabfile.plans import edge, infra
+from fabfile.plans import deploy, edge, infra
 from fabfile.plans.data import backup
-from fabfile.plans.deploy import built_files
 from fabfile.plans.plan import Steps
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.wire.facts import Facts
@@ -29,7 +28,7 @@ def findings(site: Site, facts: Facts, to: Runtime, *, accept_downgrade: bool = 
     result += data.findings(site, facts, to, accept_downgrade)
     result += _docker(site, facts, to) + ports.parking_lot(site, facts)
     result += _backup(site, facts, to) + ports.of_runtime(site, facts, to) + _provider(site, facts, to)
-    result += _jetstream(site, facts, to) + _optional(site, facts, to)
+    result += _jetstream(site, facts, to) + _optional(site, facts, to) + _other_release(site, facts, to)
     return result + (_native(site, facts) if to == "native" else [])
 
 
@@ -188,6 +187,28 @@ def _optional(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     ]
 
 
+def _other_release(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
+    """Services that a deploy has brought to a commit, and that `to` would run at another one."""
+    leaving, head = other(to), facts.checkout.head if facts.checkout else ""
+    if survey.owner(facts) != leaving:
+        return []
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for service in site.services.values():
+        now, then = (deploy.runs(site, facts, service, runtime) for runtime in (leaving, to))
+        then = then or (head if to == "native" else "")  # natively it is the checkout's
+        if now and then != now:
+            pairs.setdefault((now, then), []).append(service.name)
+    return [
+        Finding(
+            f"{leaving} runs {now[:12]} of {', '.join(names)}, and {to} would run "
+            f"{then[:12] or 'images that no deploy has built'}: that is what users would get",
+            f"if that is not meant: inv deploy --ref {now[:12]} right after the hand-over",
+            warning=True,
+        )
+        for (now, then), names in pairs.items()
+    ]
+
+
 def unknown_subnet(site: Site, facts: Facts) -> list[Finding]:
     """Whether the edge's network, which the rules are for, could be found."""
     if facts.edge.network.subnet:
@@ -201,7 +222,7 @@ def changed_checkout(site: Site, facts: Facts) -> list[Finding]:
     if facts.checkout_error:
         return [Finding(f"{site.app.checkout}: {facts.checkout_error}", "make it a git checkout of the app's user")]
     changed = facts.checkout.changed if facts.checkout else ()
-    built = built_files(site)
+    built = deploy.built_files(site)
     foreign = [name for name in changed if name not in built]
     untracked = [name for name in (facts.checkout.untracked if facts.checkout else ()) if not _allowed(site, name)]
     result = []

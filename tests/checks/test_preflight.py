@@ -22,7 +22,7 @@ from fabfile.runner.wire.facts import Facts, FileFact, Tree
 from fabfile.runner.wire.release import Checkout
 from fabfile.runner.wire.store import LockHolder
 from fabfile.terms import Runtime
-from tests.support.facts import changed, listener
+from tests.support.facts import changed, listener, released
 
 Change = Callable[[Site, Facts], Facts]
 REDIS = "/var/lib/islandflow/redis"
@@ -442,6 +442,25 @@ def test_changes_in_the_checkout_are_never_lost(site: Site, native_serves: Facts
     assert f": {', '.join(files)};" in finding.text and "commit or stash" in finding.fix
     (finding,) = changed_checkout(site, changed(native_serves, checkout=None, checkout_error="not a git repository"))
     assert "not a git repository" in finding.text
+
+
+def test_another_commit_in_the_runtime_that_takes_over_is_warned_of(
+    site: Site, native_serves: Facts, docker_serves: Facts
+) -> None:
+    names = tuple(site.services)
+    assert preflight.findings(site, released(site, native_serves, dict.fromkeys(names, "b")), "docker") == [
+        Finding(
+            f"native runs bbbbbbbbbbbb of {', '.join(names)}, and docker would run images that no deploy has built: "
+            "that is what users would get",
+            "if that is not meant: inv deploy --ref bbbbbbbbbbbb right after the hand-over",
+            warning=True,
+        )
+    ]
+    same = changed(docker_serves, releases={"containers": dict.fromkeys(names, "a" * 40)})
+    assert preflight.findings(site, same, "native") == [], "the checkout is at that commit"
+    other = changed(docker_serves, releases={"containers": {"api": "b" * 40}})
+    (finding,) = preflight.findings(site, other, "native")
+    assert finding.warning and "docker runs bbbbbbbbbbbb of api, and native would run aaaaaaaaaaaa" in finding.text
 
 
 HOOK = "/usr/local/sbin/islandflow-backup"
