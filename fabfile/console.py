@@ -35,6 +35,7 @@ _MARKS: Final = {
     "waiting": "[cyan]…[/]",
     "outage": "[red]![/]",
 }
+_LOG_COLOURS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_green", "bright_magenta")
 _LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are shown in spite of -q
 _IN_LINE: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
 
@@ -102,6 +103,16 @@ class Console:
         for row in rows:
             table.add_row(*(_coloured(output.with_program(cell), encoding) for cell in row))
         self._out.print(table)
+
+    def log(self, time: str, service: str, services: Sequence[str], text: str) -> None:
+        """A line that one of the services logged; each has its colour."""
+        if self._json:
+            return
+        colour = _LOG_COLOURS[services.index(service) % len(_LOG_COLOURS)] if service in services else "default"
+        name = service.ljust(max(map(len, services), default=0))
+        encoding = self._out.encoding
+        for part in output.plain(text, encoding).split("\n"):
+            self._out.print(f"[dim]{time}[/] [{colour}]{escape(name)}[/] {escape(part)}")
 
     def warn(self, text: str) -> None:
         """Something that does not stop the task but that the operator must know."""

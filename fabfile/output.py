@@ -42,6 +42,7 @@ LineKind = Literal[
     "record",
     "decision",
     "moment",
+    "log",
     # init and doctor
     "value",
     "written",

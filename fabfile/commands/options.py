@@ -60,15 +60,20 @@ HELP: Final[Mapping[str, str]] = {
     "force": "overwrite the file that is there",
     "key": "the private key to log in with; your SSH agent's, and your own, if left out",
     "project": "the Compose project that is the app, where several could be",
+    "follow": "go on with what is logged from now on, until Ctrl-C",
+    "since": "only what is not older than this: 90s, 10m, 1h30m, 2d",
+    "grep": "only lines that contain this regular expression (Python's)",
+    "lines": "the last so many lines, of all services together",
     "plan": "a plan's identifier, as `inv history` shows it; the last one if left out",
 }
 
 
-_OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own, with a short flag each
+_OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own
+_SHORT: Final[Mapping[str, str]] = {"quiet": "q", "verbose": "v", "follow": "f", "lines": "n"}
 
 
 class _Task(invoke.tasks.Task[Any]):
-    """A task whose --quiet and --verbose are -q and -v as well, and nothing else has a short flag."""
+    """A task whose parameters have a short flag where `_SHORT` has one, and only there."""
 
     def arg_opts(self, name: str, default: str, taken_names: set[str]) -> dict[str, Any]:
         """What Invoke's parser shall know of a parameter."""
@@ -113,7 +118,7 @@ def task(function: Callable[..., None]) -> Any:
 
 def short_flag(name: str) -> tuple[str, ...]:
     """The one letter that stands for a parameter, if there is one."""
-    return (name[0],) if name in _OUTPUT else ()
+    return (_SHORT[name],) if name in _SHORT else ()
 
 
 def _with_output(signature: inspect.Signature) -> inspect.Signature:

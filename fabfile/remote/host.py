@@ -19,6 +19,7 @@ from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable
 from fabfile.remote import bootstrap, refusals
 from fabfile.remote.link import Link
 from fabfile.remote.refusals import Refused
+from fabfile.runner.services.requests import LogsRequest
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
@@ -89,6 +90,13 @@ class Host:
         try:
             for line in self._call("positions", [f"{seconds:g}"], bootstrap.payload(ref)):
                 yield refusals.seconds(line, "at"), refusals.answered(JetStream, line, "look")
+        except ConnectionLost as error:
+            raise self._no_answer(str(error)) from error
+
+    def logs(self, request: LogsRequest) -> Iterator[Line]:
+        """The owner, then log lines of its services as they come, over one connection. Raises Unreachable."""
+        try:
+            yield from (line for line in self._call("logs", [], bootstrap.payload(request)) if "alive" not in line)
         except ConnectionLost as error:
             raise self._no_answer(str(error)) from error
 

@@ -182,23 +182,16 @@ def _of(module: str, name: str) -> Verb:
 
 
 _VERBS = (
-    survey,
-    adopt,
-    positions,
-    log_in,
-    ship,
-    execute,
-    revert,
-    revert_run,
-    recover,
-    follow,
-    decide,
-    history,
-    park,
+    *(survey, adopt, positions, log_in, ship, execute, revert),
+    *(revert_run, recover, follow, decide, history, park),
 )
-_SOAK = ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show")
-VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS} | {name: _of("soak.verbs", name) for name in _SOAK}
-VERBS |= {name: _of("seal", name) for name in ("seal", "unseal")}
+_ELSEWHERE = {
+    "soak.verbs": ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show"),
+    "seal": ("seal", "unseal"),
+    "services.logs": ("logs",),
+}
+VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
+VERBS |= {name: _of(module, name) for module, names in _ELSEWHERE.items() for name in names}
 
 
 def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:

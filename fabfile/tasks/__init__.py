@@ -5,7 +5,21 @@ from types import ModuleType
 from invoke.collection import Collection
 from invoke.tasks import Task
 
-from fabfile.tasks import app, check, dns, docker, firewall, infra, lab, main_job, npm, provider, public, streams
+from fabfile.tasks import (
+    app,
+    check,
+    dns,
+    docker,
+    firewall,
+    infra,
+    lab,
+    main_job,
+    npm,
+    provider,
+    public,
+    services,
+    streams,
+)
 
 
 def _group(module: ModuleType) -> Collection:
@@ -28,5 +42,6 @@ namespace = Collection(
         main_job.history,
     ),
     *(main_job.attach, main_job.revert, main_job.record, main_job.followup, main_job.soak),
+    services.logs,
     *map(_group, (infra, app, docker, npm, firewall, public, dns, streams, provider, check, lab)),
 )

@@ -86,7 +86,7 @@ LAYERS = (
     ("runner.facts",),
     ("runner.adoption", "runner.availability", "runner.actions"),
     ("runner.engine",),
-    ("runner.soak", "runner.seal"),
+    ("runner.soak", "runner.seal", "runner.services"),
     ("runner.main",),
     # The operator's side.
     ("errors", "resources", "terms", "lazy"),

@@ -10,6 +10,7 @@ import pytest
 from fabfile.commands import session
 from fabfile.plans.plan import Plan
 from fabfile.remote import login_errors, refusals
+from fabfile.runner.services.requests import LogsRequest
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.edge import EdgeLogin
@@ -29,6 +30,7 @@ class FakeHost:
         self.later: list[Facts] = []  # what the surveys after the first one find, the last one of them from then on
         self.events: dict[str, list[Event]] = {}  # verb → what it yields
         self.looks: list[JetStream] = []
+        self.logged: list[dict[str, Any]] = []  # what the runner prints for `logs`
         self.past: list[Event] = []  # the journal of whichever plan is named
         self.plans: list[PastPlan] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
@@ -61,6 +63,13 @@ class FakeHost:
             if number == self.interrupted_at:
                 raise KeyboardInterrupt
             yield float(number), look
+
+    def logs(self, request: LogsRequest) -> Iterator[dict[str, Any]]:
+        self.calls.append(("logs", request))
+        for number, line in enumerate(self.logged):
+            if number == self.interrupted_at:
+                raise KeyboardInterrupt
+            yield line
 
     def log_in(self, login: EdgeLogin) -> dict[str, str]:
         self.calls.append(("log_in", login))

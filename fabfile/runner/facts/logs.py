@@ -66,20 +66,20 @@ def excerpt(lines: dict[str, list[str]]) -> str:
     return "\n".join(blocks[:_MAX_BLOCKS])
 
 
-def masked(line: str, secrets: Iterable[str]) -> str:
-    """A line as it may be shown: without secrets and control characters, at most _MAX_WIDTH characters long."""
+def masked(line: str, secrets: Iterable[str], width: int = _MAX_WIDTH) -> str:
+    """A line as it may be shown: without secrets and control characters, at most `width` characters long."""
     text = _CONTROL.sub("", line)
     for secret in secrets:
         text = text.replace(secret, _MASK)
     text = _BEARER.sub(rf"\g<1>{_MASK}", _IN_ADDRESS.sub(rf"\g<1>{_MASK}", _NAMED.sub(rf"\g<1>{_MASK}", text)))
-    return text if len(text) <= _MAX_WIDTH else text[: _MAX_WIDTH - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _last_lines(machine: Machine, workload: Workload, since: float) -> list[str]:
     try:
         read = _native if workload.runtime == "native" else _docker
         lines = [line for line in read(machine, workload, since) if line.strip()][-MAX_LINES:]
-        secrets = sorted(_secrets(machine, workload), key=len, reverse=True) if lines else []
+        secrets = secrets_of(machine, workload) if lines else []
     except (StepFailed, OSError, ValueError, LookupError):
         return []
     return _collapsed([masked(line, secrets) for line in lines])
@@ -117,11 +117,16 @@ def _container_name(machine: Machine, workload: Workload) -> str:
     return names[workload.name]
 
 
-def _secrets(machine: Machine, workload: Workload) -> set[str]:
+def secrets_of(machine: Machine, workload: Workload) -> list[str]:
+    """The values that must not be shown of a workload's environment, the longest first: one may hold another.
+
+    Raises StepFailed, ValueError, LookupError where there is no such container.
+    """
     read = _unit_values if workload.runtime == "native" else _container_values
     variables = read(machine, workload).items()
     secrets = {value for name, value in variables if _SECRET_NAME.search(name)}
-    return {value for value in secrets if len(value) >= _MIN_SECRET_LENGTH and value.lower() not in _COMMON_VALUES}
+    shown = {value for value in secrets if len(value) < _MIN_SECRET_LENGTH or value.lower() in _COMMON_VALUES}
+    return sorted(secrets - shown, key=len, reverse=True)
 
 
 def _unit_values(machine: Machine, workload: Workload) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What a task does with services that run: their logs, and commands in their environment."""
