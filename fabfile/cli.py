@@ -20,7 +20,7 @@ from invoke.tasks import Task
 
 from fabfile import bug, namespace, output, resources
 from fabfile.commands import locate
-from fabfile.commands.options import choices_of, help_of, short_flag
+from fabfile.commands.options import choices_of, help_of, rest_is, short_flag
 from fabfile.errors import CutoverError
 from fabfile.lazy import lazily
 
@@ -89,7 +89,7 @@ def _command(name: str, task: Task[Any]) -> click.Command:
     text = _named(inspect.cleandoc(task.__doc__ or ""))
     return click.Command(
         name,
-        params=[_option(task, parameter) for parameter in _parameters(task)],
+        params=[*(_option(task, parameter) for parameter in _parameters(task)), *_rest(task)],
         callback=_callback(task),
         help=text,
         short_help=text.partition("\n")[0],
@@ -115,10 +115,16 @@ def _option(task: Task[Any], parameter: inspect.Parameter) -> click.Option:
     )
 
 
+def _rest(task: Task[Any]) -> list[click.Argument]:
+    """What takes the words behind --, of a task that does."""
+    takes = getattr(task.body, "takes_rest", False)
+    return [click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND …")] if takes else []
+
+
 def _callback(task: Task[Any]) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
         try:
-            with output.using(program=PROGRAM):
+            with output.using(program=PROGRAM), rest_is(arguments.pop("rest", ())):
                 task(Context(), **arguments)
         except Exit as leaving:
             click.get_current_context().exit(leaving.code)

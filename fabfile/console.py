@@ -63,6 +63,11 @@ class Console:
         self._quiet, self._verbose = output.settings().quiet, output.settings().verbose
         self._status: Status | None = None
 
+    @property
+    def for_programs(self) -> bool:
+        """Whether standard output has JSON lines and nothing else."""
+        return self._json
+
     def say(self, text: str = "") -> None:
         """Something that was asked for, or how it ended, for people."""
         if not self._json:

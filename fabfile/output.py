@@ -43,6 +43,8 @@ LineKind = Literal[
     "decision",
     "moment",
     "log",
+    "output",
+    "exit",
     # init and doctor
     "value",
     "written",

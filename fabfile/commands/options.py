@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 
 import invoke.exceptions
@@ -60,6 +64,7 @@ HELP: Final[Mapping[str, str]] = {
     "force": "overwrite the file that is there",
     "key": "the private key to log in with; your SSH agent's, and your own, if left out",
     "project": "the Compose project that is the app, where several could be",
+    "interactive": "at a terminal, as a shell needs one",
     "follow": "go on with what is logged from now on, until Ctrl-C",
     "since": "only what is not older than this: 90s, 10m, 1h30m, 2d",
     "grep": "only lines that contain this regular expression (Python's)",
@@ -69,7 +74,7 @@ HELP: Final[Mapping[str, str]] = {
 
 
 _OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own
-_SHORT: Final[Mapping[str, str]] = {"quiet": "q", "verbose": "v", "follow": "f", "lines": "n"}
+_SHORT: Final[Mapping[str, str]] = {"quiet": "q", "verbose": "v", "follow": "f", "lines": "n", "interactive": "i"}
 
 
 class _Task(invoke.tasks.Task[Any]):
@@ -105,6 +110,8 @@ def task(function: Callable[..., None]) -> Any:
                 function(*bound.args, **bound.kwargs)
             except CutoverError as error:
                 _exit(error, bound.arguments)
+            except invoke.exceptions.Exit:  # with an exit code that is not ours
+                raise
             except KeyboardInterrupt:
                 _exit(Interrupted(), bound.arguments)
             except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
@@ -125,6 +132,42 @@ def _with_output(signature: inspect.Signature) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     more = [inspect.Parameter(name, kind, default=False, annotation=bool) for name in _OUTPUT]
     return signature.replace(parameters=[*signature.parameters.values(), *more])
+
+
+_REST: Final[ContextVar[tuple[str, ...] | None]] = ContextVar("rest", default=None)  # as Click has it
+
+
+@contextlib.contextmanager
+def rest_is(words: Sequence[str]) -> Iterator[None]:
+    """Within the block `rest_of_line` returns these words."""
+    token = _REST.set(tuple(words))
+    try:
+        yield
+    finally:
+        _REST.reset(token)
+
+
+def takes_rest(function: Callable[..., None]) -> Callable[..., None]:
+    """Have a task take the words behind -- as they are; goes below `task`."""
+    function.__dict__["takes_rest"] = True
+    return function
+
+
+def rest_of_line() -> tuple[str, ...]:
+    """The words behind --. Raises UsageError under `fab`, which would run them on the VPS by itself.
+
+    Invoke joins them with spaces, and what was one word would become several: they are read where it has them from.
+    """
+    given = _REST.get()
+    if given is not None:
+        return given
+    words = tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
+    if words and os.path.basename(sys.argv[0]) == "fab":
+        raise UsageError(
+            "fab itself runs what stands behind --, outside of any service",
+            next_step="Use another command: islandflow exec --service SERVICE -- COMMAND, or inv exec.",
+        )
+    return words
 
 
 def duration(text: str) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fabfile.lazy import lazily
 from fabfile.resources import RUNNER
-from fabfile.runner.services.requests import LogsRequest
+from fabfile.runner.services.requests import ExecRequest, LogsRequest
 from fabfile.runner.store import ROOT
 from fabfile.runner.wire.adoption import AdoptionRequest
 from fabfile.runner.wire.app import StreamsRef
@@ -93,7 +93,7 @@ def runner_name() -> str:
     return f"runner-{hashlib.sha256(zipapp()).hexdigest()}.pyz"
 
 
-def payload(request: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin | LogsRequest) -> bytes:
+def payload(request: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin | LogsRequest | ExecRequest) -> bytes:
     """What a verb that only answers is sent."""
     return _line(encode(request))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -17,9 +18,10 @@ from paramiko.ssh_exception import SSHException
 from fabfile import inventory
 from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
 from fabfile.remote import bootstrap, refusals
+from fabfile.remote.command import Command
 from fabfile.remote.link import Link
 from fabfile.remote.refusals import Refused
-from fabfile.runner.services.requests import LogsRequest
+from fabfile.runner.services.requests import ExecRequest, LogsRequest
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
@@ -99,6 +101,12 @@ class Host:
             yield from (line for line in self._call("logs", [], bootstrap.payload(request)) if "alive" not in line)
         except ConnectionLost as error:
             raise self._no_answer(str(error)) from error
+
+    def command(self, request: ExecRequest) -> Command:
+        """A command beside a service of the owner's, to be run over this connection. Raises Unreachable."""
+        begun = self._answers("exec_begin", [], bootstrap.payload(request))[0]
+        end = partial(self._answers, "exec_end", [begun["id"], begun["user"]])
+        return Command(begun["argv"], self._link.execute, end)
 
     def log_in(self, login: EdgeLogin) -> dict[str, str]:
         """What NPM's API, asked on the VPS, says to a log-in: `token`, `challenge` or `refused`. Raises Unreachable."""

@@ -7,6 +7,7 @@ import shlex
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import paramiko
 from fabric import Config, Connection
@@ -21,6 +22,14 @@ KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet con
 
 # OpenSSH's configuration is OpenSSH's to read; Fabric would read a part of it, and fail at the rest.
 _FABRIC = {"load_ssh_configs": False, "authentication": {"strategy_class": None}}
+
+
+class Terminal(NamedTuple):
+    """What a terminal is: its kind (TERM), and its size in characters."""
+
+    kind: str
+    width: int
+    height: int
 
 
 class Link:
@@ -54,8 +63,11 @@ class Link:
             self._opening = _Opening(self._connect)
             self._opening.start()
 
-    def execute(self, argv: Sequence[str]) -> paramiko.Channel:
-        """The channel of a command that runs as root. Raises Unreachable, and UsageError for an example's address."""
+    def execute(self, argv: Sequence[str], terminal: Terminal | None = None) -> paramiko.Channel:
+        """The channel of a command that runs as root, at a terminal where one is given.
+
+        Raises Unreachable, and UsageError for an example's address.
+        """
         transport = self._transport()
         words = list(argv)
         if self.user != "root":
@@ -63,6 +75,8 @@ class Link:
             words = ["env", "LC_ALL=C", "sudo", "-n", *words]
         try:
             channel: paramiko.Channel = transport.open_session(timeout=self._timeout)
+            if terminal:
+                channel.get_pty(*terminal)
             channel.exec_command(shlex.join(words))
         except (OSError, SSHException, EOFError) as error:
             self.close()

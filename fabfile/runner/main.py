@@ -189,6 +189,7 @@ _ELSEWHERE = {
     "soak.verbs": ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show"),
     "seal": ("seal", "unseal"),
     "services.logs": ("logs",),
+    "services.command": ("exec_begin", "exec_end"),
 }
 VERBS: dict[str, Verb] = {verb.__name__: verb for verb in _VERBS}
 VERBS |= {name: _of(module, name) for module, names in _ELSEWHERE.items() for name in names}

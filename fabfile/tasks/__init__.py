@@ -45,3 +45,4 @@ namespace = Collection(
     services.logs,
     *map(_group, (infra, app, docker, npm, firewall, public, dns, streams, provider, check, lab)),
 )
+namespace.add_task(services.execute, "exec")  # which is a function of Python's own

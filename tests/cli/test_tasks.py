@@ -20,7 +20,7 @@ from tests.support.entry_points import DOORS, TASKS, Recorder, Run, inv, recorde
 
 # Tasks called so, in whatever group, change nothing.
 LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "environment", "watch", "verify-token"}
-LOOKS_ONLY |= {"record", "soak", "init", "doctor", "releases", "logs"}
+LOOKS_ONLY |= {"record", "soak", "init", "doctor", "releases", "logs", "exec"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 ON_THIS_MACHINE = {"record", "followup", "init"}  # they need no inventory, unless a record has to be made
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")} | {"followup"}  # DNS is one for all

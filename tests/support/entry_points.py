@@ -48,7 +48,9 @@ def inv(*words: str) -> Run:
     """`inv WORDS`, parsed and run by Invoke with the package's collection."""
     for name, task in TASKS.items():
         task.help = dict(_HELP[name])  # Invoke empties it as it parses, which is once in a process's life
-    return _run(lambda: Program(namespace=namespace, binary="inv").run(["inv", *words]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["inv", *words])  # where a task finds the words behind --
+        return _run(lambda: Program(namespace=namespace, binary="inv").run(["inv", *words]))
 
 
 def islandflow(*words: str) -> Run:

@@ -10,7 +10,7 @@ import pytest
 from fabfile.commands import session
 from fabfile.plans.plan import Plan
 from fabfile.remote import login_errors, refusals
-from fabfile.runner.services.requests import LogsRequest
+from fabfile.runner.services.requests import ExecRequest, LogsRequest
 from fabfile.runner.wire.adoption import Adoption, AdoptionRequest
 from fabfile.runner.wire.app import JetStream, StreamsRef
 from fabfile.runner.wire.edge import EdgeLogin
@@ -31,6 +31,8 @@ class FakeHost:
         self.events: dict[str, list[Event]] = {}  # verb → what it yields
         self.looks: list[JetStream] = []
         self.logged: list[dict[str, Any]] = []  # what the runner prints for `logs`
+        self.printed: list[tuple[str, bytes]] = []  # what a command prints, and on which stream
+        self.exit_code = 0  # … and ends with
         self.past: list[Event] = []  # the journal of whichever plan is named
         self.plans: list[PastPlan] = []
         self.interrupted_at: int | None = None  # after how many events Ctrl-C is pressed, once
@@ -70,6 +72,18 @@ class FakeHost:
             if number == self.interrupted_at:
                 raise KeyboardInterrupt
             yield line
+
+    def command(self, request: ExecRequest) -> FakeHost:
+        self.calls.append(("command", request))
+        return self
+
+    def run(self, sink: Callable[[str, bytes], None]) -> int:
+        """Run what `command` was called with."""
+        for stream, data in self.printed:
+            sink(stream, data)
+        if self.interrupted_at is not None:
+            raise KeyboardInterrupt
+        return self.exit_code
 
     def log_in(self, login: EdgeLogin) -> dict[str, str]:
         self.calls.append(("log_in", login))

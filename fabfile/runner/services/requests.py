@@ -20,3 +20,15 @@ class LogsRequest:
     since: float = 0.0  # not older than so many seconds; 0: however old
     lines: int = 0  # the last so many; 0: all
     pattern: str = ""  # regular expression that a line must contain
+
+
+@wire
+@dataclass(frozen=True)
+class ExecRequest:
+    """A command beside a service; `workloads` are the service in both runtimes: the owner's counts."""
+
+    workloads: tuple[Workload, ...]
+    project: str
+    owner_file: str
+    argv: tuple[str, ...]
+    interactive: bool = False  # at a terminal

@@ -59,6 +59,12 @@ def show(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, Un
         raise StepFailed(f"systemctl describes a unit as systemd does not: {error}", said=result.excerpt) from error
 
 
+def properties(machine: Machine, unit: str, names: Sequence[str], user: str = "") -> dict[str, str]:
+    """Properties of a unit as systemctl prints them; of one that is not installed their defaults. Raises StepFailed."""
+    argv = [*systemctl(user), "show", f"--property={','.join(names)}", "--", unit]
+    return _properties(machine.run(argv, user=user or None, timeout=30).out)
+
+
 def environments(machine: Machine, units: Sequence[str], user: str = "") -> dict[str, UnitEnvironment]:
     """What each unit's settings give its process, by unit; of one that is not installed nothing. Raises StepFailed."""
     if not units:
