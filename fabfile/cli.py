@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -29,6 +29,8 @@ with lazily():
 
 
 PROGRAM: Final = "islandflow"
+_COMPLETE: Final = "_ISLANDFLOW_COMPLETE"  # the variable by which a shell requests completions of Click
+_SHELLS: Final = ("bash", "zsh", "fish")
 
 
 class DottedGroup(click.Group):
@@ -73,6 +75,22 @@ def _set_inventory(context: click.Context, parameter: click.Parameter, file: str
 @click.version_option(package_name=resources.DISTRIBUTION, prog_name="islandflow")
 def cli() -> None:
     """Hands the Islandflow app from Docker Compose to native systemd and back, safely."""
+
+
+@cli.command(short_help="Print the completion of this command for a shell.")
+@click.argument("shell", type=click.Choice(_SHELLS))
+def completion(shell: str) -> None:
+    """Print the completion of this command for a shell.
+
+    \b
+    bash: eval "$(islandflow completion bash)" in ~/.bashrc
+    zsh:  eval "$(islandflow completion zsh)" in ~/.zshrc, behind compinit
+    fish: islandflow completion fish > ~/.config/fish/completions/islandflow.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None, "Click has one for each of the choices"
+    # Not its own source(), which for bash runs bash first.
+    click.echo(ShellComplete.source(kind(cli, {}, PROGRAM, _COMPLETE)))
 
 
 def _add(group: click.Group, collection: Collection) -> None:
