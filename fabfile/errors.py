@@ -4,7 +4,7 @@ The front doors print an error and leave with its `exit_code`; nothing else deci
 
     1    failed, and everything is as before
     2    bad usage or inventory
-    3    refused by preflight, nothing touched
+    3    refused by preflight or by a hook, nothing touched
     4    somebody else holds the lock, or runs a soak
     5    failed and could not be undone: manual intervention required
     6    the VPS, or Cloudflare's API, can't be reached
@@ -102,6 +102,19 @@ class PreflightRefused(CutoverError):
             f"preflight refuses to begin, for {count}:\n{_listed(self.findings)}",
             state="Nothing was touched.",
             next_step="Put right what is named above and run the same command again.",
+        )
+
+
+class HookRefused(CutoverError):
+    """A hook of the operator's that runs before a plan has failed. `what` says how; `path` is the hook."""
+
+    exit_code = 3
+
+    def __init__(self, what: str, path: object) -> None:
+        super().__init__(
+            f"your {what}",
+            state="Nothing was touched.",
+            next_step=f"Mend what it says, or move {path} away, and run the same command again.",
         )
 
 

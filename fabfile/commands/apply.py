@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fabfile.commands import session
-from fabfile.errors import LockHeld, PreflightRefused
+from fabfile.errors import Failed, LockHeld, ManualInterventionRequired, PreflightRefused, Unreachable
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.lazy import lazily
 from fabfile.remote.host import Host
+from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, FactsRequest
 
 # Loaded while the connection is made and while the VPS looks.
@@ -19,6 +21,7 @@ with lazily():
     from fabfile import survey, workloads
     from fabfile.checks import preflight
     from fabfile.commands import follow, preview
+    from fabfile.commands.extensions import hooks, webhook
     from fabfile.plans import edge, plan
 
 if TYPE_CHECKING:
@@ -36,12 +39,21 @@ class Operation:
     """One change of one host: carried out, or with `dry` only shown; with `wait` once no other plan runs."""
 
     def __init__(
-        self, context: Any, host: str = "", *, dry: bool = False, wait: bool = False, json: bool = False
+        self,
+        context: Any,
+        host: str = "",
+        *,
+        dry: bool = False,
+        wait: bool = False,
+        json: bool = False,
+        hooks: str = "",
     ) -> None:
+        """`hooks` is the task whose hooks run around its plan; without it none do."""
         self.session = session.begin(context, host, json=json)
         self._console = self.session.console
         self.dry = dry
         self._wait = wait
+        self._hooks = hooks
 
     def apply(
         self,
@@ -89,7 +101,19 @@ class Operation:
             self._show_no_op(judgement)
         else:
             secret_values = secrets(self.session.host) if secrets else {}
-            follow.follow(self.session, built.id, self.session.host.ship(built, facts, secret_values))
+            around = hooks.Hooks(self.session, self._hooks, os.environ)
+            around.before(built.id)
+            try:
+                self._follow(built.id, self.session.host.ship(built, facts, secret_values))
+            except (Failed, ManualInterventionRequired, Unreachable) as error:
+                around.failed(built.id, error)
+                raise
+            around.after(built.id)
+
+    def _follow(self, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()) -> None:
+        """Follow a plan, and have the operator's webhook know of it."""
+        with webhook.Webhook(self.session.site.notify, self._console, os.environ) as listener:
+            follow.follow(self.session, plan_id, events, earlier, listener.event)
 
     def revert(self, plan_id: str) -> None:
         """Revert an unfinished plan, the newest if none is named, or show what that would do. Raises CutoverError."""
@@ -108,7 +132,7 @@ class Operation:
             self._show_revert(target)
             return
         earlier = self.session.host.journal(target)
-        follow.follow(self.session, target, self.session.host.revert(target), earlier)
+        self._follow(target, self.session.host.revert(target), earlier)
 
     def _run_when_free(self, act: Callable[[], None]) -> None:
         """Act; while another plan runs and --wait was given, wait for its end and begin anew, with a new survey."""

@@ -46,30 +46,39 @@ def attach(session: Session, plan_id: str) -> None:
     follow(session, target, session.host.follow(target))
 
 
-def follow(session: Session, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()) -> None:
+def follow(
+    session: Session,
+    plan_id: str,
+    events: Iterator[Event],
+    earlier: Iterable[Event] = (),
+    listen: Callable[[Event], None] = lambda event: None,
+) -> None:
     """Show events to their end; where the runner waits for it, check the public side and confirm or revert.
 
-    `earlier` are the plan's events before those, for its record. Ctrl-C asks whether to leave the plan running or to
-    revert it. Raises CutoverError as the plan ended.
+    `earlier` are the plan's events before those, for its record. `listen` gets each event, too. Ctrl-C asks whether to
+    leave the plan running or to revert it. Raises CutoverError as the plan ended.
     """
     history = _History(list(earlier))
     try:
-        _follow_events(session, plan_id, events, history)
+        _follow_events(session, plan_id, events, history, listen)
     except KeyboardInterrupt:
         if not _operator_reverts(plan_id):
             raise _interrupted(plan_id) from None
         session.host.decide(plan_id, "revert")
         history = _History()  # it is followed from its first event again
-        _follow_events(session, plan_id, session.host.follow(plan_id), history)
+        _follow_events(session, plan_id, session.host.follow(plan_id), history, listen)
     _end(session, plan_id, history)
 
 
-def _follow_events(session: Session, plan_id: str, events: Iterator[Event], history: _History) -> None:
+def _follow_events(
+    session: Session, plan_id: str, events: Iterator[Event], history: _History, listen: Callable[[Event], None]
+) -> None:
     bug.plan_begins(plan_id)
     with session.console.following():
         for event in events:
             decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
             history.events.append(event)
+            listen(event)
             if event.kind == "finished":
                 bug.plan_has_ended(plan_id)
             session.console.event(event)

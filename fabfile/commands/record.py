@@ -15,7 +15,7 @@ from fabfile.console import Console
 from fabfile.errors import Failed, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
-from fabfile.record import Decision, Document, RecordStore, limitations, model, open_decisions
+from fabfile.record import Decision, Document, HookRun, RecordStore, limitations, model, open_decisions
 from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
@@ -50,6 +50,23 @@ def has_record(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:
     except (OSError, ValueError):
         return False
     return document is not None and document.outcome == outcome
+
+
+def page_of(plan_id: str, environ: Mapping[str, str]) -> Path | None:
+    """The page of a plan's record on this machine; None where there is none."""
+    page = RecordStore.of(environ).page_of(plan_id)
+    return page if page.is_file() else None
+
+
+def add_hooks(console: Console, plan_id: str, hooks: Iterable[HookRun], environ: Mapping[str, str]) -> None:
+    """Add to a plan's record, where there is one, the hooks that ran around it; a fault of that is a warning."""
+    store = RecordStore.of(environ)
+    try:
+        document = store.get(plan_id)
+        if document:
+            store.put(dataclasses.replace(document, hooks=tuple(hooks)))
+    except (OSError, ValueError) as error:
+        console.warn(f"the hooks could not be added to the record in {store.folder}: {error}")
 
 
 def list_all(console: Console, environ: Mapping[str, str]) -> None:

@@ -1,6 +1,6 @@
 """The typed inventory: everything that is particular to one installation, read from inventory.toml."""
 
-from fabfile.inventory.app import App, Docker, Native, Runtimes, Service
+from fabfile.inventory.app import App, Docker, Native, Releases, Runtimes, Service
 from fabfile.inventory.dns import Dns, DnsRecord
 from fabfile.inventory.fields import BRIDGE
 from fabfile.inventory.load import absolute, load, open_problems
@@ -12,8 +12,8 @@ from fabfile.inventory.model import (
     Host,
     Infra,
     Nats,
+    Notify,
     Redis,
-    Releases,
     Server,
     Site,
     Timeouts,
@@ -42,6 +42,7 @@ __all__ = [
     "Lookup",
     "Native",
     "Nats",
+    "Notify",
     "Provider",
     "Public",
     "Redis",

@@ -152,3 +152,15 @@ class Runtimes(Table):
 
     native: Native
     docker: Docker
+
+
+class Releases(Table):
+    """Releases of the native app, which deploys build: each commit in a directory of its own."""
+
+    folder: fields.RemotePath
+    """Where they are, each in a directory that is named by its commit. The app's user must be able to write there."""
+    keep: fields.ReleaseCount = 3
+    """How many good ones stay built, the live one among them."""
+    untracked: fields.CheckoutPatterns = ()
+    """Untracked files that may lie in the checkout: no release has them. A `*` stands for any rest of a name. Any other
+    untracked file refuses a deploy, since it may have been forgotten in a commit."""

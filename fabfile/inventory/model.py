@@ -6,15 +6,15 @@ Times are seconds. Paths on the VPS are text, paths on the operator's machine ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
 from fabfile.errors import UsageError
 from fabfile.inventory import fields
-from fabfile.inventory.app import App, Runtimes, Service
-from fabfile.inventory.base import Table
+from fabfile.inventory.app import App, Releases, Runtimes, Service
+from fabfile.inventory.base import Conflict, Table
 from fabfile.inventory.dns import Dns
 from fabfile.inventory.public import Public
 from fabfile.inventory.sources import Provider, Stream
@@ -183,16 +183,23 @@ class Backup(Table):
     """Which hand-overs it runs before. The first is the one without an owner file."""
 
 
-class Releases(Table):
-    """Releases of the native app, which deploys build: each commit in a directory of its own."""
+class Notify(Table):
+    """Your webhook, which gets a plan's begin, its failures and its end as JSON (`docs/events.md`), by POST."""
 
-    folder: fields.RemotePath
-    """Where they are, each in a directory that is named by its commit. The app's user must be able to write there."""
-    keep: fields.ReleaseCount = 3
-    """How many good ones stay built, the live one among them."""
-    untracked: fields.CheckoutPatterns = ()
-    """Untracked files that may lie in the checkout: no release has them. A `*` stands for any rest of a name. Any other
-    untracked file refuses a deploy, since it may have been forgotten in a commit."""
+    url: fields.ApiUrl | None = None
+    """Its address, where that is no secret."""
+    url_env: fields.EnvName | None = None
+    """Variable of your machine's environment that holds its address, where that is a secret."""
+    token_env: fields.EnvName | None = None
+    """Variable of your machine's environment that holds a bearer token for it."""
+    timeout: fields.Seconds = 5.0
+    """Seconds for which an answer is waited for. No plan waits for it, and none fails by it."""
+
+    @classmethod
+    def conflicts(cls, written: dict[str, Any]) -> Iterator[Conflict]:
+        """The address stands in one place."""
+        if ("url" in written) == ("url_env" in written):
+            yield Conflict(("url",), "give either this or url_env")
 
 
 class Timeouts(Table):
@@ -211,6 +218,8 @@ class Timeouts(Table):
     again."""
     confirm: fields.Seconds
     """Until somebody confirms the result. Then the plan reverts."""
+    hook: fields.Seconds = 60.0
+    """Until a hook of yours on your machine has ended. Then it is killed, and has failed."""
 
 
 class Site(Table):
@@ -233,6 +242,7 @@ class Site(Table):
     dns: Dns | None = None
     backup: Backup = Backup()
     releases: Releases
+    notify: Notify | None = None
     timeouts: Timeouts
 
     def host(self, name: str | None = None) -> Host:

@@ -85,6 +85,17 @@ class Amount:
 
 
 @dataclass(frozen=True)
+class HookRun:
+    """A hook of the operator's on this machine: how it ended, in words, and the last lines that it printed."""
+
+    name: str
+    ok: bool
+    ended: str
+    seconds: float
+    output: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Document:
     """The contents of a record. Times are UTC, as in ISO 8601."""
 
@@ -115,6 +126,7 @@ class Document:
     lost: tuple[str, ...] = ()  # what was healthy before a plan that was reverted, and was not after it
     exposures: dict[str, float] = field(default_factory=dict)  # native unit → systemd's score, 0 (sealed off) to 10
     missing: tuple[str, ...] = ()  # of the data, after a plan that was reverted
+    hooks: tuple[HookRun, ...] = ()
 
     @property
     def up(self) -> Owner:

@@ -16,7 +16,7 @@ from fabric import Connection
 from paramiko.ssh_exception import SSHException
 
 from fabfile import inventory
-from fabfile.errors import CutoverError, ManualInterventionRequired, Unreachable, UsageError
+from fabfile.errors import Unreachable, UsageError
 from fabfile.remote import bootstrap, refusals
 from fabfile.remote.command import Command
 from fabfile.remote.link import Link
@@ -62,6 +62,11 @@ class Host:
         self._host = host
         self._timeout = timeout
         self._link = link or Link(host, timeout, connection)
+
+    @property
+    def name(self) -> str:
+        """Its name in the inventory; of another one `fab`."""
+        return self._host.name
 
     def connect(self) -> None:
         """Begin to connect, beside what the caller does next. What goes wrong with it is raised by the next call."""
@@ -190,7 +195,7 @@ class Host:
                 count += 1
                 yield event
         except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
-            raise _runner_died(plan_id, refused) if count else refused from None
+            raise refusals.runner_died(plan_id, refused) if count else refused from None
 
     def _reconnecting(
         self, job: _DetachedJob, lines: Iterator[Line], count: int, patience: float = ANSWER_SECONDS
@@ -287,13 +292,3 @@ class Host:
             f"{self._host.address} stopped answering: {why}",
             next_step="Run the same command again; if it stays, look at the VPS's own log.",
         )
-
-
-def _runner_died(plan_id: str, refused: CutoverError) -> ManualInterventionRequired:
-    return ManualInterventionRequired(
-        f"plan {plan_id} stopped half-way: {refused.message}",
-        up=(),
-        down=(),
-        unknown="the runner went away before it looked; `inv status` shows it",
-        next_step=f"Revert it: inv revert --plan {plan_id}",
-    )

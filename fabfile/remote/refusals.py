@@ -6,7 +6,7 @@ import re
 from typing import Any, TypeVar
 
 from fabfile.bug import RunnerFault
-from fabfile.errors import SoakAlreadyRunning, Unreachable, UsageError
+from fabfile.errors import CutoverError, ManualInterventionRequired, SoakAlreadyRunning, Unreachable, UsageError
 from fabfile.runner.wire import events, shape
 from fabfile.runner.wire.codec import decode_as
 from fabfile.runner.wire.events import Event, PastPlan
@@ -110,6 +110,17 @@ def boot_error(code: int, stderr: str, user: str, address: str) -> Unreachable:
     if _NO_SUDO.search(stderr) or ("sudo" in stderr and _NO_PROGRAM.search(stderr)):
         return Refused.no_sudo(user, address)
     return _refusal(stderr.strip().splitlines()[-1] if stderr.strip() else f"nothing, and ended with {code}")
+
+
+def runner_died(plan_id: str, refused: CutoverError) -> ManualInterventionRequired:
+    """That a plan's runner went away before the plan's end."""
+    return ManualInterventionRequired(
+        f"plan {plan_id} stopped half-way: {refused.message}",
+        up=(),
+        down=(),
+        unknown="the runner went away before it looked; `inv status` shows it",
+        next_step=f"Revert it: inv revert --plan {plan_id}",
+    )
 
 
 def _refusal(error: str) -> Refused:

@@ -36,7 +36,7 @@ def cutover(
     accept_downgrade: bool = False,
 ) -> None:
     """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
-    apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
+    apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="cutover").apply(
         lambda site, facts: fabfile.plans.cutover.cutover(site, facts, scope),
         judge=lambda site, facts: (
             parts.scope_findings(site, facts, scope)
@@ -71,7 +71,7 @@ def rollback(
             "rollback --full hands back the whole app, and to no commit",
             next_step="inv rollback --full, or inv rollback with --ref, --scope or --pieces.",
         )
-    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="rollback")
     if not full:
         choice = fabfile.commands.deploy.Choice(scope, pieces)
         fabfile.commands.deploy.go_back(operation, ref, choice, confirm=not no_confirm)

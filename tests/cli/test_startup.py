@@ -59,8 +59,10 @@ def heavy(loaded: set[str]) -> set[str]:
         (DOOR.format(words=[]), WORD, "cutover"),
         *((DOOR.format(words=["completion", shell]), {}, "_ISLANDFLOW_COMPLETE") for shell in ("bash", "zsh", "fish")),
     ],
-    ids=["import", "inv --list", "inv's completion", "--help", "cutover --help", "npm switch --help", "completion"]
-    + ["completion bash", "completion zsh", "completion fish"],
+    ids=[
+        *("import", "inv --list", "inv's completion", "--help", "cutover --help", "npm switch --help", "completion"),
+        *("completion bash", "completion zsh", "completion fish"),
+    ],
 )
 def test_nothing_heavy_is_loaded_before_a_task_runs(code: str, environ: dict[str, str], expected: str) -> None:
     printed, loaded = run(code, **environ)

@@ -45,6 +45,10 @@ class FakeHost:
         self.secrets: dict[str, str] = {}  # what came beside the last one
         self.logins: list[dict[str, str]] = []  # what NPM's API answers, one after the other
 
+    @property
+    def name(self) -> str:
+        return "vps"
+
     def connect(self) -> None:
         pass
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-from tests.system.conftest import Vps
+from tests.system.conftest import Vps, until
 
 API = "api.flow.deltaisland.io"
 USER = "sudo -u delta XDG_RUNTIME_DIR=/run/user/$(id -u delta) systemctl --user"
@@ -16,6 +20,8 @@ DATA = "/home/delta/nginx-proxy-manager/data"
 # What the app's own script does to the row and the file of the API's hostname.
 CLOSE = "forward_scheme = 'http', forward_host = '127.0.0.1', forward_port = 9, allow_websocket_upgrade = 0"
 CLOSE += ", advanced_config = '', enabled = 0"
+
+GONE = "! pgrep -f '[s]leep 4711|[-]-follow --no-tail|[d]ocker logs'"
 
 
 def lines(vps: Vps, kind: str) -> list[dict[str, Any]]:
@@ -104,3 +110,49 @@ def test_the_apis_hostname_as_the_apps_own_script_closes_it(vps: Vps) -> None:
     vps.good("rollback", "--full")
     (state,) = lines(vps, "status")
     assert (state["edge"], state["raw_api"]) == ("docker", "closed")
+
+
+def seen(vps: Vps, *words: str) -> list[dict[str, Any]]:
+    """The lines of a command with --json, whatever its exit code."""
+    return [json.loads(line) for line in vps.tool(*words, "--json").stdout.splitlines()]
+
+
+def follow_and_interrupt(vps: Vps, *words: str) -> tuple[int, str]:
+    """Start a command, have it print a line, and press Ctrl-C; its exit code and what it said of that."""
+    command = [str(Path(sys.executable).with_name("islandflow")), *words]
+    with subprocess.Popen(
+        command, env=vps.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout and process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_logs_and_commands_are_of_the_runtime_that_owns(vps: Vps) -> None:
+    script = 'id -un; pwd; echo "${OPTIONS_INGEST_ADAPTER} $0"; exit 7'
+    words = ("exec", "--service", "api", "--", "sh", "-c", script, "two words")
+    for runtime, user in (("docker", "root"), ("native", "delta")):
+        if runtime == "native":
+            vps.good("cutover")
+        lines = seen(vps, "logs", "--service", "api,compute", "-n", "50")
+        assert {(line["runtime"], line["service"]) for line in lines} == {(runtime, "api"), (runtime, "compute")}
+        assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+        assert any(line["text"] == "api: started" for line in lines)
+        only = seen(vps, "logs", "--grep", "api: start.d$", "--since", "1h")
+        assert only and {line["service"] for line in only} == {"api"}
+
+        ran = vps.tool(*words)
+        folder = "/app" if runtime == "docker" else "/home/delta/islandflow/services/api"
+        assert ran.returncode == 7 and ran.stdout.split() == [user, folder, "synthetic", "two", "words"], (
+            ran.stdout,
+            ran.stderr,
+        )
+        assert vps.good("exec", "--service", "redis", "--", "redis-cli", "ping").strip() == "PONG"
+
+        code, said = follow_and_interrupt(vps, "logs", "-f", "-n", "1")
+        assert code == 130 and "Traceback" not in said
+        sleeping = ("exec", "--service", "api", "--", "sh", "-c", "echo asleep; exec sleep 4711")
+        code, said = follow_and_interrupt(vps, *sleeping)
+        assert code == 130 and "The command beside api was ended" in said
+        until("nothing of it is left on the VPS", lambda: vps.lab.run(GONE, check=False).returncode == 0, 20)

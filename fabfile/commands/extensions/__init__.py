@@ -1,0 +1,1 @@
+"""The operator's own parts around a plan: hooks on this machine, and a webhook."""
