@@ -73,6 +73,14 @@ class Console:
         if not self._json:
             _print(self._out, escape(text))
 
+    def begin_anew(self, heading: str) -> None:
+        """Make room for what is shown again: on a terminal in the same place, elsewhere below, with a heading."""
+        if self._json:
+            return
+        if self._out.is_terminal:
+            self._out.clear()
+        _print(self._out, f"[dim]{escape(heading)}[/]")
+
     def progress(self, text: str) -> None:
         """What is being done, for people; -q leaves it out."""
         if not (self._json or self._quiet):

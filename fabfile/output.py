@@ -150,7 +150,7 @@ class _Unread:
         try:
             yield
         except BrokenPipeError:
-            _give_up(self._stream)
+            give_up(self._stream)
             _Unread.gone = True
 
 
@@ -197,14 +197,14 @@ def error(failure: CutoverError, *, as_json: bool) -> None:
             line("error", exit_code=failure.exit_code, **texts)
         sys.stdout.flush()
     except (OSError, ValueError):
-        _give_up(sys.stdout)
+        give_up(sys.stdout)
     try:
         print(with_program(failure.render()), file=sys.stderr, flush=True)
     except (OSError, ValueError):
-        _give_up(sys.stderr)
+        give_up(sys.stderr)
 
 
-def _give_up(stream: IO[str]) -> None:
+def give_up(stream: IO[str]) -> None:
     """Let what can't be written go nowhere: Python would try again at its end, and change the exit code."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -65,6 +65,7 @@ HELP: Final[Mapping[str, str]] = {
     "key": "the private key to log in with; your SSH agent's, and your own, if left out",
     "project": "the Compose project that is the app, where several could be",
     "interactive": "at a terminal, as a shell needs one",
+    "watch": "look again every other second, until Ctrl-C",
     "follow": "go on with what is logged from now on, until Ctrl-C",
     "since": "only what is not older than this: 90s, 10m, 1h30m, 2d",
     "grep": "only lines that contain this regular expression (Python's)",

@@ -239,13 +239,25 @@ def _damaged(folder: Path, why: str) -> dict[str, Any]:
 
 def read_state(root: Path) -> StoreState:
     """Return what is in the store: shipped files, zipapps, the lock, plans that have to be reverted."""
-    folders = sorted((root / "plans").glob("*/"))
-    unfinished = [folder.name for folder in folders if _is_left(folder, lambda ending: ending not in ENDINGS)]
+    unfinished, last, last_outcome = [], "", ""
+    for folder in sorted((root / "plans").glob("*/")):
+        try:
+            events = read_journal(folder)
+        except DamagedJournal:
+            last, last_outcome = folder.name, ""
+            unfinished.append(folder.name)
+            continue
+        if events:  # without one it never began
+            last, last_outcome = folder.name, outcome(events)
+        if events and last_outcome not in ENDINGS:
+            unfinished.append(folder.name)
     return StoreState(
         files=tuple(sorted(path.name for path in (root / "files").glob("*"))),
         runners=tuple(sorted(path.name for path in root.glob("runner-*.pyz"))),
         lock=lock_holder(root),
         unfinished=tuple(unfinished),
+        last=last,
+        last_outcome=last_outcome,
     )
 
 

@@ -125,10 +125,17 @@ def releases(c: Context, host: str = "", json: bool = False) -> None:
 
 
 @task
-def status(c: Context, host: str = "", json: bool = False) -> None:
-    """Show who owns the app, where the edge sends the public, and what is healthy in each runtime."""
-    vps = session.begin(c, host, json=json)
-    fabfile.commands.status.show(vps.console, vps.site, vps.survey(then=(fabfile.commands.status,)))
+def status(c: Context, watch: bool = False, host: str = "", json: bool = False) -> None:
+    """Show who owns the app, where the edge sends the public, and what is healthy in each runtime.
+
+    Below that: restarts, memory, ports, versions and data of the owner's, firewall, exposure of units, the last plan,
+    and each warning with its cure. --watch shows it again and again, until Ctrl-C.
+    """
+    vps, module = session.begin(c, host, json=json), fabfile.commands.status
+    if watch:
+        module.watch(vps)
+    vps.host.connect()
+    module.show(vps.console, vps.site, vps.survey(module.request(vps.site)))
 
 
 @task

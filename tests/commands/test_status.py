@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rich.console
 
+from fabfile import workloads
 from fabfile.commands import status
 from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.runner.wire.edge import EdgeFacts, EdgeNetwork, HostFact, ProxyHost, Upstream
-from fabfile.runner.wire.facts import Facts, Health, Unit, Workload
+from fabfile.runner.wire.facts import Facts, Health, Listener, Unit, Workload
+from fabfile.runner.wire.firewall import Firewall
 from fabfile.runner.wire.settings import SettingsFileFact
 from fabfile.runner.wire.store import LockHolder, StoreState
 from tests.support import inventories
+from tests.support.entry_points import islandflow
 from tests.support.facts import container, unit
-from tests.support.fake_host import GOOD_HOST
+from tests.support.fake_host import GOOD_HOST, FakeHost
 
 GATEWAY = "172.18.0.1"
 
@@ -125,6 +130,10 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
         "edge": "docker",
         "raw_api": "open",
         "edge_problem": "",
+        "drift": 0,
+        "last_plan": "",
+        "last_outcome": "",
+        "exposures": {},
     }
     rows = {(line["runtime"], line["name"]): (line["ok"], line["text"]) for line in told if line["kind"] == "health"}
     assert len(rows) == 2 * (len(site.services) + len(site.servers))
@@ -242,3 +251,115 @@ def test_settings_that_are_not_those_of_the_env_file_are_a_warning_while_native_
     for owner, edges in (("native", native(site)), ("docker", docker(site))):
         out = shown(site, Facts(host=GOOD_HOST, owner=owner, edge=edges, settings_file=stale), capsys)  # type: ignore[arg-type]  # either word
         assert ("something else in KEY" in out) == (owner == "native")
+
+
+# ── The rest of the screen ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal on which no cell wraps."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_what_the_owner_takes_up_is_shown_beside_its_health(
+    site: Site, wide: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redis = site.infra.redis
+    facts = Facts(
+        host=GOOD_HOST,
+        owner="native",
+        edge=native(site),
+        health={
+            "native/redis": Health("redis", "native", True, "healthy", "active/running", 7, restarts=2),
+            "native/api": Health("api", "native", True, "healthy", "active/running", 8),
+            "docker/redis": Health("redis", "docker", False, "container is exited", "exited"),
+        },
+        memory={"native/redis": 3 << 20, "native/api": 5 << 30},
+        listeners=(Listener(redis.port, "127.0.0.1", 7, "redis-server", "/x"),),
+        versions={"native/redis": "8.0.2"},
+        sizes={redis.data: 1536 << 10},
+    )
+    rows = {line.split()[0]: line.split() for line in shown(site, facts, capsys).splitlines() if line.strip()}
+    assert " ".join(rows["redis"]) == "redis ✓ healthy down 2 3.0 MiB 6379 redis-server (7) 8.0.2 1.5 MiB"
+    assert rows["api"][-2:] == ["5.0", "GiB"]
+    found = {line["name"]: line for line in lines(site, facts, capsys) if line["kind"] == "health"}
+    assert found["redis"]["runtime"] == "docker" and found["redis"]["memory"] is None
+    (own,) = [
+        line for line in lines(site, facts, capsys) if (line.get("name"), line.get("runtime")) == ("redis", "native")
+    ]
+    assert (own["restarts"], own["memory"], own["data"], own["version"]) == (2, 3 << 20, 1536 << 10, "8.0.2")
+    assert own["port"] == "6379 redis-server (7)"
+
+
+def test_in_docker_the_version_is_the_images_and_the_port_is_the_containers(
+    site: Site, wide: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (redis,) = [w for w in workloads.everything(site, "docker") if w.name == "redis"]
+    facts = Facts(
+        host=GOOD_HOST,
+        owner="docker",
+        edge=docker(site),
+        containers={"redis": dataclasses.replace(container(redis, True), image="registry.example:5000/redis:7.2")},
+        listeners=(Listener(site.infra.redis.image_port, "0.0.0.0", 9, "docker-proxy", "/x", "flow-redis-1"),),
+    )
+    (row,) = [line for line in shown(site, facts, capsys).splitlines() if line.startswith("redis ")]
+    assert row.split()[-3:] == ["6379", "flow-redis-1", "7.2"]
+
+
+def test_another_process_at_a_containers_port_is_not_said_to_be_its(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stray = Listener(site.infra.redis.image_port, "0.0.0.0", 9, "redis-server", "/x")
+    facts = Facts(host=GOOD_HOST, owner="docker", edge=docker(site), listeners=(stray,))
+    assert "redis-server" not in shown(site, facts, capsys)
+
+
+def test_firewall_exposure_last_plan_and_leftovers_have_a_line_each(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = Facts(
+        host=GOOD_HOST,
+        owner="native",
+        edge=native(site),
+        firewall=Firewall(True, True, "deny"),
+        health={"docker/web": Health("web", "docker", False, "unhealthy", "running", 5)},
+        exposures={"flow-nats.service": 1.3, "flow-api.service": 6.3},
+        ops=StoreState(last="20260101-cutover", last_outcome="done"),
+    )
+    out = shown(site, facts, capsys)
+    assert "ufw    active, 0 rules; not let in: " in out
+    assert "units  exposure 1.3 to 6.3 of 10 (most: flow-api.service)" in out
+    assert "plan   20260101-cutover: done\n" in out and "other  docker runs web\n" in out
+    cut = dataclasses.replace(facts, ops=StoreState(last="x", last_outcome=""))
+    assert "plan   x: has not ended" in shown(site, cut, capsys)
+
+
+def test_it_is_shown_again_and_again_until_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost()
+    host.stand_in(monkeypatch)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fabfile.commands.status.time.sleep", pause)
+    run = islandflow("status", "--watch")
+    assert run.code == 130 and host.calls == [("survey",)] * 3, "one trip each time"
+    assert run.out.count("host   vps") == 3 and "\x1b[" not in run.out, "plain lines where there is no terminal"
+
+
+def test_on_a_terminal_it_stays_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    screen = Console(out=rich.console.Console(file=out, force_terminal=True, soft_wrap=True))
+    screen.begin_anew("12:00:00")
+    assert out.getvalue().startswith("\x1b[2J\x1b[H") and "12:00:00" in out.getvalue()
+
+
+def test_the_survey_starts_no_container_and_measures_what_is_shown(site: Site) -> None:
+    asked = status.request(site)
+    assert asked.memory and set(asked.sized) == {server.data for server in site.servers}
+    assert [program.name for program in asked.programs] == [f"native/{server.name}" for server in site.servers]
+    assert not any(program.image for program in asked.programs) and asked.exposed

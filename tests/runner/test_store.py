@@ -69,7 +69,9 @@ def test_how_a_plan_ended_and_who_still_needs_hands(
 ) -> None:
     folder = write(tmp_path, PLAN, *events)
     assert store.outcome(store.read_journal(folder)) == outcome
-    assert (store.read_state(tmp_path).unfinished == (PLAN,)) == unfinished
+    state = store.read_state(tmp_path)
+    assert (state.unfinished == (PLAN,)) == unfinished
+    assert (state.last, state.last_outcome) == (PLAN if events else "", outcome)
     assert (store.interrupted_plans(tmp_path) == [PLAN]) == interrupted
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from fabfile import output
 from fabfile.commands.services import choice
 from fabfile.commands.session import Session
 from fabfile.errors import UsageError
@@ -42,8 +44,16 @@ class Selection:
 def show(session: Session, service: str, selection: Selection, *, follow: bool) -> None:
     """Show log lines of the services that `service` names, of all without it; with `follow` until Ctrl-C.
 
-    Raises UsageError for a service that the inventory does not have, Unreachable.
+    It ends where nobody reads any more, as in a pipe to head. Raises UsageError for a service that the inventory does
+    not have, Unreachable.
     """
+    try:
+        _show(session, service, selection, follow)
+    except BrokenPipeError:
+        output.give_up(sys.stdout)
+
+
+def _show(session: Session, service: str, selection: Selection, follow: bool) -> None:
     site, console = session.site, session.console
     workloads = choice.named(site, service)
     names = list(dict.fromkeys(workload.name for workload in workloads))

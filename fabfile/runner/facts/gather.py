@@ -16,12 +16,14 @@ from ..releases import reading
 from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
-from ..wire.facts import Facts, FactsRequest, HostInfo
+from ..wire.facts import Facts, FactsRequest, Health, HostInfo
 from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
 from .data import holding
 from .data.keeping import unkept
 from .data.openers import mounts_below, openers
 from .nats import jetstream
+from .usage import disk
+from .usage.memory import memory_of
 
 Fields = dict[str, Any]  # fields of Facts
 
@@ -36,7 +38,14 @@ def gather(machine: Machine, request: FactsRequest) -> Facts:
     with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
         for part in pool.map(lambda job: job(machine, request), jobs):
             fields.update({**part, "health": {**fields.get("health", {}), **part.get("health", {})}})  # from several
+    if request.memory:  # of the processes that the health is of
+        fields["memory"] = _memory(fields.get("health", {}))
     return Facts(**fields)
+
+
+def _memory(health: Mapping[str, Health]) -> dict[str, int]:
+    memory = memory_of(verdict.pid for verdict in health.values())
+    return {key: memory[verdict.pid].held for key, verdict in health.items() if verdict.pid in memory}
 
 
 def _host(machine: Machine, request: FactsRequest) -> Fields:
@@ -254,6 +263,10 @@ def _ops(machine: Machine, request: FactsRequest) -> Fields:
     return {"ops": read_state(machine.ops)}
 
 
+def _sizes(machine: Machine, request: FactsRequest) -> Fields:
+    return {"sizes": disk.sizes(machine, request.sized)}
+
+
 def _needs(machine: Machine, request: FactsRequest) -> Fields:
     return {"lacking": needs.lacking(machine, request.needs)}
 
@@ -294,4 +307,5 @@ _JOBS: list[tuple[Callable[[FactsRequest], object], Callable[[Machine, FactsRequ
     (lambda w: w.disks, _disks),
     (lambda w: w.ops, _ops),
     (lambda w: w.needs, _needs),
+    (lambda w: w.sized, _sizes),
 ]

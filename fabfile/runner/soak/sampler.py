@@ -16,6 +16,7 @@ from ..availability import Impact, Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import locate, read_streams
+from ..facts.usage.memory import memory_of
 from ..journal import Journal
 from ..system.machine import Machine, StepFailed, failure_detail
 from ..system.owner import NOBODY, find_owner
@@ -25,7 +26,6 @@ from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
 from ..wire.store import LockHolder
 from ..wire.terms import Owner, runtime_named
-from .memory import memory_of
 
 SETTLE_SECONDS = 60.0  # for everything to become healthy after a boot, before the next sample counts
 REQUEST_INTERVAL_SECONDS = 1.0  # between two requests to one address at the edge: a day of them is no burden

@@ -90,6 +90,8 @@ class FactsRequest:
     host: bool = False
     ops: bool = False
     needs: tuple[Need, ...] = ()
+    memory: bool = False  # of the workloads
+    sized: tuple[str, ...] = ()  # folders whose size to measure
 
 
 @wire
@@ -281,6 +283,8 @@ class Facts:
     data: dict[str, Holding] = field(default_factory=dict)  # "runtime/name" → what that server holds
     disks: dict[str, int] = field(default_factory=dict)  # folder → free bytes; of a file system once
     ops: StoreState = field(default_factory=StoreState)
+    memory: dict[str, int] = field(default_factory=dict)  # "runtime/name" → bytes that it holds, without caches
+    sizes: dict[str, int] = field(default_factory=dict)  # folder → bytes that it takes up on its disk
     lacking: dict[str, str] = field(default_factory=dict)  # path of a Need → why it can't be used
 
     @property

@@ -42,3 +42,5 @@ class StoreState:
     runners: tuple[str, ...] = ()  # zipapps, by file name
     lock: LockHolder | None = None
     unfinished: tuple[str, ...] = ()  # identifiers of plans that were interrupted or are stuck, oldest first
+    last: str = ""  # identifier of the plan that began last
+    last_outcome: str = ""  # how it ended; empty where it has not

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fabfile import output
 from fabfile.commands.services.logs import DEFAULT_LINES
 from tests.support.entry_points import DOORS, Run, islandflow
 from tests.support.fake_host import FakeHost
@@ -113,3 +114,16 @@ def test_colours_are_for_terminals_that_want_them(host: FakeHost, monkeypatch: p
     assert "\x1b[" in coloured
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in islandflow("logs").out
+
+
+def test_a_reader_that_has_enough_ends_it_without_an_error(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a pipe to head."""
+
+    def gone(kind: str, **values: Any) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    given_up: list[Any] = []
+    monkeypatch.setattr(output, "line", gone)
+    monkeypatch.setattr(output, "give_up", given_up.append)
+    run = islandflow("logs", "--json")
+    assert run.code == 0 and run.err == "" and len(given_up) == 1

@@ -163,6 +163,16 @@ def test_the_facts_have_both_runtimes_health_from_two_jobs(tmp_path: Path) -> No
         assert {key: verdict.ok for key, verdict in found.items()} == {"native/api": True, "docker/api": True}
 
 
+def test_the_memory_is_that_of_the_processes_whose_health_is_known(tmp_path: Path) -> None:
+    unit = f"Id=api.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID={os.getpid()}"
+    vps = Recorder(tmp_path, {"systemctl show": unit, "du": f"4096\t{tmp_path}\n"})
+    workloads = (Workload("api", "native", unit="api.service"), Workload("web", "docker", project="flow"))
+    found = gather(vps, FactsRequest(workloads=workloads, memory=True, sized=(str(tmp_path),)))
+    assert list(found.memory) == ["native/api"] and found.memory["native/api"] > 1 << 20
+    assert found.sizes == {str(tmp_path): 4096}
+    assert gather(vps, FactsRequest(workloads=workloads)).memory == {}
+
+
 def test_a_docker_that_does_not_answer_is_one_error_and_no_verdict(tmp_path: Path) -> None:
     vps = Recorder(tmp_path, {"docker": (1, "", "Cannot connect to the Docker daemon")})
     workloads = (Workload("api", "docker", project="flow"),)

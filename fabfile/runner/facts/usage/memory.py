@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..system.sockets import cgroup_of
-from ..wire.soak import Memory
+from ...system.sockets import cgroup_of
+from ...wire.soak import Memory
 
 _GROUPS = Path("/sys/fs/cgroup")
 _FIELDS = ("RssAnon:", "RssShmem:", "VmSwap:")  # of /proc/PID/status, in KiB

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.soak import memory
-from fabfile.runner.soak.memory import memory_of
+from fabfile.runner.facts.usage import memory
+from fabfile.runner.facts.usage.memory import memory_of
 from fabfile.runner.wire.soak import Memory
 
 HOG = "import sys; held = bytearray(64 << 20); print('up', flush=True); sys.stdin.read()"

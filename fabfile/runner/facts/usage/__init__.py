@@ -1,0 +1,1 @@
+"""What processes and data take up: memory, and space on disks."""
