@@ -125,7 +125,7 @@ def test_an_inventory_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_commands_are_completed() -> None:
-    assert completed(incomplete="c") == ["check", "cutover"]
+    assert completed(incomplete="c") == ["check", "completion", "cutover"]
     assert completed("npm") == ["backup", "diff", "restore", "status", "switch"]
 
 

@@ -16,6 +16,7 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (errors.UsageError.unknown("scope", "wep", ("full", "web")), 2),
     (errors.InventoryError("inventory.toml", ["app.user: is missing", "edge: is missing"]), 2),
     (errors.PreflightRefused(["lingering is off", "port 3000 is held by node"]), 3),
+    (errors.HookRefused("hook pre-cutover ended with 1", "hooks/pre-cutover"), 3),
     (errors.LockHeld("ana@laptop", "cutover", "2026-01-02 10:00:00 UTC"), 4),
     (errors.SoakAlreadyRunning("ana@laptop", "a soak of 24 h", "2026-01-02 10:00:00 UTC"), 4),
     (errors.ManualInterventionRequired("the undo failed", up=["nats"], down=[], next_step="Run `inv revert`."), 5),
