@@ -13,9 +13,9 @@ from fabfile.rendering import files
 from fabfile.runner import store
 from fabfile.runner.facts.needs import ENTER, READ, RUN
 from fabfile.runner.system.owner import owner_of
-from fabfile.runner.wire.app import AdapterRef, Environment, Need, ProviderRef, StreamsRef, UnitFile
+from fabfile.runner.wire.app import AdapterRef, Environment, Need, Program, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.wire.edge import EdgeRef, HostFact
-from fabfile.runner.wire.facts import Facts, FactsRequest, Program, Workload
+from fabfile.runner.wire.facts import Facts, FactsRequest, Workload
 from fabfile.runner.wire.terms import Owner
 from fabfile.terms import Runtime
 

@@ -13,9 +13,10 @@ from fabfile.commands.session import Session
 from fabfile.console import Console
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.runner.system.docker import PROXIES
+from fabfile.runner.wire.app import Program
 from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.events import Event, PastPlan
-from fabfile.runner.wire.facts import Facts, FactsRequest, Health, Program, Workload
+from fabfile.runner.wire.facts import Facts, FactsRequest, Health, Workload
 from fabfile.runner.wire.terms import other
 from fabfile.terms import Owner, Runtime
 

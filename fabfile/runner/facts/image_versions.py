@@ -14,7 +14,7 @@ from pathlib import Path
 from ..system.files import put
 from ..system.machine import CommandFailed, Machine
 from ..wire import shape
-from ..wire.facts import Program
+from ..wire.app import Program
 
 _FILE = "image-versions.json"
 _FORMAT = 2  # 1: without the names of Redis' forks

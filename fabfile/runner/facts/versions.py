@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..system.machine import CommandFailed, Machine, failure_detail
-from ..wire.facts import Program
+from ..wire.app import Program
 from . import image_versions
 from .data.redis import product_in
 

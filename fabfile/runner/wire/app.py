@@ -171,3 +171,13 @@ class Need:
     path: str
     how: str  # read, run, enter
     user: str = ""  # who needs it; empty: root
+
+
+@wire
+@dataclass(frozen=True)
+class Program:
+    """A server's program on one side: the command that prints its version."""
+
+    name: str
+    argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
+    image: str = ""  # empty: native

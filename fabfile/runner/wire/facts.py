@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .app import Environment, JetStream, NatsRef, Need, Provided, ProviderRef, Settings, StreamsRef, UnitFile
+from .app import Environment, JetStream, NatsRef, Need, Program, Provided, ProviderRef, Settings, StreamsRef, UnitFile
 from .codec import wire
 from .compose import Compose, ComposeService, ComposeView
 from .data import DataRef, Holding, Kept, Opener, Unkept
@@ -35,16 +35,6 @@ class Workload:
     durables: tuple[str, ...] = ()
     nats: NatsRef | None = None  # which has the durables
     environment: Environment | None = None  # the app's, which logs in to Redis
-
-
-@wire
-@dataclass(frozen=True)
-class Program:
-    """A server's program on one side: the command that prints its version."""
-
-    name: str
-    argv: tuple[str, ...]  # native: absolute path or name on PATH; docker: the entry point and arguments
-    image: str = ""  # empty: native
 
 
 @wire
