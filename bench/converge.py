@@ -30,6 +30,7 @@ from pathlib import Path
 from bench import methods, show, trace
 from bench.distance import delayed
 from fabfile import inventory, survey
+from fabfile.commands import status
 from fabfile.console import Console
 from fabfile.errors import CutoverError
 from fabfile.lab.lab import Lab
@@ -155,8 +156,8 @@ def _facts(lab: Lab, report: Console) -> None:
     site = inventory.load(lab.inventory, {})
     lab.guest.write(f"{SCRATCH}/runner.pyz", bootstrap.zipapp())
     columns = []
-    for versions in (False, True):
-        request = bootstrap.payload(survey.request(site, versions=versions)).decode()
+    for asked in (status.request(site), survey.request(site, versions=True)):
+        request = bootstrap.payload(asked).decode()
         argv = ["python3", "-I", "-c", SURVEY_SCRIPT]
         rounds = [json.loads(lab.run(argv, stdin=request).stdout) for _ in range(4)][1:]
         columns.append({name: statistics.median(times[name] for times in rounds) for name in rounds[0]})
