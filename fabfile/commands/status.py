@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
-from fabfile import survey, workloads
+from fabfile import output, survey, workloads
 from fabfile.checks import boot, compose, environment, firewall
 from fabfile.checks.edge import unled
 from fabfile.commands.session import Session
@@ -41,8 +41,11 @@ def request(site: Site) -> FactsRequest:
 
 
 def watch(session: Session) -> None:
-    """Show how things stand again and again, on a terminal in the same place; until Ctrl-C. Raises Unreachable."""
-    while True:
+    """Show how things stand again and again, on a terminal in the same place; until Ctrl-C. Raises Unreachable.
+
+    It ends where nobody reads any more.
+    """
+    while not output.reader_is_gone():
         facts = session.survey(request(session.site), then=())
         session.console.begin_anew(time.strftime("%Y-%m-%d %H:%M:%S"))
         show(session.console, session.site, facts)

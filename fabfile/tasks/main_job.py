@@ -134,6 +134,7 @@ def status(c: Context, watch: bool = False, host: str = "", json: bool = False) 
     vps, module = session.begin(c, host, json=json), fabfile.commands.status
     if watch:
         module.watch(vps)
+        return
     vps.host.connect()
     module.show(vps.console, vps.site, vps.survey(module.request(vps.site)))
 

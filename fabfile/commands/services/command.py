@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from fabfile import output
 from fabfile.commands.services import choice
 from fabfile.commands.session import Session
 from fabfile.errors import Interrupted, UsageError
@@ -15,7 +17,8 @@ from fabfile.runner.services.requests import ExecRequest
 def run(session: Session, service: str, argv: Sequence[str], *, interactive: bool) -> int:
     """Run a command beside a service of the owner's; returns its exit code.
 
-    Raises UsageError for a service that the inventory does not have, Unreachable, Interrupted.
+    Where nobody reads its output any more, as in a pipe to head, it is ended as SIGPIPE would end it. Raises UsageError
+    for a service that the inventory does not have, Unreachable, Interrupted.
     """
     site, console = session.site, session.console
     workloads = choice.named(site, service)
@@ -36,6 +39,9 @@ def run(session: Session, service: str, argv: Sequence[str], *, interactive: boo
         raise Interrupted(
             state=f"The command beside {service} was ended.", next_step="Run the same command again."
         ) from None
+    except BrokenPipeError:
+        output.give_up(sys.stdout)
+        return 128 + signal.SIGPIPE
     console.data("exit", code=code)
     return code
 

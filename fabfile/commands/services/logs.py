@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -47,13 +46,6 @@ def show(session: Session, service: str, selection: Selection, *, follow: bool) 
     It ends where nobody reads any more, as in a pipe to head. Raises UsageError for a service that the inventory does
     not have, Unreachable.
     """
-    try:
-        _show(session, service, selection, follow)
-    except BrokenPipeError:
-        output.give_up(sys.stdout)
-
-
-def _show(session: Session, service: str, selection: Selection, follow: bool) -> None:
     site, console = session.site, session.console
     workloads = choice.named(site, service)
     names = list(dict.fromkeys(workload.name for workload in workloads))
@@ -69,6 +61,8 @@ def _show(session: Session, service: str, selection: Selection, follow: bool) ->
         )
     )
     for line in lines:
+        if output.reader_is_gone():
+            return
         if "runtime" in line:
             runtime = line["runtime"]
             if line["silent"]:

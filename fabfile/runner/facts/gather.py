@@ -16,14 +16,13 @@ from ..releases import reading
 from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
-from ..wire.facts import Facts, FactsRequest, Health, HostInfo
+from ..wire.facts import Facts, FactsRequest, HostInfo
 from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
 from .data import holding
 from .data.keeping import unkept
 from .data.openers import mounts_below, openers
 from .nats import jetstream
-from .usage import disk
-from .usage.memory import memory_of
+from .usage import disk, memory
 
 Fields = dict[str, Any]  # fields of Facts
 
@@ -39,13 +38,8 @@ def gather(machine: Machine, request: FactsRequest) -> Facts:
         for part in pool.map(lambda job: job(machine, request), jobs):
             fields.update({**part, "health": {**fields.get("health", {}), **part.get("health", {})}})  # from several
     if request.memory:  # of the processes that the health is of
-        fields["memory"] = _memory(fields.get("health", {}))
+        fields["memory"] = memory.of_workloads(fields.get("health", {}))
     return Facts(**fields)
-
-
-def _memory(health: Mapping[str, Health]) -> dict[str, int]:
-    memory = memory_of(verdict.pid for verdict in health.values())
-    return {key: memory[verdict.pid].held for key, verdict in health.items() if verdict.pid in memory}
 
 
 def _host(machine: Machine, request: FactsRequest) -> Fields:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from fabfile import output
 from fabfile.commands.options import rest_of_line
 from fabfile.errors import UsageError
 from tests.support.entry_points import DOORS, Run, islandflow
@@ -88,3 +90,15 @@ def test_fab_is_refused_since_it_would_run_the_words_by_itself(monkeypatch: pyte
     monkeypatch.setattr(sys, "argv", ["/somewhere/fab", "-H", "vps", "exec", "--service", "api", "--", "env"])
     with pytest.raises(UsageError, match="fab itself runs"):
         rest_of_line()
+
+
+def test_where_nobody_reads_it_ends_as_by_sigpipe(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(stream: str, data: bytes) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    given_up: list[Any] = []
+    host.printed = [("stdout", b"x")]
+    monkeypatch.setattr("fabfile.commands.services.command._pass_on", gone)
+    monkeypatch.setattr(output, "give_up", given_up.append)
+    run = islandflow("exec", "--service", "api", "--", "yes")
+    assert run.code == 141 and run.err == "" and len(given_up) == 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ...system.sockets import cgroup_of
+from ...wire.facts import Health
 from ...wire.soak import Memory
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -26,6 +27,12 @@ def memory_of(pids: Iterable[int], groups: Path = _GROUPS) -> dict[int, Memory]:
     }
     others = {pid: cgroup for pid, cgroup in cgroups.items() if pid not in accounted}
     return {**accounted, **(_from_processes(others) if others else {})}
+
+
+def of_workloads(health: Mapping[str, Health]) -> dict[str, int]:
+    """Return what each workload with a process holds, without caches (bytes), by "runtime/name"."""
+    memory = memory_of(verdict.pid for verdict in health.values())
+    return {key: memory[verdict.pid].held for key, verdict in health.items() if verdict.pid in memory}
 
 
 def _from_kernel(group: Path) -> Memory | None:
