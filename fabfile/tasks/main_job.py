@@ -111,7 +111,7 @@ def deploy(
         raise UsageError("deploy needs --ref", next_step="inv deploy --ref main, or another branch, tag or commit.")
     commands = fabfile.commands.deploy
     choice = commands.Choice(scope, pieces, runtime, fast)
-    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json)
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="deploy")
     wait_for_checks = not (no_confirm or fast)
     commands.deploy(operation, ref, choice, build=not no_build, confirm=wait_for_checks, anew=force_recreate)
 
