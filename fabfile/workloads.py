@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from fabfile.inventory import Server, Service, Site, placeholders
-from fabfile.runner.wire.app import Environment, NatsRef
-from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.app import Compose, Environment, NatsRef
 from fabfile.runner.wire.data import DataRef, Kept
 from fabfile.runner.wire.facts import Workload
 from fabfile.runner.wire.release import ReleasesRef

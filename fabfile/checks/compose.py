@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
-from fabfile.runner.wire.compose import ComposeService
+from fabfile.runner.wire.app import ComposeService
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fabfile import survey
 from fabfile.inventory import Site
 from fabfile.plans import docker
-from fabfile.runner.wire.compose import ComposeDifference
+from fabfile.runner.wire.app import ComposeDifference
 from fabfile.runner.wire.facts import Facts
 
 Row = tuple[str, bool, str]  # what, good or not, evidence

@@ -10,7 +10,7 @@ import pytest
 from fabfile.checks import compose, docker, parts, preflight
 from fabfile.inventory import Site
 from fabfile.runner.facts.compose import NO_PLUGIN
-from fabfile.runner.wire.compose import ComposeDifference, ComposeView
+from fabfile.runner.wire.app import ComposeDifference, ComposeView
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 from tests.support.facts import changed

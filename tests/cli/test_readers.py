@@ -49,7 +49,7 @@ def unread(door: Callable[[list[str]], object], *words: str, monkeypatch: pytest
 @both_doors
 @pytest.mark.parametrize(
     ("words", "code"),
-    [("history", 0), ("status", 0), ("status --json", 0), ("npm.status", 1), ("rollback", 2), ("revert --json", 2)],
+    [("history", 0), ("status", 0), ("status --json", 0), ("npm.status", 1), ("deploy", 2), ("revert --json", 2)],
 )
 def test_a_command_ends_with_the_code_that_it_has_earned(
     door: Callable[[list[str]], object],

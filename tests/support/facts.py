@@ -17,7 +17,7 @@ from fabfile.rendering import files
 from fabfile.runner.actions.edge_point import PointEdge
 from fabfile.runner.edge.facts import edge_facts
 from fabfile.runner.system.ufw import parse
-from fabfile.runner.wire.compose import ComposeService
+from fabfile.runner.wire.app import ComposeService
 from fabfile.runner.wire.edge import EdgeBackup, EdgeFacts, SavedHost, Upstream
 from fabfile.runner.wire.facts import (
     Container,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from ..system import docker
 from ..system.machine import Evidence, Machine, StepFailed
+from ..wire.app import Compose
 from ..wire.codec import wire
-from ..wire.compose import Compose
 from ..wire.facts import Container, Facts, FactsRequest, Workload
 from ..wire.release import ReleasesRef
 from .base import Action, Inspection

@@ -11,7 +11,7 @@ from typing import TypedDict
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, Result
 from ..wire import shape
-from ..wire.compose import Compose, ComposeService
+from ..wire.app import Compose, ComposeService
 
 
 class BuildConfig(TypedDict, total=False):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, failure_detail
-from ..wire.compose import Compose, ComposeDifference, ComposeView
+from ..wire.app import Compose, ComposeDifference, ComposeView
 from . import compose
 
 Path = tuple[str, ...]

@@ -12,8 +12,7 @@ from .. import store
 from ..system import systemd
 from ..system.envfile import passed_on, read_compose, read_systemd
 from ..system.machine import Machine, StepFailed, environment_of, failure_detail
-from ..wire.app import Environment, Setting, Settings
-from ..wire.compose import Compose
+from ..wire.app import Compose, Environment, Setting, Settings
 from ..wire.settings import user_manager
 from . import compose
 from .values.urls import with_places

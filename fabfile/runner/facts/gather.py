@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -245,12 +244,7 @@ def _kept(machine: Machine, request: FactsRequest) -> Fields:
 
 
 def _disks(machine: Machine, request: FactsRequest) -> Fields:
-    """Free bytes by folder; of several on one file system, which share its space, only the first is listed."""
-    free: dict[int, tuple[str, int]] = {}
-    for folder in request.disks:
-        existing = paths.nearest(folder)
-        free.setdefault(os.stat(existing).st_dev, (folder, shutil.disk_usage(existing).free))
-    return {"disks": dict(free.values())}
+    return {"disks": disk.free(request.disks)}
 
 
 def _ops(machine: Machine, request: FactsRequest) -> Fields:

@@ -9,8 +9,7 @@ from pathlib import Path
 from ..system import docker, paths
 from ..system.envfile import parse_systemd, passed_on, read_compose, systemd_text
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail, os_error_text
-from ..wire.app import Setting
-from ..wire.compose import Compose
+from ..wire.app import Compose, Setting
 from ..wire.settings import Comparison, ContainerValue, Difference, Differences, SettingsFile, SettingsFileFact
 from . import compose
 from .data.redis_login import VARIABLE, leads_to_own, refused_logins

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Callable, NamedTuple, TypeVar
 
 from ..wire import shape
-from ..wire.compose import Compose
+from ..wire.app import Compose
 from ..wire.edge import EdgeNetwork
 from ..wire.facts import ALIVE, Container, Listener
 from .inspected import Inspected, inspected

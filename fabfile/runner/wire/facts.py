@@ -5,9 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .app import Environment, JetStream, NatsRef, Need, Program, Provided, ProviderRef, Settings, StreamsRef, UnitFile
+from .app import (
+    Compose,
+    ComposeService,
+    ComposeView,
+    Environment,
+    JetStream,
+    NatsRef,
+    Need,
+    Program,
+    Provided,
+    ProviderRef,
+    Settings,
+    StreamsRef,
+    UnitFile,
+)
 from .codec import wire
-from .compose import Compose, ComposeService, ComposeView
 from .data import DataRef, Holding, Kept, Opener, Unkept
 from .edge import EdgeBackup, EdgeFacts, EdgeRef
 from .firewall import Firewall

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .app import Environment
+from .app import Compose, Environment
 from .codec import wire
-from .compose import Compose
 from .terms import Runtime
 
 

@@ -18,8 +18,7 @@ from fabfile.runner.actions.proof import CompareData, CountData
 from fabfile.runner.actions.units import Start
 from fabfile.runner.system import systemd
 from fabfile.runner.system.machine import Evidence, Machine, StepFailed
-from fabfile.runner.wire.app import Environment
-from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.app import Compose, Environment
 from fabfile.runner.wire.data import Count, DataRef, Holding, losses
 from tests.runner.support.recorder import Recorder
 from tests.runner.support.redis_server import Redis

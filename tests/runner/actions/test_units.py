@@ -16,7 +16,7 @@ from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown, UnitsValid
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
 from fabfile.runner.system.machine import CommandFailed, Machine, StepFailed
-from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.app import Compose
 from fabfile.runner.wire.facts import Container, Facts, Unit
 from tests.runner.support.recorder import Recorder
 

@@ -13,8 +13,7 @@ from fabfile.runner.facts import compose, compose_view
 from fabfile.runner.facts.environment import in_force, settings
 from fabfile.runner.system import docker
 from fabfile.runner.system.machine import CommandFailed
-from fabfile.runner.wire.app import Environment
-from fabfile.runner.wire.compose import Compose, ComposeDifference
+from fabfile.runner.wire.app import Compose, ComposeDifference, Environment
 from tests.runner.support.recorder import Recorder
 
 SECRET = "hunter2"

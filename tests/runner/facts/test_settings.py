@@ -16,8 +16,7 @@ from fabfile.runner.facts.environment import in_force
 from fabfile.runner.facts.settings import differences, settings_file, text_of
 from fabfile.runner.system.envfile import parse_systemd
 from fabfile.runner.system.systemd import UnitEnvironment
-from fabfile.runner.wire.app import Environment
-from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.app import Compose, Environment
 from fabfile.runner.wire.facts import Container
 from fabfile.runner.wire.settings import Comparison, ContainerValue, Difference, SettingsFile
 from tests.runner.support.recorder import Recorder

@@ -12,8 +12,8 @@ from ...releases import register
 from ...releases.reading import size, unbuilt
 from ...system import git, systemd
 from ...system.machine import CommandFailed, Evidence, Machine, StepFailed
+from ...wire.app import Compose
 from ...wire.codec import wire
-from ...wire.compose import Compose
 from ...wire.facts import Facts, FactsRequest
 from ...wire.release import BAD, Release, ReleasesRef
 from ...wire.terms import Runtime

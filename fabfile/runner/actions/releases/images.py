@@ -14,8 +14,8 @@ from ...releases import register
 from ...releases.reading import unbuilt
 from ...system import docker, git
 from ...system.machine import CommandFailed, Evidence, Machine
+from ...wire.app import Compose
 from ...wire.codec import decode, encode, wire
-from ...wire.compose import Compose
 from ...wire.facts import Facts, FactsRequest
 from ...wire.release import BAD, GOOD, Release, ReleasesRef
 from ..base import Action

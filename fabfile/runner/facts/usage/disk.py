@@ -1,9 +1,12 @@
-"""Measures the space that folders take up."""
+"""Measures the space that folders take up, and that is free where they are."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 
+from ...system import paths
 from ...system.machine import Machine, StepFailed
 
 _SECONDS = 15.0  # a folder with too many files for that has no size
@@ -20,3 +23,12 @@ def sizes(machine: Machine, folders: Sequence[str]) -> dict[str, int]:
         return {}
     rows = (line.partition("\t") for line in out.splitlines())
     return {folder: int(size) for size, _, folder in rows if size.isdigit()}
+
+
+def free(folders: Sequence[str]) -> dict[str, int]:
+    """Folder → free bytes; of several on one file system, which share its space, only the first is listed."""
+    by_device: dict[int, tuple[str, int]] = {}
+    for folder in folders:
+        existing = paths.nearest(folder)
+        by_device.setdefault(os.stat(existing).st_dev, (folder, shutil.disk_usage(existing).free))
+    return dict(by_device.values())

@@ -13,7 +13,7 @@ from fabfile.runner.actions.releases.build import Command
 from fabfile.runner.actions.releases.images import AdoptImages, BuildImages, PruneImages
 from fabfile.runner.releases import register
 from fabfile.runner.system.machine import CommandFailed
-from fabfile.runner.wire.compose import Compose
+from fabfile.runner.wire.app import Compose
 from fabfile.runner.wire.facts import Container, Facts
 from fabfile.runner.wire.release import BAD, BUILDING, GOOD, Release, Releases
 from tests.runner.support.app_repository import SERVICES, AppRepository, WithoutSystemd
