@@ -21,9 +21,6 @@ from fabfile.lab.lab import Lab
 from fabfile.runner.availability import Watcher
 from tests.system.state import differences, traces
 
-# Two cores carry two labs: where pytest has two workers, the tests of these modules share the second one.
-SECOND_LAB = ("test_faults", "test_reboots", "test_soak", "test_lab_life")
-
 FAILED = pytest.StashKey[bool]()  # whether a part of the test has failed
 PLANS = "/var/lib/islandflow/ops/plans"
 PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
@@ -33,7 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("lab")
-            item.add_marker(pytest.mark.xdist_group("second lab" if item.path.stem in SECOND_LAB else "first lab"))
     items.sort(key=_state_needed)  # those that leave the VPS as they find it share one
 
 

@@ -28,7 +28,7 @@ def test_any_answers_let_a_step_look_or_fail_in_words(
     looks = [
         look
         for facts in (docker_serves, native_serves)
-        for name in ("cutover full", "rollback --full", "infra.install", "app.install full", "rollback --ref full")
+        for name in ("cutover full", "rollback --full", "infra.install", "app.install full", "deploy full in native")
         for step in PLANS[name](site, facts).steps
         for look in (step.action, *step.verify, *(step.undo.verify if isinstance(step.undo, Undo) else ()))
         if type(look).__name__ not in _APART

@@ -54,16 +54,22 @@ def images(flow: AppRepository, **ids: str) -> str:
     return "".join(f"{image}\tflow-release/{service}\t{commit * 40}\n" for image, service, commit in rows)
 
 
+def inspected(**images: str) -> str:
+    """What `docker inspect` prints of the services' containers, by their images."""
+    common = {"State": {"Status": "running"}, "NetworkSettings": {}}
+    return json.dumps([
+        {"Image": image, "Config": {"Labels": {"com.docker.compose.service": name}}, **common}
+        for name, image in images.items()
+    ])  # fmt: skip
+
+
 # ── Reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_a_container_is_made_of_is_told_by_its_image(flow: AppRepository, machine: WithoutSystemd) -> None:
     machine.docker["images"] = images(flow, api_a="i1", api_b="i2", web_a="i3") + "i9\tflow-release/other\tx\n"
     machine.docker["ps"] = "c1\nc2\n"
-    labels = [{"com.docker.compose.service": name} for name in SERVICES]
-    machine.docker["inspect"] = json.dumps(
-        [{"Image": image, "Config": {"Labels": known}} for image, known in zip(("i2", "old"), labels, strict=True)]
-    )
+    machine.docker["inspect"] = inspected(api="i2", web="old")
     register.write(machine.ops, Release("docker", "b" * 40, GOOD, built=True, builds=SERVICES))
     found = flow.releases(machine)
     assert found.images == {"api": ("a" * 40, "b" * 40), "web": ("a" * 40,)}
@@ -128,9 +134,7 @@ def test_only_missing_images_are_built_unless_the_release_was_bad(flow: AppRepos
 
 def test_images_that_ran_before_the_first_deploy_are_a_release(flow: AppRepository, machine: WithoutSystemd) -> None:
     machine.docker["ps"] = "c1\n"
-    machine.docker["inspect"] = json.dumps(
-        [{"Image": "i1", "Config": {"Labels": {"com.docker.compose.service": "api"}}}]
-    )
+    machine.docker["inspect"] = inspected(api="i1")
     action = AdoptImages(flow.ref, SERVICES, flow.second)
     before = action.snapshot(flow.facts(machine))
     action.apply(machine, before)
