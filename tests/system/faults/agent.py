@@ -107,13 +107,24 @@ class Story:
         self._at += len(lines)
         return [json.loads(line) for line in lines.splitlines() if line]
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the runner alone, not to the commands that it runs."""
+    def hold(self) -> None:
+        """Stop the runner alone, not the commands that it runs: before its exec a child has the runner's own words."""
+        for pid in self._pids():
+            with contextlib.suppress(OSError):
+                if "\nPPid:\t1\n" in Path(f"/proc/{pid}/status").read_text():
+                    os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let everything of the plan go on."""
+        for pid in self._pids():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
         group = CGROUPS / f"system.slice/islandflow-execute-{self.plan}.service"
         with contextlib.suppress(OSError):
-            for pid in (group / "cgroup.procs").read_text().split():
-                if b".pyz\0execute\0" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(int(pid), number)
+            return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+        return []
 
 
 class Watch:
@@ -136,7 +147,7 @@ class Watch:
 
     def go_on(self) -> None:
         self.held = False
-        self._story.signal(signal.SIGCONT)
+        self._story.go_on()
 
     def _take(self, event: dict[str, Any]) -> None:
         own, kind = event["step"] == self._step, event["kind"]
@@ -152,7 +163,7 @@ class Watch:
             self._passed = event
 
     def _hold(self, **facts: Any) -> None:
-        self._story.signal(signal.SIGSTOP)
+        self._story.hold()
         self.held = True
         tell(at=self._awaited.pop(0), plan=self._story.plan, **facts)
 
