@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
 from fabfile import output  # noqa: E402  caching must be on before the package is imported
-from fabfile.tasks import namespace  # noqa: E402
+from fabfile.tasks import namespace  # noqa: E402  for the same reason
 
 sys.excepthook = output.uncaught
 
