@@ -115,7 +115,7 @@ class ByHand:
             self._run([*self._compose, "stop", *self._servers])
         else:
             self._run([*self._user, "stop", *self._units])
-            self._run(["systemctl", "stop", *self._server_units])
+            self._run(["systemctl", "stop", *self._server_units, self._site.seal_unit])  # sealed, nobody could own it
 
     def _start(self, runtime: str, bare: bool) -> None:
         """By hand Docker is `compose up`, which waits for the app's own health checks, half a minute apart."""
