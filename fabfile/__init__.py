@@ -6,9 +6,9 @@ import sys
 # compiled anew by each command. Whoever forbids it to Python itself still does.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
-from fabfile import output  # noqa: E402  caching must be on before the package is imported
+from fabfile import bug  # noqa: E402  caching must be on before the package is imported
 from fabfile.tasks import namespace  # noqa: E402  for the same reason
 
-sys.excepthook = output.uncaught
+sys.excepthook = bug.uncaught
 
 __all__ = ["namespace"]

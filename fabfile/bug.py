@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
-from fabfile import resources
-from fabfile.errors import Bug
+from fabfile import output, resources
+from fabfile.errors import Bug, CutoverError, Interrupted, Unreachable, UsageError
 
 _SECRET_VARIABLES: Final = ("NPM_IDENTITY", "NPM_SECRET", "CLOUDFLARE_API_TOKEN")
 _MIN_SECRET_LENGTH: Final = 4  # characters; a shorter one would mask half of a trace
 _MASK: Final = "•••"
+_PACKAGE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _typed: set[str] = set()  # secrets that no variable holds
 _plans: dict[str, bool] = {}  # the plans that this command has followed, and whether it saw them end
@@ -61,6 +64,45 @@ def report(error: Exception) -> Bug:
         return Bug(what, state=state, next_step=f"inv history --plan {plan_id} says how. Then report a bug. {place}")
     state = f"The plan {plan_id} may have begun, and then goes on there; unconfirmed, it reverts by itself."
     return Bug(what, state=state, next_step=f"inv attach --plan {plan_id}. Then report this as a bug. {place}")
+
+
+def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Stand in for `sys.excepthook`: end in words what Invoke and Fabric let through. Raises SystemExit.
+
+    That is a fault of ours where our code took part in it; else they refused what they do by themselves, as a port that
+    is no number. Their own lists may lose their reader as well: that ends as SIGPIPE would.
+    """
+    if issubclass(kind, BrokenPipeError):
+        os._exit(128 + signal.SIGPIPE)  # Python would try to write the rest
+    if kind.__module__ == "invoke.exceptions" and kind.__name__ == "Exit":  # what it stands for has been said
+        sys.exit(getattr(error, "code", 1))
+    failure = _without_a_task(error, trace)
+    output.error(failure, as_json=False)
+    sys.exit(failure.exit_code)
+
+
+def _without_a_task(error: BaseException, trace: TracebackType | None) -> CutoverError:
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted()
+    if isinstance(error, Exception) and _is_ours(trace):
+        return report(error)
+    what = _masked(" ".join(str(error).split())) or "no text"
+    program = os.path.basename(sys.argv[0])
+    message, state = (
+        f"{program} refuses: {what} ({type(error).__name__})",
+        "No task has begun, so nothing was changed there.",
+    )
+    if isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.startswith("paramiko"):
+        return Unreachable(message, state=state, next_step="Check the host's name and port; inv status tries them.")
+    return UsageError(message, state=state, next_step=f"Correct that option; {program} --help lists them all.")
+
+
+def _is_ours(trace: TracebackType | None) -> bool:
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _write(text: str) -> Path:

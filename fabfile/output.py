@@ -11,12 +11,10 @@ import io
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import IO, Any, Final, Literal, cast
 
 from fabfile.errors import CutoverError
@@ -161,13 +159,6 @@ def outlive_readers() -> contextlib.ExitStack:
     stack.enter_context(contextlib.redirect_stdout(cast(IO[str], _Unread(sys.stdout))))
     stack.callback(lambda: sys.stdout.flush())  # what is left would fail as Python ends
     return stack
-
-
-def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Stand in for sys.excepthook: Invoke's own lists may lose their reader as well. That ends as SIGPIPE would."""
-    if issubclass(kind, BrokenPipeError):
-        os._exit(128 + signal.SIGPIPE)  # Python would try to write the rest
-    sys.__excepthook__(kind, error, trace)
 
 
 def reader_is_gone() -> bool:

@@ -13,7 +13,7 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from fabfile import bug
+from fabfile import bug, output
 from fabfile.bug import RunnerFault
 from fabfile.commands.options import task
 from fabfile.remote import refusals
@@ -98,12 +98,58 @@ def test_whatever_the_vps_calls_a_trace_is_none_of_ours(trace: Any) -> None:
     assert "RunnerFault: odd" in bug.report(RunnerFault("odd", trace)).message
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fab", "-H", "127.0.0.1:ssh", "status"], "'ssh'"),
+        (["fab", "-S", "/no/such/ssh_config", "status"], "/no/such/ssh_config"),
+        (["inv", "-f", "CONFIGURATION", "status"], "expected ',' or ']'"),
+    ],
+    ids=lambda value: value[1] if isinstance(value, list) else "",
+)
+def test_what_invoke_and_fabric_let_through_ends_in_words(words: list[str], says: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [b")
+    program, *rest = (str(broken) if word == "CONFIGURATION" else word for word in words)
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name(program)), *rest],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"Error: {program} refuses: ")
+    assert says in done.stderr
+    assert f"{program} --help" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_of_code_that_is_ours_it_is_a_fault_and_else_the_host_or_the_option(
+    capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    def ending(error: BaseException) -> int:
+        with pytest.raises(SystemExit) as leaving:
+            bug.uncaught(type(error), error, error.__traceback__)
+        return int(str(leaving.value.code))
+
+    assert ending(ConnectionRefusedError("refused")) == 6
+    assert ending(KeyboardInterrupt()) == 130
+    assert list(state.iterdir()) == []
+    try:
+        output.plain("text", "no-such-encoding")
+    except LookupError as error:
+        assert ending(error) == 70
+    assert trace(capsys.readouterr().err).exists()
+
+
 def test_a_full_disk_does_not_hide_how_a_command_ends() -> None:
     code = "from invoke.context import Context; from tests.cli.test_bug import broken; broken(Context(), json=True)"
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
     assert "this is a fault of the tool itself" in done.stderr
-    assert done.stderr.rstrip().endswith("Exit")  # which the door turns into the exit code
+    assert done.returncode == 70
 
 
 def test_a_typed_secret_is_masked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
