@@ -82,6 +82,8 @@ def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def _without_a_task(error: BaseException, trace: TracebackType | None) -> CutoverError:
+    if isinstance(error, CutoverError):
+        return error
     if isinstance(error, KeyboardInterrupt):
         return Interrupted()
     if isinstance(error, Exception) and _is_ours(trace):
