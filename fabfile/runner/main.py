@@ -110,8 +110,7 @@ def revert(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     holder = store.lock_holder(root)
     if holder:
         raise StepFailed(f"the lock is held: {holder}")
-    runner = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)[-1]
-    _detach(root, runner, "revert_run", arguments[0])
+    _detach(root, recovery.last_runner(root), "revert_run", arguments[0])
     return _follow(root, arguments[0], len(events), reverting=True)
 
 
@@ -181,10 +180,7 @@ def _of(module: str, name: str) -> Verb:
     return run
 
 
-_VERBS = (
-    *(survey, adopt, positions, log_in, ship, execute, revert),
-    *(revert_run, recover, follow, decide, history, park),
-)
+_VERBS = (survey, adopt, positions, log_in, ship, execute, revert, revert_run, recover, follow, decide, history, park)
 _ELSEWHERE = {
     "soak.verbs": ("soak_start", "soak_run", "soak_follow", "soak_stop", "soak_show"),
     "seal": ("seal", "unseal"),

@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from .recovery import last_runner
 from .system.files import put, remove
 from .system.machine import Machine
 
@@ -85,7 +86,7 @@ def open_lot(machine: Machine, unit: str, address: str, ports: tuple[int, ...], 
         ["systemd-run", "--quiet", "--collect", f"--unit={unit}", "--description=Islandflow: requests wait here"]
         + listen
         + [f"--socket-property=Backlog={BACKLOG}", "--socket-property=FreeBind=yes", "--property=LimitNOFILE=65536"]
-        + [sys.executable, "-I", str((machine.ops / "runner.pyz").resolve()), "park", str(lot.state)]
+        + [sys.executable, "-I", str(last_runner(machine.ops)), "park", str(lot.state)]
     )
     # Not left to the first connection: started now, the process makes no request wait for it later.
     machine.run(["systemctl", "start", f"{unit}.service"])

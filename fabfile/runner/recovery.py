@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 from .system.files import put
-from .system.machine import Machine
+from .system.machine import CommandFailed, Machine, StepFailed
 
 UNIT = Path("/etc/systemd/system/islandflow-recover.service")
 LINK = "runner.pyz"  # the zipapp of the last plan, for the unit to start
+BOOT_SECONDS = 600.0  # how long a boot may take before plans are undone without waiting for its end
 
 _TEXT = """\
 # Written with every plan that is shipped: a change here is lost with the next one.
@@ -42,6 +44,17 @@ def install(root: Path, runner: Path, machine: Machine, unit: Path = UNIT) -> No
     machine.run(["systemctl", "enable", unit.name])
 
 
+def last_runner(root: Path) -> Path:
+    """The zipapp of the last plan that was shipped; where its link is lost, the latest one. Raises StepFailed."""
+    runner = (root / LINK).resolve()
+    if runner.is_file():
+        return runner
+    others = sorted(root.glob("runner-*.pyz"), key=lambda path: path.stat().st_mtime)
+    if not others:
+        raise StepFailed(f"no runner is left in {root}: the files of past plans have been deleted there")
+    return others[-1]
+
+
 def under_way(machine: Machine) -> bool:
     """Whether interrupted plans are being reverted, or will be once the system has booted. Raises CommandFailed."""
     unit = machine.run(["systemctl", "is-active", UNIT.name], ok=None).out.strip()
@@ -49,6 +62,10 @@ def under_way(machine: Machine) -> bool:
     return unit in ("active", "activating") or system in ("initializing", "starting")
 
 
-def await_boot(machine: Machine) -> None:
-    """Wait until systemd has started everything, user managers included; undoing needs Docker and them."""
-    machine.run(["systemctl", "is-system-running", "--wait"], timeout=600, ok=None)
+def await_boot(machine: Machine, seconds: float = BOOT_SECONDS) -> None:
+    """Wait until systemd has started everything, user managers included: undoing needs Docker and them.
+
+    After `seconds` it returns all the same. One unit that never ends its start must not keep a plan half-way.
+    """
+    with contextlib.suppress(CommandFailed):
+        machine.run(["systemctl", "is-system-running", "--wait"], timeout=seconds, ok=None)

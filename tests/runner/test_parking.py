@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner import parking, parking_server
+from fabfile.runner import parking, parking_server, recovery
 from fabfile.runner.parking import Lot
 from fabfile.runner.parking_server import INITIAL_LIMIT, ParkingServer
 from fabfile.runner.system.machine import POLL_SECONDS
@@ -301,6 +301,7 @@ def test_a_client_that_gives_up_while_it_waits_harms_nobody(tmp_path: Path) -> N
 
 def test_the_open_lot_is_the_last_one_begun_until_it_is_closed(tmp_path: Path) -> None:
     machine = Recorder(tmp_path)
+    (tmp_path / recovery.LINK).touch()
     assert parking.current(tmp_path) is None
     parking.open_lot(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
     parking.open_lot(machine, "islandflow-park-2", "172.18.0.1", (13000, 14000), tmp_path)
@@ -315,6 +316,7 @@ def test_the_open_lot_is_the_last_one_begun_until_it_is_closed(tmp_path: Path) -
 
 def test_the_sockets_are_systemds_on_every_port_of_the_lot(tmp_path: Path) -> None:
     machine = Recorder(tmp_path)
+    (tmp_path / recovery.LINK).touch()
     parking.open_lot(machine, "islandflow-park-1", "172.18.0.1", (13000, 14000), tmp_path)
     (call,) = machine.said("systemd-run")
     assert {"--socket-property=ListenStream=172.18.0.1:13000", "--socket-property=ListenStream=172.18.0.1:14000"} <= {

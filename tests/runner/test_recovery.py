@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fabfile.runner import recovery
+from fabfile.runner.system.machine import Machine, Result, StepFailed
 from tests.runner.support.recorder import Recorder
 
 
@@ -27,3 +29,25 @@ def test_the_way_back_is_under_way_while_its_unit_runs_or_the_system_still_boots
 ) -> None:
     answers: dict[str, Any] = {"systemctl is-active": (0, unit, ""), "systemctl is-system-running": (1, system, "")}
     assert recovery.under_way(Recorder(tmp_path, answers)) == expected
+
+
+def test_a_boot_that_never_ends_keeps_no_plan_half_way(tmp_path: Path) -> None:
+    class Booting(Machine):
+        """Where a unit of somebody else's never ends its start."""
+
+        def run(self, argv: Any, *, timeout: float = 30.0, **options: Any) -> Result:
+            return super().run(["sleep", "60"], timeout=timeout, **options)
+
+    recovery.await_boot(Booting(tmp_path), 0.1)
+
+
+def test_the_runner_that_goes_on_is_that_of_the_last_plan_whatever_else_lies_there(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="no runner is left"):
+        recovery.last_runner(tmp_path)
+    last, newer = tmp_path / "runner-last.pyz", tmp_path / "runner-newer.pyz"
+    for number, path in enumerate((last, newer)):
+        path.touch()
+        os.utime(path, (number, number))
+    assert recovery.last_runner(tmp_path) == newer, "the link is lost"
+    (tmp_path / recovery.LINK).symlink_to(last.name)
+    assert recovery.last_runner(tmp_path) == last

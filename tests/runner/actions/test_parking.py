@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner import parking
+from fabfile.runner import parking, recovery
 from fabfile.runner.actions.parking import CloseLot, Exit, OpenLot, ReleaseLot
 from fabfile.runner.edge.connections import Upstreams
 from fabfile.runner.system import sockets
@@ -34,6 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def machine(tmp_path: Path, folder: Path) -> Recorder:
     """A VPS whose edge does not run, so that nobody is under way; a lot is open."""
     machine = Recorder(tmp_path, {"docker inspect": (1, "", "No such container"), "systemctl is-active": (3, "", "")})
+    (tmp_path / recovery.LINK).touch()
     parking.open_lot(machine, OPEN, "172.18.0.1", (13000,))
     return machine
 
