@@ -64,7 +64,9 @@ class Engine:
         self.journal.release_space()
         clear_all(self.machine.backups)
         self.journal.write("start", None, **self._heading(), reverting=True)
-        outcome, ending = self._undo_steps(started_steps(self.plan, events), "the plan was interrupted")
+        stuck = any(event["kind"] == "finished" and event["evidence"].get("outcome") == "stuck" for event in events)
+        why = "an undo of it had failed" if stuck else "the plan was interrupted"
+        outcome, ending = self._undo_steps(started_steps(self.plan, events), why)
         return self._finish(outcome, **ending)
 
     def _heading(self) -> Evidence:

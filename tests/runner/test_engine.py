@@ -111,6 +111,7 @@ def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_
     (folder / "plan.json").write_text((folder / "plan.json").read_text().replace('["undo"]', "[]"))
     outcome, story = world.revert(plan)
     assert (outcome, story.begun, story.runs) == ("reverted", [], 3)
+    assert world.events(plan)[-1]["evidence"]["why"] == "an undo of it had failed"
     assert world.state() == {}
 
 
