@@ -16,10 +16,10 @@ from fabfile.runner.wire.edge import Forward, HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Owner, Runtime
 
-Row = tuple[str, bool, str]  # what, whether all agree, what they say
+Row = tuple[str, bool, str]  # what, whether it is as it should be, evidence
 
 
-def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
+def state(site: Site, facts: Facts) -> Iterator[Row]:
     """Rows (what, good or not, evidence): the container, nginx's own test, and each of our hostnames."""
     yield from running(site, facts)
     for domain, fact in facts.edge.hosts.items():
@@ -41,8 +41,8 @@ def state(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
     yield from _beside(site, facts, survey.owner(facts))
 
 
-def running(site: Site, facts: Facts) -> Iterator[tuple[str, bool, str]]:
-    """Rows as `checks` has them, of the container and of nginx's own test."""
+def running(site: Site, facts: Facts) -> Iterator[Row]:
+    """Rows for the container and for nginx's own test."""
     edge_facts = facts.edge
     if edge_facts.problem:
         yield site.edge.container, False, edge_facts.problem
@@ -238,7 +238,7 @@ def _pasted(fact: HostFact, row: ProxyHost) -> Iterator[str]:
     if not fact.text:
         return
     try:
-        # Where the file leads is another key's business: only what stands in the paste is compared.
+        # Only what stands in the paste is compared here; where the file leads is compared by another key.
         hostfile.updated_file(fact.text, fact.domain, Upstream("any", 1), row.advanced, row.advanced)
     except (StepFailed, ParseError) as error:
         yield str(error).removeprefix(f"{fact.domain}: ")

@@ -46,13 +46,16 @@ def runner(facts: Facts) -> list[Finding]:
     ]
     if facts.owner_error:
         result.append(
-            Finding(facts.owner_error, "look who runs, write native or docker into it accordingly, and chmod 644 it")
+            Finding(
+                facts.owner_error,
+                "`inv status` shows which runtime runs: write its name, native or docker, into app.owner_file, and chmod 644 it",
+            )
         )
     return result
 
 
 def no_manager(site: Site, facts: Facts) -> list[Finding]:
-    """Whether the app's user has a systemd manager of its own that stays."""
+    """A finding where the app's user has no systemd manager of its own that stays."""
     if not facts.user_manager:
         return []
     return [Finding(facts.user_manager, f"on the VPS: sudo loginctl enable-linger {site.app.user}")]
@@ -145,9 +148,9 @@ def _provider(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
 
 def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
-    """Whether the owner's JetStream can be asked: without it no way back could be seen to have brought the app back.
+    """A finding where the owner's JetStream does not answer: then nothing could show that a revert restored the app.
 
-    Who leaves native for Docker, or mends native itself, is only warned. A NATS that is down is health's to tell.
+    On the way to Docker, and where native is repaired, it is a warning. A NATS that is down is a finding of health.
     """
     jetstream = facts.jetstream
     if not (jetstream.problem and jetstream.runtime and _nats_runs(site, facts, jetstream.runtime)):
@@ -155,7 +158,7 @@ def _jetstream(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     return [
         Finding(
             f"whether {jetstream.runtime}'s durables are bound can't be told: {jetstream.problem}",
-            "do so and try again; `inv streams.check` shows whether it helped",
+            f"have {jetstream.runtime}'s NATS answer to the login in NATS_URL; `inv streams.check` asks it",
             warning=not (jetstream.runtime == "docker" and to == "native"),
         )
     ]

@@ -149,7 +149,7 @@ class Operation:
                 time.sleep(_POLL_SECONDS)
 
     def _refuse_if_locked(self, facts: Facts) -> None:
-        """What a survey finds while a plan runs is only half of one thing or another: nothing may be built on it."""
+        """Raise LockHeld while a plan runs: a survey sees it half done, and no plan can be built on that."""
         holder = facts.ops.lock
         if holder is None:
             return
@@ -188,7 +188,7 @@ class Operation:
 
 
 def _with_workloads(site: Site, built: Plan, facts: Facts) -> Plan:
-    """The plan, which tells in its end what runs, and whether that was so before."""
+    """The plan, with the workloads whose health its end reports, and those that were healthy before."""
     everything = tuple(w for runtime in RUNTIMES for w in workloads.everything(site, runtime))
     well = tuple(key for key, verdict in facts.health.items() if verdict.ok)
     return replace(built, workloads=built.workloads or everything, well=well)

@@ -1,4 +1,4 @@
-"""What a plan needs to know that nobody may keep: a token for NPM's API, got with the operator's own words."""
+"""Gets a token for NPM's API by the operator's credentials. It is a secret, which only the plan is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts a soak on the VPS and follows it, shows one, ends one; what it recommends is `soak`'s business."""
+"""Starts a soak on the VPS and follows it, shows one, ends one; what it recommends is decided in `checks/soak.py`."""
 
 from __future__ import annotations
 

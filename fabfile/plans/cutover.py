@@ -28,7 +28,7 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
             + app.start(site, facts, "full", servers)                                            # one settle period
             + lot.release                                                                        # the hold ends
             + edge.point(site, facts, to="native") + lot.close + data.discard(site, facts, to="native")
-            + infra.enable(site, facts) + app.enable(site, facts, "full")  # before, a reboot would start half of it
+            + infra.enable(site, facts) + app.enable(site, facts, "full")  # earlier, a reboot would start half of it
         )  # fmt: skip
     else:
         steps = (

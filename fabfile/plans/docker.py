@@ -15,7 +15,7 @@ from fabfile.terms import Owner, Scope
 
 
 def render(site: Site, facts: Facts) -> Steps:
-    """The overlay that the inventory's overrides need; without any there is none, and the own file runs as it is."""
+    """The overlay that the inventory's overrides need. Without any there is none: the app's own file runs as it is."""
     overlay = files.overlay(site)
     gone = Gone((site.runtimes.docker.overlay_file,), "there is no overlay: the app's own Compose file runs as it is")
     return (Step("docker: overlay", write_files(overlay) if overlay else gone, Undo()),)
@@ -54,12 +54,12 @@ def stop_app(site: Site, facts: Facts, scope: Scope) -> Steps:
 
 
 def stop_workers(site: Site, facts: Facts) -> Steps:
-    """Stop whom the public asks nothing, before anybody has to wait: Docker takes its time for each container."""
+    """Stop the services without a port before anybody has to wait: Docker takes its time for each container."""
     return _stop(site, facts, "workers", tuple(w for w in _app(site, "full") if not w.port))
 
 
 def stop_served(site: Site, facts: Facts) -> Steps:
-    """Stop those of the app that `stop_workers` has left: whom the public asks."""
+    """Stop the services that `stop_workers` has left: those that requests are sent to."""
     return _stop(site, facts, "app", tuple(w for w in _app(site, "full") if w.port))
 
 

@@ -112,7 +112,7 @@ def lot(
 ) -> Lot:
     """The parking lot for a plan in which the scope, or those `services`, leave a runtime.
 
-    None where that one serves nobody.
+    It is without services, and so without steps, where that runtime serves no requests.
     """
     moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
     can_wait = site.edge.hold and survey.owner(facts) == leaving and moves

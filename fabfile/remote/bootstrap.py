@@ -99,7 +99,7 @@ def payload(request: FactsRequest | AdoptionRequest | StreamsRef | EdgeLogin | L
 
 
 def shipment(new_plan: Plan, facts: Facts, secrets: Mapping[str, str] | None = None) -> bytes:
-    """The plan, those of its files that the survey did not find on the VPS, and what nobody may keep."""
+    """The plan, those of its files that the survey did not find on the VPS, and its secrets."""
     present = set(facts.ops.files)
     lacking = {name: content for name, content in plan.contents(new_plan).items() if name not in present}
     header = {

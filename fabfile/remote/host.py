@@ -129,7 +129,7 @@ class Host:
         yield from self._follow_plan(plan.id, self._call("ship", [], bootstrap.shipment(plan, facts, secrets)))
 
     def follow(self, plan_id: str, count: int = 0) -> Iterator[Event]:
-        """Yield a plan's events from number `told` on, until it is finished. Raises as `ship` does."""
+        """Yield a plan's events from number `count` on, until it is finished. Raises as `ship` does."""
         yield from self._follow_plan(plan_id, self._call("follow", [plan_id, str(count)]), count)
 
     def revert(self, plan_id: str) -> Iterator[Event]:
@@ -200,7 +200,7 @@ class Host:
     def _reconnecting(
         self, job: _DetachedJob, lines: Iterator[Line], count: int, patience: float = ANSWER_SECONDS
     ) -> Iterator[Event]:
-        """Events until `finished`; where the connection is lost, on a new one from number `told` on."""
+        """Events until `finished`; where the connection is lost, on a new one from number `count` on."""
         give_up: Deadline | None = None
         last = ""
         while True:

@@ -17,7 +17,7 @@ with lazily():
 
 @task
 def allow(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
-    """Let the edge's network reach web, API and the parking lot; and no former network of its."""
+    """Let the edge's network reach web, API and the parking lot; delete the rules of its former subnet."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("firewall.allow", firewall.allow(site, facts) + firewall.park(site, facts)),
         judge=preflight.unknown_subnet,

@@ -153,9 +153,9 @@ def _same_access(source: str, target: Path) -> None:
 
 
 def _restore(folder: str, left_folder: Path) -> bool:
-    """Rename the folder to `left` and the copy to the folder; returns whether `left` exists.
+    """Rename the folder to `left_folder` and the copy to the folder; returns whether `left_folder` exists.
 
-    A run may be cut off after any of its steps.
+    Safe to repeat after an interruption at any point.
     """
     aside, data_folder = _aside(folder), Path(os.path.realpath(folder))
     if aside.exists():

@@ -36,7 +36,7 @@ from .routes import Drift
 BEGAN, RELOADED = "began", "reloaded"
 _PREFIX = "edge-"  # of a backup's folder among the others of its plan
 _DIGEST_SUFFIX = ".written"  # behind a file's name: the SHA-256 of what NPM made of it for us
-_TIME_FORMAT = "%Y%m%dT%H%M%S-%f"  # behind it: when it was made (UTC), down to microseconds
+_TIME_FORMAT = "%Y%m%dT%H%M%S-%f"  # the second part of the name: when it was made (UTC), to the microsecond
 
 
 class _Manifest(TypedDict):

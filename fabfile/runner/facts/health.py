@@ -66,7 +66,7 @@ def healthy(
 
     With `settle` (seconds) a workload that looks healthy must have been the same process for so long: one check
     cannot distinguish a crash loop from a start. A younger process is checked again at that age, since requests may
-    wait. An `poller` that is passed from check to check keeps the answers of each process, and its open requests.
+    wait. A `poller` that is passed from check to check keeps the answers of each process, and its open requests.
     """
     first = _snapshot(machine, workloads)
     verdicts = _verdicts(first, workloads, poller)
@@ -168,7 +168,7 @@ def _restarted(first: tuple[int, int], second: tuple[int, int]) -> str:
 
 
 def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller | None) -> dict[str, Health]:
-    """The verdicts by "runtime/name"; servers are probed side by side. Without an poller it waits for all answers."""
+    """The verdicts by "runtime/name"; servers are probed side by side. Without a poller it waits for all answers."""
     once, seconds = poller is None, GLANCE_SECONDS if poller else TIMEOUT_SECONDS
     poller = poller or Poller(seconds)
     candidates: dict[str, _Candidate] = {}

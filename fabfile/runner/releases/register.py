@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from ..system.files import put, remove
-from ..wire import formats
-from ..wire.codec import decode, encode
+from ..wire import formats, shape
+from ..wire.codec import decode_as, encode
 from ..wire.release import Release
 from ..wire.terms import Runtime
 
@@ -56,8 +56,8 @@ def _path(root: Path, runtime: Runtime, commit: str) -> Path:
 
 
 def _read(path: Path) -> Release:
-    data = json.loads(path.read_text())
+    data = shape.parse(path.read_bytes())
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} describes no release")
     formats.require(data.pop("version", None), formats.RELEASE, f"the release {path.stem}")
-    release = decode(data)
-    assert isinstance(release, Release)
-    return release
+    return decode_as(Release, data)

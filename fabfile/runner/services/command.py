@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pwd
 import re
@@ -18,6 +17,7 @@ from ..system import docker, systemd
 from ..system.envfile import systemd_text
 from ..system.files import put
 from ..system.machine import Machine, StepFailed
+from ..wire import shape
 from ..wire.codec import decode
 from ..wire.facts import Workload
 from .owner import of_owner
@@ -33,7 +33,7 @@ def exec_begin(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
 
     `id` names what `exec_end` ends and removes.
     """
-    request: ExecRequest = decode(json.loads(stdin.readline()))
+    request: ExecRequest = decode(shape.parse(stdin.readline()))
     machine = Machine(root)
     owner, (workload,) = of_owner(machine, request.workloads, request.owner_file, request.project)
     name = uuid.uuid4().hex[:12]

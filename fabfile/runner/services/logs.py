@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import os
 import queue
 import re
@@ -19,6 +18,7 @@ from typing import IO, Union
 
 from ..stdio import emit
 from ..system.machine import Machine, StepFailed, failure_detail
+from ..wire import shape
 from ..wire.codec import decode
 from .owner import of_owner
 from .programs import Programs
@@ -35,7 +35,7 @@ Item = Union[Entry, Exception, None]  # None: there will be no more
 
 def logs(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Print the owner, then each log line that the request on standard input names."""
-    request: LogsRequest = decode(json.loads(stdin.readline()))
+    request: LogsRequest = decode(shape.parse(stdin.readline()))
     machine = Machine(root)
     owner, workloads = of_owner(machine, request.workloads, request.owner_file, request.project)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import itertools
-import json
 import pwd
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Callable, NamedTuple, Union
 from ..facts.logs import masked, secrets_of
 from ..system import docker
 from ..system.machine import Machine, StepFailed
+from ..wire import shape
 from ..wire.facts import Workload
 from .programs import Programs
 
@@ -68,15 +68,28 @@ class Journal:
 
     def _entry(self, line: bytes) -> Entry:
         try:
-            fields = json.loads(line)
+            fields = shape.parse(line)
             at = int(fields["__REALTIME_TIMESTAMP"]) / 1e6
         except (ValueError, LookupError, TypeError):
             raise StepFailed(f"journalctl says: {line.decode(errors='replace').strip()[:200]}") from None
         names = {workload.unit: workload.name for workload in self.workloads}
-        service = next((names[fields[name]] for name in _FIELDS if fields.get(name) in names), "")
-        message = fields.get("MESSAGE") or ""
-        text = message if isinstance(message, str) else bytes(message).decode(errors="replace")
+        units = (unit for name in _FIELDS for unit in _values(fields.get(name)))
+        service = next((names[unit] for unit in units if unit in names), "")
+        text = "\n".join(_values(fields.get("MESSAGE")))
         return Entry(at, service, masked(text.rstrip("\n"), self.secrets.get(service, ()), MAX_WIDTH))
+
+
+def _values(field: object) -> list[str]:
+    """A field's texts. What is not UTF-8 comes as a list of bytes, and what an entry has twice as a list of both."""
+    if isinstance(field, list) and field and all(isinstance(one, int) and 0 <= one < 256 for one in field):
+        return [bytes(field).decode(errors="replace")]
+    return [text for one in (field if isinstance(field, list) else [field]) for text in _text(one)]
+
+
+def _text(value: object) -> list[str]:
+    if isinstance(value, list):
+        return _values(value)
+    return [value] if isinstance(value, str) else []
 
 
 @dataclass(frozen=True, eq=False)

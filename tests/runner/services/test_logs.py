@@ -91,14 +91,21 @@ def test_native_lines_are_the_units_own_and_their_managers(
         (1700000001, "_SYSTEMD_USER_UNIT", "listening", "flow-api.service"),
         (1700000002, "UNIT", "Started NATS", "flow-nats.service"),
         (1700000003, "_SYSTEMD_UNIT", list(b"b\xc3\xa4h"), "flow-nats.service"),
+        (1700000004, "_SYSTEMD_UNIT", ["twice", list(b"in one")], "flow-nats.service"),
+        (1700000005, "_SYSTEMD_UNIT", {"no": "text"}, "flow-nats.service"),
     )
-    programs.put("journalctl", journal(*entries))
+    twice = journal(*entries).replace(
+        '"UNIT": "flow-nats.service"', '"UNIT": ["flow-nats.service", "flow-nats.service"]'
+    )
+    programs.put("journalctl", twice)
     first, *lines = printed(owner, capsys)
     assert first == {"runtime": "native", "silent": []}
     assert lines == [
         {"time": 1700000001.0, "service": "api", "text": "listening"},
         {"time": 1700000002.0, "service": "nats", "text": "Started NATS"},
         {"time": 1700000003.0, "service": "nats", "text": "bäh"},
+        {"time": 1700000004.0, "service": "nats", "text": "twice\nin one"},
+        {"time": 1700000005.0, "service": "nats", "text": ""},
     ]
     (call,) = programs.calls("journalctl")
     of_user = f"_SYSTEMD_USER_UNIT=flow-api.service _UID={os.getuid()} + USER_UNIT=flow-api.service _UID={os.getuid()}"

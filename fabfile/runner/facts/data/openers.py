@@ -1,10 +1,10 @@
-"""Who has a data directory in use, containers of any name and stray processes included: /proc alone knows.
+"""Finds the processes that use a data directory, in containers of any name or beside them, from /proc.
 
-That is who has a file below it open for writing or mapped so into memory, a server whose working directory it is
-(Redis), and who lives in a mount namespace that was given just this directory, or a part of it, as a container is:
-NATS, for one, has no file open while it has nothing to write. Who can only read takes nothing away: a backup, a
-monitoring agent. A namespace has the directory at a place of its own (proc_pid_mountinfo(5)), with which what its
-processes have open is compared.
+A process uses it if it has a file below it open for writing, or mapped so into memory; if it is a server with this
+working directory (Redis); or if its mount namespace was given just this directory, or a part of it, as a container's
+is: NATS, for one, has no file open while it has nothing to write. Processes that only read, as a backup or a monitoring
+agent, do not count. A namespace may have the directory at another path (proc_pid_mountinfo(5)): what its processes have
+open is compared with that path.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class _Mount:
 def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener, ...]:
     """The processes that have one of the folders in use.
 
-    Who ends meanwhile is left out, and so is this process with what it runs, a find(1) for one. Needs root, who alone
-    may look at everybody.
+    Left out are processes that end meanwhile, this one, and what it runs, as a find(1). Needs root: only root may read
+    every process.
     """
     places = _places(folders, proc)
     inherited = frozenset(_mounts(proc / "self" / "mountinfo"))
@@ -121,8 +121,9 @@ def _seen_at(
 ) -> list[_Place]:
     """Where a namespace has the folders, or something within them.
 
-    What it only `inherited` from this one was not given to it: a volume that is mounted just there is everybody's. Nor
-    was what came with all that is above it.
+    A mount counts as given to the namespace only if it is not one that this namespace has as well (`inherited`): if
+    /srv/redis is a volume of its own, each service's namespace has it mounted at /srv/redis, and uses nothing by that.
+    Nor does a mount count that came along with one above it, as /host/srv/redis with a recursive bind of / to /host.
     """
     seen = []
     mounts = list(mounts)
