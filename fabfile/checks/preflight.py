@@ -48,7 +48,7 @@ def runner(facts: Facts) -> list[Finding]:
         result.append(
             Finding(
                 facts.owner_error,
-                "`inv status` shows which runtime runs: write its name, native or docker, into app.owner_file, and chmod 644 it",
+                "`inv status` shows who runs: write that, native or docker, into app.owner_file, and chmod 644 it",
             )
         )
     return result
