@@ -36,7 +36,7 @@ from fabfile.errors import CutoverError
 from fabfile.lab.lab import Lab
 from fabfile.remote import bootstrap
 
-COMMANDS = (("status",), ("infra", "install"), ("app", "install"), ("cutover", "--dry"), ("cutover",))
+COMMANDS = (("status",), ("infra", "install"), ("app", "install"), ("cutover", "--dry"), ("cutover", "--yes"))
 PARTS = ("start", "connect", "survey", "judge")
 SCRATCH = "/root/islandflow-converge"  # on the lab
 

@@ -58,7 +58,8 @@ class Tool:
         return next(str(line["owner"]) for line in self._json("status") if line["kind"] == "status")
 
     def _json(self, *words: str) -> list[dict[str, Any]]:
-        command = [str(Path(sys.executable).with_name("islandflow")), *words, "--json"]
+        sure = ["--yes"] if words[0] in ("cutover", "rollback", "deploy") else []
+        command = [str(Path(sys.executable).with_name("islandflow")), *words, *sure, "--json"]
         variables = os.environ | {"ISLANDFLOW_INVENTORY": str(self._lab.inventory)}
         result = subprocess.run(
             command, capture_output=True, text=True, env=variables, timeout=TIMEOUT_SECONDS, stdin=subprocess.DEVNULL

@@ -127,6 +127,13 @@ class Console:
         for part in output.plain(text, encoding).split("\n"):
             self._out.print(f"[dim]{time}[/] [{colour}]{escape(name)}[/] {escape(part)}")
 
+    def confirms(self, lines: Iterable[str], question: str) -> bool:
+        """Whether whoever sits at the terminal says yes to a question; Enter, and the end of input, say no."""
+        for text in lines:
+            _print(self._err, escape(text))
+        self._err.print(f"{escape(question)} [dim]\\[y/N][/] ", end="")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def warn(self, text: str) -> None:
         """Something that does not stop the task but that the operator must know."""
         _print(self._err, f"[yellow]warning:[/] {escape(text)}")

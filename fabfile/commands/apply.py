@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fabfile.commands import session
-from fabfile.errors import Failed, LockHeld, ManualInterventionRequired, PreflightRefused, Unreachable
+from fabfile.errors import (
+    Failed,
+    Interrupted,
+    LockHeld,
+    ManualInterventionRequired,
+    PreflightRefused,
+    Unreachable,
+    UsageError,
+)
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.lazy import lazily
 from fabfile.remote.host import Host
@@ -32,6 +41,7 @@ Build = Callable[[Site, Facts], "Plan"]
 Judge = Callable[[Site, Facts], "list[Finding]"]
 Secrets = Callable[[Host], Mapping[str, str]]
 
+_FRESH_SECONDS = 30.0  # seconds for which a survey counts while somebody thinks
 _POLL_SECONDS = 2.0  # seconds between two looks at a lock that is waited for
 
 
@@ -47,13 +57,24 @@ class Operation:
         wait: bool = False,
         json: bool = False,
         hooks: str = "",
+        ask: bool = False,
     ) -> None:
-        """`hooks` is the task whose hooks run around its plan; without it none do."""
+        """`hooks` is the task whose hooks run around its plan; without it none do. With `ask` somebody must say yes.
+
+        Raises UsageError where nobody can, besides what `session.begin` raises.
+        """
         self.session = session.begin(context, host, json=json)
         self._console = self.session.console
         self.dry = dry
         self._wait = wait
         self._hooks = hooks
+        self._ask = ask and not dry
+        if self._ask and (json or not (sys.stdin.isatty() and sys.stderr.isatty())):
+            why = "with --json" if json else "where there is no terminal"
+            raise UsageError(
+                f"nobody can be asked {why} whether this may begin",
+                next_step="Look at it with --dry, then run it with --yes.",
+            )
 
     def apply(
         self,
@@ -84,7 +105,7 @@ class Operation:
         site = self.session.site
         self.session.host.connect()
         request = survey.merge(survey.request(site, versions=versions), also)
-        judges = (plan, edge, preflight, workloads, *([preview] if self.dry else []))
+        judges = (plan, edge, preflight, workloads, *([preview] if self.dry or self._ask else []))
         facts = self.session.survey(request, judges)
         self._refuse_if_locked(facts)
         findings = preflight.runner(facts) + (judge(site, facts) if judge else [])
@@ -99,16 +120,33 @@ class Operation:
             self._show(judgement)
         elif not judgement.changes:
             self._show_no_op(judgement)
+        elif self._ask and not self._answered_at_once(judgement):
+            self._apply(build, judge, versions, confirm, also, secrets)  # what was surveyed is no longer sure
         else:
-            secret_values = secrets(self.session.host) if secrets else {}
-            around = hooks.Hooks(self.session, self._hooks, os.environ)
-            around.before(built.id)
-            try:
-                self._follow(built.id, self.session.host.ship(built, facts, secret_values))
-            except (Failed, ManualInterventionRequired, Unreachable) as error:
-                around.failed(built.id, error)
-                raise
-            around.after(built.id)
+            self._execute(built, facts, secrets(self.session.host) if secrets else {})
+
+    def _execute(self, built: Plan, facts: Facts, secrets: Mapping[str, str]) -> None:
+        """Have a plan executed, between the operator's hooks. Raises CutoverError as the plan ends."""
+        around = hooks.Hooks(self.session, self._hooks, os.environ)
+        around.before(built.id)
+        try:
+            self._follow(built.id, self.session.host.ship(built, facts, secrets))
+        except (Failed, ManualInterventionRequired, Unreachable) as error:
+            around.failed(built.id, error)
+            raise
+        around.after(built.id)
+
+    def _answered_at_once(self, judgement: Judgement) -> bool:
+        """Ask whether the plan may begin; returns whether the survey still counts. Raises Interrupted for a no."""
+        began = time.monotonic()
+        self.agree(preview.summary(judgement, self.session.host.name), "Begin?")
+        self._ask = False
+        return time.monotonic() - began < _FRESH_SECONDS
+
+    def agree(self, lines: Iterable[str], question: str) -> None:
+        """Ask whether to go on, unless --yes says so already. Raises Interrupted for anything but a yes."""
+        if self._ask and not self._console.confirms(lines, question):
+            raise Interrupted("it has not begun, since nobody said yes", next_step="Run the same command again.")
 
     def _follow(self, plan_id: str, events: Iterator[Event], earlier: Iterable[Event] = ()) -> None:
         """Follow a plan, and have the operator's webhook know of it."""

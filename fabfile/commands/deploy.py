@@ -137,7 +137,8 @@ def _native_has_no_containers(runtime: Runtime) -> list[Finding]:
 def push_current(operation: Operation) -> str:
     """Push the branch that is checked out here, and return its commit; with --dry nothing is pushed.
 
-    Raises UsageError where there is no branch, PreflightRefused where this is not the app's repository or has changes.
+    Raises UsageError where there is no branch, PreflightRefused where this is not the app's repository or has changes,
+    and Interrupted where the operator does not want it pushed.
     """
     session = operation.session
     app = session.site.app
@@ -155,6 +156,7 @@ def push_current(operation: Operation) -> str:
     if operation.dry:
         session.console.say(f"{branch} would be pushed to {remote}")
         return commit
+    operation.agree([f"{branch} will be pushed to {remote}, at {commit[:12]}, before its deploy is planned."], "Push?")
     _here("push", "--quiet", remote, f"HEAD:{merged}")
     session.console.progress(f"{branch} pushed to {remote}: {commit[:12]}")
     return commit

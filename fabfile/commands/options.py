@@ -65,6 +65,7 @@ HELP: Final[Mapping[str, str]] = {
     "key": "the private key to log in with; your SSH agent's, and your own, if left out",
     "project": "the Compose project that is the app, where several could be",
     "interactive": "at a terminal, as a shell needs one",
+    "yes": "begin without a question; where there is no terminal to answer at, it begins no other way",
     "watch": "look again every other second, until Ctrl-C",
     "follow": "go on with what is logged from now on, until Ctrl-C",
     "since": "only what is not older than this: 90s, 10m, 1h30m, 2d",
@@ -75,7 +76,14 @@ HELP: Final[Mapping[str, str]] = {
 
 
 _OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own
-_SHORT: Final[Mapping[str, str]] = {"quiet": "q", "verbose": "v", "follow": "f", "lines": "n", "interactive": "i"}
+_SHORT: Final[Mapping[str, str]] = {
+    "quiet": "q",
+    "verbose": "v",
+    "follow": "f",
+    "lines": "n",
+    "interactive": "i",
+    "yes": "y",
+}
 
 
 class _Task(invoke.tasks.Task[Any]):

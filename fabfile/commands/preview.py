@@ -26,6 +26,23 @@ def lines(judgement: Judgement) -> Iterator[str]:
         yield f"Then the public checks run from here; unless they pass within {plan.confirm_within:g} s, all is undone."
 
 
+def summary(judgement: Judgement, host: str) -> Iterator[str]:
+    """What somebody must know who says whether a plan begins."""
+    plan = judgement.plan
+    settled = len(plan.steps) - judgement.changes
+    yield f"{plan.name} on {host}: {judgement.changes} steps to do, {settled} are in place already."
+    if "commit" in plan.settings:
+        yield f"{plan.settings['pieces']} get {plan.settings['commit'][:12]} ({plan.settings['ref']})."
+    begin, end = (next((s.name for s in plan.steps if s.hold == which), "") for which in ("begins", "ends"))
+    if begin and end and begin not in judgement.no_ops:
+        yield f"Requests wait from “{begin}” to “{end}”, for at most {plan.hold_limit:g} s."
+    if plan.confirm_within:
+        yield f"It reverts unless the public checks pass within {plan.confirm_within:g} s; and if any step fails."
+    else:
+        yield "It reverts if any step fails."
+    yield "The same command with --dry shows each step."
+
+
 def _details(step: Step, facts: Facts) -> Iterator[str]:
     for probe in step.verify:
         yield f"then, within {step.deadline:g} s, {probe.describe()}"

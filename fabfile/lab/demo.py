@@ -43,7 +43,7 @@ def main() -> int:
     site = inventory.load(lab.inventory, os.environ)
     try:
         _run("status")
-        halves = [_half(site, "cutover"), _half(site, "rollback", "--full")]
+        halves = [_half(site, "cutover", "--yes"), _half(site, "rollback", "--full", "--yes")]
     finally:
         lab.down()
     _table(halves)

@@ -34,9 +34,13 @@ def cutover(
     json: bool = False,
     no_confirm: bool = False,
     accept_downgrade: bool = False,
+    yes: bool = False,
 ) -> None:
-    """Hand the app from Docker to native: servers, data, app and edge, or nothing at all."""
-    apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="cutover").apply(
+    """Hand the app from Docker to native: servers, data, app and edge, or nothing at all.
+
+    It shows what it will do and asks whether it may begin; --yes begins at once.
+    """
+    apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="cutover", ask=not yes).apply(
         lambda site, facts: fabfile.plans.cutover.cutover(site, facts, scope),
         judge=lambda site, facts: (
             parts.scope_findings(site, facts, scope)
@@ -60,18 +64,19 @@ def rollback(
     json: bool = False,
     no_confirm: bool = False,
     accept_downgrade: bool = False,
+    yes: bool = False,
 ) -> None:
     """Go back to the last good release, or to a commit (--ref); or hand the app back to Docker (--full).
 
     Without --full it is a deploy of that release, with builds, hold, undo and public checks, and the releases that it
-    leaves are marked as bad.
+    leaves are marked as bad. It shows what it will do and asks whether it may begin; --yes begins at once.
     """
     if full and (ref or pieces or scope != "full"):
         raise UsageError(
             "rollback --full hands back the whole app, and to no commit",
             next_step="inv rollback --full, or inv rollback with --ref, --scope or --pieces.",
         )
-    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="rollback")
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="rollback", ask=not yes)
     if not full:
         choice = fabfile.commands.deploy.Choice(scope, pieces)
         fabfile.commands.deploy.go_back(operation, ref, choice, confirm=not no_confirm)
@@ -101,17 +106,19 @@ def deploy(
     wait: bool = False,
     json: bool = False,
     no_confirm: bool = False,
+    yes: bool = False,
 ) -> None:
     """Deploy a commit of the app: built beside what runs, then one service after the other.
 
     Workers come first, then the API, then web; what is asked of these two waits while they restart. Where one is not
-    healthy in time, or the public checks fail, all are put back to the release that they ran before.
+    healthy in time, or the public checks fail, all are put back to the release that they ran before. It shows what it
+    will do and asks whether it may begin; --yes begins at once.
     """
     if not ref:
         raise UsageError("deploy needs --ref", next_step="inv deploy --ref main, or another branch, tag or commit.")
     commands = fabfile.commands.deploy
     choice = commands.Choice(scope, pieces, runtime, fast)
-    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="deploy")
+    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="deploy", ask=not yes)
     wait_for_checks = not (no_confirm or fast)
     commands.deploy(operation, ref, choice, build=not no_build, confirm=wait_for_checks, anew=force_recreate)
 

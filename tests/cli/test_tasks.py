@@ -17,6 +17,7 @@ from fabfile.commands import options, session
 from fabfile.inventory import POSTURES, RUNTIMES, SCOPES, load
 from tests.support import inventories
 from tests.support.entry_points import DOORS, TASKS, Recorder, Run, inv, recorded
+from tests.support.fake_host import FakeHost
 
 # Tasks called so, in whatever group, change nothing.
 LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static", "environment", "watch", "verify-token"}
@@ -47,6 +48,7 @@ def needed(name: str) -> list[str]:
     """The options without which a task is bad usage."""
     given = {"to": ["--to", options.choices_of(TASKS[name].body)["to"][0]], "full": ["--full"]}
     words = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
+    words += ["--yes"] if "yes" in parameters(TASKS[name]) else []  # there is no terminal to answer at
     return words + {"revert": ["--last"], "deploy": ["--ref", "main"]}.get(name, [])
 
 
@@ -257,6 +259,20 @@ def test_a_soak_takes_hours_that_end(given: str, door: Callable[..., Run], opene
 def test_a_soak_is_started_or_stopped(door: Callable[..., Run], opened: list[Any]) -> None:
     run = door("soak", "--hours", "1", "--stop")
     assert run.code == 2 and opened == []
+
+
+@pytest.mark.parametrize("words", [("cutover",), ("rollback", "--full"), ("rollback", "--ref", "main"), ("deploy", "--ref", "main")])
+@both_doors
+def test_where_nobody_can_be_asked_nothing_begins_without_a_yes(
+    words: tuple[str, ...], door: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = FakeHost()
+    host.stand_in(monkeypatch)
+    for more in ((), ("--json",)):
+        run = door(*words, *more)
+        assert run.code == 2 and "nobody can be asked" in run.err and host.calls == []
+    door(*words, "--yes")
+    assert host.calls == [("survey",)]
 
 
 @both_doors

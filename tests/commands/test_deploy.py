@@ -11,7 +11,7 @@ import pytest
 
 from fabfile.commands import deploy
 from fabfile.commands.apply import Operation
-from fabfile.errors import PreflightRefused, UsageError
+from fabfile.errors import Interrupted, PreflightRefused, UsageError
 from fabfile.inventory import Site
 from fabfile.runner.actions.releases.switch import SwitchService
 from fabfile.runner.wire.facts import Facts
@@ -21,6 +21,7 @@ from tests.runner.support.app_repository import AppRepository
 from tests.support.events import begun, finished
 from tests.support.facts import COMMIT, released
 from tests.support.fake_host import FakeHost
+from tests.support.terminal import typed
 
 DONE = [begun(), finished("done")]
 
@@ -173,6 +174,21 @@ def test_current_needs_a_branch_and_a_remote(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="failed here"):
         deploy.push_current(operation())
+
+
+def test_the_branch_is_pushed_after_a_yes_and_not_before(
+    flow: AppRepository, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = flow.commit("three", at=flow.desk)
+    typed("n\n", monkeypatch)
+    with pytest.raises(Interrupted, match="it has not begun"):
+        deploy.deploy(operation(ask=True), "current", deploy.Choice())
+    assert pushed(flow, "main") == flow.second and host.shipped == []
+    shown = typed("y\nn\n", monkeypatch)
+    with pytest.raises(Interrupted, match="it has not begun"):
+        deploy.deploy(operation(ask=True), "current", deploy.Choice())
+    assert pushed(flow, "main") == third and host.shipped == []
+    assert f"main will be pushed to origin, at {third[:12]}" in " ".join(shown.getvalue().split())
 
 
 # ── Listing ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -53,7 +53,7 @@ def under_way(vps: Vps, *words: str, confirm: float = 120.0) -> Iterator[subproc
     text = vps.lab.inventory.read_text()
     unconfirmed = vps.lab.folder / "unconfirmed.toml"
     unconfirmed.write_text(text.replace("confirm = 120", f"confirm = {confirm:g}").replace("/ws/live", "/ws/nowhere"))
-    command = [str(Path(sys.executable).with_name("islandflow")), *words]
+    command = [str(Path(sys.executable).with_name("islandflow")), *words, "--yes"]
     environment = {**os.environ, "ISLANDFLOW_INVENTORY": str(unconfirmed)}
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

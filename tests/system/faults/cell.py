@@ -18,7 +18,7 @@ from tests.system.faults import beside, judge
 from tests.system.faults.beside import Agent, Event
 from tests.system.faults.kinds import Fault, Scene
 
-COMMANDS = {"cutover": ("cutover",), "rollback": ("rollback", "--full")}
+COMMANDS = {"cutover": ("cutover", "--yes"), "rollback": ("rollback", "--full", "--yes")}
 # Shorter than an operator's, so that what hangs is given up soon; long enough for a busy machine, as is the hold.
 # Health keeps its time: it is what an undo waits for, and past it the plan is stuck.
 TIMEOUTS = {
