@@ -7,7 +7,6 @@ to standard error.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -16,28 +15,15 @@ from typing import IO, Any, Final
 
 import rich.console
 from rich.markup import escape
-from rich.status import Status
 from rich.table import Table
 
-from fabfile import output
+from fabfile import event_text, output, progress
 from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
 from fabfile.output import LineKind
 from fabfile.runner.wire.events import Event
 
-_MARKS: Final = {
-    "start": "[cyan]▸[/]",
-    "done": "[green]✓[/]",
-    "noop": "[dim]·[/]",
-    "failed": "[red]✗[/]",
-    "undo": "[yellow]↶[/]",
-    "undone": "[yellow]✓[/]",
-    "stuck": "[red]✗[/]",
-    "waiting": "[cyan]…[/]",
-    "outage": "[red]![/]",
-}
 _LOG_COLOURS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_green", "bright_magenta")
 _LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are shown in spite of -q
-_IN_LINE: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
 
 
 def screen(stream: IO[str]) -> rich.console.Console:
@@ -61,7 +47,7 @@ class Console:
         self._out = out or screen(sys.stdout)
         self._err = err or screen(sys.stderr)
         self._quiet, self._verbose = output.settings().quiet, output.settings().verbose
-        self._status: Status | None = None
+        self._progress: progress.Progress | None = None
 
     @property
     def for_programs(self) -> bool:
@@ -141,22 +127,27 @@ class Console:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """While events come in: a spinner with the running step, where there is a terminal."""
-        if self._json or self._quiet or not self._err.is_terminal:
+        """While events come in: how the plan stands, redrawn in place, where there is a terminal for that."""
+        if self._json or self._quiet or not progress.possible(self._err):
             yield
             return
-        spinner = "dots" if self._err.encoding.startswith("utf") else "line"
-        with self._err.status("starting", spinner=spinner) as self._status:
-            yield
-        self._status = None
+        try:
+            with progress.Progress(self._err) as self._progress:
+                yield
+        finally:
+            self._progress = None
 
     def event(self, event: Event) -> None:
         """What has just happened in a plan: progress for people, data for programs."""
         if self._json:
             output.emit(event.line())
-        elif event.kind in ("start", "undo") and event.step and self._status:
-            self._status.update(output.with_program(_line(event)))
-        elif not self._quiet or event.kind in _LOUD:
+            return
+        if self._progress:
+            self._progress.note(event)
+        if not event.is_journaled:
+            return
+        begins = event.kind in ("start", "undo") and event.step
+        if not (begins and self._progress) and (not self._quiet or event.kind in _LOUD):
             self._lines(self._err, event)
 
     def event_data(self, event: Event) -> None:
@@ -172,11 +163,11 @@ class Console:
             self._lines(self._out, event)
 
     def _lines(self, screen: rich.console.Console, event: Event) -> None:
-        text = _line(event)
+        text = event_text.line(event)
         if text:
             _print(screen, text)
         if self._verbose:
-            for detail in _details(event):
+            for detail in event_text.details(event):
                 _print(screen, f"[dim]{escape(detail)}[/]")
 
 
@@ -247,50 +238,6 @@ def impact(event: Event) -> list[tuple[str, ...]]:
 
 
 IMPACT_COLUMNS = ("asked on the VPS", "requests", "failed", "longest wait", "outage")
-
-
-def outage(event: Event) -> str:
-    """An `outage` event in words, as in: flow.example was away for 1.20 s (3 × answered 502)."""
-    errors = ", ".join(f"{count} × {error}" for error, count in event.evidence["errors"].items())
-    return f"{event.evidence['watch']} was away for {event.evidence['lasted_ms'] / 1000:.2f} s ({errors})"
-
-
-def _line(event: Event) -> str:
-    kind, step, evidence = event.kind, event.step, event.evidence
-    mark, seconds = _MARKS.get(kind, " "), f"[dim]{event.ms / 1000:.1f} s[/]"
-    if step is None:
-        return _plan_line(event, mark)
-    name = escape(step)
-    if kind == "start":
-        return f"{mark} {name} [dim]{escape(evidence.get('what', ''))}[/]"
-    if kind == "done":
-        return f"{mark} {name} {seconds}"
-    if kind == "noop":
-        return f"{mark} {name} [dim]{escape(evidence['why'])}[/]"
-    if kind in ("failed", "stuck"):
-        said = f"\n    {escape(str(evidence['said']))}" if evidence.get("said") else ""
-        return f"{mark} {name}: {escape(str(evidence.get('error')))} {seconds}{said}"
-    if kind == "undo":
-        return f"{mark} undoing: {name}"
-    return f"{mark} undone: {name} {seconds}"
-
-
-def _plan_line(event: Event, mark: str) -> str:
-    kind, evidence = event.kind, event.evidence
-    if kind == "start":
-        return f"{mark} {escape(evidence.get('name', ''))} [dim]{event.plan} by {escape(evidence.get('who', ''))}[/]"
-    if kind == "waiting":
-        return f"{mark} waiting {evidence['seconds']:g} s for the public checks' confirmation"
-    if kind == "outage":
-        return f"{mark} {escape(outage(event))}"
-    return ""
-
-
-def _details(event: Event) -> Iterator[str]:
-    """The evidence of an event that its own line leaves out."""
-    for key, value in event.evidence.items():
-        if key not in _IN_LINE and value not in ("", None, [], {}):
-            yield f"    {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 def _coloured(cell: str, encoding: str) -> str:

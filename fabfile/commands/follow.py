@@ -76,6 +76,9 @@ def _follow_events(
     bug.plan_begins(plan_id)
     with session.console.following():
         for event in events:
+            if not event.is_journaled:
+                session.console.event(event)
+                continue
             decided = bool(event.evidence.get("decided"))  # in the past, where it is followed from its first event
             history.events.append(event)
             listen(event)

@@ -9,8 +9,9 @@ from typing import Any
 from fabfile import survey, workloads
 from fabfile.checks.soak import COLUMNS, MB, Metric, Recommendation, SoakReport, metrics, recommend, soak_report
 from fabfile.commands.session import Session
-from fabfile.console import Console, outage
+from fabfile.console import Console
 from fabfile.errors import Failed, Interrupted
+from fabfile.event_text import outage
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.plans import edge, plan, steps
 from fabfile.runner.wire.codec import decode

@@ -192,7 +192,7 @@ class Host:
         job = _DetachedJob("follow", plan_id, state, f"inv attach --plan {plan_id}")
         try:
             for event in self._reconnecting(job, lines, count):
-                count += 1
+                count += event.is_journaled
                 yield event
         except (Refused, UsageError) as refused:  # also where its folder is gone meanwhile
             raise refusals.runner_died(plan_id, refused) if count else refused from None
@@ -206,7 +206,7 @@ class Host:
         while True:
             try:
                 for event in map(refusals.event, lines):
-                    count, give_up, last = count + 1, None, event.kind
+                    count, give_up, last = count + event.is_journaled, None, event.kind
                     yield event
                 return
             except Refused:

@@ -36,6 +36,15 @@ class Impact(TypedDict):
     over_time: list[tuple[int, int, int]]
 
 
+class Current(TypedDict):
+    """What users get at one address at the moment; `waiting` requests are long without an answer."""
+
+    requests: int
+    failures: int
+    waiting: int
+    longest_wait_ms: int
+
+
 class Sink(Protocol):
     """Where outages are written: the journal."""
 
@@ -51,6 +60,7 @@ MAX_REST_SECONDS = 0.5  # … but no longer than this
 MAX_IN_FLIGHT = 2  # requests to a hostname: one that hangs must not hide the next one's answer
 SECOND_REQUEST_SECONDS = 1.0  # after which the second one is sent beside the first
 SLICE_SECONDS = 0.5  # of a plan that share one count in `over_time`
+WAITING_SECONDS = 0.5  # from which on a request without an answer counts as waiting
 MAX_SLICES = 7200  # an hour, longer than any plan takes; a soak has its own samples
 MAX_RECENT_ANSWERS = 4096  # that are kept one by one
 
@@ -86,6 +96,10 @@ class Watcher:
         """Return what users got, by watched address."""
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
+    def now(self) -> dict[str, Current]:
+        """Return what users get at the moment, by watched address; it costs the same however long the plan takes."""
+        return {tally.watch.name: tally.current() for tally in self._tallies}
+
     def served_since(self, moment: float) -> Served:
         """Return what users got from `moment` (monotonic) until now, without requests that still wait."""
         by_tally = [tally.answers_since(moment) for tally in self._tallies]
@@ -101,7 +115,7 @@ class Watcher:
         pool = ThreadPoolExecutor(max_workers=MAX_IN_FLIGHT)
         requests: collections.deque[tuple[float, Future[Answer]]] = collections.deque()  # in the order they count
         while not self._stop.is_set():
-            pending = [started for started, answer in requests if not answer.done()]
+            pending = tally.pending = [started for started, answer in requests if not answer.done()]
             now, due = time.monotonic(), tally.next_due(self._interval)
             if pending:
                 due = max(due, pending[0] + SECOND_REQUEST_SECONDS)
@@ -158,6 +172,7 @@ class _Tally:
         self._waits: list[tuple[float, float]] = []  # those that outlasted their slice: sent, answered
         self._recent: collections.deque[tuple[float, Answer]] = collections.deque(maxlen=MAX_RECENT_ANSWERS)
         self._mutex = threading.Lock()  # of `_recent`
+        self.pending: list[float] = []  # when each request was sent that has no answer (monotonic), oldest first
 
     def send(self) -> Answer:
         """Send one request and return its answer."""
@@ -207,6 +222,15 @@ class _Tally:
             "longest_outage_ms": round(max(self._outages, default=0.0) * 1000),
             "slice_ms": round(SLICE_SECONDS * 1000),
             "over_time": self._over_time(),
+        }
+
+    def current(self) -> Current:
+        waits = [time.monotonic() - started for started in self.pending]
+        return {
+            "requests": self._requests,
+            "failures": self._failures,
+            "waiting": sum(1 for seconds in waits if seconds >= WAITING_SECONDS),
+            "longest_wait_ms": round(max(self._longest_wait, *waits, 0.0) * 1000),
         }
 
     def _slice(self, started: float, failed: bool, ms: int) -> None:

@@ -19,6 +19,7 @@ from .journal import Journal
 from .system.deadline import Deadline
 from .system.files import clear_all
 from .system.machine import POLL_SECONDS, Evidence, Machine, StepFailed, failure_detail
+from .traffic import Traffic
 from .wire.plan import NothingToUndo, Plan, Step, Undo
 
 SETTLE_SECONDS = 30.0  # for what a reverted plan leaves to come up, where a reboot had it start with the VPS
@@ -47,7 +48,7 @@ class Engine:
         self.journal.reserve_space()
         self.journal.write("start", None, **self._heading())
         started: list[StartedStep] = []
-        with Watcher(self.plan.watch, self.journal) as watcher:
+        with Watcher(self.plan.watch, self.journal) as watcher, Traffic(watcher, self.machine, self.journal):
             self.machine.served_since = watcher.served_since
             ending: Evidence = {}
             try:
@@ -62,6 +63,7 @@ class Engine:
     def revert(self, events: list[dict[str, Any]]) -> str:
         """Undo the steps that an interrupted plan had started, by its journal; returns the outcome."""
         self.journal.release_space()
+        self.journal.withdraw()  # what a runner that was killed still shows
         clear_all(self.machine.backups)
         self.journal.write("start", None, **self._heading(), reverting=True)
         stuck = any(event["kind"] == "finished" and event["evidence"].get("outcome") == "stuck" for event in events)
@@ -72,8 +74,16 @@ class Engine:
     def _heading(self) -> Evidence:
         """Return the evidence of the plan's start."""
         plan = self.plan
+        steps = len(plan.steps)
         facts = {"versions": plan.versions, "exposures": plan.exposures, "warnings": list(plan.warnings)}
-        return {"name": plan.name, "who": plan.who, "host": platform.node(), "settings": plan.settings, **facts}
+        return {
+            "name": plan.name,
+            "who": plan.who,
+            "host": platform.node(),
+            "settings": plan.settings,
+            "steps": steps,
+            **facts,
+        }
 
     def _run_steps(self, started: list[StartedStep]) -> None:
         for step in self.plan.steps:

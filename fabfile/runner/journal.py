@@ -14,6 +14,7 @@ from pathlib import Path
 from .system.machine import StepFailed
 from .wire import formats
 
+SHOWN = "shown.json"  # beside the journal
 RESERVE_BYTES = 1 << 20  # so that a plan can be reverted, and journal it, on a full disk
 
 
@@ -30,6 +31,7 @@ class Journal:
         self._began = time.monotonic()
         self._step_began = self._began
         self._reserve = path.with_name("reserve")
+        self._shown = path.with_name(SHOWN)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         # A line that a crash may have cut off is ended first.
         self._line_complete = os.fstat(self._descriptor).st_size == 0
@@ -63,6 +65,21 @@ class Journal:
             except JournalFailed as failure:
                 self._pending += line
                 print(f"{failure}: {kind} {step}", file=sys.stderr, flush=True)
+
+    def show(self, kind: str, /, **evidence: object) -> None:
+        """Show an event to those who follow the plan, in place of the last one; it is not journaled.
+
+        Whether it reaches the disk decides nothing, so nobody waits for that, and a full disk is no error.
+        """
+        temporary = self._shown.with_name(f".{SHOWN}")
+        with contextlib.suppress(OSError):
+            temporary.write_bytes(self._line(kind, None, evidence))
+            os.replace(temporary, self._shown)
+
+    def withdraw(self) -> None:
+        """Have nothing shown any more."""
+        with contextlib.suppress(OSError):
+            self._shown.unlink()
 
     def close(self) -> None:
         """Close the file; every written event is on disk already."""

@@ -227,6 +227,8 @@ def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int
         finished = events[-1]["kind"] == "finished" if events else finished
         if finished and (count > skip or not reverting):
             return 0
+        for event in reader.newly_shown():  # not counted, since no journal has it
+            emit(event)
         if events or store.lock_holder(root):
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > (_MAX_QUIET_SECONDS if count > first else _MAX_START_SECONDS):

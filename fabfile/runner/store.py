@@ -8,6 +8,7 @@ Everything is below one folder (root, 0700):
     files/<sha256>           contents that plans write
     plans/<id>/plan.json     the plan
     plans/<id>/journal.jsonl its journal
+    plans/<id>/shown.json    while it runs: what users get at the moment, for those who follow it
     plans/<id>/backups/      what the plan overwrote
     plans/<id>/say           the operator's decision: confirm or revert
     plans/<id>/reserve       space for reverting it on a full disk, while it runs
@@ -27,6 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Callable
 
+from .journal import SHOWN
 from .system.deadline import Deadline
 from .system.files import put
 from .wire import formats, shape
@@ -146,6 +148,7 @@ class Reader:
     def __init__(self, folder: Path, name: str = "journal.jsonl") -> None:
         self._path = folder / name
         self._at = 0  # bytes
+        self._shown: Any = None
 
     def new_events(self) -> list[dict[str, Any]]:
         """Return the events since the last call; none while there is no journal.
@@ -167,6 +170,17 @@ class Reader:
         for event in events:
             self._check(event)
         return events
+
+    def newly_shown(self) -> list[dict[str, Any]]:
+        """Return what the runner shows beside the journal, where that is new since the last call; else nothing."""
+        try:
+            event = shape.parse(self._path.with_name(SHOWN).read_bytes())
+        except (OSError, ValueError):  # nothing is shown, or what a dying runner left: it decides nothing
+            return []
+        if event == self._shown or stored_problem(event):
+            return []
+        self._shown = event
+        return [event]
 
     def _check(self, event: Any) -> None:
         version = event.get("version") if isinstance(event, dict) else None

@@ -261,7 +261,9 @@ def test_a_soak_is_started_or_stopped(door: Callable[..., Run], opened: list[Any
     assert run.code == 2 and opened == []
 
 
-@pytest.mark.parametrize("words", [("cutover",), ("rollback", "--full"), ("rollback", "--ref", "main"), ("deploy", "--ref", "main")])
+@pytest.mark.parametrize(
+    "words", [("cutover",), ("rollback", "--full"), ("rollback", "--ref", "main"), ("deploy", "--ref", "main")]
+)
 @both_doors
 def test_where_nobody_can_be_asked_nothing_begins_without_a_yes(
     words: tuple[str, ...], door: Callable[..., Run], monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""On a terminal a cutover, a rollback and a deploy show what they will do and ask; anything but a yes leaves all as it is."""
+"""On a terminal cutover, rollback and deploy show what they will do and ask; anything but a yes begins nothing."""
 
 from __future__ import annotations
 

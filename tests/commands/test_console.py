@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionReq
 from fabfile.runner.wire import formats
 from fabfile.runner.wire.events import Event
 from tests.support.events import PLAN, begun, event, finished, tally
+from tests.support.terminal import Terminal
 
 EVERY_KIND = [
     begun(to="native"),
@@ -35,10 +37,8 @@ EVERY_KIND = [
 
 def told(events: list[Event], *, terminal: bool = False) -> list[str]:
     """The lines that a console makes of events."""
-    out = io.StringIO()
-    shown = Console(
-        err=rich.console.Console(file=out, force_terminal=terminal, width=200, emoji=False, highlight=False)
-    )
+    out = Terminal() if terminal else io.StringIO()
+    shown = Console(err=rich.console.Console(file=out, width=200, emoji=False, highlight=False))
     with shown.following():
         for each in events:
             shown.event(each)
@@ -64,10 +64,30 @@ def test_events_become_lines_in_order() -> None:
     ]
 
 
-def test_a_terminal_shows_the_running_step_beside_a_spinner_and_keeps_the_rest() -> None:
-    lines = "\n".join(told(EVERY_KIND, terminal=True))
-    assert "docker: stop" in lines and "\x1b[" in lines
-    assert "undone: app: start" in lines
+def test_a_terminal_keeps_what_is_done_above_the_lines_that_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    lines = told(EVERY_KIND, terminal=True)
+    assert any("docker: stop" in line and "2.1 s" in line for line in lines) and "\x1b[?25l" in lines[0]
+    assert any("undone: app: start" in line for line in lines) and not any("stop web, api" in line for line in lines)
+
+
+@pytest.mark.parametrize("variables", [{"TERM": "dumb"}, {"TTY_INTERACTIVE": "0"}])
+def test_a_terminal_that_can_t_draw_anew_gets_lines_as_a_file_does(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert [re.sub(r"\x1b\[\d*m", "", line) for line in told(EVERY_KIND, terminal=True)] == told(EVERY_KIND)
+
+
+def test_figures_of_the_moment_are_no_lines() -> None:
+    traffic = event(
+        "traffic", felt={"flow.example": {"requests": 9, "failures": 0, "waiting": 0, "longest_wait_ms": 1}}
+    )
+    assert told([begun(), traffic, traffic]) == told([begun()])
 
 
 def test_text_for_people_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from fabfile.runner.wire import events
 from tests.support import json_lines
 
 RUNNER = Path(runner.__file__).parent
-WRITERS = ("engine.py", "main.py", "availability.py", "soak/sampler.py")
+WRITERS = ("engine.py", "main.py", "availability.py", "traffic.py", "soak/sampler.py")
 ELSEWHERE = {
     "failed": ("error", "logs", "argv", "code", "said"),  # of a StepFailed, a CommandFailed, and Engine._quote
     "stuck": ("error", "logs", "argv", "code", "said"),
@@ -36,7 +36,7 @@ class Evidence:
         found = set()
         for scope, call in self._calls:
             kind = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
-            if _method(call) in ("write", "try_write") and kind in events.KINDS:
+            if _method(call) in ("write", "try_write", "show") and kind in events.KINDS:
                 found |= {(str(kind), key) for key in ("", *self._keywords(scope, call))}
         return found
 

@@ -31,6 +31,7 @@ from fabfile.remote import bootstrap, refusals
 from fabfile.remote.host import ANSWER_SECONDS, Host
 from fabfile.remote.target import select_host
 from fabfile.runner import store
+from fabfile.runner.journal import Journal
 from fabfile.runner.soak import sampler
 from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import FactsRequest, HostInfo
@@ -423,6 +424,11 @@ class Ops:
             file.write(json.dumps({**line, "evidence": evidence}) + "\n")
         self.told += 1
 
+    def show(self) -> None:
+        """Show figures of the moment beside the journal."""
+        with contextlib.closing(Journal(self.journal, self.plan)) as journal:
+            journal.show("traffic", felt={})
+
 
 @pytest.fixture
 def ops(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
@@ -451,6 +457,20 @@ def test_following_goes_on_where_a_lost_connection_stopped_it(server: Server, op
             if len(seen) == 7:
                 ops.write("finished", outcome="done")
     assert numbers(seen) == list(range(8))
+
+
+def test_figures_of_the_moment_do_not_count_where_following_goes_on(server: Server, ops: Ops) -> None:
+    seen = []
+    ops.show()
+    with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
+        for event in host.follow(ops.plan):
+            if event.is_journaled:
+                seen.append(event)
+            elif len(seen) == 1:
+                server.drop_connections()
+                ops.write("done", "a step")
+                ops.write("finished", outcome="done")
+    assert numbers(seen) == [0, 1, 2]
 
 
 def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) -> None:

@@ -11,6 +11,8 @@ import pytest
 class Terminal(io.StringIO):
     """A terminal; what is typed comes from its text."""
 
+    encoding = "utf-8"
+
     def isatty(self) -> bool:
         return True
 

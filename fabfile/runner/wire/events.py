@@ -12,7 +12,9 @@ from . import formats, shape
 from .codec import decode_as
 from .soak import Sample, Soak
 
-Kind = Literal["start", "noop", "done", "failed", "undo", "undone", "stuck", "waiting", "outage", "sample", "finished"]
+Kind = Literal[
+    "start", "noop", "done", "failed", "undo", "undone", "stuck", "waiting", "outage", "sample", "finished", "traffic"
+]
 Outcome = Literal["done", "nothing", "reverted", "stuck", "locked"]
 
 _PLAIN_NAME = re.compile(r"[^/.\0][^/\0]*")
@@ -33,6 +35,11 @@ class Event:
     kind: Kind
     ms: int
     evidence: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether the journal has it, too: figures of the moment are only shown."""
+        return self.kind != "traffic"
 
     def line(self) -> dict[str, Any]:
         """The event as the journal has it, and as --json prints it."""
@@ -132,6 +139,7 @@ class _Start(TypedDict, total=False):
     who: str
     host: str
     settings: dict[str, str]
+    steps: int
     versions: dict[str, str]
     exposures: dict[str, float]
     warnings: list[str]
@@ -172,6 +180,21 @@ class _Outage(TypedDict):
     errors: dict[str, int]
 
 
+class Current(TypedDict):
+    """What the users of a hostname get at the moment."""
+
+    requests: int
+    failures: int
+    waiting: int
+    longest_wait_ms: int
+
+
+class _Traffic(TypedDict, total=False):
+    felt: dict[str, Current]
+    held_ms: int
+    hold_left_ms: int
+
+
 class _Sample(TypedDict):
     sample: dict[str, object]
 
@@ -199,6 +222,7 @@ _SHAPES: Mapping[str, type] = {
     "undone": _Undone,
     "waiting": _Waiting,
     "outage": _Outage,
+    "traffic": _Traffic,
     "sample": _Sample,
     "finished": _Finished,
 }
