@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import IO, Any, Final, Literal, cast
@@ -191,8 +191,20 @@ def error(failure: CutoverError, *, as_json: bool) -> None:
         give_up(sys.stdout)
     try:
         print(with_program(failure.render()), file=sys.stderr, flush=True)
+        if runs_in_workflow(os.environ):
+            print(annotation(with_program(failure.render())), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         give_up(sys.stderr)
+
+
+def runs_in_workflow(environ: Mapping[str, str]) -> bool:
+    """Whether this is a step of a workflow at GitHub, Forgejo or Gitea, whose log has groups and annotations."""
+    return environ.get("GITHUB_ACTIONS") == "true"
+
+
+def annotation(text: str) -> str:
+    """The line by which a workflow shows an error beside its log, which is escaped as their toolkit does it."""
+    return f"::error::{text.replace('%', '%25').replace(chr(13), '%0D').replace(chr(10), '%0A')}"
 
 
 def give_up(stream: IO[str]) -> None:

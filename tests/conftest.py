@@ -34,6 +34,13 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def no_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a workflow's step has in its environment, where the tests themselves run in one, is none of theirs."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def inventory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own inventory is the one that tasks read, unless a test chooses another."""
     monkeypatch.setenv("ISLANDFLOW_INVENTORY", str(INVENTORY))

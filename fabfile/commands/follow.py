@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from fabfile import bug, console, public
 from fabfile.commands import record
+from fabfile.commands.extensions import workflow
 from fabfile.commands.session import Session
 from fabfile.errors import Interrupted, Unreachable, UsageError
 from fabfile.inventory import Site
@@ -74,7 +75,7 @@ def _follow_events(
     session: Session, plan_id: str, events: Iterator[Event], history: _History, listen: Callable[[Event], None]
 ) -> None:
     bug.plan_begins(plan_id)
-    with session.console.following():
+    with session.console.following(), workflow.Groups(session.console, os.environ) as groups:
         for event in events:
             if not event.is_journaled:
                 session.console.event(event)
@@ -84,6 +85,7 @@ def _follow_events(
             listen(event)
             if event.kind == "finished":
                 bug.plan_has_ended(plan_id)
+            groups.event(event)
             session.console.event(event)
             history.decided = history.decided or decided
             if event.kind == "waiting" and not decided:

@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fabfile.commands.extensions import workflow
 from fabfile.commands.session import Session
 from fabfile.console import Console
 from fabfile.errors import Failed, UsageError
@@ -41,6 +42,7 @@ def leave(
     else:
         console.say(f"record: {page}")
         _data(console, document, page)
+        workflow.summarize(document, console, environ)
 
 
 def has_record(plan_id: str, outcome: str, environ: Mapping[str, str]) -> bool:

@@ -36,6 +36,11 @@ def markdown(document: Document) -> str:
     return with_program(_jinja(False).get_template("record.md.j2").render(doc=document, ended=_ending(document)))
 
 
+def outline(document: Document) -> str:
+    """The first part of that: how it ended, its steps, and what users got."""
+    return with_program(_jinja(False).get_template("outline.md.j2").render(doc=document, ended=_ending(document)))
+
+
 def _ending(document: Document) -> str:
     lost = f" Healthy before it, and not after it: {', '.join(document.lost)}." if document.lost else ""
     missing = f" Data is missing: {'; '.join(document.missing)}." if document.missing else ""
