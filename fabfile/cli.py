@@ -49,11 +49,16 @@ def main() -> None:
     """Run the command line and leave with the exit code that errors.py lists."""
     output.print_in_any_encoding()
     try:
-        cli()
+        cli(_arguments(sys.argv[1:]))
     except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
         failure = bug.report(error)
         output.error(failure, as_json=False)
         sys.exit(failure.exit_code)
+
+
+def _arguments(typed: list[str]) -> list[str]:
+    """What was typed; where that is nothing, and there is a terminal, the operator is guided."""
+    return typed if typed or not output.has_terminal() else ["guide"]
 
 
 def _set_inventory(context: click.Context, parameter: click.Parameter, file: str | None) -> None:

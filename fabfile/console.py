@@ -117,8 +117,24 @@ class Console:
         """Whether whoever sits at the terminal says yes to a question; Enter, and the end of input, say no."""
         for text in lines:
             _print(self._err, escape(text))
-        self._err.print(f"{escape(question)} [dim]\\[y/N][/] ", end="")
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return self.answer(f"{question} [y/N]").lower() in ("y", "yes")
+
+    def choose(self, question: str, options: Sequence[str]) -> int | None:
+        """The place of the option that is chosen by its number; Enter, and the end of input, choose none."""
+        for number, text in enumerate(options, 1):
+            _print(self._err, f"[bold]{number:>3}[/]  {escape(text)}")
+        while True:
+            answer = self.answer(f"{question} A number, or Enter for none:")
+            if not answer:
+                return None
+            if answer.isdecimal() and 1 <= int(answer) <= len(options):
+                return int(answer) - 1
+            _print(self._err, f"There is no {escape(answer)} here; the numbers are 1 to {len(options)}.")
+
+    def answer(self, question: str) -> str:
+        """The line that is typed; empty where it is, and at the end of input."""
+        self._err.print(f"{escape(question)} ", end="")
+        return sys.stdin.readline().strip()
 
     def warn(self, text: str) -> None:
         """Something that does not stop the task but that the operator must know."""

@@ -197,6 +197,11 @@ def error(failure: CutoverError, *, as_json: bool) -> None:
         give_up(sys.stderr)
 
 
+def has_terminal() -> bool:
+    """Whether somebody can be asked: they see the question, and can type an answer."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def runs_in_workflow(environ: Mapping[str, str]) -> bool:
     """Whether this is a step of a workflow at GitHub, Forgejo or Gitea, whose log has groups and annotations."""
     return environ.get("GITHUB_ACTIONS") == "true"

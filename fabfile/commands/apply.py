@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fabfile.commands import session
@@ -21,6 +23,7 @@ from fabfile.errors import (
 )
 from fabfile.inventory import RUNTIMES, Site
 from fabfile.lazy import lazily
+from fabfile.output import has_terminal
 from fabfile.remote.host import Host
 from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, FactsRequest
@@ -42,7 +45,18 @@ Judge = Callable[[Site, Facts], "list[Finding]"]
 Secrets = Callable[[Host], Mapping[str, str]]
 
 _FRESH_SECONDS = 30.0  # seconds for which a survey counts while somebody thinks
+_plans_are_shown: ContextVar[bool] = ContextVar("plans_are_shown", default=False)
 _POLL_SECONDS = 2.0  # seconds between two looks at a lock that is waited for
+
+
+@contextlib.contextmanager
+def plans_shown() -> Iterator[None]:
+    """Whatever is applied within shows its whole plan, as --dry does, and asks before it begins."""
+    token = _plans_are_shown.set(True)
+    try:
+        yield
+    finally:
+        _plans_are_shown.reset(token)
 
 
 class Operation:
@@ -68,8 +82,9 @@ class Operation:
         self.dry = dry
         self._wait = wait
         self._hooks = hooks
-        self._ask = ask and not dry
-        if self._ask and (json or not (sys.stdin.isatty() and sys.stderr.isatty())):
+        self._shows_plan = _plans_are_shown.get()
+        self._ask = (ask or self._shows_plan) and not dry
+        if self._ask and (json or not has_terminal()):
             why = "with --json" if json else "where there is no terminal"
             raise UsageError(
                 f"nobody can be asked {why} whether this may begin",
@@ -139,7 +154,8 @@ class Operation:
     def _answered_at_once(self, judgement: Judgement) -> bool:
         """Ask whether the plan may begin; returns whether the survey still counts. Raises Interrupted for a no."""
         began = time.monotonic()
-        self.agree(preview.summary(judgement, self.session.host.name), "Begin?")
+        shown = preview.lines(judgement) if self._shows_plan else ()
+        self.agree(chain(shown, preview.summary(judgement, self.session.host.name)), "Begin?")
         self._ask = False
         return time.monotonic() - began < _FRESH_SECONDS
 
@@ -166,9 +182,11 @@ class Operation:
             self._console.data("nothing", name="revert", settled={})
             return
         target = plan_id or unfinished[-1]
-        if self.dry:
+        if self.dry or self._shows_plan:
             self._show_revert(target)
+        if self.dry:
             return
+        self.agree((), "Revert it?")
         earlier = self.session.host.journal(target)
         self._follow(target, self.session.host.revert(target), earlier)
 

@@ -162,6 +162,12 @@ def push_current(operation: Operation) -> str:
     return commit
 
 
+def branch_here() -> str:
+    """The branch that is checked out where the command runs; empty where there is none."""
+    done = _git("branch", "--show-current")
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def _not_the_app(facts: Facts, checkout: str) -> list[Finding]:
     """Whether the repository here is another one than the VPS has: nobody wants to push that."""
     head = facts.checkout.head if facts.checkout else ""

@@ -32,6 +32,7 @@ def _group(module: ModuleType) -> Collection:
 
 namespace = Collection(
     *(
+        main_job.guide,
         main_job.init,
         main_job.doctor,
         main_job.cutover,

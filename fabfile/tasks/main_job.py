@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from invoke.context import Context
 
+from fabfile import output
 from fabfile.commands.options import choices, help_texts, seconds_of_hours, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
@@ -22,6 +24,7 @@ with lazily():
     from fabfile import console, survey
     from fabfile.checks import parts, preflight
     from fabfile.commands import adopt, apply, follow, session
+    from fabfile.commands.guide import deploying, home
 
 
 @task
@@ -112,13 +115,17 @@ def deploy(
 
     Workers come first, then the API, then web; what is asked of these two waits while they restart. Where one is not
     healthy in time, or the public checks fail, all are put back to the release that they ran before. It shows what it
-    will do and asks whether it may begin; --yes begins at once.
+    will do and asks whether it may begin; --yes begins at once. On a terminal it asks for what is left out.
     """
-    if not ref:
+    guided = not ref and not json and output.has_terminal()
+    if not (ref or guided):
         raise UsageError("deploy needs --ref", next_step="inv deploy --ref main, or another branch, tag or commit.")
     commands = fabfile.commands.deploy
     choice = commands.Choice(scope, pieces, runtime, fast)
-    operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="deploy", ask=not yes)
+    if guided:
+        ref, choice = deploying.ask(console.Console(), session.load_site(), choice)
+    with apply.plans_shown() if guided and not yes else contextlib.nullcontext():
+        operation = apply.Operation(c, host, dry=dry, wait=wait, json=json, hooks="deploy", ask=not yes)
     wait_for_checks = not (no_confirm or fast)
     commands.deploy(operation, ref, choice, build=not no_build, confirm=wait_for_checks, anew=force_recreate)
 
@@ -144,6 +151,32 @@ def status(c: Context, watch: bool = False, host: str = "", json: bool = False) 
         return
     vps.host.connect()
     module.show(vps.console, vps.site, vps.survey(module.request(vps.site)))
+
+
+@task
+def guide(c: Context, host: str = "") -> None:
+    """Show how things stand, ask what to do next, and show its plan before that begins; for a terminal.
+
+    `islandflow` without a command does the same on a terminal.
+    """
+    chosen = home.ask(session.begin(c, host))
+    with apply.plans_shown():
+        if chosen == "attach":
+            attach(c, host=host)
+        elif chosen == "revert":
+            revert(c, last=True, host=host)
+        elif chosen == "cutover":
+            cutover(c, host=host)
+        elif chosen == "deploy":
+            deploy(c, host=host)
+        elif chosen == "go back":
+            rollback(c, host=host)
+        elif chosen == "rollback":
+            rollback(c, full=True, host=host)
+        elif chosen == "doctor":
+            doctor(c, host=host)
+        elif chosen == "history":
+            history(c, host=host)
 
 
 @task

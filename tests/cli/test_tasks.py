@@ -24,8 +24,9 @@ LOOKS_ONLY = {"status", "history", "attach", "check", "audit", "diff", "static",
 LOOKS_ONLY |= {"record", "soak", "init", "doctor", "releases", "logs", "exec"}
 SERVES_THE_LAB = {name for name in TASKS if name.startswith("lab.")}  # they change this machine, not a VPS
 ON_THIS_MACHINE = {"record", "followup", "init"}  # they need no inventory, unless a record has to be made
+ON_A_TERMINAL = {"guide"}  # it asks, and runs other tasks
 OF_ALL_HOSTS = {name for name in TASKS if name.startswith("dns.")} | {"followup"}  # DNS is one for all
-CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB
+CHANGES = {name for name in TASKS if name.rpartition(".")[2] not in LOOKS_ONLY} - SERVES_THE_LAB - ON_A_TERMINAL
 
 every_task = pytest.mark.parametrize("name", sorted(TASKS))
 both_doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
@@ -134,7 +135,7 @@ def test_a_task_that_changes_something_can_be_tried_dry_and_speaks_json(name: st
         assert (parameter in parameters(TASKS[name])) is (name not in OF_ALL_HOSTS)
 
 
-@pytest.mark.parametrize("name", sorted(set(TASKS) - CHANGES - SERVES_THE_LAB))
+@pytest.mark.parametrize("name", sorted(set(TASKS) - CHANGES - SERVES_THE_LAB - ON_A_TERMINAL))
 def test_a_task_that_only_looks_applies_no_plan(name: str) -> None:
     source = inspect.getsource(inspect.unwrap(TASKS[name].body))
     assert ".apply(" not in source and not {"dry", "wait"} & set(parameters(TASKS[name]))

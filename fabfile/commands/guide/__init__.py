@@ -1,0 +1,1 @@
+"""Questions on a terminal, in place of the options that say the same."""
