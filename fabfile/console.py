@@ -132,9 +132,17 @@ class Console:
             _print(self._err, f"There is no {escape(answer)} here; the numbers are 1 to {len(options)}.")
 
     def answer(self, question: str) -> str:
-        """The line that is typed; empty where it is, and at the end of input."""
+        """The line that is typed; empty where it is, and at the end of input. What is no text has a ? in its place."""
         self._err.print(f"{escape(question)} ", end="")
-        return sys.stdin.readline().strip()
+        line = ""
+        try:
+            line = sys.stdin.readline()
+        except UnicodeDecodeError:
+            line = "?\n"
+        finally:
+            if not line.endswith("\n"):  # what is printed next would stand behind the question
+                self._err.print()
+        return line.strip().encode(errors="replace").decode()
 
     def warn(self, text: str) -> None:
         """Something that does not stop the task but that the operator must know."""

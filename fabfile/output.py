@@ -199,7 +199,8 @@ def error(failure: CutoverError, *, as_json: bool) -> None:
 
 def has_terminal() -> bool:
     """Whether somebody can be asked: they see the question, and can type an answer."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    streams: tuple[IO[str] | None, ...] = (sys.stdin, sys.stderr)  # None where the shell has closed it
+    return all(stream is not None and not stream.closed and stream.isatty() for stream in streams)
 
 
 def runs_in_workflow(environ: Mapping[str, str]) -> bool:

@@ -88,9 +88,10 @@ class Progress:
         yield f"{self._name or 'the plan begins'}  {len(self._settled)}{total} steps{elapsed}"
         yield self._step()
         silence = self._clock() - self._heard
-        if self._traffic and silence > _SILENCE_SECONDS:
+        if silence < _SILENCE_SECONDS:
+            yield from self._figures()
+        elif self._traffic and not (self._current and self._current.kind == "waiting"):  # then nobody reads events
             yield f"nothing has come from the VPS for {_seconds(silence)}; the plan goes on there"
-        yield from self._figures()
 
     def _step(self) -> str:
         event = self._current
@@ -110,11 +111,11 @@ class Progress:
         evidence, age = self._traffic.evidence, self._since(_epoch(self._traffic))
         if "held_ms" in evidence:
             held, left = evidence["held_ms"] / 1000 + age, max(0.0, evidence.get("hold_left_ms", 0) / 1000 - age)
-            yield f"requests wait since {_seconds(held)}; the hold is given up in {_seconds(left)}"
+            yield f"requests have waited for {_seconds(held)}; the hold is given up in {_seconds(left)}"
         for name, now in evidence.get("felt", {}).items():
             served = now["requests"] - now["failures"]
             figures = f"{served} served, {now['waiting']} waiting, {now['failures']} failed"
-            yield f"{name}: {figures}, longest wait {now['longest_wait_ms'] / 1000:.1f} s"
+            yield f"{figures}, longest wait {now['longest_wait_ms'] / 1000:.1f} s  {name}"
 
     def _since(self, epoch: float) -> float:
         """Seconds since a moment of the VPS's clock."""

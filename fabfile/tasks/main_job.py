@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 
 from invoke.context import Context
 
@@ -159,24 +160,15 @@ def guide(c: Context, host: str = "") -> None:
 
     `islandflow` without a command does the same on a terminal.
     """
+    tasks: dict[home.Next, Any] = {
+        **{"attach": attach, "revert": revert, "cutover": cutover, "deploy": deploy},
+        **{"go back": rollback, "rollback": rollback, "doctor": doctor, "history": history},
+    }
+    options = {"revert": {"last": True}, "rollback": {"full": True}}
     chosen = home.ask(session.begin(c, host))
-    with apply.plans_shown():
-        if chosen == "attach":
-            attach(c, host=host)
-        elif chosen == "revert":
-            revert(c, last=True, host=host)
-        elif chosen == "cutover":
-            cutover(c, host=host)
-        elif chosen == "deploy":
-            deploy(c, host=host)
-        elif chosen == "go back":
-            rollback(c, host=host)
-        elif chosen == "rollback":
-            rollback(c, full=True, host=host)
-        elif chosen == "doctor":
-            doctor(c, host=host)
-        elif chosen == "history":
-            history(c, host=host)
+    if chosen:
+        with apply.plans_shown():
+            tasks[chosen](c, host=host, **options.get(chosen, {}))
 
 
 @task

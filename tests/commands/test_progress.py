@@ -68,11 +68,11 @@ def test_users_and_the_hold_are_shown_as_they_are_at_the_moment() -> None:
     story.begin()
     story.at(5, "traffic", felt=FELT, held_ms=2000, hold_left_ms=43000)
     assert story.shows(6)[2:] == [
-        "requests wait since 3.0 s; the hold is given up in 42 s",
-        "flow.example: 412 served, 1 waiting, 2 failed, longest wait 2.1 s",
+        "requests have waited for 3.0 s; the hold is given up in 42 s",
+        "412 served, 1 waiting, 2 failed, longest wait 2.1 s  flow.example",
     ]
     story.at(7, "traffic", felt=FELT)
-    assert story.shows(7)[2:] == ["flow.example: 412 served, 1 waiting, 2 failed, longest wait 2.1 s"]
+    assert story.shows(7)[2:] == ["412 served, 1 waiting, 2 failed, longest wait 2.1 s  flow.example"]
 
 
 def test_a_plan_that_waits_shows_how_long_it_still_does() -> None:
@@ -112,8 +112,11 @@ def test_a_silent_vps_is_said() -> None:
     story.at(61, "traffic", felt={})
     assert len(story.shows(65)) == 2
     assert story.shows(73)[2] == "nothing has come from the VPS for 12 s; the plan goes on there"
-    story.at(74, "traffic", felt={})
-    assert len(story.shows(75)) == 2
+    story.at(74, "traffic", felt=FELT)
+    assert len(story.shows(75)) == 3
+    assert "flow.example" not in " ".join(story.shows(90)), "old figures are none of the moment"
+    story.at(91, "waiting", seconds=120)
+    assert len(story.shows(140)) == 2, "while the public checks run nobody reads what comes"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 3), (10, 4), (24, 10), (80, 24)])

@@ -78,9 +78,9 @@ class Pty:
         """Give the terminal another size."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
-    def type(self, keys: str) -> None:
+    def type(self, keys: str | bytes) -> None:
         """Press keys; \\x03 is Ctrl-C, \\x04 the end of input."""
-        os.write(self._master, keys.encode())
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
 
     def expect(self, text: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until this is printed, behind what was expected before."""

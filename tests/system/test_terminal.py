@@ -35,7 +35,7 @@ def test_a_cutover_is_declined_and_a_deploy_is_guided(vps: Vps) -> None:
     assert "it has not begun, since nobody said yes" in terminal.transcript
     assert vps.lab.run(plans).stdout.strip() == "0" and vps.served_by() == ("docker", "docker", "docker")
 
-    with vps.nobody_turned_away(), at_a_terminal(vps, "deploy") as terminal:
+    with vps.nobody_turned_away(), at_a_terminal(vps, "deploy", "--no-confirm") as terminal:
         terminal.expect("Deploy what?")
         terminal.type("1\n")
         terminal.expect("To which services?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,12 +39,23 @@ def test_a_cutover_that_is_declined_begins_nothing(start: Start) -> None:
     assert "it has not begun, since nobody said yes" in terminal.transcript and "first step" not in terminal.transcript
 
 
-def test_ctrl_c_at_the_question_begins_nothing(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [(b"\x03", "\nError: interrupted"), (b"\x04", "\nError: it has not begun"), (b"\xf6\xff\n", "it has not begun")],
+)
+def test_whatever_is_no_yes_begins_nothing(keys: bytes, words: str, start: Start) -> None:
     with start("docker", "cutover") as terminal:
         terminal.expect("Begin? [y/N]")
-        terminal.type("\x03")
+        terminal.type(keys)
         assert terminal.end() == 130
-    assert "Error: interrupted" in terminal.transcript and "Nothing was changed" in terminal.transcript
+    assert words in terminal.transcript and "Nothing was changed" in terminal.transcript
+
+
+def test_without_any_standard_input_nobody_is_asked() -> None:
+    for words, code in ((["cutover"], 2), (["guide"], 2)):
+        command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "tests.support.operator", "docker", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
+        assert done.returncode == code and "Error: " in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_guided_cutover_shows_its_plan_and_then_how_it_stands(start: Start, tmp_path: Path) -> None:
@@ -58,8 +70,8 @@ def test_a_guided_cutover_shows_its_plan_and_then_how_it_stands(start: Start, tm
         terminal.type("y\n")
         terminal.expect("cutover  1 of 2 steps")
         terminal.expect("▸ second step")
-        terminal.expect("requests wait since")
-        terminal.expect("flow.example: 412 served, 2 waiting, 0 failed, longest wait 2.1 s")
+        terminal.expect("requests have waited for")
+        terminal.expect("412 served, 2 waiting, 0 failed, longest wait 2.1 s  flow.example")
         go_on.touch()
         assert terminal.end() == 0
     after = terminal.transcript[terminal.transcript.rindex("longest wait") :]
@@ -102,7 +114,7 @@ def test_a_terminal_that_becomes_narrow_or_has_few_characters_shows_what_fits(st
         terminal.expect("> second step")
         terminal.expect("412 served, 2 waiting")
         terminal.resize(24, 10)
-        terminal.expect("flow.example: 412 serve")
+        terminal.expect("412 served, 2 waiting, \rcutover")
         terminal.resize(1, 1)
         terminal.resize(80, 24)
         terminal.expect("412 served, 2 waiting")
