@@ -19,8 +19,8 @@ SENTENCE = "has its hosts in PostgreSQL at pg (DB_POSTGRES_HOST)"
 REFUSED = [
     *("npm.switch --to native", "npm.switch --to native --way files", "npm.switch --to docker --raw-api closed"),
     *("npm.switch --to native --way api", "npm.backup", "npm.restore --backup 20261124T150000-000001"),
-    *("cutover", "cutover --scope web", "cutover --dry", "rollback --full", "rollback --full --dry", "infra.bootstrap"),
-    "doctor",
+    *("cutover --yes", "cutover --scope web --yes", "cutover --dry", "rollback --full -y", "rollback --full --dry"),
+    *("infra.bootstrap", "doctor"),
 ]
 SHOWN = {"npm.status": 1, "npm.diff": 1, "npm.diff --to native": 1, "status": 0}
 
