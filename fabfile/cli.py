@@ -20,7 +20,8 @@ from invoke.tasks import Task
 
 from fabfile import bug, namespace, output, resources
 from fabfile.commands import locate
-from fabfile.commands.options import choices_of, help_of, rest_is, short_flag
+from fabfile.commands.options import choices_of, help_of, short_flag
+from fabfile.commands.services.rest import rest_is
 from fabfile.errors import CutoverError
 from fabfile.lazy import lazily
 
@@ -165,7 +166,10 @@ def _hosts(context: click.Context, parameter: click.Parameter, incomplete: str) 
         hosts = session.load_site().hosts.values()
     except CutoverError:  # whoever runs the command is told; a shell that completes is not
         return []
-    return [CompletionItem(host.name, help=host.address) for host in hosts if host.name.startswith(incomplete)]
+    before, comma, name = incomplete.rpartition(",")
+    return [
+        CompletionItem(before + comma + host.name, help=host.address) for host in hosts if host.name.startswith(name)
+    ]
 
 
 _add(cli, namespace)

@@ -43,6 +43,7 @@ LineKind = Literal[
     "log",
     "output",
     "exit",
+    "host",
     # init and doctor
     "value",
     "written",
@@ -75,11 +76,15 @@ _INV: Final = re.compile(r"(?<![\w./-])inv (?=[a-z])")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says about output; `program` is the command that the operator typed."""
+    """What the command line says about output; `program` is the command that the operator typed.
+
+    `host` is the one at work where it is one of several: each line for programs names it.
+    """
 
     quiet: bool = False
     verbose: bool = False
     program: str = "inv"
+    host: str = ""
 
 
 _DEFAULT: Final = Settings()
@@ -174,7 +179,8 @@ def line(kind: LineKind, **values: Any) -> None:
 
 def emit(values: dict[str, Any]) -> None:
     """Print one JSON object in a line on standard output."""
-    print(json.dumps(values), flush=True)
+    host = settings().host
+    print(json.dumps({**values, "inventory_hostname": host} if host else values), flush=True)
 
 
 def error(failure: CutoverError, *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ from fabfile.runner.wire.edge import EdgeLogin, EdgeRef
 IDENTITY_VARIABLE, SECRET_VARIABLE = "NPM_IDENTITY", "NPM_SECRET"
 Prompt = Callable[[str], str]
 
+_typed: dict[str, str] = {}  # once for several hosts, by variable
+
 
 class NpmLogin(Protocol):
     """Whoever can ask NPM's API on the VPS."""
@@ -43,8 +45,7 @@ def npm_token(host: NpmLogin, edge: EdgeRef, environ: Mapping[str, str], *, prom
     What the environment lacks is asked for, and a two-factor code where NPM wants one. Raises UsageError where
     nobody can be asked, PreflightRefused when NPM refuses, Unreachable.
     """
-    identity = environ.get(IDENTITY_VARIABLE) or _answer_to("NPM identity (e-mail): ", IDENTITY_VARIABLE, prompt)
-    secret = environ.get(SECRET_VARIABLE) or _answer_to("NPM secret: ", SECRET_VARIABLE, getpass.getpass)
+    identity, secret = _credentials(environ, prompt)
     login = EdgeLogin(edge, identity=identity, secret=secret)
     answer = host.log_in(login)
     if "challenge" in answer:
@@ -53,6 +54,22 @@ def npm_token(host: NpmLogin, edge: EdgeRef, environ: Mapping[str, str], *, prom
     if "token" not in answer:
         raise PreflightRefused([answer.get("refused", "NPM's API wants a two-factor code once more")])
     return {SECRET: answer["token"]}
+
+
+def ask_once(option: str, environ: Mapping[str, str], *, prompt: Prompt = input) -> None:
+    """Have the operator type what the way needs and the environment lacks, before the first of several hosts.
+
+    Raises UsageError where nobody can be asked.
+    """
+    if needs_token(resolve_way(option, environ)):
+        _typed[IDENTITY_VARIABLE], _typed[SECRET_VARIABLE] = _credentials(environ, prompt)
+
+
+def _credentials(environ: Mapping[str, str], prompt: Prompt) -> tuple[str, str]:
+    known = {**_typed, **{name: value for name, value in environ.items() if value}}
+    identity = known.get(IDENTITY_VARIABLE) or _answer_to("NPM identity (e-mail): ", IDENTITY_VARIABLE, prompt)
+    secret = known.get(SECRET_VARIABLE) or _answer_to("NPM secret: ", SECRET_VARIABLE, getpass.getpass)
+    return identity, secret
 
 
 def _answer_to(question: str, variable: str, prompt: Prompt) -> str:

@@ -6,18 +6,20 @@ import contextlib
 import functools
 import inspect
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import invoke.exceptions
 import invoke.tasks
 
 from fabfile import bug, output
+from fabfile.commands.hosts import choice
 from fabfile.errors import CutoverError, Interrupted, UsageError
+from fabfile.lazy import lazily
 from fabfile.terms import POSTURES, RUNTIMES, SCOPES
+
+with lazily():
+    import fabfile.commands.hosts.run
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES}
 """Parameter name → what it may be, for every task that has such a parameter."""
@@ -26,7 +28,8 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES
 _VALUE_NAMES: Final[Mapping[tuple[str, ...], str]] = {RUNTIMES: "runtime", POSTURES: "posture"}
 
 HELP: Final[Mapping[str, str]] = {
-    "host": "which host of the inventory; the default one if left out",
+    "host": "which host of the inventory, several with commas; the default one if left out",
+    **choice.HELP,
     "dry": "show what would change, and change nothing",
     "wait": "if another plan runs, wait until it has ended, instead of ending with exit code 4",
     "json": "print JSON lines instead of text",
@@ -77,6 +80,7 @@ HELP: Final[Mapping[str, str]] = {
 
 _OUTPUT: Final = ("quiet", "verbose")  # parameters that every task has beside its own
 _SHORT: Final[Mapping[str, str]] = {
+    "host": "H",
     "quiet": "q",
     "verbose": "v",
     "follow": "f",
@@ -98,36 +102,34 @@ class _Task(invoke.tasks.Task[Any]):
 def task(function: Callable[..., None]) -> Any:
     """Make a task of a function: no positional arguments, choices checked, errors printed with their exit code.
 
-    The task has two parameters more than the function, quiet and verbose; what the function prints follows them.
+    The task has two parameters more than the function, quiet and verbose; what the function prints follows them. One
+    with a host has those of `choice.OPTIONS`, too: then the function is called for each of several hosts.
 
     Positional arguments are off because Invoke would take `--dry` for the value of a required one. Where the
     choices of a parameter are not the usual ones the function carries them as `choices`.
     """
     allowed, signature = choices_of(function), inspect.signature(function)
     parameters = list(signature.parameters)[1:]
+    of_hosts = choice.options_of(function, parameters)
 
     @functools.wraps(function)
     def guarded(context: Any, *args: Any, quiet: bool = False, verbose: bool = False, **kwargs: Any) -> None:
         output.print_in_any_encoding()
+        hosts = {name: kwargs.pop(name, default) for name, default in of_hosts.items()}
         bound = signature.bind(context, *args, **kwargs)
         bound.apply_defaults()
-        with output.outlive_readers(), output.using(quiet=quiet, verbose=verbose):
-            try:
-                _refuse_core_dry(context, "dry" in parameters)
-                _refuse_both(quiet, verbose)
-                _check(bound.arguments, allowed)
+        with output.outlive_readers(), output.using(quiet=quiet, verbose=verbose), _ending_in_words(bound.arguments):
+            _refuse_core_dry(context, "dry" in parameters)
+            _refuse_both(quiet, verbose)
+            _check({**bound.arguments, **hosts}, allowed)
+            several = choice.several(context, function, bound.arguments, hosts)
+            if several:
+                _on_hosts(several, function, bound)
+            else:
                 function(*bound.args, **bound.kwargs)
-            except CutoverError as error:
-                _exit(error, bound.arguments)
-            except invoke.exceptions.Exit:  # with an exit code that is not ours
-                raise
-            except KeyboardInterrupt:
-                _exit(Interrupted(), bound.arguments)
-            except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
-                _exit(bug.report(error), bound.arguments)
 
-    guarded.__dict__["__signature__"] = _with_output(signature)
-    everything = [*parameters, *_OUTPUT]
+    guarded.__dict__["__signature__"] = _with_more(signature, {**of_hosts, **dict.fromkeys(_OUTPUT, False)})
+    everything = [*parameters, *of_hosts, *_OUTPUT]
     helps = {name: ": ".join([help_of(function, name), *_choice_list(allowed.get(name))]) for name in everything}
     return invoke.tasks.task(guarded, klass=_Task, positional=[], help=helps, auto_shortflags=False)
 
@@ -137,46 +139,43 @@ def short_flag(name: str) -> tuple[str, ...]:
     return (_SHORT[name],) if name in _SHORT else ()
 
 
-def _with_output(signature: inspect.Signature) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    more = [inspect.Parameter(name, kind, default=False, annotation=bool) for name in _OUTPUT]
-    return signature.replace(parameters=[*signature.parameters.values(), *more])
-
-
-_REST: Final[ContextVar[tuple[str, ...] | None]] = ContextVar("rest", default=None)  # as Click has it
-
-
 @contextlib.contextmanager
-def rest_is(words: Sequence[str]) -> Iterator[None]:
-    """Within the block `rest_of_line` returns these words."""
-    token = _REST.set(tuple(words))
+def _ending_in_words(arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Print whatever error ends the block, and leave with its exit code."""
     try:
         yield
-    finally:
-        _REST.reset(token)
+    except CutoverError as error:
+        _exit(error, arguments)
+    except invoke.exceptions.Exit:  # with an exit code that is not ours
+        raise
+    except KeyboardInterrupt:
+        _exit(Interrupted(), arguments)
+    except Exception as error:  # noqa: BLE001  whatever it is, nobody gets to see a traceback
+        _exit(bug.report(error), arguments)
 
 
-def takes_rest(function: Callable[..., None]) -> Callable[..., None]:
-    """Have a task take the words behind -- as they are; goes below `task`."""
-    function.__dict__["takes_rest"] = True
-    return function
+def _on_hosts(several: choice.Choice, function: Callable[..., None], bound: inspect.BoundArguments) -> None:
+    """Call the function for each host, in a process of its own, and leave with the worst one's exit code."""
+
+    def act(host: str) -> tuple[int, str]:
+        bound.arguments["host"] = host
+        try:
+            with output.using(host=host), _ending_in_words(bound.arguments):
+                function(*bound.args, **bound.kwargs)
+        except invoke.exceptions.Exit as leaving:
+            return leaving.code, str(getattr(leaving.__cause__, "message", "")).partition("\n")[0]
+        return 0, ""
+
+    getattr(function, "asks_once", lambda arguments: None)(bound.arguments)
+    code = fabfile.commands.hosts.run.run(several, act, json=bool(bound.arguments.get("json")))
+    if code:
+        raise invoke.exceptions.Exit(code=code)
 
 
-def rest_of_line() -> tuple[str, ...]:
-    """The words behind --. Raises UsageError under `fab`, which would run them on the VPS by itself.
-
-    Invoke joins them with spaces, and what was one word would become several: they are read where it has them from.
-    """
-    given = _REST.get()
-    if given is not None:
-        return given
-    words = tuple(sys.argv[sys.argv.index("--") + 1 :]) if "--" in sys.argv else ()
-    if words and os.path.basename(sys.argv[0]) == "fab":
-        raise UsageError(
-            "fab itself runs what stands behind --, outside of any service",
-            next_step="Use another command: islandflow exec --service SERVICE -- COMMAND, or inv exec.",
-        )
-    return words
+def _with_more(signature: inspect.Signature, more: Mapping[str, Any]) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    added = [inspect.Parameter(name, kind, default=value, annotation=type(value)) for name, value in more.items()]
+    return signature.replace(parameters=[*signature.parameters.values(), *added])
 
 
 def duration(text: str) -> float:
@@ -268,4 +267,4 @@ def _choice_list(allowed: tuple[str, ...] | None) -> list[str]:
 
 def _exit(error: CutoverError, arguments: Mapping[str, Any]) -> None:
     output.error(error, as_json=bool(arguments.get("json")))
-    raise invoke.exceptions.Exit(code=error.exit_code)
+    raise invoke.exceptions.Exit(code=error.exit_code) from error

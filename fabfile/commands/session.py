@@ -80,6 +80,8 @@ def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
     Raises InventoryError, or UsageError for a host that the inventory does not have.
     """
     site, console = load_site(), Console(json=json)
+    if host:  # the public checks, too, are then of that host
+        site = site.model_copy(update={"default_host": site.host(host).name})
     warn_without_openssh(console)
     return Session(site, select_host(context, site, host or None), console)
 

@@ -216,6 +216,7 @@ Name = Annotated[
         r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", "is not a plain name (small letters, digits and dashes, at most 63)"
     ),
 ]
+Tags = Annotated[tuple[Name, ...], BeforeValidator(listed)]
 ServiceName = Annotated[
     str,
     Matching(

@@ -43,6 +43,8 @@ class Host(Table):
     """Private key on your machine, which is offered first; then those of your ssh configuration and SSH agent."""
     known_hosts: fields.LocalPath | None = None
     """File of known host keys on your machine. Without it the ones of your ssh configuration."""
+    tags: fields.Tags = ()
+    """Names by which `--tag` chooses several hosts."""
 
 
 class Server(Table):

@@ -9,6 +9,7 @@ from typing import Any
 from invoke.context import Context
 
 from fabfile import output
+from fabfile.commands.hosts.choice import one_host
 from fabfile.commands.options import choices, help_texts, seconds_of_hours, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
@@ -155,6 +156,7 @@ def status(c: Context, watch: bool = False, host: str = "", json: bool = False) 
 
 
 @task
+@one_host
 def guide(c: Context, host: str = "") -> None:
     """Show how things stand, ask what to do next, and show its plan before that begins; for a terminal.
 
@@ -172,6 +174,7 @@ def guide(c: Context, host: str = "") -> None:
 
 
 @task
+@one_host
 @help_texts(host="the VPS, as USER@ADDRESS or USER@ADDRESS:PORT; it needs no inventory")
 def init(
     c: Context,
@@ -213,6 +216,7 @@ def history(c: Context, plan: str = "", host: str = "", json: bool = False) -> N
 
 
 @task
+@one_host
 def record(c: Context, plan: str = "", last: bool = False, host: str = "", json: bool = False) -> None:
     """List the records of plans on this machine; --last opens the last one, --plan any other."""
     if plan and last:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from invoke.context import Context
 
+from fabfile.commands.hosts.choice import asks_once
 from fabfile.commands.options import choices, task
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
@@ -23,6 +24,7 @@ with lazily():
 
 @task
 @choices(way=("auto", "files", "api"), raw_api=("keep", "open", "closed"))
+@asks_once(lambda arguments: None if arguments["dry"] else npm_token.ask_once(arguments["way"], os.environ))
 def switch(
     c: Context,
     to: Owner = "",

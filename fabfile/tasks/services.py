@@ -7,7 +7,8 @@ import sys
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from fabfile.commands.options import help_texts, rest_of_line, takes_rest, task
+from fabfile.commands.options import help_texts, task
+from fabfile.commands.services.rest import rest_of_line, takes_rest
 from fabfile.errors import UsageError
 from fabfile.lazy import lazily
 

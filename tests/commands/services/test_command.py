@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fabfile import output
-from fabfile.commands.options import rest_of_line
+from fabfile.commands.services.rest import rest_of_line
 from fabfile.errors import UsageError
 from tests.support.entry_points import DOORS, Run, islandflow
 from tests.support.fake_host import FakeHost

@@ -1,0 +1,1 @@
+"""Several hosts: which they are, and a process for each."""
