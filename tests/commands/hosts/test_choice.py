@@ -54,7 +54,7 @@ def chosen(function: Callable[..., None] = looks, host: str = "", **options: boo
 def test_hosts_are_chosen_by_name_in_that_order_or_by_tag_in_the_inventorys(
     host: str, options: dict[str, bool | str], names: str
 ) -> None:
-    found = chosen(host=host, **options)
+    found = chosen(looks, host, **options)
     assert found is not None and list(found.hosts) == names.split()
 
 

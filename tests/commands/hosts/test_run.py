@@ -68,9 +68,7 @@ class OneOfSeveral(FakeHost):
         self.own_name, self.diary = name, diary
         self.meet = 1
         self.unreachable = False
-        self.events["ship"] = [
-            replace(event, plan=f"20260101T120000-stop-{name}") for event in (begun(), finished("done"))
-        ]
+        self.events["ship"] = [replace(event, plan=f"{event.plan}-{name}") for event in (begun(), finished("done"))]
 
     @property
     def name(self) -> str:
@@ -136,11 +134,8 @@ def test_an_unreachable_host_touches_no_other_and_decides_the_exit_code(hosts: d
     assert re.search(r"^a \| Error: vps.example:22 did not answer", ended.err, re.MULTILINE)
     assert re.search(r"^b \| ", ended.out, re.MULTILINE)
     rows = table(ended)
-    assert (
-        rows["a"].startswith("6 vps.example:22 did not answer")
-        and rows["b"].startswith("0 done")
-        and set(rows) == {"a", "b"}
-    )
+    assert set(rows) == {"a", "b"} and rows["b"].startswith("0 done")
+    assert rows["a"].startswith("6 vps.example:22 did not answer")
 
 
 def test_each_line_of_json_names_its_host_and_the_last_ones_say_how_each_ended(hosts: dict[str, OneOfSeveral]) -> None:
@@ -227,8 +222,8 @@ def test_ctrl_c_reaches_the_host_at_work_once_and_keeps_the_others_from_beginnin
 
     def press(self: OneOfSeveral, *_: Any) -> Facts:
         diary.note("survey")
-        os.kill(parent, signal.SIGINT)
         try:
+            os.kill(parent, signal.SIGINT)
             time.sleep(SOON)
         except KeyboardInterrupt:
             diary.note("interrupted")
@@ -284,7 +279,7 @@ def test_ctrl_c_at_a_question_is_its_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Pressed(Terminal):
-        def readline(self, *_: Any) -> str:
+        def readline(self, *_: Any) -> str:  # type: ignore[override]
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(SOON)
             return "too late\n"
