@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from fabfile import resources
 from fabfile.cli import cli
 from fabfile.commands import session
+from fabfile.commands.hosts import choice
 from fabfile.inventory import RUNTIMES, SCOPES
 from tests.support import inventories
 from tests.support.entry_points import TASKS, Recorder, islandflow, recorded
@@ -65,7 +66,7 @@ def test_every_task_is_a_command_by_both_spellings(calls: Recorder) -> None:
     assert calls.calls == []
 
 
-QUIETLY = {"json": False, "quiet": False, "verbose": False}
+QUIETLY = {"json": False, **choice.OPTIONS, "quiet": False, "verbose": False}
 NATIVE = {"to": "native", "way": "auto", "raw_api": "keep"}
 
 

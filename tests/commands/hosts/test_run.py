@@ -27,7 +27,7 @@ from fabfile.runner.wire.edge import EdgeRef
 from fabfile.runner.wire.events import Event
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from tests.support import json_lines
-from tests.support.entry_points import Run, inv, islandflow
+from tests.support.entry_points import Run, fab, inv, islandflow
 from tests.support.events import begun, finished
 from tests.support.fake_host import FakeHost
 from tests.support.inventories import changed, toml
@@ -149,6 +149,12 @@ def test_each_line_of_json_names_its_host_and_the_last_ones_say_how_each_ended(h
     assert not [problem for line in lines for problem in json_lines.problems(line)]
     last = [(line["kind"], line["inventory_hostname"], line["exit_code"]) for line in lines[-3:]]
     assert last == [("host", "a", 0), ("host", "b", 6), ("host", "long", 0)]
+
+
+def test_fabric_leaves_the_hosts_behind_a_tasks_name_to_the_task(hosts: dict[str, OneOfSeveral]) -> None:
+    ended = fab("status", "-H", "a,b")
+    assert ended.code == 0, ended.said
+    assert set(table(ended)) == {"a", "b"}
 
 
 def test_one_host_is_worked_on_as_ever(hosts: dict[str, OneOfSeveral]) -> None:
