@@ -17,8 +17,8 @@ from ...wire.codec import wire
 from ...wire.facts import Facts, FactsRequest
 from ...wire.release import BAD, Release, ReleasesRef
 from ...wire.terms import Runtime
-from ..base import Action
 from ..before import Before, texts
+from .base import ReleaseAction
 
 _GIT_SECONDS = 300.0  # for fetching, and for writing or removing a directory of many files
 
@@ -59,17 +59,13 @@ class Command:
 
 @wire
 @dataclass(frozen=True)
-class FetchCommit(Action):
+class FetchCommit(ReleaseAction):
     """Fetches a commit into the checkout's repository; its files and its branches stay as they are."""
 
-    releases: ReleasesRef
     commit: str
 
     def required_facts(self) -> FactsRequest:
         return FactsRequest(releases=replace(self.releases, ref=self.commit))
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         return f"the checkout has {self.commit[:12]}" if facts.releases.present else ""
@@ -87,22 +83,15 @@ class FetchCommit(Action):
 
 @wire
 @dataclass(frozen=True)
-class BuildRelease(Action):
+class BuildRelease(ReleaseAction):
     """Makes a commit's own directory: a work tree of the checkout, with the dependencies that the command installs.
 
     `leaves` is the path, relative to the release, that must be there afterwards.
     """
 
-    releases: ReleasesRef
     commit: str
     install: Command
     leaves: str = ""
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         release = facts.releases.find("native", self.commit)
@@ -132,20 +121,13 @@ class BuildRelease(Action):
 
 @wire
 @dataclass(frozen=True)
-class BuildService(Action):
+class BuildService(ReleaseAction):
     """Builds a service in a release's directory. `leaves` is the path in it that must be there afterwards."""
 
-    releases: ReleasesRef
     commit: str
     service: str
     build: Command
     leaves: str = ""
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         release = facts.releases.find("native", self.commit)

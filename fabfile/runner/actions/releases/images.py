@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -12,14 +11,14 @@ from typing import Any
 from ...facts import compose
 from ...releases import register
 from ...releases.reading import unbuilt
-from ...system import docker, git
+from ...system import docker
 from ...system.machine import CommandFailed, Evidence, Machine
 from ...wire.app import Compose
-from ...wire.codec import decode, encode, wire
-from ...wire.facts import Facts, FactsRequest
-from ...wire.release import BAD, GOOD, Release, ReleasesRef
-from ..base import Action
-from ..before import Before, table, text, texts
+from ...wire.codec import wire
+from ...wire.facts import Facts
+from ...wire.release import BAD, GOOD
+from ..before import Before, text, texts
+from .base import Adoption, ReleaseAction
 from .build import Command, check_out, discard, note, run_command
 
 _SCRATCH = "images"  # where the commit is checked out while its images are built; no commit is called so
@@ -28,24 +27,17 @@ _TAG_SECONDS = 60.0
 
 @wire
 @dataclass(frozen=True)
-class BuildImages(Action):
+class BuildImages(ReleaseAction):
     """Builds the services' images from a commit, as the checkout's own Compose file says, and tags them with it.
 
     The commit is checked out in a directory of its own meanwhile, with its dependencies where the checkout has them.
     """
 
-    releases: ReleasesRef
     project: Compose
     commit: str
     services: tuple[str, ...]
     install: Command | None = None
     timeout: float = 900.0
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         found = facts.releases
@@ -115,21 +107,11 @@ class BuildImages(Action):
 
 @wire
 @dataclass(frozen=True)
-class AdoptImages(Action):
+class AdoptImages(Adoption):
     """Tags the images that services run already, and that no deploy has built, with the checkout's commit.
 
     So they are a release to go back to. It is none where the deploy is of that very commit.
     """
-
-    releases: ReleasesRef
-    services: tuple[str, ...]
-    deployed: str
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases, checkout=self.releases.checkout, user=self.releases.user)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem or ("" if facts.checkout else facts.checkout_error)
 
     def noop_reason(self, facts: Facts) -> str:
         if facts.checkout and facts.checkout.head == self.deployed:
@@ -137,10 +119,7 @@ class AdoptImages(Action):
         return "" if self._missing(facts) else "releases have their images"
 
     def snapshot(self, facts: Facts) -> Before:
-        assert facts.checkout is not None
-        former = facts.releases.find("docker", facts.checkout.head)
-        known = {"release": encode(former)} if former else {}
-        return {"missing": self._missing(facts), "head": facts.checkout.head, "known": known}
+        return self._snapshot(facts, "docker", self._missing(facts))
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         ref, head = self.releases, text(before, "head")
@@ -148,23 +127,14 @@ class AdoptImages(Action):
         adopted = [service for service in texts(before, "missing") if service in images]
         for service in adopted:
             machine.run(["docker", "tag", images[service], f"{ref.repository(service)}:{head}"], timeout=_TAG_SECONDS)
-        plain = table(before, "known").get("release")
-        known = decode(plain) if plain else Release("docker", head, GOOD, ref="the checkout")
-        subject = git.subject(machine, ref.checkout, ref.user, head)
-        services = tuple(dict.fromkeys((*known.services, *adopted)))
-        register.write(
-            machine.ops,
-            replace(
-                known, state=GOOD, subject=subject, since=time.time(), services=services, built=True, builds=services
-            ),
-        )
+        release = self._adopted(machine, before, "docker", adopted)
+        register.write(machine.ops, replace(release, built=True, builds=release.services))
         return {"adopted": adopted, "release": head}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
         head = text(before, "head")
         remove_images(machine, [f"{self.releases.repository(name)}:{head}" for name in texts(before, "missing")])
-        plain = table(before, "known").get("release")
-        register.restore(machine.ops, "docker", head, decode(plain) if plain else None)
+        self._restore(machine, before, "docker")
         return {"removed": texts(before, "missing")}
 
     def _missing(self, facts: Facts) -> list[str]:
@@ -176,22 +146,15 @@ class AdoptImages(Action):
 
 @wire
 @dataclass(frozen=True)
-class PruneImages(Action):
+class PruneImages(ReleaseAction):
     """Removes the images of old releases and of bad ones.
 
     It keeps those of the latest `keep` good ones, whatever a container is made of, at least one to go back to, and the
     `former` ones, which the plan's own undo may need.
     """
 
-    releases: ReleasesRef
     keep: int
     former: tuple[str, ...] = ()
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         return "" if self._superfluous(facts) else "there is nothing to remove"

@@ -10,37 +10,30 @@ from ...releases.reading import unbuilt
 from ...store import read_journal
 from ...system import git
 from ...system.machine import Evidence, Machine
-from ...wire.codec import decode, encode, wire
-from ...wire.facts import Facts, FactsRequest
-from ...wire.release import BAD, BUILDING, GOOD, Release, Releases, ReleasesRef
+from ...wire.codec import wire
+from ...wire.facts import Facts
+from ...wire.release import BAD, BUILDING, GOOD, Release, Releases
 from ...wire.terms import Runtime
-from ..base import Action
-from ..before import Before, table, texts
+from ..before import Before, texts
+from .base import ReleaseAction, as_plain, release_before
 from .build import discard
 
 
 @dataclass(frozen=True)
-class _OfRelease(Action):
-    releases: ReleasesRef
+class _OfRelease(ReleaseAction):
     runtime: Runtime
     commit: str
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def _known(self, facts: Facts) -> Release:
         """What is known of the release; where nothing is, it has just begun."""
         return facts.releases.find(self.runtime, self.commit) or Release(self.runtime, self.commit, BUILDING)
 
     def _former(self, facts: Facts, *commits: str) -> Before:
-        return {commit: _plain(facts.releases.find(self.runtime, commit)) for commit in commits}
+        return {commit: as_plain(facts.releases.find(self.runtime, commit)) for commit in commits}
 
     def _restore(self, machine: Machine, before: Before) -> None:
         for commit in before:
-            register.restore(machine.ops, self.runtime, commit, _release(before, commit))
+            register.restore(machine.ops, self.runtime, commit, release_before(before, commit))
 
 
 @wire
@@ -66,7 +59,7 @@ class BeginRelease(_OfRelease):
         return self._former(facts, self.commit)
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        former = _release(before, self.commit) or Release(self.runtime, self.commit, BUILDING)
+        former = release_before(before, self.commit) or Release(self.runtime, self.commit, BUILDING)
         again = former.built and former.state != BAD
         plan = machine.backups.parent.name
         ref = self.releases
@@ -105,11 +98,11 @@ class FinishRelease(_OfRelease):
         return self._former(facts, self.commit, *self.left)
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        known = _release(before, self.commit) or Release(self.runtime, self.commit, BUILDING)
+        known = release_before(before, self.commit) or Release(self.runtime, self.commit, BUILDING)
         services = tuple(dict.fromkeys((*known.services, *self.services)))
         good = replace(known, state=GOOD, since=time.time(), services=services, reason="")
         for commit in self.left:
-            former = _release(before, commit)
+            former = release_before(before, commit)
             if former:
                 register.write(machine.ops, replace(former, state=BAD, reason=f"{self.who} went back from it"))
         register.write(machine.ops, good)
@@ -125,22 +118,15 @@ class FinishRelease(_OfRelease):
 
 @wire
 @dataclass(frozen=True)
-class PruneReleases(Action):
+class PruneReleases(ReleaseAction):
     """Removes the directories of old releases, of bad ones and of half-built ones.
 
     It keeps the latest `keep` good ones, whatever a service runs from, at least one to go back to, and the `former`
     ones, which the plan's own undo may need.
     """
 
-    releases: ReleasesRef
     keep: int
     former: tuple[str, ...] = ()
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem
 
     def noop_reason(self, facts: Facts) -> str:
         return "" if self._superfluous(facts.releases) else "there is nothing to remove"
@@ -182,14 +168,3 @@ def _failure(machine: Machine) -> str:
             return f"{event['step']}: {event['evidence'].get('error', '')}".partition("\n")[0]
     waited = any(event["kind"] == "waiting" for event in events)
     return "it was not confirmed: a public check failed, or nobody confirmed it in time" if waited else ""
-
-
-def _plain(release: Release | None) -> dict[str, object]:
-    return {"release": encode(release)} if release else {}
-
-
-def _release(before: Before, commit: str) -> Release | None:
-    """A release as it was known before."""
-    plain = table(before, commit).get("release")
-    release = decode(plain) if plain else None
-    return release if isinstance(release, Release) else None

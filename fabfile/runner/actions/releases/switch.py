@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...releases import register
-from ...system import git, systemd
+from ...system import systemd
 from ...system.machine import Evidence, Machine
-from ...wire.codec import decode, encode, wire
+from ...wire.codec import wire
 from ...wire.facts import Facts, FactsRequest, Workload
-from ...wire.release import GOOD, Release, ReleasesRef
-from ..base import Action
-from ..before import Before, table, text, texts
+from ...wire.release import ReleasesRef
+from ..before import Before, text, texts
+from .base import Adoption, ReleaseAction
 
 
 @wire
 @dataclass(frozen=True)
-class AdoptCheckout(Action):
+class AdoptCheckout(Adoption):
     """Makes the links of services that run from the checkout; they lead there, so that nothing changes yet.
 
     The checkout's commit becomes a release to go back to, which has to be built first. It is none where the deploy is
     of that very commit.
     """
 
-    releases: ReleasesRef
-    services: tuple[str, ...]
-    deployed: str
-
-    def required_facts(self) -> FactsRequest:
-        return FactsRequest(releases=self.releases, checkout=self.releases.checkout, user=self.releases.user)
-
-    def unreadable_reason(self, facts: Facts) -> str:
-        return facts.releases.problem or ("" if facts.checkout else facts.checkout_error)
-
     def noop_reason(self, facts: Facts) -> str:
         return "" if self._missing(facts) else "they have links"
 
     def snapshot(self, facts: Facts) -> Before:
-        assert facts.checkout is not None
-        former = facts.releases.find("native", facts.checkout.head)
-        known = {"release": encode(former)} if former else {}
-        return {"missing": self._missing(facts), "head": facts.checkout.head, "known": known}
+        return self._snapshot(facts, "native", self._missing(facts))
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         ref, head = self.releases, text(before, "head")
@@ -49,11 +35,7 @@ class AdoptCheckout(Action):
         for service in texts(before, "missing"):
             put_link(machine, ref, service, ref.checkout)
         if head != self.deployed:
-            plain = table(before, "known").get("release")
-            known = decode(plain) if plain else Release("native", head, GOOD, ref="the checkout")
-            subject = git.subject(machine, ref.checkout, ref.user, head)
-            services = tuple(dict.fromkeys((*known.services, *texts(before, "missing"))))
-            adopted = replace(known, state=GOOD, subject=subject, since=time.time(), services=services)
+            adopted = self._adopted(machine, before, "native", texts(before, "missing"))
             register.write(machine.ops, adopted)
         return {"links": texts(before, "missing"), "release": head}
 
@@ -62,8 +44,7 @@ class AdoptCheckout(Action):
         for service in texts(before, "missing"):
             machine.run(["rm", "-f", "--", ref.link(service), f"{ref.link(service)}.new"], user=ref.user)
         if head != self.deployed:
-            plain = table(before, "known").get("release")
-            register.restore(machine.ops, "native", head, decode(plain) if plain else None)
+            self._restore(machine, before, "native")
         return {"removed": texts(before, "missing")}
 
     def _missing(self, facts: Facts) -> list[str]:
@@ -75,13 +56,12 @@ class AdoptCheckout(Action):
 
 @wire
 @dataclass(frozen=True)
-class SwitchService(Action):
+class SwitchService(ReleaseAction):
     """Has one service run from a release: switches its link, which is atomic, and restarts its unit.
 
     Its undo does the same with what the link led to before; a unit that was down is stopped.
     """
 
-    releases: ReleasesRef
     commit: str
     service: str
     unit: str
