@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from tests.commands.test_session import DONE, build
 from tests.support import json_lines
 from tests.support.events import begun, event, finished
 from tests.support.fake_host import FakeHost
+from tests.support.https_server import Authority, Behaviour, serving
 
 FAILED = [*DONE[:2], event("failed", "files", error="no"), event("undone", "files"), finished("reverted", why="no")]
 
@@ -107,6 +111,11 @@ def test_what_is_not_accepted_is_one_warning_without_the_address(
     [
         ({}, "HOOK_URL, HOOK_TOKEN is not set"),
         ({"HOOK_URL": "http://hooks.example/s3cret", "HOOK_TOKEN": "x"}, "what HOOK_URL holds is no https:// address"),
+        (
+            {"HOOK_URL": "http://localhost.test/s3cret", "HOOK_TOKEN": "x"},
+            "what HOOK_URL holds is no https:// address",
+        ),
+        ({"HOOK_URL": "http://[::/s3cret", "HOOK_TOKEN": "x"}, "what HOOK_URL holds is no https:// address"),
         ({"HOOK_URL": "http://127.0.0.1:1/s3cret", "HOOK_TOKEN": "x"}, "ConnectionError"),
     ],
 )
@@ -116,6 +125,44 @@ def test_where_nobody_can_be_reached_it_is_one_warning(
     told(Notify(url_env="HOOK_URL", token_env="HOOK_TOKEN"), FAILED, **environ)
     printed = capsys.readouterr().err
     assert said in " ".join(printed.split()) and printed.count("warning:") == 1 and "s3cret" not in printed
+
+
+def test_the_token_is_sent_though_netrc_has_a_login_for_the_same_host(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    told(Notify(url=receiver.url, token_env="HOOK_TOKEN"), DONE, HOOK_TOKEN="s3cret")
+    assert receiver.headers[0]["Authorization"] == "Bearer s3cret"
+
+
+def test_a_certificate_that_nobody_trusts_gets_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with serving(Behaviour({}), Authority(tmp_path).certificate("127.0.0.1")) as port:
+        told(Notify(url=f"https://127.0.0.1:{port}/s3cret", token_env="HOOK_TOKEN"), FAILED, HOOK_TOKEN="x")
+    printed = capsys.readouterr().err
+    assert "SSLError" in printed and printed.count("warning:") == 1 and "s3cret" not in printed
+
+
+def test_an_answer_that_never_ends_delays_the_end_no_longer_than_the_timeout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each byte comes in time, the whole does not."""
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        with server.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        began = time.monotonic()
+        told(Notify(url=f"http://127.0.0.1:{server.getsockname()[1]}/", timeout=1.0), FAILED)
+        assert time.monotonic() - began < 4
+        over.set()
+    assert "it did not answer within 1 s" in " ".join(capsys.readouterr().err.split())
 
 
 def test_somebody_who_does_not_answer_delays_nothing(receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:
