@@ -77,14 +77,14 @@ class Host:
 
         `meanwhile` is called while the VPS looks.
         """
-        answers = self._answers("survey", [], bootstrap.payload(request), ANSWER_SECONDS + request.patience, meanwhile)
+        answers = self._answers("survey", [], bootstrap.payload(request), request.patience, meanwhile)
         if not answers:
             raise self._no_answer("the survey ended without an answer")
         return refusals.answered(Facts, answers[0], "facts")
 
     def adopt(self, request: AdoptionRequest) -> Adoption:
         """What is on the VPS that an inventory would say, in one round trip; changes nothing. Raises Unreachable."""
-        answers = self._answers("adopt", [], bootstrap.payload(request), ANSWER_SECONDS)
+        answers = self._answers("adopt", [], bootstrap.payload(request))
         if not answers:
             raise self._no_answer("the look at the VPS ended without an answer")
         return refusals.answered(Adoption, answers[0], "adoption")
@@ -151,9 +151,10 @@ class Host:
         A lost connection changes nothing on the VPS: this connects again and goes on where it was. Raises Unreachable,
         and SoakAlreadyRunning where another one runs.
         """
-        patience = ANSWER_SECONDS + soak.every
         job = _DetachedJob("soak_follow", soak.id, "The soak goes on there.", "inv soak")
-        yield from self._reconnecting(job, self._call("soak_start", [], bootstrap.soak(soak), patience), 0, patience)
+        yield from self._reconnecting(
+            job, self._call("soak_start", [], bootstrap.soak(soak), soak.every), 0, soak.every
+        )
 
     def soak_stop(self) -> list[Event]:
         """Have the running soak end; all its events, none when no soak runs. Raises Unreachable."""
@@ -198,15 +199,19 @@ class Host:
             raise refusals.runner_died(plan_id, refused) if count else refused from None
 
     def _reconnecting(
-        self, job: _DetachedJob, lines: Iterator[Line], count: int, patience: float = ANSWER_SECONDS
+        self, job: _DetachedJob, lines: Iterator[Line], count: int, patience: float = 0.0
     ) -> Iterator[Event]:
         """Events until `finished`; where the connection is lost, on a new one from number `count` on."""
         give_up: Deadline | None = None
         last = ""
         while True:
             try:
-                for event in map(refusals.event, lines):
-                    count, give_up, last = count + event.is_journaled, None, event.kind
+                for line in lines:
+                    give_up = None
+                    if "alive" in line:  # a step may take longer without an event than a connection may be silent
+                        continue
+                    event = refusals.event(line)
+                    count, last = count + event.is_journaled, event.kind
                     yield event
                 return
             except Refused:
@@ -233,7 +238,7 @@ class Host:
         verb: str,
         arguments: list[str],
         payload: bytes = b"",
-        patience: float = ANSWER_SECONDS,
+        patience: float = 0.0,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> list[Line]:
         """The whole answer of a verb that comes to its end by itself."""
@@ -247,12 +252,12 @@ class Host:
         verb: str,
         arguments: list[str],
         payload: bytes = b"",
-        patience: float = ANSWER_SECONDS,
+        patience: float = 0.0,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Iterator[Line]:
-        """Run one verb of the runner as root and yield the lines it answers."""
+        """Run one verb of the runner as root and yield its lines, `ANSWER_SECONDS` and `patience` apart at most."""
         channel = self._link.execute(["python3", "-I", "-c", bootstrap.BOOT_LINE, verb, *arguments])
-        channel.settimeout(patience)
+        channel.settimeout(ANSWER_SECONDS + patience)
         try:
             self._send(channel, bootstrap.framed(payload), whole=False)
             yield from self._lines(channel, meanwhile)

@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, Callable
 
 from . import plan_secrets, recovery, store
 from .facts.gather import gather
-from .stdio import emit, store_runner, store_verified
+from .stdio import ALIVE_SECONDS, emit, store_runner, store_verified
+from .system.deadline import Deadline
 from .system.machine import POLL_SECONDS, Machine, StepFailed
 from .wire import shape
 from .wire.codec import decode, decode_as, encode
@@ -215,14 +216,21 @@ def _require_unfinished(plan_id: str, events: Events) -> None:
 
 
 def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int:
-    """Print events from number `skip` on until the last one ends the plan; one that is reverted has ended before."""
+    """Print events from number `skip` on until the last one ends the plan; one that is reverted has ended before.
+
+    Where none comes for long, as while a release is built, a line shows that the connection is good.
+    """
     reader = store.Reader(store.plan_folder(root, plan_id))
     first = skip if reverting else 0  # the number of the first event of this run
-    count, finished, quiet_since = 0, False, time.monotonic()
+    count, finished, quiet_since, alive = 0, False, time.monotonic(), Deadline(ALIVE_SECONDS)
     while True:
         events = reader.new_events()
         for event in _with_decisions(events)[max(0, skip - count) :]:
             emit(event)
+        if events or alive.passed:
+            alive = Deadline(ALIVE_SECONDS)
+            if not events:
+                emit({"alive": True})
         count += len(events)
         finished = events[-1]["kind"] == "finished" if events else finished
         if finished and (count > skip or not reverting):

@@ -10,6 +10,10 @@ from typing import Any
 
 from .system.files import put
 
+# Without a line until one is printed all the same: the operator's machine takes silence for a lost connection, and the
+# line shows whether anybody still reads.
+ALIVE_SECONDS = 2.0
+
 
 def emit(line: dict[str, Any]) -> None:
     """Print one JSON line, and flush it."""

@@ -473,6 +473,19 @@ def test_figures_of_the_moment_do_not_count_where_following_goes_on(server: Serv
     assert numbers(seen) == [0, 1, 2]
 
 
+def test_a_step_may_take_longer_than_a_connection_may_be_silent(
+    server: Server, ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 5.0)
+    end = threading.Timer(12.0, ops.write, args=("finished",), kwargs={"outcome": "done"})
+    with (
+        store.lock(ops.folder.parent.parent, LockHolder("somebody", "deploy", "now", plan=ops.plan)),
+        contextlib.closing(Host(server.host(), TIMEOUT)) as host,
+    ):
+        end.start()
+        assert numbers(list(host.follow(ops.plan))) == [0, 1]
+
+
 def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) -> None:
     ops.write("finished", outcome="done")
     seen = []

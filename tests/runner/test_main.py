@@ -262,6 +262,11 @@ def test_a_plan_that_ends_just_before_its_revert_stays_done(
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What was printed, without the lines that only show that the connection is good."""
+    return [line for line in every_line(capsys) if "alive" not in line]
+
+
+def every_line(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -277,6 +282,24 @@ def test_following_tells_every_event_once_as_they_come(
     assert lines(capsys) == world.events(plan)
     assert main.main(["follow", "p1", "4"], io.BytesIO(), world.ops) == 0
     assert lines(capsys) == world.events(plan)[4:]
+
+
+def test_following_shows_that_it_is_alive_while_a_step_takes_long(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, root: None
+) -> None:
+    """As the build of a release does: silence would be taken for a lost connection."""
+    monkeypatch.setattr(main, "ALIVE_SECONDS", 0.1)
+    plan = plan_of(world)
+    world.ship(plan)
+    with store.lock(world.ops, LockHolder("somebody", "deploy", "now", plan="p1")):
+        following = threading.Thread(target=main.main, args=(["follow", "p1"], io.BytesIO(), world.ops))
+        following.start()
+        time.sleep(1.0)
+    ran(world, "execute", "p1")
+    following.join()
+    printed = every_line(capsys)
+    assert printed[:3] == [{"alive": True}] * 3
+    assert [line for line in printed if "alive" not in line] == world.events(plan)
 
 
 def test_following_again_after_the_last_event_ends_at_once(

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Union
 
-from ..stdio import emit
+from ..stdio import ALIVE_SECONDS, emit
 from ..system.machine import Machine, StepFailed, failure_detail
 from ..wire import shape
 from ..wire.codec import decode
@@ -25,7 +25,6 @@ from .programs import Programs
 from .requests import LogsRequest
 from .sources import Entry, Source, sources
 
-ALIVE_SECONDS = 2.0  # without a line until one is printed all the same, which shows whether anybody still reads
 MOST_WAITING = 1000  # entries that wait to be printed; whatever logs more waits itself
 _ORDER_SECONDS = 0.1  # in which new lines of several sources are gathered, to be in the order of their time
 _AGAIN_SECONDS = 1.0  # until a source that ended, as a container that restarts, is read again
