@@ -17,52 +17,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
-import contextlib
 import functools
-import math
-import ssl
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from bench import methods, show, starved
-from bench.client import EdgeAddress, Request
-from bench.crowd import Crowd, Pace
+from bench import load, methods, show, starved
 from fabfile import inventory
 from fabfile.errors import CutoverError
 from fabfile.inventory import Site
 from fabfile.lab.choices import Choices
 from fabfile.lab.lab import Lab
 
-T = TypeVar("T")
 BARE_ROUNDS = 3  # how often the bare hand-over is measured; odd, so that there is a median
-SETTLE_SECONDS = 5.0  # after each part: failures may show late, and the next part must begin as this one did
-
-
-@dataclass
-class Run:
-    """Everything that one run measures, as it comes in."""
-
-    crowd: Crowd
-    parts: list[show.Part] = field(default_factory=list)
-
-    async def part(self, name: str, work: Callable[[], T]) -> T:
-        """Do the work in a thread during the crowd's requests; those until the next part count for this one."""
-        started = time.monotonic()
-        self.parts[-1:] = [replace(part, ended=started) for part in self.parts[-1:]]
-        result = await asyncio.to_thread(work)
-        self.parts.append(show.Part(name, started, math.inf, time.monotonic() - started))
-        await asyncio.sleep(SETTLE_SECONDS)
-        return result
 
 
 def main() -> int:
     """Measure and print; returns 0 when everything could be measured, else 1."""
     options = _options()
     try:
-        with _lab(options.name, _choices(options)) as lab:
+        with load.booted(options.name, _choices(options)) as lab:
             site = inventory.load(lab.inventory, {})
             if options.cpus:
                 return asyncio.run(_starve(lab, site, options))
@@ -74,7 +47,7 @@ def main() -> int:
 
 
 async def _starve(lab: Lab, site: Site, options: argparse.Namespace) -> int:
-    levels = await starved.measure(lab, site, lambda: _crowd(lab, site, options), options.cpus, options.rounds)
+    levels = await starved.measure(lab, site, lambda: load.crowd(lab, site, options), options.cpus, options.rounds)
     return 0 if starved.table(show.wide_console(), levels) else 1
 
 
@@ -83,10 +56,10 @@ async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> None:
     if tool.owner() != "docker":
         raise methods.BenchError(f"the lab is not at its baseline: inv lab.reset --name {lab.name}")
     before, clock = methods.third_host(lab, site), time.process_time()
-    crowd = _crowd(lab, site, options)
+    crowd = load.crowd(lab, site, options)
     plans: list[show.Plan] = []
     async with crowd:
-        run, began = Run(crowd), time.monotonic()
+        run, began = load.Run(crowd), time.monotonic()
         await run.part("nothing happens", lambda: time.sleep(options.idle))
         for number in range(1, options.rounds + 1):
             for to, words in (("native", ("cutover",)), ("docker", ("rollback", "--full"))):
@@ -113,7 +86,7 @@ def _bare(hand: methods.ByHand) -> dict[str, methods.Timing]:
         for to in ("native", "docker"):
             show.progress(f"bare, to {to} {number}")
             timings[f"bare, to {to}"].append(hand.bare(to))
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(load.SETTLE_SECONDS)
     return {name: sorted(runs, key=lambda timing: timing.whole)[BARE_ROUNDS // 2] for name, runs in timings.items()}
 
 
@@ -125,54 +98,11 @@ def _choices(options: argparse.Namespace) -> Choices:
     return Choices.of(**slow, no_nats_monitoring=options.no_nats_monitoring)
 
 
-@contextlib.contextmanager
-def _lab(name: str, choices: Choices) -> Iterator[Lab]:
-    """The lab of that name: as it is, if it is up; one that was not up before is not up afterwards."""
-    lab = Lab(name)
-    was_running = lab.running
-    lab.up(None if was_running or choices == Choices() else choices)
-    try:
-        yield lab
-    finally:
-        if not was_running:
-            lab.down()
-
-
-def _crowd(lab: Lab, site: Site, options: argparse.Namespace) -> Crowd:
-    pace = Pace(options.clients, options.sockets, options.think)
-    return Crowd(_edge_address(lab), _requests(site), _socket(site), pace)
-
-
-def _edge_address(lab: Lab) -> EdgeAddress:
-    """Through the lab's own forwarder: it shares its loop among all connections and forks nothing."""
-    return EdgeAddress("127.0.0.1", lab.ports["https"], ssl.create_default_context(cafile=str(lab.ca)))
-
-
-def _requests(site: Site) -> tuple[Request, ...]:
-    """Requests that the app answers in both runtimes; a lookup goes to the API's name, the edge has no route for it."""
-    app, api, header = site.edge.app_domain, site.edge.api_domain, site.edge.served_by_header or ""
-    route = site.public.routes.get("prints", f"/{site.edge.api_prefixes[0]}")
-    posts = [lookup for lookup in site.public.lookups.values() if lookup.body][:1]
-    return (
-        Request("page", app, site.web.health or "/", header=header),
-        Request("API", api, site.api.health or "/", header=header),
-        Request("API route", app, route, header=header),
-        *(Request("POST to API", api, post.path, "POST", (post.body or "").encode(), header) for post in posts),
-    )
-
-
-def _socket(site: Site) -> Request:
-    return Request("websocket", site.edge.app_domain, site.public.websocket, header=site.edge.served_by_header or "")
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.edge", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1, help="how many cutovers and rollbacks (1)")
-    parser.add_argument("--clients", type=int, default=50, help="half keep their connection, half don't (50)")
-    parser.add_argument("--sockets", type=int, default=10, help="open websockets (10)")
-    parser.add_argument("--think", type=float, default=0.4, help="seconds between a client's requests (0.4)")
+    load.add_options(parser)
     parser.add_argument("--idle", type=float, default=5.0, help="seconds of requests before anything happens (5)")
-    parser.add_argument("--name", default="bench", help="the lab's name (bench)")
     parser.add_argument("--cpus", type=starved.levels, default=[], help="starve the lab: 2,1,0.5 measures three times")
     parser.add_argument("--web-cost", default="", help="milliseconds of processor time a page (18 with --cpus)")
     parser.add_argument("--web-warmup", default="", help="seconds of it that the first pages take (3 with --cpus)")

@@ -127,6 +127,22 @@ def hold(events: Sequence[Event]) -> Hold | None:
     return Hold(_at(events[end]) - _at(events[begin]), tuple(step_times(events[begin : end + 1])))
 
 
+def windows(events: Iterable[Event], endings: tuple[str, ...], offset: float) -> list[Window]:
+    """When the steps ran whose names end so, from their start until they were done or failed.
+
+    `offset` is what the VPS's clock is ahead of the one that the windows shall be of (seconds).
+    """
+    began: dict[str, float] = {}
+    found = []
+    for event in events:
+        if str(event["step"]).endswith(endings):
+            if event["kind"] == "start":
+                began[event["step"]] = _at(event) - offset
+            elif event["kind"] in ("done", "failed") and event["step"] in began:
+                found.append((began.pop(event["step"]), _at(event) - offset))
+    return found
+
+
 def public_impact(events: Iterable[Event]) -> dict[str, dict[str, int]]:
     """The runner's own record of public impact: domain → figures, from its `finished` event."""
     return {name: figures for e in events for name, figures in e["evidence"].get("felt", {}).items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fabfile import workloads
-from fabfile.inventory import Site
+from fabfile.inventory import Service, Site
 from fabfile.lab.lab import Lab
 from fabfile.runner.system import docker
 
@@ -91,6 +91,16 @@ class ByHand:
         """Stop and start, nothing else: the edge keeps its upstreams, and no health check is awaited."""
         return self._hand_over(to, between=lambda: None, bare=True)
 
+    def restart(self, runtime: str, service: Service) -> float:
+        """Restart one service, in Docker its container made anew; returns the seconds until it answers."""
+        began = time.monotonic()
+        if runtime == "native":
+            self._run([*self._user, "restart", service.unit])
+        else:
+            self._run([*self._compose, "up", "--detach", "--no-deps", "--force-recreate", service.name])
+        self._await(runtime, (service,))
+        return time.monotonic() - began
+
     def original(self, to: str) -> Timing:
         """As the original's scripts: the edge is restarted with rewritten files, at the end or before Docker starts."""
         if to == "docker":
@@ -107,7 +117,7 @@ class ByHand:
         between()
         self._start(to, bare)
         started = time.monotonic()
-        self._await(to)
+        self._await(to, (self._site.web, self._site.api))
         return Timing(stopped - began, started - stopped, time.monotonic() - started)
 
     def _stop(self, runtime: str) -> None:
@@ -142,14 +152,14 @@ class ByHand:
             self._run(["cp", f"{EDGE_COPIES}/{to}/{target.rpartition('/')[2]}", target])
         self._run(["docker", "restart", self._site.edge.container])
 
-    def _await(self, runtime: str) -> None:
-        """Wait until web and API answer where the runtime listens; requests are 20 ms apart."""
+    def _await(self, runtime: str, services: Sequence[Service]) -> None:
+        """Wait until services answer where the runtime listens; requests are 20 ms apart."""
         bridge = ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}"]
         address = "127.0.0.1"
         if runtime == "native":
             address = self._run([*bridge, self._site.edge.network]).strip()
         probe = "curl --silent --fail --max-time 2 --output /dev/null"
-        probes = [f"{probe} http://{address}:{s.port}{s.health}" for s in (self._site.web, self._site.api)]
+        probes = [f"{probe} http://{address}:{s.port}{s.health}" for s in services]
         self._run(["sh", "-c", f"until {' && '.join(probes)}; do sleep 0.02; done"])
 
     @property

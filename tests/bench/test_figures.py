@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from typing import Any
 
@@ -120,6 +121,21 @@ def test_the_hold_is_from_pointing_to_the_parking_lot_until_those_parked_are_let
 def test_a_plan_that_parks_nothing_has_no_hold(missing: str) -> None:
     events = [e for e in PARKING if e["evidence"].get("hold") != missing]
     assert figures.hold(events) is None
+
+
+def test_a_build_lasts_from_its_start_until_it_is_done_or_has_failed() -> None:
+    events = [
+        event("start", "app: release made", 1),
+        event("done", "app: release made", 2, 1000),
+        event("noop", "app: api built", 2, why="it is built"),
+        event("start", "app: web built", 2.5),
+        event("failed", "app: web built", 4),
+        event("undone", "app: web built", 5),
+        event("finished", None, 6),
+    ]
+    started = datetime.datetime.fromisoformat(events[0]["time"]).timestamp()
+    found = figures.windows(events, ("built", "made"), started - 1)
+    assert found == [pytest.approx((1, 2)), pytest.approx((2.5, 4))]
 
 
 def test_the_runners_record_is_in_the_last_event() -> None:
