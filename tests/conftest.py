@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import pickle
 import signal
 import socket
 from pathlib import Path
@@ -18,11 +19,26 @@ from fabfile.runner.wire.facts import Facts
 from tests.support import facts, json_lines
 from tests.support.inventories import INVENTORY
 
+HERE = Path(__file__).parent
+COVERING = ("runner", "plans")
+
 
 def pytest_configure() -> None:
     """Have Ctrl-C heard: a shell that runs the tests in the background has it ignored, which all processes inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure coverage only where the rooms whose coverage is printed have their own tests.
+
+    Tracing doubles the time that a test takes. Random input is left out too: it takes the longest, and whether a line
+    has a test of its own must not depend on it.
+    """
+    for item in items:
+        room, *_ = item.path.relative_to(HERE).parts
+        if room not in COVERING or item.path.name == "test_fuzz.py":
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(autouse=True)
@@ -105,16 +121,34 @@ def edges(site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Edg
     return {runtime: facts.edge_to(site, runtime, tmp_path_factory.mktemp(runtime)) for runtime in ("native", "docker")}
 
 
-@pytest.fixture
-def fresh(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
-    return facts.fresh(site, edges["docker"])
+@pytest.fixture(scope="session")
+def surveys(site: Site, edges: dict[str, EdgeFacts]) -> dict[str, bytes]:
+    """The surveys, pickled: thousands of tests have one each, and to make one takes longer than most of them."""
+    made = {
+        "fresh": facts.fresh(site, edges["docker"]),
+        "docker_serves": facts.serving(site, "docker", edges["docker"]),
+        "native_serves": facts.serving(site, "native", edges["native"]),
+    }
+    return {name: pickle.dumps(survey) for name, survey in made.items()}
 
 
 @pytest.fixture
-def docker_serves(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
-    return facts.serving(site, "docker", edges["docker"])
+def fresh(surveys: dict[str, bytes]) -> Facts:
+    return _unpickled(surveys["fresh"])
 
 
 @pytest.fixture
-def native_serves(site: Site, edges: dict[str, EdgeFacts]) -> Facts:
-    return facts.serving(site, "native", edges["native"])
+def docker_serves(surveys: dict[str, bytes]) -> Facts:
+    return _unpickled(surveys["docker_serves"])
+
+
+@pytest.fixture
+def native_serves(surveys: dict[str, bytes]) -> Facts:
+    return _unpickled(surveys["native_serves"])
+
+
+def _unpickled(survey: bytes) -> Facts:
+    """A survey of the test's own: its dictionaries can be changed."""
+    found = pickle.loads(survey)
+    assert isinstance(found, Facts)
+    return found
