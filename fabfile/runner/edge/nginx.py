@@ -7,6 +7,7 @@ of a block of Lua (`access_by_lua_block { … }`) is one token: its braces, quot
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ def parse(text: str) -> list[Directive]:
 
     Raises ParseError, with the line, where nginx would not read it either.
     """
+    return list(_parsed(text))
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> tuple[Directive, ...]:
+    """What `parse` returns. A plan reads the same few files a dozen times: to find, to judge, to change and to verify."""
     parents: list[tuple[list[Token], int, list[Directive]]] = []
     directives: list[Directive] = []
     words: list[Token] = []
@@ -130,7 +137,7 @@ def parse(text: str) -> list[Directive]:
     if words or parents:
         expected = '";" or "}"' if words else '"}"'
         raise ParseError(f"unexpected end, expecting {expected}", 1 + text.count("\n"))
-    return directives
+    return tuple(directives)
 
 
 def top_comments(text: str) -> list[Token]:
