@@ -98,7 +98,7 @@ def test_all_there_is_proven_and_both_figures_are_evidence(machine: Machine) -> 
 
 def test_less_is_refused_with_both_figures_and_stays_unproven(machine: Machine) -> None:
     with pytest.raises(StepFailed, match="redis: db0: 500 before, nothing now"):
-        handed_over(machine, Redis({0: (500, 0)}), Redis())
+        handed_over(machine, Redis({0: (500, 0)}), Redis(), timeout=1)
     assert not proven(machine)
 
 
