@@ -110,7 +110,7 @@ def parse(text: str) -> list[Directive]:
 
 @functools.lru_cache(maxsize=64)
 def _parsed(text: str) -> tuple[Directive, ...]:
-    """What `parse` returns. A plan reads the same few files a dozen times: to find, to judge, to change and to verify."""
+    """What `parse` returns. A plan reads the same few files a dozen times, to judge, change and verify them."""
     parents: list[tuple[list[Token], int, list[Directive]]] = []
     directives: list[Directive] = []
     words: list[Token] = []
