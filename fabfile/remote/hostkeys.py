@@ -89,7 +89,7 @@ class KnownKeys:
 
     def _is_in_revocation_list(self, server_key: paramiko.PKey) -> bool:
         for file in self._revocation_lists():
-            if not os.access(file, os.R_OK):  # OpenSSH refuses every key then, too
+            if not (os.path.isfile(file) and os.access(file, os.R_OK)):  # OpenSSH refuses every key then, too
                 raise login_errors.unreadable(str(file), "RevokedHostKeys names it, and without it no key is trusted")
             public = f"{server_key.get_name()} {base64.b64encode(server_key.asbytes()).decode()}\n"
             if _is_listed(file, public):

@@ -11,10 +11,10 @@ import threading
 import time
 from pathlib import Path
 
+from .store import SHOWN
 from .system.machine import StepFailed
 from .wire import formats
 
-SHOWN = "shown.json"  # beside the journal
 RESERVE_BYTES = 1 << 20  # so that a plan can be reverted, and journal it, on a full disk
 
 

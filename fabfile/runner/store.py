@@ -28,7 +28,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Callable
 
-from .journal import SHOWN
 from .system.deadline import Deadline
 from .system.files import put
 from .wire import formats, shape
@@ -37,6 +36,7 @@ from .wire.store import LockHolder, StoreState
 
 ROOT = Path("/var/lib/islandflow/ops")
 ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no intervention
+SHOWN = "shown.json"  # beside a journal: the last event that is shown and not journaled
 _LOCK_SECONDS = 0.5  # far longer than reading the lock's holder takes
 
 

@@ -267,6 +267,11 @@ def test_a_key_in_a_list_of_revoked_ones_is_refused(client: Client, server: Serv
             assert "is revoked" in refused(server.host()).message
 
 
+def test_where_the_list_of_revoked_keys_is_no_file_no_key_is_trusted(client: Client, server: Server) -> None:
+    client.config.write_text(f"RevokedHostKeys {client.config.parent}\n")
+    assert "RevokedHostKeys names it" in refused(server.host()).message
+
+
 def test_a_host_that_only_an_authority_vouches_for_is_refused_with_the_reason(client: Client, server: Server) -> None:
     authority = Path(f"{key(client.config.parent / 'ca')}.pub").read_text()
     server.known_hosts.write_text(f"@cert-authority [127.0.0.1]:* {authority}")

@@ -13,7 +13,8 @@ import pytest
 
 from fabfile.runner import main, store
 from fabfile.runner.availability import Watcher
-from fabfile.runner.journal import SHOWN, Journal
+from fabfile.runner.journal import Journal
+from fabfile.runner.store import SHOWN
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.traffic import Traffic
