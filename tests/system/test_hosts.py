@@ -44,11 +44,11 @@ def test_looks_reach_all_that_can_be_and_a_rolling_plan_ends_at_the_first_failur
     code, out = tool("check", "static", "--tag", "here", "--json")
     assert (code, hosts(out)) == (0, {"a": 0, "b": 0})
 
-    code, out = tool("cutover", "--tag", "here")
+    code, out = tool("cutover", "--tag", "here", "--yes")
     assert code == 0 and out.count("nothing to do: all") == 2, out
 
-    code, out = tool("cutover", "--all", "--json")
+    code, out = tool("cutover", "--all", "--yes", "--json")
     assert (code, hosts(out)) == (6, {"a": 0, "gone": 6, "b": None})
 
-    code, out = tool("cutover", "--all", "--json", "--no-fail-fast")
+    code, out = tool("cutover", "--all", "--yes", "--json", "--no-fail-fast")
     assert (code, hosts(out)) == (6, {"a": 0, "gone": 6, "b": 0})
