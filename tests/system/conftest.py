@@ -22,23 +22,39 @@ from fabfile.runner.availability import Watcher
 from tests.system.state import differences, traces
 
 FAILED = pytest.StashKey[bool]()  # whether a part of the test has failed
-PLANS = "/var/lib/islandflow/ops/plans"
+OPS = "/var/lib/islandflow/ops"
+PLANS = f"{OPS}/plans"
 PATIENCE = 240.0  # seconds for a boot, the waits in it and the way back
+
+
+ORDER = ("untouched", "restored", "on_native", "vps")
+
+# Afterwards the edge has the hosts that it had, in a container made anew, and no plan has ever been shipped.
+KEEP = "rm -rf /root/edge && cp -a {root}/data /root/edge"
+RESTORE = """
+cd {root} && docker rm --force {container} && rm -rf data && cp -a /root/edge data && docker compose up --detach
+systemctl disable islandflow-recover.service
+rm -rf /etc/systemd/system/islandflow-recover.service {ops}
+systemctl daemon-reload
+rmdir --ignore-fail-on-non-empty /run/islandflow/secrets 2>/dev/null || true
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("lab")
-    items.sort(key=_state_needed)  # those that leave the VPS as they find it share one
+    items.sort(key=_place)
 
 
-def _state_needed(item: pytest.Item) -> int:
-    """Return where a test stands in the order: those at the baseline, those that begin with native, the others."""
+def _place(item: pytest.Item) -> int:
+    """Return where a test stands in the order: those share a lab that leave it as they find it, or in one state.
+
+    What needs no lab comes last. It is short, so that all workers end at the same time.
+    """
     fixtures = getattr(item, "fixturenames", ())
-    if "vps" in fixtures:
-        return 2
-    return 1 if "on_native" in fixtures else 0
+    places = [place for place, fixture in enumerate(ORDER) if fixture in fixtures]
+    return max(places, default=0 if "shared" in fixtures else len(ORDER))
 
 
 def answered(words: Sequence[str]) -> list[str]:
@@ -139,6 +155,16 @@ class Vps:
             assert felt["requests"] > 5, (name, felt)  # it rests for longer where answers take longer
             assert felt["failures"] == 0, (name, felt)
 
+    @contextmanager
+    def drop_in(self, folder: str, *lines: str) -> Iterator[None]:
+        """A unit, whose drop-ins lie in this folder, with these lines in its service."""
+        owner = "delta:delta" if folder.startswith("/home/delta/") else "root:root"
+        self.lab.guest.write(f"{folder}/test.conf", "\n".join(["[Service]", *lines, ""]).encode(), owner=owner)
+        try:
+            yield
+        finally:
+            self.lab.run(["rm", "-r", folder])
+
     def no_lot_left(self) -> None:
         """No parking lot is open, and no unit of one listens."""
         assert self.lab.run("ls /run/islandflow | grep park", check=False).stdout == ""
@@ -215,6 +241,21 @@ def untouched(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Vps]:
     with shared.unchanged("baseline", request) as vps:
         yield vps
         assert vps.lab.run(f"ls {PLANS}", check=False).stdout == "", "a plan was started"
+
+
+@pytest.fixture
+def restored(shared: Shared, request: pytest.FixtureRequest) -> Iterator[Vps]:
+    """The lab at the Docker baseline, for a test that changes the edge, or has plans that leave Docker owning.
+
+    The edge is put back afterwards, and what plans have left is deleted; that nothing else has changed is checked.
+    """
+    with shared.unchanged("baseline", request) as vps:
+        edge = vps.site.edge
+        vps.lab.run(KEEP.format(root=edge.root))
+        yield vps
+        vps.lab.run(RESTORE.format(root=edge.root, container=edge.container, ops=OPS))
+        if not request.node.stash[FAILED]:
+            until("Docker serves", lambda: vps.served_by() == ("docker", "docker", "docker"))
 
 
 @pytest.fixture

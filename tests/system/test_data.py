@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.system.conftest import Vps, until
 
@@ -16,6 +18,17 @@ def compose(vps: Vps, old: str, new: str, service: str) -> None:
     """Change the app's own Compose file and make the service's container anew, as its operator would."""
     vps.lab.run(["sed", "-i", f"s|{old}|{new}|", f"{COMPOSE}/docker-compose.yml"])
     vps.lab.run(f"grep -q '{new}' {COMPOSE}/docker-compose.yml && cd {COMPOSE} && docker compose up -d {service}")
+
+
+@contextmanager
+def changed(vps: Vps, name: str, old: str, new: str) -> Iterator[None]:
+    """Another text in a file of the checkout beside the Compose file."""
+    file = f"{COMPOSE}/{name}"
+    vps.lab.run(f"cp -p {file} {file}.kept && sed -i 's|{old}|{new}|' {file} && grep -q elsewhere {file}")
+    try:
+        yield
+    finally:
+        vps.lab.run(["mv", f"{file}.kept", file])
 
 
 def redis(vps: Vps, *words: str) -> str:
@@ -70,34 +83,30 @@ def test_keys_that_native_does_not_find_put_docker_back_with_all_of_them(vps: Vp
     )
 
 
-def test_streams_that_docker_does_not_find_put_native_back_with_all_of_them(vps: Vps) -> None:
-    vps.good("cutover")
-    file = f"{COMPOSE}/docker-compose.yml"
-    vps.lab.run(f"sed -i 's|-sd, /data|-sd, /tmp/elsewhere|' {file} && grep -q elsewhere {file}")
-
-    done = vps.tool("rollback", "--full")
+def test_streams_that_docker_does_not_find_put_native_back_with_all_of_them(on_native: Vps) -> None:
+    with changed(on_native, "docker-compose.yml", "-sd, /data", "-sd, /tmp/elsewhere"):
+        done = on_native.tool("rollback", "--full")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "data is missing after the hand-over: nats: stream" in done.stderr
-    assert vps.served_by() == ("native", "native", "native")
-    status = vps.status()
+    assert on_native.served_by() == ("native", "native", "native")
+    status = on_native.status()
     assert status["owner"] == "native" and all(
         ok == name.startswith("native/") for name, ok in status["health"].items()
     )
 
 
-def test_tables_that_docker_does_not_find_put_native_back_with_all_of_them(vps: Vps) -> None:
-    vps.good("cutover")
-    before = vps.counts()
-    file, path = f"{COMPOSE}/clickhouse/listen.xml", "<path>/tmp/elsewhere/</path>"
-    vps.lab.run(f"sed -i 's|</clickhouse>|{path}</clickhouse>|' {file} && grep -q elsewhere {file}")
+def test_tables_that_docker_does_not_find_put_native_back_with_all_of_them(on_native: Vps) -> None:
+    before = on_native.counts()
+    elsewhere = "<path>/tmp/elsewhere/</path></clickhouse>"
 
-    done = vps.tool("rollback", "--full")
+    with changed(on_native, "clickhouse/listen.xml", "</clickhouse>", elsewhere):
+        done = on_native.tool("rollback", "--full")
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "data is missing after the hand-over: clickhouse: " in done.stderr
-    assert vps.served_by() == ("native", "native", "native")
-    after = vps.counts()
+    assert on_native.served_by() == ("native", "native", "native")
+    after = on_native.counts()
     assert all(after[table]["rows"] >= found["rows"] for table, found in before.items())
 
 

@@ -129,30 +129,32 @@ def follow_and_interrupt(vps: Vps, *words: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_logs_and_commands_are_of_the_runtime_that_owns(vps: Vps) -> None:
+def speaks_for(vps: Vps, runtime: str, user: str, folder: str) -> None:
+    """Logs and commands are of this runtime; those of the API run as this user in this folder."""
+    lines = seen(vps, "logs", "--service", "api,compute", "-n", "50")
+    assert {(line["runtime"], line["service"]) for line in lines} == {(runtime, "api"), (runtime, "compute")}
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    assert any(line["text"] == "api: started" for line in lines)
+    only = seen(vps, "logs", "--grep", "api: start.d$", "--since", "1h")
+    assert only and {line["service"] for line in only} == {"api"}
+
     script = 'id -un; pwd; echo "${OPTIONS_INGEST_ADAPTER} $0"; exit 7'
-    words = ("exec", "--service", "api", "--", "sh", "-c", script, "two words")
-    for runtime, user in (("docker", "root"), ("native", "delta")):
-        if runtime == "native":
-            vps.good("cutover")
-        lines = seen(vps, "logs", "--service", "api,compute", "-n", "50")
-        assert {(line["runtime"], line["service"]) for line in lines} == {(runtime, "api"), (runtime, "compute")}
-        assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
-        assert any(line["text"] == "api: started" for line in lines)
-        only = seen(vps, "logs", "--grep", "api: start.d$", "--since", "1h")
-        assert only and {line["service"] for line in only} == {"api"}
+    ran = vps.tool("exec", "--service", "api", "--", "sh", "-c", script, "two words")
+    shown = ran.stdout, ran.stderr
+    assert ran.returncode == 7 and ran.stdout.split() == [user, folder, "synthetic", "two", "words"], shown
+    assert vps.good("exec", "--service", "redis", "--", "redis-cli", "ping").strip() == "PONG"
 
-        ran = vps.tool(*words)
-        folder = "/app" if runtime == "docker" else "/home/delta/islandflow/services/api"
-        assert ran.returncode == 7 and ran.stdout.split() == [user, folder, "synthetic", "two", "words"], (
-            ran.stdout,
-            ran.stderr,
-        )
-        assert vps.good("exec", "--service", "redis", "--", "redis-cli", "ping").strip() == "PONG"
+    code, said = follow_and_interrupt(vps, "logs", "-f", "-n", "1")
+    assert code == 130 and "Traceback" not in said
+    sleeping = ("exec", "--service", "api", "--", "sh", "-c", "echo asleep; exec sleep 4711")
+    code, said = follow_and_interrupt(vps, *sleeping)
+    assert code == 130 and "The command beside api was ended" in said
+    until("nothing of it is left on the VPS", lambda: vps.lab.run(GONE, check=False).returncode == 0, 20)
 
-        code, said = follow_and_interrupt(vps, "logs", "-f", "-n", "1")
-        assert code == 130 and "Traceback" not in said
-        sleeping = ("exec", "--service", "api", "--", "sh", "-c", "echo asleep; exec sleep 4711")
-        code, said = follow_and_interrupt(vps, *sleeping)
-        assert code == 130 and "The command beside api was ended" in said
-        until("nothing of it is left on the VPS", lambda: vps.lab.run(GONE, check=False).returncode == 0, 20)
+
+def test_logs_and_commands_are_dockers_while_it_owns(untouched: Vps) -> None:
+    speaks_for(untouched, "docker", "root", "/app")
+
+
+def test_logs_and_commands_are_natives_while_it_owns(on_native: Vps) -> None:
+    speaks_for(on_native, "native", "delta", "/home/delta/islandflow/services/api")

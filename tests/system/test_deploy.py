@@ -109,22 +109,24 @@ def test_commits_in_and_out_and_nobody_is_turned_away(native: Vps) -> None:
     assert live(native)["web"] == second, "whoever restarts a service does not change what it runs"
 
 
-def test_what_is_refused_touches_nothing(native: Vps) -> None:
-    before = live(native)
+def test_what_is_refused_touches_nothing(on_native: Vps) -> None:
+    before = live(on_native)
     assert before == dict.fromkeys(ALL, "")
     for words, text in (
         (["--ref", "no-such-branch"], "no-such-branch is no branch or tag of the remote"),
         (["--ref", "main", "--no-build"], "is not built"),
         (["--ref", "main", "--pieces", "nobody"], 'unknown piece "nobody"'),
     ):
-        refused = native.tool("deploy", *words)
+        refused = on_native.tool("deploy", *words)
         assert refused.returncode in (2, 3) and text in refused.stderr, refused.stderr
-    native.lab.run(["sudo", "-u", "delta", "sh", "-c", f"cd {CHECKOUT} && echo x >>package.json && touch new.ts"])
-    refused = native.tool("deploy", "--ref", "main")
+    on_native.lab.run(["sudo", "-u", "delta", "sh", "-c", f"cd {CHECKOUT} && echo x >>package.json && touch new.ts"])
+    refused = on_native.tool("deploy", "--ref", "main")
     assert refused.returncode == 3 and "package.json" in refused.stderr and "new.ts" in refused.stderr
-    native.lab.run(["sudo", "-u", "delta", "sh", "-c", f"cd {CHECKOUT} && git checkout -q package.json && rm new.ts"])
-    assert live(native) == before and releases(native) == {}
-    assert native.lab.run(["ls", f"{CHECKOUT}.releases"], check=False).returncode != 0
+    on_native.lab.run(
+        ["sudo", "-u", "delta", "sh", "-c", f"cd {CHECKOUT} && git checkout -q package.json && rm new.ts"]
+    )
+    assert live(on_native) == before and releases(on_native) == {}
+    assert on_native.lab.run(["ls", f"{CHECKOUT}.releases"], check=False).returncode != 0
 
 
 def test_a_deploy_that_is_cut_off_leaves_the_live_release_serving(native: Vps) -> None:

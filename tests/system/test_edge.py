@@ -54,44 +54,47 @@ exec /usr/sbin/nginx "$@"
     vps.lab.run(f"{EDGE} chmod 755 /usr/local/sbin/nginx")
 
 
-def test_a_closed_firewall_is_found_from_inside_the_container_before_anything_is_touched(vps: Vps) -> None:
-    before, running = everything(vps), workers(vps)
+def test_a_closed_firewall_is_found_from_inside_the_container_before_anything_is_touched(restored: Vps) -> None:
+    before, running = everything(restored), workers(restored)
     listener = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, h.ThreadingHTTPServer, port=4000, "
-    vps.lab.run(["systemd-run", "python3", "-c", f"{listener}bind='172.18.0.1')"])
-    told = vps.tool("npm", "switch", "--to", "native")
+    restored.lab.run(["systemd-run", "--quiet", "--unit=listener", "python3", "-c", f"{listener}bind='172.18.0.1')"])
+    try:
+        told = restored.tool("npm", "switch", "--to", "native")
+    finally:
+        restored.lab.run(["systemctl", "stop", "listener"])
     assert told.returncode != 0
     rule = "ufw allow proto tcp from 172.18.0.0/16 to any port 4000"
     assert rule in (told.stdout + told.stderr).replace("\n", " "), told.stdout + told.stderr
-    assert (everything(vps), workers(vps)) == (before, running)
+    assert (everything(restored), workers(restored)) == (before, running)
 
 
-def test_the_two_blocks_of_the_later_script_become_one_and_every_route_follows(vps: Vps) -> None:
+def test_the_two_blocks_of_the_later_script_become_one_and_every_route_follows(restored: Vps) -> None:
     """The first matching location wins: its second block, behind the first, never matched."""
     own = "client_max_body_size 7m;  # the operator's own"
     first = old_block(("ws", "replay", "prints"), Upstream("172.18.0.1", 4000))
     second = old_block(("ws", "replay", "prints", "flow"), Upstream("api", 4000), "(/|$)")
-    set_advanced(vps, f"{first}\n\n{own}\n{second}")
-    before = vps.edge_files()
-    vps.good("npm", "switch", "--to", "docker")
-    text = vps.edge_files()["1"]
+    set_advanced(restored, f"{first}\n\n{own}\n{second}")
+    before = restored.edge_files()
+    restored.good("npm", "switch", "--to", "docker")
+    text = restored.edge_files()["1"]
     assert (text.count(BEGIN), text.count("location ~ ^/("), text.count(own)) == (1, 1, 1)
-    assert vps.served_by() == DOCKER
-    after = vps.edge_files()
+    assert restored.served_by() == DOCKER
+    after = restored.edge_files()
     assert {key: after[key] for key in ("2", "3", "row 3")} == {key: before[key] for key in ("2", "3", "row 3")}
-    assert "nothing to do" in vps.good("npm", "switch", "--to", "docker")
+    assert "nothing to do" in restored.good("npm", "switch", "--to", "docker")
 
 
-def test_files_that_nginx_refuses_are_put_back_and_the_running_nginx_never_notices(vps: Vps) -> None:
-    before, running = everything(vps), workers(vps)
-    make_nginx_refuse_our_block(vps)
-    told = vps.tool("npm", "switch", "--to", "docker")
+def test_files_that_nginx_refuses_are_put_back_and_the_running_nginx_never_notices(restored: Vps) -> None:
+    before, running = everything(restored), workers(restored)
+    make_nginx_refuse_our_block(restored)
+    told = restored.tool("npm", "switch", "--to", "docker")
     assert told.returncode == 1, told.stdout + told.stderr
     assert "nginx refuses the new files" in (told.stdout + told.stderr).replace("\n", " ")
-    assert (everything(vps), workers(vps)) == (before, running)
-    assert vps.served_by() == DOCKER
+    assert (everything(restored), workers(restored)) == (before, running)
+    assert restored.served_by() == DOCKER
 
 
-def test_nginx_accepts_whatever_we_make_of_whatever_it_accepted(vps: Vps, tmp_path: Path) -> None:
+def test_nginx_accepts_whatever_we_make_of_whatever_it_accepted(restored: Vps, tmp_path: Path) -> None:
     """Many hosts at once through nginx's own test, as NPM wrote them and as we edit them; then a request of each."""
     shapes: list[HostShape] = []
 
@@ -110,14 +113,14 @@ def test_nginx_accepts_whatever_we_make_of_whatever_it_accepted(vps: Vps, tmp_pa
                 advanced = managed_config(shape.advanced, block)
                 text = updated_file(text, shape.names[0], Upstream("other", 8080), shape.advanced, advanced)
             (tmp_path / f"{100 + number}.conf").write_text(text)
-        vps.lab.guest.unpack(tmp_path, f"{ROOT}/nginx/proxy_host", owner="root")
-        tested = vps.lab.run(f"{EDGE} nginx -t", check=False)
+        restored.lab.guest.unpack(tmp_path, f"{ROOT}/nginx/proxy_host", owner="root")
+        tested = restored.lab.run(f"{EDGE} nginx -t", check=False)
         assert tested.returncode == 0, f"edited: {edited}\n{tested.stderr}"
-    vps.lab.run(f"{EDGE} nginx -s reload")
-    asked = vps.lab.run(["python3", "-c", ASK, str(len(shapes)), *PREFIXES], timeout=300)
+    restored.lab.run(f"{EDGE} nginx -s reload")
+    asked = restored.lab.run(["python3", "-c", ASK, str(len(shapes)), *PREFIXES], timeout=300)
     assert json.loads(asked.stdout) == []
-    vps.lab.guest.write(f"{ROOT}/nginx/proxy_host/99.conf", b"server { no; }\n")
-    assert vps.lab.run(f"{EDGE} nginx -t", check=False).returncode != 0, "it does read these files"
+    restored.lab.guest.write(f"{ROOT}/nginx/proxy_host/99.conf", b"server { no; }\n")
+    assert restored.lab.run(f"{EDGE} nginx -t", check=False).returncode != 0, "it does read these files"
 
 
 # Inside the VPS: each host's page must be the stranger's, and each prefix of it the API's. Prints what is not.

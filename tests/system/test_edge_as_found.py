@@ -22,47 +22,49 @@ def set_row(vps: Vps, number: int, file: dict[str, Any] | None = None, **columns
     vps.lab.run(f"{EDGE} nginx -t && {EDGE} nginx -s reload")
 
 
-def test_locations_that_the_row_does_not_lead_are_refused_with_their_lines(vps: Vps) -> None:
-    set_advanced(vps, "location = / { proxy_pass http://web:3000; }\nlocation /docs { proxy_pass http://web:3000/; }")
-    before = everything(vps)
-    told = vps.tool("cutover")
+def test_locations_that_the_row_does_not_lead_are_refused_with_their_lines(restored: Vps) -> None:
+    set_advanced(
+        restored, "location = / { proxy_pass http://web:3000; }\nlocation /docs { proxy_pass http://web:3000/; }"
+    )
+    before = everything(restored)
+    told = restored.tool("cutover")
     words = " ".join((told.stdout + told.stderr).split())
     assert told.returncode == 3, words
     assert "`location = /` (" in words and "leads to web:3000 by itself" in words
     assert "`location /docs` (" in words and "502" in words
-    assert everything(vps) == before and vps.served_by()[0] == "docker"
-    shown = vps.tool("npm", "status")
+    assert everything(restored) == before and restored.served_by()[0] == "docker"
+    shown = restored.tool("npm", "status")
     assert shown.returncode == 1 and "location = /" in shown.stdout
 
 
-def test_behind_an_access_list_a_switch_ends_well(vps: Vps) -> None:
-    vps.lab.run(f"mkdir -p {ROOT}/access && echo 'u:{{PLAIN}}p' > {ROOT}/access/1")
-    set_row(vps, 1, access_list_id=1)
-    until("the access list refuses", lambda: vps.get("flow.deltaisland.io", "/")[0] == 401)  # nginx has read it
-    told = vps.warned("npm", "switch", "--to", "docker")
+def test_behind_an_access_list_a_switch_ends_well(restored: Vps) -> None:
+    restored.lab.run(f"mkdir -p {ROOT}/access && echo 'u:{{PLAIN}}p' > {ROOT}/access/1")
+    set_row(restored, 1, access_list_id=1)
+    until("the access list refuses", lambda: restored.get("flow.deltaisland.io", "/")[0] == 401)  # nginx has read it
+    told = restored.warned("npm", "switch", "--to", "docker")
     assert "may refuse our requests" in " ".join(told.split())
-    assert vps.get("flow.deltaisland.io", "/")[0] == 401 and vps.served_by()[2] == "docker"
+    assert restored.get("flow.deltaisland.io", "/")[0] == 401 and restored.served_by()[2] == "docker"
 
 
-def test_a_name_without_tls_closes_although_npm_answers_200_for_it(vps: Vps) -> None:
-    set_row(vps, 2, certificate_id=0, ssl_forced=0)
-    vps.good("npm", "switch", "--to", "docker", "--raw-api", "closed")
-    welcome = vps.lab.run(f"curl -s -w '%{{http_code}}' -H 'Host: {API}' 203.0.113.10").stdout
+def test_a_name_without_tls_closes_although_npm_answers_200_for_it(restored: Vps) -> None:
+    set_row(restored, 2, certificate_id=0, ssl_forced=0)
+    restored.good("npm", "switch", "--to", "docker", "--raw-api", "closed")
+    welcome = restored.lab.run(f"curl -s -w '%{{http_code}}' -H 'Host: {API}' 203.0.113.10").stdout
     assert "Congratulations!" in welcome and welcome.endswith("200")
-    assert "nothing to do" in vps.good("npm", "switch", "--to", "docker", "--raw-api", "closed")
+    assert "nothing to do" in restored.good("npm", "switch", "--to", "docker", "--raw-api", "closed")
 
 
-def test_a_disabled_host_whose_file_npm_wrote_anew_is_closed(vps: Vps) -> None:
-    vps.good("npm", "switch", "--to", "docker")
-    set_row(vps, 2, enabled=0)
-    assert "nothing to do" in vps.good("npm", "switch", "--to", "docker")
-    vps.good("npm", "switch", "--to", "docker", "--raw-api", "open")
-    assert vps.served_by() == DOCKER
+def test_a_disabled_host_whose_file_npm_wrote_anew_is_closed(restored: Vps) -> None:
+    restored.good("npm", "switch", "--to", "docker")
+    set_row(restored, 2, enabled=0)
+    assert "nothing to do" in restored.good("npm", "switch", "--to", "docker")
+    restored.good("npm", "switch", "--to", "docker", "--raw-api", "open")
+    assert restored.served_by() == DOCKER
 
 
-def test_a_file_that_lost_its_tls_is_drift(vps: Vps) -> None:
-    vps.good("npm", "switch", "--to", "docker")
-    set_row(vps, 1, {"certificate_id": 0, "ssl_forced": 0}, certificate_id=1)
-    assert vps.tool("npm", "diff").returncode == 1
-    told = vps.tool("npm", "switch", "--to", "docker")
+def test_a_file_that_lost_its_tls_is_drift(restored: Vps) -> None:
+    restored.good("npm", "switch", "--to", "docker")
+    set_row(restored, 1, {"certificate_id": 0, "ssl_forced": 0}, certificate_id=1)
+    assert restored.tool("npm", "diff").returncode == 1
+    told = restored.tool("npm", "switch", "--to", "docker")
     assert told.returncode == 3 and "does not listen on port 443" in " ".join((told.stdout + told.stderr).split())

@@ -29,51 +29,51 @@ def backups(vps: Vps) -> list[dict[str, Any]]:
     return [json.loads(line) for line in vps.good("npm", "restore", "--json").splitlines()]
 
 
-def test_both_ways_end_in_the_same_rows_and_bytes_and_a_backup_leads_back(vps: Vps) -> None:
-    before, third = state(vps), vps.edge_files()
-    assert vps.tool("npm", "diff").returncode == 1
-    vps.good("npm", "switch", "--to", "docker", "--way", "files")
-    by_files = state(vps)
-    assert by_files != before and vps.tool("npm", "diff").returncode == 0
+def test_both_ways_end_in_the_same_rows_and_bytes_and_a_backup_leads_back(restored: Vps) -> None:
+    before, third = state(restored), restored.edge_files()
+    assert restored.tool("npm", "diff").returncode == 1
+    restored.good("npm", "switch", "--to", "docker", "--way", "files")
+    by_files = state(restored)
+    assert by_files != before and restored.tool("npm", "diff").returncode == 0
 
-    [backup] = backups(vps)
-    vps.good("npm", "restore", "--backup", backup["id"])
-    assert state(vps) == before
+    [backup] = backups(restored)
+    restored.good("npm", "restore", "--backup", backup["id"])
+    assert state(restored) == before
 
-    vps.good("npm", "switch", "--to", "docker", **CREDENTIALS)
-    assert state(vps) == by_files
-    assert vps.served_by() == DOCKER
-    assert "nothing to do" in vps.good("npm", "switch", "--to", "docker", "--way", "api", **CREDENTIALS)
-    after = vps.edge_files()
+    restored.good("npm", "switch", "--to", "docker", **CREDENTIALS)
+    assert state(restored) == by_files
+    assert restored.served_by() == DOCKER
+    assert "nothing to do" in restored.good("npm", "switch", "--to", "docker", "--way", "api", **CREDENTIALS)
+    after = restored.edge_files()
     assert {key: after[key] for key in ("3", "row 3")} == {key: third[key] for key in ("3", "row 3")}
-    assert len(backups(vps)) == 3
-    kept = vps.lab.run(
+    assert len(backups(restored)) == 3
+    kept = restored.lab.run(
         f"ls -A /run/islandflow/secrets; grep -rl {NPM_SECRET} /var/lib/islandflow/ops /tmp", check=False
     )
     assert kept.stdout == ""
-    assert NPM_SECRET not in vps.lab.run("journalctl --no-pager").stdout
+    assert NPM_SECRET not in restored.lab.run("journalctl --no-pager").stdout
 
 
-def test_what_nginx_refuses_of_npms_is_undone_although_npm_says_200(vps: Vps) -> None:
-    before = everything(vps)
-    make_nginx_refuse_our_block(vps)
-    told = vps.tool("npm", "switch", "--to", "docker", **CREDENTIALS)
+def test_what_nginx_refuses_of_npms_is_undone_although_npm_says_200(restored: Vps) -> None:
+    before = everything(restored)
+    make_nginx_refuse_our_block(restored)
+    told = restored.tool("npm", "switch", "--to", "docker", **CREDENTIALS)
     assert told.returncode == 1, told.stdout + told.stderr
     assert "NPM has taken flow.deltaisland.io offline" in (told.stdout + told.stderr).replace("\n", " ")
-    assert everything(vps) == before
-    assert vps.served_by() == DOCKER
+    assert everything(restored) == before
+    assert restored.served_by() == DOCKER
 
 
-def test_a_wrong_secret_and_a_missing_code_are_refused_with_nothing_touched(vps: Vps) -> None:
-    before, running = everything(vps), workers(vps)
-    told = vps.tool("npm", "switch", "--to", "docker", NPM_IDENTITY=NPM_IDENTITY, NPM_SECRET="guess")
+def test_a_wrong_secret_and_a_missing_code_are_refused_with_nothing_touched(restored: Vps) -> None:
+    before, running = everything(restored), workers(restored)
+    told = restored.tool("npm", "switch", "--to", "docker", NPM_IDENTITY=NPM_IDENTITY, NPM_SECRET="guess")
     assert told.returncode == 3 and "Invalid email or password" in told.stderr
-    vps.lab.guest.write(f"{ROOT}/two-factor", b"123456\n")
-    told = vps.tool("npm", "switch", "--to", "docker", **CREDENTIALS)
+    restored.lab.guest.write(f"{ROOT}/two-factor", b"123456\n")
+    told = restored.tool("npm", "switch", "--to", "docker", **CREDENTIALS)
     assert told.returncode == 2 and "wants a two-factor code" in told.stderr
-    assert (everything(vps), workers(vps)) == (before, running)
-    assert typed(vps, "123456\n") == 0
-    assert vps.served_by() == DOCKER and vps.tool("npm", "diff").returncode == 0
+    assert (everything(restored), workers(restored)) == (before, running)
+    assert typed(restored, "123456\n") == 0
+    assert restored.served_by() == DOCKER and restored.tool("npm", "diff").returncode == 0
 
 
 def typed(vps: Vps, text: str) -> int:

@@ -66,14 +66,16 @@ def test_a_pull_succeeds_after_every_task_and_the_next_rollback_runs_what_it_bro
     assert "✗  containers" in vps.tool("docker", "check", **env).stdout
 
 
-def test_an_image_that_is_not_there_is_named_before_anything_stops(vps: Vps) -> None:
-    vps.good("cutover")
-    vps.lab.run("docker rmi --force islandflow-vps-api")
-    refused = vps.tool("rollback", "--full")
+def test_an_image_that_is_not_there_is_named_before_anything_stops(on_native: Vps) -> None:
+    on_native.lab.run("docker tag islandflow-vps-api kept-api && docker rmi --force islandflow-vps-api:latest")
+    try:
+        refused = on_native.tool("rollback", "--full")
+    finally:
+        on_native.lab.run("docker tag kept-api islandflow-vps-api && docker rmi kept-api")
     assert refused.returncode == 3, refused.stdout + refused.stderr
     assert "image islandflow-vps-api of api is not on the VPS" in refused.stderr
     assert "build api" in refused.stderr
-    assert vps.served_by() == ("native", "native", "native")
+    assert on_native.served_by() == ("native", "native", "native")
 
 
 def test_a_container_that_the_inventory_does_not_name_is_not_left_running(untouched: Vps) -> None:
