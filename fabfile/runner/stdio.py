@@ -31,7 +31,12 @@ def store_verified(path: Path, content: bytes, sha256: str) -> None:
 
 
 def store_runner(root: Path, name: str) -> Path:
-    """Store this very zipapp under its name unless it is there; returns its path. Raises as `store_verified` does."""
+    """Store this very zipapp under its name unless it is there; returns the path of a copy that is compiled.
+
+    Raises as `store_verified` does.
+    """
+    from . import bytecode  # only here: a survey needs nothing of it
+
     runner, sha256 = root / name, Path(name).stem.partition("-")[2]
     try:
         is_stored = hashlib.sha256(runner.read_bytes()).hexdigest() == sha256
@@ -39,4 +44,4 @@ def store_runner(root: Path, name: str) -> Path:
         is_stored = False
     if not is_stored:
         store_verified(runner, Path(sys.path[0]).read_bytes(), sha256)
-    return runner
+    return bytecode.compiled(root, runner)

@@ -4,6 +4,7 @@ Everything is below one folder (root, 0700):
 
     lock                     held by flock while a plan runs; has who, what, since when
     runner-<sha256>.pyz      the zipapps that plans were started with; later verbs run them again
+    bytecode-<…>.pyz         their copies with bytecode, for each Python that they ran on
     image-versions.json      the servers' versions in images, by the images' identifiers
     files/<sha256>           contents that plans write
     plans/<id>/plan.json     the plan

@@ -18,7 +18,7 @@ import pytest
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.remote import bootstrap
 from fabfile.resources import RUNNER
-from fabfile.runner import store
+from fabfile.runner import bytecode, store
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire.codec import decode
 from fabfile.runner.wire.facts import Facts, FactsRequest
@@ -131,6 +131,20 @@ def test_a_runner_that_a_plan_left_needs_not_be_sent(tmp_path: Path) -> None:
     (tmp_path / bootstrap.runner_name()).write_bytes(bootstrap.zipapp())
     found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", root=tmp_path, runner=b"")
     assert found.returncode == 0 and "facts" in answer(found, lacking=False)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_its_compiled_copy_runs_in_its_place_where_that_is_whole(whole: bool, tmp_path: Path) -> None:
+    runner = tmp_path / bootstrap.runner_name()
+    runner.write_bytes(bootstrap.zipapp())
+    copy = bytecode.compiled(tmp_path, runner)
+    copy.write_bytes(copy.read_bytes() if whole else copy.read_bytes()[:1000])
+    verbose = bootstrap.BOOT.replace("sys.exit(main(", "print(sys.modules['runner.main'].__file__)\nsys.exit(main(")
+    words = [sys.executable, "-I", "-c", verbose.replace(str(store.ROOT), str(tmp_path)), "survey"]
+    sent = bootstrap.framed(bootstrap.payload(FactsRequest(host=True)))
+    found = subprocess.run(words, input=sent, capture_output=True, timeout=60, check=True).stdout
+    assert (b"runner/main.pyc\n" in found) == whole
+    assert b'"facts"' in found
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw[:100] + b"?" + raw[101:]])

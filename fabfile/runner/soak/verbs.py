@@ -28,10 +28,10 @@ def soak_start(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     if _another_runs(root, soak.id):
         return 0
     store.prepare(root)
-    store_runner(root, header["runner"])
+    runner = store_runner(root, header["runner"])
     sampler.begin(root, soak)
     try:
-        detach(root, root / header["runner"], soak.id)
+        detach(root, runner, soak.id)
     except StepFailed:
         sampler.discard(root, soak.id)
         raise
