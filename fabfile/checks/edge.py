@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fabfile import survey, workloads
+from fabfile.checks.maintenance.state import maintained
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.plans import edge, steps
@@ -38,6 +39,7 @@ def state(site: Site, facts: Facts) -> Iterator[Row]:
             not fact.stale,
             "reload needed" if fact.stale else "as in the file" if fact.text else "not there",
         )
+    yield from maintained(facts)
     yield from _beside(site, facts, survey.owner(facts))
 
 
@@ -67,6 +69,7 @@ def differences(site: Site, facts: Facts, to: Runtime) -> Iterator[Row]:
                 yield f"{host.domain}: locations", False, text
             if host.domain == site.edge.api_domain:
                 yield f"{host.domain}: raw API", *_exposed(fact.row, site.public.raw_api, to)
+    yield from maintained(facts)
     yield from _beside(site, facts, to)
 
 

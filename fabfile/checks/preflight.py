@@ -92,7 +92,11 @@ def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
     """What stands against steps that change the edge."""
     fix = "mend it in Nginx Proxy Manager; `inv npm.status` shows what the edge says"
     actions = [step.action for step in steps if isinstance(step.action, EdgeAction)]
-    return [Finding(f"edge: {problem}", fix) for action in actions for problem in action.problems(facts)]
+    off = "`inv edge.maintenance --off` first; a hand-over needs none, since requests wait meanwhile"
+    maintenance = dict.fromkeys(action.maintenance_problem(facts) for action in actions)
+    return [Finding(f"edge: {problem}", fix) for action in actions for problem in action.problems(facts)] + [
+        Finding(f"edge: {problem}", off) for problem in maintenance if problem
+    ]
 
 
 def edge_backup(site: Site, facts: Facts) -> list[Finding]:

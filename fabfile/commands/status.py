@@ -9,6 +9,7 @@ from dataclasses import asdict
 from fabfile import output, survey, workloads
 from fabfile.checks import boot, compose, environment, firewall
 from fabfile.checks.edge import unled
+from fabfile.checks.maintenance import state
 from fabfile.commands.session import Session
 from fabfile.console import Console
 from fabfile.inventory import RUNTIMES, Site
@@ -72,6 +73,7 @@ def show(console: Console, site: Site, facts: Facts) -> None:
         raw_api=raw_api,
         edge_problem=facts.edge.problem,
         drift=drift,
+        maintenance=state.words(facts),
         last_plan=facts.ops.last,
         last_outcome=facts.ops.last_outcome,
         exposures=facts.exposures,
@@ -94,6 +96,8 @@ def _more(site: Site, facts: Facts, owner: Owner) -> Iterator[tuple[str, str]]:
         unit, score = max(facts.exposures.items(), key=lambda item: item[1])
         least = min(facts.exposures.values())
         yield "units", f"exposure {least:g} to {score:g} of 10 (most: {unit}); inv check.static shows each"
+    if state.words(facts):
+        yield "maint.", state.words(facts)
     if facts.ops.last:
         yield "plan", f"{facts.ops.last}: {facts.ops.last_outcome or 'has not ended'}"
     if owner:
@@ -234,6 +238,7 @@ def _warnings(site: Site, facts: Facts, owner: Owner, edge: str) -> list[str]:
         for text in (host.problem, *host.drift, *unled(site, facts, host))
         if text
     ]
+    warnings += state.warnings(facts)
     if facts.owner_error:
         warnings.append(facts.owner_error)
     if facts.user_manager:

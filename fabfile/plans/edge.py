@@ -9,11 +9,11 @@ from fabfile import survey
 from fabfile.inventory import Site
 from fabfile.plans.plan import NothingToUndo, Plan, Probe, Step, Steps, Undo
 from fabfile.plans.steps import paths
-from fabfile.runner.actions.edge_point import BackUpEdge, PointEdge, RestoreEdge
+from fabfile.runner.actions.edge_point import BackUpEdge, MaintainEdge, PointEdge, RestoreEdge
 from fabfile.runner.actions.edge_switch import FILES, EdgeAction
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN, EdgeHost
-from fabfile.runner.wire.edge import HostFact
+from fabfile.runner.wire.edge import HostFact, Maintenance
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime
 
@@ -44,6 +44,18 @@ def restore(site: Site, facts: Facts, backup: str) -> Steps:
     """Bring back the hosts' rows and files that a backup has."""
     action = RestoreEdge(survey.edge_ref(site), backup, paths(site, facts), site.edge.api_prefixes, site.timeouts.edge)
     return (Step(f"edge: restore {backup}", action, Undo()),)
+
+
+def maintain(site: Site, facts: Facts, words: Maintenance | None) -> Steps:
+    """Have the edge answer 503 by itself with these words, or without any, send requests on again.
+
+    Where it does so already, with the same words, it is the same maintenance: it began when it began.
+    """
+    on = facts.edge.maintenance
+    if on and words and (on.until, on.message) == (words.until, words.message):
+        words = on
+    action = MaintainEdge(survey.edge_ref(site), words, site.edge.api_prefixes, site.timeouts.edge)
+    return (Step(f"edge: maintenance {'on' if words else 'off'}", action, Undo(deadline=site.timeouts.edge)),)
 
 
 def hosts(

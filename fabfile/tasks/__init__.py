@@ -10,6 +10,7 @@ from fabfile.tasks import (
     check,
     dns,
     docker,
+    edge,
     firewall,
     infra,
     lab,
@@ -44,6 +45,6 @@ namespace = Collection(
     ),
     *(main_job.attach, main_job.revert, main_job.record, main_job.followup, main_job.soak),
     services.logs,
-    *map(_group, (infra, app, docker, npm, firewall, public, dns, streams, provider, check, lab)),
+    *map(_group, (infra, app, docker, edge, npm, firewall, public, dns, streams, provider, check, lab)),
 )
 namespace.add_task(services.execute, "exec")  # which is a function of Python's own

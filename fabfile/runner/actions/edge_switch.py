@@ -68,6 +68,12 @@ class EdgeAction(Action):
             problems += self._host_problems(facts)
         return tuple(problems)
 
+    def maintenance_problem(self, facts: Facts) -> str:
+        """Return that nginx answers by itself, so that no answer of the app's could be verified; empty where not."""
+        hosts: dict[str, HostFact] = facts.edge.hosts
+        domains = [domain for domain, fact in hosts.items() if fact.maintenance]
+        return f"maintenance is on for {', '.join(domains)}: nothing shows what the edge would serve" if domains else ""
+
     def _host_problems(self, facts: Facts) -> list[str]:
         problems: list[str] = []
         rows: dict[int, str] = {}
@@ -97,9 +103,10 @@ class EdgeAction(Action):
 
     def inspect(self, machine: Machine) -> Inspection:
         facts = gather(machine, self.required_facts())
-        problems = self.problems(facts)
+        problems = [*self.problems(facts), self.maintenance_problem(facts)]
+        problems = [problem for problem in problems if problem]
         if problems:
-            raise StepFailed("; ".join(problems), findings=list(problems))
+            raise StepFailed("; ".join(problems), findings=problems)
         folder = backup.new_folder(machine.backups, time.time())
         return Inspection(self.noop_reason(facts), {"backup": str(folder), **self.snapshot(facts)})
 

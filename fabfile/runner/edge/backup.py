@@ -31,6 +31,7 @@ from .database import (
     restore_rows,
 )
 from .hostfile import digest, to_bytes, to_text
+from .maintenance.region import split
 from .routes import Drift
 
 BEGAN, RELOADED = "began", "reloaded"
@@ -97,7 +98,7 @@ def find(ops: Path, database: str, number: str) -> list[EdgeBackup]:
                 and not _changed_columns(ops, database, backup, restored_row(rows[host.row.id], host.row))
             ]
             folder = _folder(ops, backup)
-            return [replace(backup, texts={host.domain: _text(folder, host) for host in usable})]
+            return [replace(backup, texts={host.domain: split(_text(folder, host))[0] for host in usable})]
     return []
 
 
@@ -115,7 +116,7 @@ def file_from_backup(ops: Path, database: str, row: ProxyHost, domain: str) -> s
             raise Drift(f"{domain}: {', '.join(changed)} changed since its file was backed up (backup {backup.id})")
         if row.upstream is None:
             raise Drift(f"{domain}: its row sends requests to {row.place}, which is no valid upstream")
-        text = _text(_folder(ops, backup), host)
+        text, _ = split(_text(_folder(ops, backup), host))  # to open a host ends no maintenance, nor begins one
         return hostfile.updated_file(text, domain, row.upstream, host.row.advanced, row.advanced)
     raise Drift(f"{domain}: its generated file is missing, and no backup on this VPS has it")
 

@@ -118,11 +118,14 @@ def change_rows(database: str, changes: Sequence[RowChange]) -> None:
     """
     with _connect(database) as connection, _transaction(connection):
         for change in changes:
-            count = connection.execute(
-                f"UPDATE proxy_host SET {_ASSIGNMENT}, modified_on = datetime('now', 'localtime')"
-                f" WHERE id = ? AND is_deleted = 0 AND {_EQUALITY}",
-                (*change.values, change.row.id, *change.row.values),
-            ).rowcount
+            where, values = f"WHERE id = ? AND is_deleted = 0 AND {_EQUALITY}", (change.row.id, *change.row.values)
+            if change.values == change.row.values:  # only the file changes
+                (count,) = connection.execute(f"SELECT count(*) FROM proxy_host {where}", values).fetchone()
+            else:
+                count = connection.execute(
+                    f"UPDATE proxy_host SET {_ASSIGNMENT}, modified_on = datetime('now', 'localtime') {where}",
+                    (*change.values, *values),
+                ).rowcount
             if count != 1:
                 raise StepFailed(f"somebody else changed proxy host {change.row.id} meanwhile: nothing is written")
 

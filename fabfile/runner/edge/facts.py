@@ -12,6 +12,7 @@ from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, 
 from . import backup, configuration, database, hostfile, server
 from .hostfile import to_text
 from .locations import included
+from .maintenance import region
 from .routes import Drift, route_blocks
 
 
@@ -36,7 +37,7 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
                 facts = replace(facts, config_problem="" if result.code == 0 else result.excerpt)
         except CommandFailed as error:
             facts = replace(facts, problem=facts.problem or failure_detail(error))
-    return replace(facts, problem=rows_problem or facts.problem)
+    return replace(facts, problem=rows_problem or facts.problem, maintenance=region.intended(machine.ops))
 
 
 def config_read_time(box: EdgeContainer) -> float:
@@ -75,6 +76,8 @@ def _host(machine: Machine, ref: EdgeRef, rows: list[ProxyHost], domain: str, re
         text = to_text(path.read_bytes())
         if not row.enabled and not hostfile.has_server(text):
             return _without_file(machine, ref, fact, row)
+        text, statements = region.split(text)
+        fact = replace(fact, maintenance=statements)
         stale = path.stat().st_mtime > read_at > 0
     except OSError as error:
         return replace(fact, problem=f"the generated file of {domain} cannot be read: {error}")

@@ -1,8 +1,9 @@
 """Reads and edits the generated file of one NPM proxy host.
 
-Of a file only two things are ours: the host's own `set $forward_scheme/$server/$port`, which stand directly
-in the server block, and the managed block inside the advanced_config, which NPM pastes verbatim at column 0
-behind its log lines. Everything else stays as it is, byte for byte.
+Of a file only three things are ours: the host's own `set $forward_scheme/$server/$port`, which stand directly
+in the server block; the managed block inside the advanced_config, which NPM pastes verbatim at column 0
+behind its log lines; and during maintenance the statements of `maintenance`, which the row knows nothing of.
+Everything else stays as it is, byte for byte.
 """
 
 from __future__ import annotations

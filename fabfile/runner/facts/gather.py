@@ -44,7 +44,7 @@ def gather(machine: Machine, request: FactsRequest) -> Facts:
 def _host(machine: Machine, request: FactsRequest) -> Fields:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     name, python, kernel = socket.gethostname(), platform.python_version(), platform.release()
-    return {"host": HostInfo(name, python, kernel, os.geteuid(), boot, time.time())}
+    return {"host": HostInfo(name, python, kernel, os.geteuid(), boot, time.time(), time.localtime().tm_gmtoff)}
 
 
 def _units(machine: Machine, request: FactsRequest) -> Fields:

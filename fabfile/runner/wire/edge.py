@@ -179,6 +179,16 @@ class EdgeNetwork:
 
 @wire
 @dataclass(frozen=True)
+class Maintenance:
+    """What the edge says itself instead of sending requests on: since when, until when, and to whoever asks."""
+
+    since: float  # epoch, seconds
+    until: float = 0.0  # epoch, seconds; 0: nobody has said
+    message: str = ""
+
+
+@wire
+@dataclass(frozen=True)
 class HostFact:
     """One of our hostnames at the edge. With a `problem` the other fields may be empty.
 
@@ -203,6 +213,7 @@ class HostFact:
     access: tuple[str, ...] = ()  # the statements by which nginx itself may refuse requests for it
     refusals: tuple[int, ...] = ()  # the statuses with which it does so; NO_ANSWER where it closes the connection
     includes: dict[str, dict[str, str]] = field(default_factory=dict)  # an `include` as written → path → text
+    maintenance: str = ""  # the statements in its file, left out of `text`, by which nginx answers 503 itself
 
     @property
     def closed(self) -> bool:
@@ -232,3 +243,4 @@ class EdgeFacts:
     problem: str = ""
     hosts: dict[str, HostFact] = field(default_factory=dict)  # by domain
     forwards: tuple[Forward, ...] = ()
+    maintenance: Maintenance | None = None  # what was last switched on by us; a host's file may have lost it

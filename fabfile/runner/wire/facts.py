@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from .app import (
     Compose,
@@ -28,8 +27,6 @@ from .release import Checkout, Releases, ReleasesRef
 from .settings import Comparison, Differences, SettingsFile, SettingsFileFact
 from .store import StoreState
 from .terms import Owner, Runtime
-
-T = TypeVar("T")
 
 
 @wire
@@ -237,6 +234,7 @@ class HostInfo:
     uid: int = 0
     boot: str = ""  # identifier of this boot
     time: float = 0.0  # its clock (epoch, seconds)
+    utc_offset: int = 0  # of its time zone, now (seconds east)
 
 
 @wire

@@ -18,6 +18,7 @@ import pytest
 
 from fabfile.runner.edge import server
 from fabfile.runner.edge.hostfile import own_upstream, server_block
+from fabfile.runner.edge.maintenance import page
 from fabfile.runner.edge.probe import ProbeRequest
 from fabfile.runner.edge.routes import route_blocks
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, Result
@@ -243,11 +244,16 @@ def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
         address: str, tls: bool, domain: str, path: str, header: str, status_limit: int = 400, timeout: float = 1.0
     ) -> Observation:
         text = next(text for text in edge.loaded.values() if f"server_name {domain}" in text.lower())
+        by_itself = re.search(rf"add_header {page.HEADER} (\d+) always;", text)
+        if by_itself:
+            wrong = server.header_problem({page.HEADER.lower(): by_itself[1]}, header)
+            good = not wrong and status_limit > 503
+            return Observation(good, f"{wrong or 'answers 503'}", {"status": 503})
         status = edge.refused.get(domain, 401 if "auth_basic " in text else 0)
         if status and path == "/":  # as NPM has it, in `location /` alone
             return Observation(status < status_limit, f"answers {status}", {"status": status})
-        page, routes = edge.leads(domain)
-        place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else page
+        root, routes = edge.leads(domain)
+        place = routes if routes and path.strip("/").split("/")[0] in ("ws", "prints") else root
         host, _, port = place.partition(":")
         answer = edge.answers.get((host, int(port)))
         if answer is None:

@@ -1,0 +1,1 @@
+"""Maintenance, in which the edge answers 503 by itself."""

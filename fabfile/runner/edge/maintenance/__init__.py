@@ -1,0 +1,1 @@
+"""Maintenance: nginx itself answers 503 for the app's hostnames."""
