@@ -6,6 +6,7 @@ Everything is below one folder (root, 0700):
     runner-<sha256>.pyz      the zipapps that plans were started with; later verbs run them again
     bytecode-<…>.pyz         their copies with bytecode, for each Python that they ran on
     image-versions.json      the servers' versions in images, by the images' identifiers
+    maintenance.json         what `edge.maintenance --on` said, while it is on
     files/<sha256>           contents that plans write
     plans/<id>/plan.json     the plan
     plans/<id>/journal.jsonl its journal

@@ -82,6 +82,7 @@ def test_the_collection_has_a_task_for_every_script() -> None:
         *("app.install", "app.start", "app.stop", "app.restart", "app.check"),
         *("docker.render", "docker.up", "docker.stop", "docker.check"),
         *("npm.switch", "npm.status", "npm.diff", "npm.backup", "npm.restore", "public.check"),
+        "edge.maintenance",
         *("firewall.allow", "firewall.status", "firewall.audit", "firewall.close"),
         *("dns.status", "dns.posture", "dns.verify-token"),
         *("streams.check", "streams.watch", "provider.check", "check.static", "check.environment"),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from fabfile.inventory import RUNTIMES, SCOPES, Site
 from fabfile.plans import app, cutover, deploy, docker, edge, firewall, infra, rollback
 from fabfile.plans.plan import Plan
+from fabfile.runner.wire.edge import Maintenance
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime, Scope
 from tests.support.facts import BACKUP
@@ -62,6 +63,8 @@ def _named() -> Iterator[tuple[str, Build]]:
         yield f"app.install {scope}", _install(scope)
     for runtime in RUNTIMES:
         yield f"npm.switch {runtime}", _plan("npm.switch", edge.point, runtime)
+    for name, words in (("on", Maintenance(1.0, 2.0, "soon back")), ("off", None)):
+        yield f"edge.maintenance {name}", _plan("edge.maintenance", edge.maintain, words)
     yield "npm.backup", _plan("npm.backup", edge.keep)
     yield "npm.restore", _plan("npm.restore", edge.restore, BACKUP)
 

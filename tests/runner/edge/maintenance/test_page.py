@@ -16,7 +16,7 @@ from tests.runner.support.nginx_server import free_port, nginx
 WORDS = r"""Don't panic: <b> "quotes", \n \\ $host ${uri} ; } { # Grüße 🚧"""
 ON = Maintenance(1_700_000_000, 1_900_000_000.0, WORDS)
 APP, API = "flow.example.test", "api.flow.example.test"
-RETRY = "Thu, 17 Mar 2030 17:46:40 GMT"
+RETRY = "Sun, 17 Mar 2030 17:46:40 GMT"
 WEBSOCKET = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
@@ -46,7 +46,10 @@ def ask(port: int, name: str, path: str, headers: dict[str, str] | None = None) 
 @pytest.mark.parametrize(
     ("name", "path", "kind"),
     [
-        *((APP, path, "text/html") for path in ("/", "/quotes?a=b", "/wsx", "/v1x0/y", "/.islandflow-maintenance/json")),
+        *(
+            (APP, path, "text/html")
+            for path in ("/", "/quotes?a=b", "/wsx", "/v1x0/y", "/.islandflow-maintenance/json")
+        ),
         *((APP, path, "application/json") for path in ("/ws", "/ws/live?x=1", "/v1.0/prints")),
         *((API, path, "application/json") for path in ("/", "/ws", "/anything/else.html")),
     ],
@@ -55,7 +58,7 @@ def test_everybody_gets_503_in_the_form_that_suits_them(
     edge: object, port: int, name: str, path: str, kind: str
 ) -> None:
     answer = ask(port, name, path)
-    assert (answer.status, answer.headers["content-type"]) == (503, f"{kind}; charset=utf-8")
+    assert (answer.status, answer.headers["content-type"]) == (503, kind + "; charset=utf-8" * (kind == "text/html"))
     assert (answer.headers["retry-after"], answer.headers["cache-control"]) == (RETRY, "no-store")
     assert answer.headers[page.HEADER.lower()] == "1700000000"
     if kind == "application/json":
