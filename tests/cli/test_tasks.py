@@ -50,7 +50,7 @@ def needed(name: str) -> list[str]:
     given = {"to": ["--to", options.choices_of(TASKS[name].body)["to"][0]], "full": ["--full"]}
     words = [word for parameter, words in given.items() if parameter in parameters(TASKS[name]) for word in words]
     words += ["--yes"] if "yes" in parameters(TASKS[name]) else []  # there is no terminal to answer at
-    return words + {"revert": ["--last"], "deploy": ["--ref", "main"]}.get(name, [])
+    return words + {"revert": ["--last"], "deploy": ["--ref", "main"], "edge.maintenance": ["--off"]}.get(name, [])
 
 
 @pytest.fixture

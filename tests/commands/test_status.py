@@ -131,6 +131,7 @@ def test_each_workload_is_told_for_both_runtimes(site: Site, capsys: pytest.Capt
         "raw_api": "open",
         "edge_problem": "",
         "drift": 0,
+        "maintenance": "",
         "last_plan": "",
         "last_outcome": "",
         "exposures": {},
