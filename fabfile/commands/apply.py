@@ -169,12 +169,27 @@ class Operation:
         with webhook.Webhook(self.session.site.notify, self._console, os.environ) as listener:
             follow.follow(self.session, plan_id, events, earlier, listener.event)
 
-    def revert(self, plan_id: str) -> None:
-        """Revert an unfinished plan, the newest if none is named, or show what that would do. Raises CutoverError."""
-        self._run_when_free(lambda: self._revert(plan_id))
+    def revert(self, plan_id: str, last: bool = False) -> None:
+        """Revert the plan that runs, at once, or an unfinished one, with `last` the newest; or show what that would do.
 
-    def _revert(self, plan_id: str) -> None:
+        Raises CutoverError.
+        """
+        self._run_when_free(lambda: self._revert(plan_id, last))
+
+    def _revert(self, plan_id: str, last: bool) -> None:
         facts = self.session.survey(FactsRequest(ops=True))
+        holder = facts.ops.lock
+        if holder and holder.plan and plan_id in ("", holder.plan):
+            if self.dry:
+                self._show_revert(holder.plan)
+            else:
+                follow.revert_running(self.session, holder.plan)
+            return
+        if not (plan_id or last or holder):
+            raise UsageError(
+                "no plan runs, and revert needs --plan or --last for one that was interrupted or got stuck",
+                next_step="inv status names the plans that are unfinished.",
+            )
         self._refuse_if_locked(facts)
         unfinished = facts.ops.unfinished
         if not (plan_id or unfinished):

@@ -33,6 +33,7 @@ class _History:
 
     events: list[Event] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    reverting: bool = False  # the operator has said so here: no check of ours may say anything else
     decided: bool = False  # by somebody else, or earlier: the checks of that time are not known here
 
     @property
@@ -66,8 +67,19 @@ def follow(
         if not _operator_reverts(plan_id):
             raise _interrupted(plan_id) from None
         session.host.decide(plan_id, "revert")
-        history = _History()  # it is followed from its first event again
+        history = _History(reverting=True)  # it is followed from its first event again
         _follow_events(session, plan_id, session.host.follow(plan_id), history, listen)
+    _end(session, plan_id, history)
+
+
+def revert_running(session: Session, plan_id: str) -> None:
+    """Have a plan that runs reverted at once, whoever began it, and follow it to its end.
+
+    Raises CutoverError as it ended.
+    """
+    session.host.decide(plan_id, "revert")
+    history = _History(reverting=True)
+    _follow_events(session, plan_id, session.host.follow(plan_id), history, lambda event: None)
     _end(session, plan_id, history)
 
 
@@ -88,7 +100,7 @@ def _follow_events(
             groups.event(event)
             session.console.event(event)
             history.decided = history.decided or decided
-            if event.kind == "waiting" and not decided:
+            if event.kind == "waiting" and not (decided or history.reverting):
                 history.checks = _confirm_or_revert(session, event, history.settings)
 
 

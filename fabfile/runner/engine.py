@@ -18,7 +18,7 @@ from .facts.health import wait_until_settled
 from .journal import Journal
 from .system.deadline import Deadline
 from .system.files import clear_all
-from .system.machine import POLL_SECONDS, Evidence, Machine, StepFailed, failure_detail
+from .system.machine import POLL_SECONDS, REVERTING, Evidence, Machine, StepFailed, failure_detail
 from .traffic import Traffic
 from .wire.plan import NothingToUndo, Plan, Step, Undo
 
@@ -50,6 +50,7 @@ class Engine:
         started: list[StartedStep] = []
         with Watcher(self.plan.watch, self.journal) as watcher, Traffic(watcher, self.machine, self.journal):
             self.machine.served_since = watcher.served_since
+            self.machine.reverting = lambda: self.decision() == "revert"
             ending: Evidence = {}
             try:
                 self._run_steps(started)
@@ -90,7 +91,7 @@ class Engine:
             step.action.prepare()
         for step in self.plan.steps:
             if self.decision() == "revert":
-                raise StepFailed("the operator asked to revert")
+                raise StepFailed(REVERTING)
             with self._journaling_failures("failed", step):
                 self._run_step(step, started)
 
@@ -117,6 +118,11 @@ class Engine:
             self.held_seconds += self.machine.hold.elapsed
             self.machine.hold = None
 
+    def _begin_undo(self) -> None:
+        """Nothing cuts off what runs from now on: neither the hold's limit nor the operator's decision."""
+        self._end_hold()
+        self.machine.reverting = lambda: False
+
     def _verify(self, probes: tuple[Probe, ...], deadline: float) -> list[str]:
         limit = Deadline(deadline)
         return [probe.until(self.machine, limit.left).text for probe in probes]
@@ -130,12 +136,12 @@ class Engine:
             if decision == "confirm":
                 return
             if decision == "revert":
-                raise StepFailed("the operator asked to revert")
+                raise StepFailed(REVERTING)
             time.sleep(POLL_SECONDS)
         raise StepFailed(f"nobody confirmed within {self.plan.confirm_within:g} s")
 
     def _undo_steps(self, started: list[StartedStep], why: str) -> tuple[str, Evidence]:
-        self._end_hold()
+        self._begin_undo()
         self.journal.release_space()
         missing: Evidence = {}
         for step, before in reversed(started):
@@ -177,7 +183,7 @@ class Engine:
 
     def _add_logs(self, failure: StepFailed, step: Step, probes: tuple[Probe, ...]) -> None:
         """Add to a failure the last log lines of what failed, and of nothing else."""
-        self._end_hold()  # the undo begins, and the hold's limit must not shorten it
+        self._begin_undo()
         by_key = {f"{w.runtime}/{w.name}": w for probe in probes for w in probe.about()}
         unhealthy = [w for key, w in by_key.items() if failure.evidence.get(key, "healthy") != "healthy"]
         workloads = unhealthy or logs.failed(self.machine, step.action.about())

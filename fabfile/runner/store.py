@@ -278,10 +278,16 @@ def read_state(root: Path) -> StoreState:
 
 
 def decide(root: Path, plan_id: str, decision: str) -> None:
-    """Store the operator's decision (confirm or revert) for the runner. Raises ValueError, OSError."""
+    """Store the operator's decision (confirm or revert) for the runner; a revert stands.
+
+    Raises ValueError, OSError.
+    """
     if decision not in ("confirm", "revert"):
         raise ValueError(f"{decision!r} is neither confirm nor revert")
-    put(existing_plan_folder(root, plan_id) / "say", decision.encode(), 0o600, "root", "root")
+    say = existing_plan_folder(root, plan_id) / "say"
+    if decision == "confirm" and say.exists() and say.read_text(errors="replace").strip() == "revert":
+        return  # another operator's, who may not be watching
+    put(say, decision.encode(), 0o600, "root", "root")
 
 
 def _parse_holder(text: str) -> LockHolder:

@@ -244,7 +244,7 @@ def attach(c: Context, plan: str = "", host: str = "", json: bool = False) -> No
 
 
 @task
-@help_texts(plan="the plan to revert, as `inv status` names it", last="the newest plan that is unfinished")
+@help_texts(plan="the plan to revert; the one that runs if left out", last="the newest plan that is unfinished")
 def revert(
     c: Context,
     plan: str = "",
@@ -254,15 +254,16 @@ def revert(
     wait: bool = False,
     json: bool = False,
 ) -> None:
-    """Revert a plan that was interrupted or got stuck, from its journal.
+    """Revert the plan that runs, at once and from any machine, or one that was interrupted or got stuck.
 
-    --plan names it; --last takes the newest that is unfinished.
+    The step at hand is cut off and undone with those before it. Where no plan runs, --plan names one that is
+    unfinished, as `inv status` does; --last takes the newest.
     """
-    if bool(plan) == last:
+    if plan and last:
         raise UsageError(
-            "revert needs --plan or --last, and not both", next_step="inv status names the plans that are unfinished."
+            "revert takes one of --plan and --last", next_step="inv status names the plans that are unfinished."
         )
-    apply.Operation(c, host, dry=dry, wait=wait, json=json).revert(plan)
+    apply.Operation(c, host, dry=dry, wait=wait, json=json).revert(plan, last)
 
 
 @task

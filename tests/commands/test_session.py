@@ -275,9 +275,9 @@ def test_what_is_only_shown_is_shown_under_a_running_plan_with_a_warning(
 def test_taking_back_waits_as_well(host: FakeHost, naps: list[float]) -> None:
     host.facts = HELD
     with pytest.raises(LockHeld):
-        operation().revert("")
+        operation().revert("", last=True)
     host.calls, host.later = [], [FREE, FREE]
-    operation(wait=True).revert("")
+    operation(wait=True).revert("", last=True)
     assert host.verbs == [], "the other plan came to its end"
 
 
@@ -491,7 +491,7 @@ def test_attach_without_any_plan_says_so(host: FakeHost) -> None:
 
 def test_revert_without_an_unfinished_plan_does_nothing(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
     host.facts = replace(host.facts, ops=StoreState())
-    operation().revert("")
+    operation().revert("", last=True)
     assert host.verbs == [] and "nothing to do" in capsys.readouterr().out
 
 
@@ -499,8 +499,30 @@ def test_revert_takes_the_last_unfinished_plan(host: FakeHost) -> None:
     host.facts = replace(host.facts, ops=StoreState(unfinished=("first", "second")))
     host.events["revert"] = [begun(), finished("reverted", why="the plan was interrupted")]
     with pytest.raises(CutoverError):
-        operation().revert("")
+        operation().revert("", last=True)
     assert ("revert", "second") in host.calls
+
+
+def test_revert_cuts_off_the_plan_that_runs_whoever_began_it(host: FakeHost) -> None:
+    host.facts = replace(host.facts, ops=StoreState(lock=LockHolder("bob@desk", "cutover", "now", plan=PLAN)))
+    waiting = event("waiting", None, seconds=120.0)  # its follower's checks are none of ours
+    host.events["follow"] = [begun(), waiting, finished("reverted", why="the operator asked to revert")]
+    with pytest.raises(Failed):
+        operation().revert("")
+    assert host.verbs == ["say", "follow"] and ("say", "confirm") not in host.calls
+
+
+def test_revert_leaves_another_plan_than_the_named_one_alone(host: FakeHost) -> None:
+    host.facts = replace(host.facts, ops=StoreState(lock=LockHolder("bob@desk", "cutover", "now", plan=PLAN)))
+    with pytest.raises(LockHeld):
+        operation().revert("other")
+    assert host.verbs == []
+
+
+def test_revert_needs_a_name_where_no_plan_runs(host: FakeHost) -> None:
+    host.facts = replace(host.facts, ops=StoreState(unfinished=("first",)))
+    with pytest.raises(UsageError, match="no plan runs"):
+        operation().revert("")
 
 
 def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
@@ -513,7 +535,7 @@ def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureF
         event("undo", "three"),
         event("undone", "three"),
     ]
-    operation(dry=True).revert("")
+    operation(dry=True).revert("", last=True)
     assert host.verbs == ["journal"]
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{PLAN}: 2 steps would be undone", "  ↶ two", "  ↶ one"]

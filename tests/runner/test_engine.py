@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from hypothesis import strategies as st
 
 from fabfile.runner import store
 from fabfile.runner.actions import proof
+from fabfile.runner.actions.base import Action
+from fabfile.runner.actions.before import Before
 from fabfile.runner.actions.proof import CountData
 from fabfile.runner.engine import read_decision
+from fabfile.runner.system.machine import Evidence, Machine, Observation
 from fabfile.runner.wire.app import Environment
+from fabfile.runner.wire.codec import wire
 from fabfile.runner.wire.data import DataRef
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.bricks import PLACES, Holds
@@ -207,6 +212,55 @@ def test_a_word_that_asks_to_revert_is_heard_between_steps(world: World) -> None
     outcome, story = world.execute(plan_of(world, *(world.step(name) for name in "abc")), say)
     assert (outcome, story.undone) == ("reverted", ["b", "a"])
     assert world.state() == {}
+
+
+@wire
+@dataclass(frozen=True)
+class Waits(Action):
+    """Waits for long: for a command that ends in order when it has to, for one that does not, or for a result."""
+
+    how: str
+    mark: str
+
+    def apply(self, machine: Machine, before: Before) -> Evidence:
+        Path(self.mark).touch()
+        if self.how == "result":
+            machine.until(lambda: Observation(False, "not yet"), 600)
+        trap = "trap '' TERM" if self.how == "stubborn" else f"trap 'rm {self.mark}; exit 0' TERM"
+        machine.run(["sh", "-c", f"{trap}; while :; do sleep 0.1; done"], timeout=600)
+        return {}
+
+    def undo(self, machine: Machine, before: Before) -> Evidence:
+        machine.run(["true"])  # nothing cuts off an undo
+        return {}
+
+    def describe(self) -> str:
+        return "wait for long"
+
+
+@pytest.mark.parametrize("how", ["orderly", "stubborn", "result"])
+def test_a_revert_cuts_off_what_runs_and_undoes_it(world: World, how: str) -> None:
+    mark = Path(world.path("w"))
+    said: list[float] = []
+
+    def say() -> str:
+        if mark.exists() and not said:
+            said.append(time.monotonic())
+        return "revert" if said else ""
+
+    plan = plan_of(world, world.step("a"), Step("w", Waits(how, str(mark)), Undo()), world.step("c"))
+    outcome, story = world.execute(plan, say)
+    assert time.monotonic() - said[0] < 60, "not after ten minutes"
+    assert (outcome, story.undone, story.begun) == ("reverted", ["w", "a"], [])
+    assert world.events(plan)[-1]["evidence"]["why"] == "the operator asked to revert"
+
+
+def test_a_revert_stands_whoever_confirms(world: World) -> None:
+    plan = plan_of(world, world.step("a"))
+    folder = world.ship(plan)
+    store.decide(world.ops, plan.id, "revert")
+    store.decide(world.ops, plan.id, "confirm")
+    assert read_decision(folder)() == "revert"
 
 
 def test_nothing_to_do_asks_nobody_to_confirm(world: World) -> None:

@@ -17,6 +17,10 @@ from .deadline import Deadline
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL_SECONDS = 0.05  # between two checks of something that is awaited
+_LOOK_SECONDS = 0.2  # between two looks, while a command runs, whether the operator reverts the plan
+_END_SECONDS = 0.5  # for a command to end in order, after that it is killed
+
+REVERTING = "the operator asked to revert"
 
 Evidence = dict[str, object]  # plain JSON, for the journal
 
@@ -107,6 +111,7 @@ class Machine:
         self.secrets = secrets or {}  # what came beside the plan; in memory only, never journaled
         self.backups = backups if backups is not None else ops / "backups"
         self.hold: Deadline | None = None  # while requests wait; nothing may take longer
+        self.reverting: Callable[[], bool] = lambda: False  # whether the operator reverts: what runs is cut off
         self.served_since: Callable[[float], Served] = lambda since: Served()  # monotonic; while a plan is watched
 
     def content(self, sha256: str) -> bytes:
@@ -147,7 +152,7 @@ class Machine:
         except (OSError, ValueError) as error:  # no argument can hold a NUL
             raise CommandFailed(f"{argv[0]} could not be started: {error}", argv=list(argv)) from error
         try:
-            out, err = process.communicate(stdin, timeout=timeout)
+            out, err = self._communicate(process, stdin, timeout)
         except subprocess.TimeoutExpired as error:
             _kill(process)
             raise CommandFailed(f"{argv[0]} took longer than {timeout:g} s", argv=list(argv)) from error
@@ -168,6 +173,7 @@ class Machine:
         """
         deadline = Deadline(self._within_hold(seconds))
         while True:
+            self._stop_if_reverting()
             observation = probe()
             if observation.ok or observation.permanent or deadline.passed:
                 return observation
@@ -181,6 +187,29 @@ class Machine:
             raise StepFailed(f"{observation.text} (waited {time.monotonic() - began:.1f} s)", **observation.data)
         return observation
 
+    def _communicate(
+        self, process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float
+    ) -> tuple[bytes, bytes]:
+        """Return a command's output. Raises TimeoutExpired, and StepFailed once the operator reverts the plan."""
+        deadline = Deadline(timeout)
+        while True:
+            try:
+                return process.communicate(stdin, timeout=min(_LOOK_SECONDS, deadline.left))
+            except subprocess.TimeoutExpired:
+                if deadline.passed:
+                    raise
+            stdin = None  # what is left of it goes on being written
+            try:
+                self._stop_if_reverting()
+            except StepFailed:
+                _end(process)
+                raise
+
+    def _stop_if_reverting(self) -> None:
+        """Raise StepFailed where the operator reverts the plan: the undo of what was begun is the quickest way back."""
+        if self.reverting():
+            raise StepFailed(REVERTING)
+
     def _within_hold(self, seconds: float) -> float:
         """`seconds`, or what is left of the hold. Raises StepFailed when the hold has reached its limit."""
         if self.hold is None:
@@ -188,6 +217,15 @@ class Machine:
         if self.hold.passed:
             raise StepFailed(f"hold limit reached: requests have waited in the parking lot for {self.hold.seconds:g} s")
         return min(seconds, self.hold.left)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Have a command end in order; kill its process group where it does not."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=_END_SECONDS)
+    _kill(process)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
