@@ -179,7 +179,7 @@ class Operation:
     def _revert(self, plan_id: str, last: bool) -> None:
         facts = self.session.survey(FactsRequest(ops=True))
         holder = facts.ops.lock
-        if holder and holder.plan and plan_id in ("", holder.plan):
+        if holder and holder.plan and plan_id in ("", holder.plan) and not self._wait:
             if self.dry:
                 self._show_revert(holder.plan)
             else:

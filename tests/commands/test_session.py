@@ -275,7 +275,7 @@ def test_what_is_only_shown_is_shown_under_a_running_plan_with_a_warning(
 def test_taking_back_waits_as_well(host: FakeHost, naps: list[float]) -> None:
     host.facts = HELD
     with pytest.raises(LockHeld):
-        operation().revert("", last=True)
+        operation().revert("another")
     host.calls, host.later = [], [FREE, FREE]
     operation(wait=True).revert("", last=True)
     assert host.verbs == [], "the other plan came to its end"
