@@ -84,11 +84,11 @@ def test_a_plan_that_is_taken_back_leaves_one_too(host: FakeHost, records: Path)
     assert [text for text in made.limitations if "is overridden for docker" in text], "it is docker that is up again"
 
 
-def test_taking_a_plan_back_later_makes_its_record_from_the_whole_journal(host: FakeHost, records: Path) -> None:
+def test_reverting_a_plan_later_makes_its_record_from_the_whole_journal(host: FakeHost, records: Path) -> None:
     host.facts = replace(host.facts, ops=StoreState(unfinished=(journals.PLAN,)))
     host.past, host.events["revert"] = journals.STUCK, journals.REVERTED_LATER[len(journals.STUCK) :]
     with pytest.raises(Failed):
-        Operation(object()).revert("")
+        Operation(object()).revert("", last=True)
     made = RecordStore(records).get(journals.PLAN)
     assert made and [course.reverting for course in made.courses] == [False, True]
 
