@@ -18,6 +18,7 @@ GONE = {
 }
 TEXTS = sorted(path for pattern in ("*.md", "docs/*.md", "templates/**/*.j2") for path in ROOT.glob(pattern))
 MODULES = sorted(path for path in (ROOT / "fabfile").rglob("*.py") if "lab/app" not in path.as_posix())
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
 
 
 def found(text: str) -> list[str]:
@@ -35,6 +36,11 @@ def strings(path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_message_has_a_word_that_is_gone(path: Path) -> None:
     assert [word for text in strings(path) for word in found(text)] == []
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_test_has_a_word_that_is_gone(path: Path) -> None:
+    assert found(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -1,4 +1,4 @@
-"""The two halves of the main job: their order, their scopes, and what taking them back demands."""
+"""The two halves of the main job: their order, their scopes, and what undoing them demands."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_the_way_back_waits_for_whatever_ran_as_far_as_it_was_well(
 
 
 def demanded_back(plan: Plan) -> set[str]:
-    """Who must be healthy again when the stops of Docker's app are taken back."""
+    """Who must be healthy again when the stops of Docker's app are undone."""
     undos = [step_of(plan, f"docker: {what} stopped").undo for what in ("workers", "app")]
     probes = [probe for undo in undos if isinstance(undo, Undo) for probe in undo.verify]
     assert len(probes) == 2

@@ -306,7 +306,7 @@ def test_the_finished_event_has_health_even_where_it_cannot_be_read(
     assert "no JSON" in world.events(plan)[-1]["evidence"]["health"]["unknown"]
 
 
-@pytest.mark.parametrize(("fault", "patient"), [((), False), (("after do",), True)], ids=["done", "taken back"])
+@pytest.mark.parametrize(("fault", "patient"), [((), False), (("after do",), True)], ids=["done", "reverted"])
 def test_a_reverted_plan_waits_for_health_before_it_reports_it(
     world: World, monkeypatch: pytest.MonkeyPatch, fault: tuple[str, ...], patient: bool
 ) -> None:

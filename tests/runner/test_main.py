@@ -117,7 +117,7 @@ def test_a_plan_by_the_real_zipapp_and_once_more(world: World, root: None) -> No
     assert Path(world.path("deep/er/new")).stat().st_mode & 0o777 == 0o640
     before = state(world)
     assert ran(world, "execute", "p1") == 1, "a plan is carried out once"
-    assert ran(world, "revert_run", "p1") == 1, "one that has ended well is never taken back"
+    assert ran(world, "revert_run", "p1") == 1, "one that has ended well is never reverted"
     assert state(world) == before
     assert story(world, plan).runs == 1
 
@@ -230,7 +230,7 @@ def test_a_plan_that_does_not_get_the_lock_ends_locked_and_changes_nothing(world
 
 
 def test_a_stuck_plan_stays_unfinished_when_another_holds_the_lock(world: World, root: None) -> None:
-    """Its journal must not end `locked`: there still is something to take back."""
+    """Its journal must not end `locked`: there still is something to undo."""
     plan = plan_of(world)
     world.ship(plan)
     ran(world, "execute", "p1", after=4)

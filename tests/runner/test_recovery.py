@@ -1,4 +1,4 @@
-"""After a reboot or a crash: whether the VPS is about to take a plan back by itself."""
+"""After a reboot or a crash: whether the VPS is about to revert a plan by itself."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class _Run:
         story, outcome = self.story, evidence["outcome"]
         assert isinstance(evidence["health"], dict)
         if outcome in ("done", "nothing"):
-            assert not self.back, "taken back, and yet not"
+            assert not self.back, "reverted, and yet not"
             assert not self.open
             assert story.begun == story.done
             assert bool(story.done) == (outcome == "done")

@@ -59,7 +59,7 @@ def test_what_may_happen(events: list[Event]) -> None:
         ("comes first", [*FAILED, event("undo", "a")]),
         ("on the way back", [*FAILED, start("c")]),
         ("not undone", [*FAILED, *BACK[:2], finished("reverted")]),
-        ("taken back, and yet not", [*FAILED, *BACK, finished("done")]),
+        ("reverted, and yet not", [*FAILED, *BACK, finished("done")]),
         ("nothing is left", [*FAILED, *BACK, event("undone", "a")]),
         ("neither an undo", [*FAILED, event("undone", "b")]),
         ("out of the plan's order", [start(), start("b"), done("b"), start("a"), done("a")]),

@@ -85,7 +85,7 @@ def test_installing_refusing_quoting_and_stopping(vps: Vps) -> None:
     assert "no way with •••" in told and "expired" not in told and "native/compute logged last" not in told
     assert "no way with •••" in max(vps.records.glob("*.md")).read_text()
     drop_in(vps, "candles")
-    assert vps.tool("revert", "--last").returncode == 1, "it is taken back now"
+    assert vps.tool("revert", "--last").returncode == 1, "it is reverted now"
     assert all(ok for name, ok in vps.status()["health"].items() if name.startswith("native/"))
 
 

@@ -130,7 +130,7 @@ def test_a_failing_nginx_test_is_refused(untouched: Vps) -> None:
 
 
 def test_no_public_side_no_confirmation(restored: Vps) -> None:
-    """The native side is healthy, but the public is not served: the plan is taken back."""
+    """The native side is healthy, but the public is not served: the plan is reverted."""
     inventory = restored.lab.inventory.read_text()
     broken = restored.lab.folder / "broken.toml"
     broken.write_text(inventory.replace("confirm = 120", "confirm = 60").replace('"/ws/live"', '"/ws/nowhere"'))

@@ -35,7 +35,7 @@ def test_rules_come_and_go_and_come_back_at_their_place(vps: Vps) -> None:
     assert "which restarts that container" in vps.warned("firewall", "close", "--dry").replace("\n", " ")
     assert rules(vps) == before
 
-    # The last step can't be done: what was done before must be taken back.
+    # The last step can't be done: what was done before must be undone.
     vps.lab.run("cp -p /usr/sbin/ufw /usr/sbin/ufw.real")
     grudge = '#!/bin/sh\ncase "$*" in "--force delete allow 4000/tcp") exit 1;; esac\nexec /usr/sbin/ufw.real "$@"\n'
     vps.lab.guest.write("/usr/sbin/ufw", grudge.encode(), mode=0o755)

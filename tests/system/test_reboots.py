@@ -125,7 +125,7 @@ def test_a_reboot_in_the_middle_of_a_cutover_ends_with_docker(vps: Vps, event: s
         until(f"{event} {step}", reached(vps, event, step))
         operator.kill()
         vps.lab.reboot()
-    ending = until("the plan is taken back", lambda: ended(vps))
+    ending = until("the plan is reverted", lambda: ended(vps))
     assert (ending["outcome"], ending["why"]) == ("reverted", "the plan was interrupted")
     until("Docker serves", lambda: vps.served_by() == DOCKER)
     assert running(vps) == {"docker"}
@@ -139,7 +139,7 @@ def test_nobody_there_to_confirm_is_the_same_as_a_no(vps: Vps) -> None:
     with under_way(vps, "cutover", confirm=15.0) as operator:
         until("the runner waits", reached(vps, "waiting", None))
         operator.kill()
-        ending = until("the plan is taken back", lambda: ended(vps))
+        ending = until("the plan is reverted", lambda: ended(vps))
     assert (ending["outcome"], ending["why"]) == ("reverted", "nobody confirmed within 15 s")
     assert vps.served_by() == DOCKER
     assert running(vps) == {"docker"}

@@ -1,4 +1,4 @@
-"""The parking lot's verbs taken back: whatever the plan had opened is closed in the end."""
+"""The undo of the parking lot's actions: whatever the plan had opened is closed in the end."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def by_api(edge: FakeEdge, exposure: str = KEEP) -> PointEdge:
 
 
 def failed(edge: FakeEdge, action: PointEdge) -> StepFailed:
-    """The error that a change ends with; asserts that taking it back leaves everything as it was."""
+    """The error that a change ends with; asserts that undoing it leaves everything as it was."""
     rows, files = edge.rows(), contents(edge)
     look = action.inspect(edge)
     with pytest.raises(StepFailed) as caught:

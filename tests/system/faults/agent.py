@@ -2,7 +2,7 @@
 
 It reads the plan's journal as it grows and stops the runner's process (SIGSTOP) as the chosen step begins, so that a
 fault is in place before the step acts; and again at the event after it, where the fault is to be lifted before anything
-is taken back. A command is on its way sooner than a process is stopped: that it shall fail is said in the same moment.
+is reverted. A command is on its way sooner than a process is stopped: that it shall fail is said in the same moment.
 All the while it looks who runs: both runtimes at once are told at once.
 
 One JSON object as the argument says what to watch for; lines of JSON on standard output say what was seen; a line on

@@ -69,7 +69,7 @@ class Bench:
     def start(self, direction: str, fault: Fault) -> subprocess.Popen[str]:
         """The operator's process, as its own session: it can be killed with all that belongs to it.
 
-        What has to end done has an operator's own deadlines: no busy machine may take it back.
+        What has to end done has an operator's own deadlines: no busy machine may have it reverted.
         """
         inventory = self.inventory if "reverted" in fault.ends else self.vps.lab.inventory
         command = [str(Path(sys.executable).with_name("islandflow")), *COMMANDS[direction]]
