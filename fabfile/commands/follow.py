@@ -1,4 +1,4 @@
-"""Follows a plan that runs on the VPS: shows its events, gives the operator's word, and says how it ended."""
+"""Follows a plan that runs on the VPS: shows its events, sends the operator's decision, and says how it ended."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
-_RETRY_SECONDS = 1.0  # seconds between two tries to give the word
-_DECISION_MARGIN_SECONDS = (
-    20.0  # seconds before the runner's deadline at which the word is given; of a short one, its half
-)
+_RETRY_SECONDS = 1.0  # between two tries to send the decision
+# How long before the runner's deadline the decision is sent at the latest; of a short deadline it is the half.
+_DECISION_MARGIN_SECONDS = 20.0
 
 
 @dataclass
 class _History:
-    """All events of a plan so far, and the checks that were made before its word was given."""
+    """All events of a plan so far, and the checks that were made before the decision on it."""
 
     events: list[Event] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -109,7 +108,7 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
     intended, screen = _intended(session.site, settings), session.console
     seconds = waiting.evidence["seconds"]
     deadline = Deadline(seconds)
-    # As late as the word can be given: then it must still reach the VPS, which may be busy.
+    # The decision must still reach the VPS, which may be busy.
     check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)
     refusing = edge.access_lists(settings)
     checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds, refusing=refusing)
@@ -118,8 +117,8 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
     try:
         _send_decision(session.host, waiting.plan, "revert" if bad else "confirm", deadline)
     except Unreachable as error:
-        result = "which did not reach the runner"
-        screen.warn(f"the word did not reach the runner, so it will revert by itself: {error.message}")
+        result = "which did not reach the VPS"
+        screen.warn(f"the decision did not reach the VPS, so the plan will revert by itself: {error.message}")
     for check in checks:
         screen.data("public", **asdict(check))
     screen.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {result}")
@@ -133,7 +132,7 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
 
 
 def _send_decision(host: Host, plan_id: str, decision: str, deadline: Deadline) -> None:
-    """Give the word, again until the runner waits no longer where it does not get through.
+    """Send the decision, again and again where it does not get through, until the runner no longer waits for it.
 
     Raises Unreachable.
     """
