@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,10 @@ class Session:
         """
         self.host.connect()
         with self.console.timed("survey"):
-            return self.host.survey(request or survey.request(self.site), lambda: load(*then))
+            facts = self.host.survey(request or survey.request(self.site), lambda: load(*then))
+        if self.host.is_here:
+            _warn_here(self.console)
+        return facts
 
     def show_checks(self, title: str, rows: Iterable[Row], next_step: str = _LOGS_HINT) -> None:
         """Show a check's rows. Raises Failed, with what to do next, when one is not good."""
@@ -84,6 +88,15 @@ def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
         site = site.model_copy(update={"default_host": site.host(host).name})
     warn_without_openssh(console)
     return Session(site, select_host(context, site, host or None), console)
+
+
+@functools.cache
+def _warn_here(console: Console) -> None:
+    """Say once what counts where the tool runs on the VPS itself."""
+    console.warn(
+        "this machine is the VPS: the public checks are made from it, and a plan is confirmed without proof that one "
+        "can still log in from elsewhere"
+    )
 
 
 def warn_without_openssh(console: Console) -> None:

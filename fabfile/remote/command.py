@@ -15,16 +15,17 @@ from typing import Protocol
 import paramiko
 
 from fabfile.errors import Unreachable
-from fabfile.remote.link import Terminal
+from fabfile.remote.here import LocalChannel, Terminal
 
 _CHUNK = 1 << 15  # bytes
 _POLL_SECONDS = 0.2  # between two looks whether the command has ended
 
+Channel = paramiko.Channel | LocalChannel
 Sink = Callable[[str, bytes], None]  # of what comes from "stdout" or "stderr"
 
 
 class _Execute(Protocol):
-    def __call__(self, argv: Sequence[str], terminal: Terminal | None = None) -> paramiko.Channel: ...
+    def __call__(self, argv: Sequence[str], terminal: Terminal | None = None) -> Channel: ...
 
 
 class Command:
@@ -69,7 +70,7 @@ class Command:
         return code
 
 
-def _receive(channel: paramiko.Channel, sink: Sink) -> None:
+def _receive(channel: Channel, sink: Sink) -> None:
     """Pass on all output until the command has ended."""
     streams = (("stdout", channel.recv_ready, channel.recv), ("stderr", channel.recv_stderr_ready, channel.recv_stderr))
     while True:
@@ -83,7 +84,7 @@ def _receive(channel: paramiko.Channel, sink: Sink) -> None:
             return
 
 
-def _send_input(channel: paramiko.Channel, at_terminal: bool) -> None:
+def _send_input(channel: Channel, at_terminal: bool) -> None:
     """Pass on what comes on standard input; a terminal that the command does not have is no input."""
     with contextlib.suppress(OSError, EOFError, ValueError):
         descriptor = sys.stdin.fileno()
@@ -112,7 +113,7 @@ def _raw() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resizing(channel: paramiko.Channel) -> Iterator[None]:
+def _resizing(channel: Channel) -> Iterator[None]:
     """Within the block the command's terminal has the size of this one."""
 
     def resize(number: int, frame: object) -> None:

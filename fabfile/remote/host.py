@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import paramiko
 from fabric import Connection
 from paramiko.ssh_exception import SSHException
 
 from fabfile import inventory
 from fabfile.errors import Unreachable, UsageError
-from fabfile.remote import bootstrap, refusals
-from fabfile.remote.command import Command
+from fabfile.remote import bootstrap, login_errors, refusals
+from fabfile.remote.command import Channel, Command
 from fabfile.remote.link import Link
 from fabfile.remote.refusals import Refused
 from fabfile.runner.services.requests import ExecRequest, LogsRequest
@@ -67,6 +66,11 @@ class Host:
     def name(self) -> str:
         """Its name in the inventory; of another one `fab`."""
         return self._host.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine, once it is connected."""
+        return self._link.is_here
 
     def connect(self) -> None:
         """Begin to connect, beside what the caller does next. What goes wrong with it is raised by the next call."""
@@ -266,7 +270,7 @@ class Host:
         finally:
             channel.close()
 
-    def _send(self, channel: paramiko.Channel, payload: bytes, *, whole: bool = True) -> None:
+    def _send(self, channel: Channel, payload: bytes, *, whole: bool = True) -> None:
         """Send input, and its end unless it is not the `whole` of it."""
         try:
             channel.sendall(payload)
@@ -277,7 +281,7 @@ class Host:
         except OSError:
             pass  # the other side has ended already; why is in what it wrote
 
-    def _lines(self, channel: paramiko.Channel, meanwhile: Callable[[], None]) -> Iterator[Line]:
+    def _lines(self, channel: Channel, meanwhile: Callable[[], None]) -> Iterator[Line]:
         with channel.makefile("rb") as out, channel.makefile_stderr("rb") as err:
             for line in out:
                 if line in (bootstrap.HERE, bootstrap.LACKING):
@@ -293,7 +297,4 @@ class Host:
             raise refusals.boot_error(code, stderr, self._link.user, self._host.address)
 
     def _no_answer(self, why: str) -> Unreachable:
-        return Unreachable(
-            f"{self._host.address} stopped answering: {why}",
-            next_step="Run the same command again; if it stays, look at the VPS's own log.",
-        )
+        return login_errors.silent(self._host.address, why)

@@ -1,20 +1,24 @@
-"""One SSH connection to a VPS: made when it is needed, or beside what its owner does before."""
+"""One SSH connection to a VPS: made when it is needed, or beside what its owner does before.
+
+Where the tool runs on the VPS itself there is none, and commands are its child processes.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import shlex
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import paramiko
 from fabric import Config, Connection
 from paramiko.ssh_exception import ChannelException, SSHException
 
 from fabfile import inventory
-from fabfile.remote import login_errors, ssh
+from fabfile.remote import here, login_errors, ssh
+from fabfile.remote.here import LocalChannel, Terminal
 from fabfile.remote.route import Route
 from fabfile.remote.ssh import Login
 
@@ -22,14 +26,6 @@ KEEPALIVE = 5  # seconds; keeps firewalls in between from forgetting a quiet con
 
 # OpenSSH's configuration is OpenSSH's to read; Fabric would read a part of it, and fail at the rest.
 _FABRIC = {"load_ssh_configs": False, "authentication": {"strategy_class": None}}
-
-
-class Terminal(NamedTuple):
-    """What a terminal is: its kind (TERM), and its size in characters."""
-
-    kind: str
-    width: int
-    height: int
 
 
 class Link:
@@ -48,6 +44,8 @@ class Link:
         self._connection = connection
         self._route: Route | None = None
         self._opening: _Opening | None = None
+        self.is_here = False
+        """Whether the VPS is this machine, once it is connected."""
         # Both are the configuration's, once there is a connection.
         self._target = f"{host.address}:{host.port}"
         self.user = host.user
@@ -63,18 +61,21 @@ class Link:
             self._opening = _Opening(self._connect)
             self._opening.start()
 
-    def execute(self, argv: Sequence[str], terminal: Terminal | None = None) -> paramiko.Channel:
+    def execute(self, argv: Sequence[str], terminal: Terminal | None = None) -> paramiko.Channel | LocalChannel:
         """The channel of a command that runs as root, at a terminal where one is given.
 
         Raises Unreachable, and UsageError for an example's address.
         """
-        transport = self._transport()
+        self._ensure_connected()
         words = list(argv)
         if self.user != "root":
             # Why sudo refuses is told by its words, which it would otherwise translate.
             words = ["env", "LC_ALL=C", "sudo", "-n", *words]
+        if self.is_here:
+            return self._execute_here(words, terminal)
+        assert self._connection is not None
         try:
-            channel: paramiko.Channel = transport.open_session(timeout=self._timeout)
+            channel: paramiko.Channel = self._connection.transport.open_session(timeout=self._timeout)
             if terminal:
                 channel.get_pty(*terminal)
             channel.exec_command(shlex.join(words))
@@ -86,6 +87,12 @@ class Link:
             raise login_errors.refused_connection(self._target, why) from error
         return channel
 
+    def _execute_here(self, words: Sequence[str], terminal: Terminal | None) -> LocalChannel:
+        try:
+            return LocalChannel(words, terminal)
+        except OSError as error:
+            raise login_errors.cannot_start(words[0], str(error)) from error
+
     def close(self) -> None:
         """Close it; what was started over it goes on."""
         if self._connection is not None:
@@ -96,20 +103,20 @@ class Link:
 
     @property
     def _is_connected(self) -> bool:
-        return self._connection is not None and bool(self._connection.is_connected)
+        return self.is_here or (self._connection is not None and bool(self._connection.is_connected))
 
-    def _transport(self) -> paramiko.Transport:
+    def _ensure_connected(self) -> None:
         opening, self._opening = self._opening, None
         if opening:
             opening.result()
         if not self._is_connected:
             self._connect()
-        assert self._connection is not None
-        transport: paramiko.Transport = self._connection.transport
-        return transport
 
     def _connect(self) -> None:
         config = ssh.configuration(self._host, self._login)
+        if self._connection is None and here.is_here(config):
+            self.is_here, self.user = True, getpass.getuser()
+            return
         connection = self._connection or Connection(config.hostname, port=config.port, config=Config(overrides=_FABRIC))
         self._connection, self.user, self._target = connection, config.user, f"{config.hostname}:{config.port}"
         self._route = ssh.connect(connection, self._host, self._login, config, self._timeout)

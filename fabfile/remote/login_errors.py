@@ -218,6 +218,22 @@ def no_session(target: str, user: str, why: str) -> Unreachable:
     )
 
 
+def silent(address: str, why: str) -> Unreachable:
+    """The VPS has ceased to answer in the middle of something that ends by itself."""
+    return Unreachable(
+        f"{address} stopped answering: {why}",
+        next_step="Run the same command again; if it stays, look at the VPS's own log.",
+    )
+
+
+def cannot_start(program: str, why: str) -> Unreachable:
+    """The VPS is this machine, and lacks what everything begins with."""
+    return Unreachable(
+        f"{program} can't be started on this machine, which is the VPS: {why}",
+        next_step="Install it, or run the tool from another machine.",
+    )
+
+
 def last_words(stderr: str) -> str:
     """What a program said last, on one line; empty where it said nothing."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]

@@ -24,6 +24,8 @@ GOOD_HOST = HostInfo("vps")
 class FakeHost:
     """Facts for surveys, events for plans; every call is noted in `calls`."""
 
+    is_here = False
+
     def __init__(self, facts: Facts | None = None) -> None:
         self.facts = facts or Facts(host=GOOD_HOST)
         self.adoption = Adoption()
