@@ -106,7 +106,7 @@ def _follow_events(
 def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
     intended, screen = _intended(session.site, settings), session.console
-    seconds = waiting.evidence["seconds"]
+    seconds = waiting.evidence.get("left", waiting.evidence["seconds"])
     deadline = Deadline(seconds)
     # The decision must still reach the VPS, which may be busy.
     check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)

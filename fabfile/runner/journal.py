@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from .store import SHOWN
 from .system.machine import StepFailed
@@ -113,3 +114,25 @@ class Journal:
                 os.ftruncate(self._descriptor, size)  # a line that may not be on disk must not be read
             raise JournalFailed(f"the journal cannot be written: {error}") from error
         self._line_complete, self._pending = True, b""
+
+
+def as_of_now(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events. A `waiting` that is over, since another kind follows it, gets `decided`, else the seconds `left`."""
+    later = [event["kind"] != "outage" for event in events]  # outages are journaled while it waits, too
+    return [
+        _waiting(event, any(later[number + 1 :])) if event["kind"] == "waiting" else event
+        for number, event in enumerate(events)
+    ]
+
+
+def _waiting(event: dict[str, Any], over: bool) -> dict[str, Any]:
+    """Whoever follows later has less time left than the plan waits in all."""
+    evidence = event.get("evidence", {})
+    if over:
+        return {**event, "evidence": {**evidence, "decided": True}}
+    try:
+        seconds = float(evidence["seconds"])
+        age = time.time() - datetime.datetime.fromisoformat(event["time"]).timestamp()
+    except (LookupError, ValueError, TypeError):  # no event of this format; the operator's side says so
+        return event
+    return {**event, "evidence": {**evidence, "left": round(min(seconds, max(0.0, seconds - age)), 1)}}

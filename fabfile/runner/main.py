@@ -220,12 +220,14 @@ def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int
 
     Where none comes for long, as while a release is built, a line shows that the connection is good.
     """
+    from .journal import as_of_now
+
     reader = store.Reader(store.plan_folder(root, plan_id))
     first = skip if reverting else 0  # the number of the first event of this run
     count, finished, quiet_since, alive = 0, False, time.monotonic(), Deadline(ALIVE_SECONDS)
     while True:
         events = reader.new_events()
-        for event in _with_decisions(events)[max(0, skip - count) :]:
+        for event in as_of_now(events)[max(0, skip - count) :]:
             emit(event)
         if events or alive.passed:
             alive = Deadline(ALIVE_SECONDS)
@@ -246,19 +248,6 @@ def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int
             emit({"error": "the runner is gone and the plan is not finished: revert it"})
             return 1
         time.sleep(POLL_SECONDS)
-
-
-def _with_decisions(events: Events) -> Events:
-    """Return the events; a `waiting` that is over, since another kind follows it, gets `decided`."""
-    later = [event["kind"] != "outage" for event in events]  # outages are journaled while it waits, too
-    return [
-        _with_decided(event) if event["kind"] == "waiting" and any(later[number + 1 :]) else event
-        for number, event in enumerate(events)
-    ]
-
-
-def _with_decided(event: dict[str, Any]) -> dict[str, Any]:
-    return {**event, "evidence": {**event.get("evidence", {}), "decided": True}}
 
 
 def _with_engine(

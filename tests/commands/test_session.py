@@ -357,6 +357,16 @@ def test_one_bad_check_reverts(
     assert "1 of 2 good, reverting" in out and "✗ websocket: HTTP 502" in out
 
 
+def test_whoever_attaches_late_decides_within_what_is_left(
+    host: FakeHost, outside: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = event("waiting", seconds=600.0, left=60.0)
+    host.events["ship"] = [begun(to="native"), waits, finished("done")]
+    operation().apply(unsure)
+    ((_, seconds),) = outside
+    assert seconds == 40.0, "so that the decision arrives in time"
+
+
 def test_a_word_that_cannot_be_given_is_told_and_the_end_is_awaited(
     host: FakeHost, outside: list[tuple[str, float]], capsys: pytest.CaptureFixture[str]
 ) -> None:

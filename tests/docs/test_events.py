@@ -19,7 +19,7 @@ ELSEWHERE = {
     "failed": ("error", "logs", "argv", "code", "said"),  # of a StepFailed, a CommandFailed, and Engine._quote
     "stuck": ("error", "logs", "argv", "code", "said"),
     "finished": ("missing", "left_by_the_others"),  # what an undo reports, as `Engine._back` passes it on
-    "waiting": ("decided",),  # by `main.py`, in what it sends and not in the journal
+    "waiting": ("decided", "left"),  # by `as_of_now`, in what is sent and not in the journal
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import json
@@ -24,6 +25,7 @@ from fabfile.remote import bootstrap
 from fabfile.runner import main, recovery, store
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import PortsFree
+from fabfile.runner.journal import as_of_now
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from fabfile.runner.wire.store import LockHolder
@@ -189,11 +191,22 @@ def test_a_plan_that_is_followed_says_whether_it_still_waits_for_a_decision(
     folder.mkdir()
     kinds = ("start", "waiting", *after, *(() if "finished" in after else ("waiting", "finished")))
     journal = [{"kind": kind, "step": None, "ms": 0, "evidence": {"outcome": "done"}} for kind in kinds]
-    waiting = main._with_decisions(journal[: len(after) + 2])[1]
+    waiting = as_of_now(journal[: len(after) + 2])[1]
     assert waiting["evidence"].get("decided", False) == decided
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal))
     assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
     assert lines(capsys)[1]["evidence"]["decided"], "all of it is past"
+
+
+@pytest.mark.parametrize(("age", "left"), [(0, 120), (50, 70), (500, 0), (-500, 120)])
+def test_whoever_follows_later_is_told_what_is_left_to_decide(age: float, left: float) -> None:
+    begun = datetime.datetime.fromtimestamp(time.time() - age, datetime.UTC)
+    event = {"kind": "waiting", "time": begun.isoformat(timespec="milliseconds"), "evidence": {"seconds": 120.0}}
+    (waiting,) = as_of_now([event])
+    assert waiting["evidence"]["left"] == pytest.approx(left, abs=30)
+    damages: list[dict[str, object]] = [{"time": "noon"}, {"time": None}, {"evidence": {}}]
+    for damage in damages:
+        assert as_of_now([{**event, **damage}]) == [{**event, **damage}]
 
 
 def test_a_plan_that_cannot_be_reverted_after_a_boot_keeps_no_other_from_it(
