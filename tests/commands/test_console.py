@@ -15,6 +15,7 @@ from fabfile.console import Console
 from fabfile.errors import CutoverError, Failed, LockHeld, ManualInterventionRequired
 from fabfile.runner.wire import formats
 from fabfile.runner.wire.events import Event
+from tests.support import json_lines
 from tests.support.events import PLAN, begun, event, finished, tally
 from tests.support.terminal import Terminal
 
@@ -84,10 +85,11 @@ def test_a_terminal_that_can_t_draw_anew_gets_lines_as_a_file_does(
 
 
 def test_figures_of_the_moment_are_no_lines() -> None:
-    traffic = event(
-        "traffic", felt={"flow.example": {"requests": 9, "failures": 0, "waiting": 0, "longest_wait_ms": 1}}
-    )
-    assert told([begun(), traffic, traffic]) == told([begun()])
+    figures = {"requests": 9, "failures": 0, "waiting": 0, "longest_wait_ms": 1}
+    traffic = event("traffic", felt={"flow.example": figures})
+    held = event("traffic", felt={"flow.example": figures}, held_ms=2000, hold_left_ms=43000)
+    assert told([begun(), traffic, held]) == told([begun()])
+    assert [json_lines.problems(each.line()) for each in (traffic, held)] == [[], []]
 
 
 def test_text_for_people_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
