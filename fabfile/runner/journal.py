@@ -9,8 +9,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .store import SHOWN
 from .system.machine import StepFailed
@@ -116,7 +116,7 @@ class Journal:
         self._line_complete, self._pending = True, b""
 
 
-def as_of_now(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def as_of_now(events: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     """The events. A `waiting` that is over, since another kind follows it, gets `decided`, else the seconds `left`."""
     later = [event["kind"] != "outage" for event in events]  # outages are journaled while it waits, too
     return [
@@ -125,14 +125,16 @@ def as_of_now(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _waiting(event: dict[str, Any], over: bool) -> dict[str, Any]:
+def _waiting(event: dict[str, object], over: bool) -> dict[str, object]:
     """Whoever follows later has less time left than the plan waits in all."""
     evidence = event.get("evidence", {})
+    if not isinstance(evidence, dict):
+        return event
     if over:
         return {**event, "evidence": {**evidence, "decided": True}}
     try:
         seconds = float(evidence["seconds"])
-        age = time.time() - datetime.datetime.fromisoformat(event["time"]).timestamp()
+        age = time.time() - datetime.datetime.fromisoformat(str(event["time"])).timestamp()
     except (LookupError, ValueError, TypeError):  # no event of this format; the operator's side says so
         return event
     return {**event, "evidence": {**evidence, "left": round(min(seconds, max(0.0, seconds - age)), 1)}}

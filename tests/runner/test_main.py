@@ -191,7 +191,7 @@ def test_a_plan_that_is_followed_says_whether_it_still_waits_for_a_decision(
     folder.mkdir()
     kinds = ("start", "waiting", *after, *(() if "finished" in after else ("waiting", "finished")))
     journal = [{"kind": kind, "step": None, "ms": 0, "evidence": {"outcome": "done"}} for kind in kinds]
-    waiting = as_of_now(journal[: len(after) + 2])[1]
+    waiting: dict[str, Any] = as_of_now(journal[: len(after) + 2])[1]
     assert waiting["evidence"].get("decided", False) == decided
     (folder / "journal.jsonl").write_text("".join(json.dumps(event) + "\n" for event in journal))
     assert main.main(["follow", "p1"], io.BytesIO(), world.ops) == 0
@@ -201,8 +201,12 @@ def test_a_plan_that_is_followed_says_whether_it_still_waits_for_a_decision(
 @pytest.mark.parametrize(("age", "left"), [(0, 120), (50, 70), (500, 0), (-500, 120)])
 def test_whoever_follows_later_is_told_what_is_left_to_decide(age: float, left: float) -> None:
     begun = datetime.datetime.fromtimestamp(time.time() - age, datetime.UTC)
-    event = {"kind": "waiting", "time": begun.isoformat(timespec="milliseconds"), "evidence": {"seconds": 120.0}}
-    (waiting,) = as_of_now([event])
+    event: dict[str, Any] = {
+        "kind": "waiting",
+        "time": begun.isoformat(timespec="milliseconds"),
+        "evidence": {"seconds": 120.0},
+    }
+    waiting: dict[str, Any] = as_of_now([event])[0]
     assert waiting["evidence"]["left"] == pytest.approx(left, abs=30)
     damages: list[dict[str, object]] = [{"time": "noon"}, {"time": None}, {"evidence": {}}]
     for damage in damages:
