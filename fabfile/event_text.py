@@ -56,7 +56,8 @@ def _plan_line(event: Event, mark: str) -> str:
     if kind == "start":
         return f"{mark} {escape(evidence.get('name', ''))} [dim]{event.plan} by {escape(evidence.get('who', ''))}[/]"
     if kind == "waiting":
-        return f"{mark} waiting {evidence['seconds']:g} s for the public checks' confirmation"
+        left = evidence.get("left", evidence["seconds"])
+        return f"{mark} waiting {left:.0f} s for the public checks' confirmation"
     if kind == "outage":
         return f"{mark} {escape(outage(event))}"
     return ""

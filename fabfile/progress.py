@@ -99,7 +99,7 @@ class Progress:
             return "…"
         elapsed = _seconds(self._since(_epoch(event)))
         if event.kind == "waiting":
-            left = max(0.0, event.evidence["seconds"] - self._since(_epoch(event)))
+            left = max(0.0, event.evidence["seconds"] - self._since(_epoch(event)))  # of all, since it began to wait
             return f"… public checks; without their confirmation it reverts in {_seconds(left)}"
         if event.kind == "undo":
             return f"↶ undoing: {event.step}  {elapsed}  {len(self._to_undo)} to undo"

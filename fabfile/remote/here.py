@@ -118,7 +118,8 @@ class LocalChannel:
     def sendall(self, data: bytes) -> None:
         """Write all of its input. Raises BrokenPipeError where it reads no more."""
         if self._master is not None:
-            os.write(self._master, data)
+            while data:  # a terminal takes a part at a time
+                data = data[os.write(self._master, data) :]
         elif self._process.stdin:
             self._process.stdin.write(data)
             self._process.stdin.flush()

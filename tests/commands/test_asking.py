@@ -19,10 +19,7 @@ from tests.support.terminal import typed
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    made = FakeHost()
-    made.events["ship"] = DONE
-    made.stand_in(monkeypatch)
-    return made
+    return FakeHost.shipping(DONE, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["\n", "n\n", "no\n", "", "yep\n", "\x04"])

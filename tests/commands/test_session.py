@@ -39,10 +39,7 @@ DONE = [begun(), event("start", "files", 0, what="write", before={}), event("don
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    made = FakeHost()
-    made.events["ship"] = DONE
-    made.stand_in(monkeypatch)
-    return made
+    return FakeHost.shipping(DONE, monkeypatch)
 
 
 def build(site: Site, facts: Facts, confirm_within: float = 0.0) -> Plan:

@@ -150,6 +150,14 @@ class FakeHost:
         """The calls without their arguments, surveys left out: those change nothing."""
         return [call[0] for call in self.calls if call[0] != "survey"]
 
+    @classmethod
+    def shipping(cls, events: list[Event], monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+        """One that stands in for every host, and whose plans have these events."""
+        made = cls()
+        made.events["ship"] = events
+        made.stand_in(monkeypatch)
+        return made
+
     def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Be the host that every task works on."""
         monkeypatch.setattr(session, "select_host", lambda context, site, name: self)

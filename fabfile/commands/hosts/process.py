@@ -142,7 +142,7 @@ class _Questions(io.TextIOBase):
     def isatty(self) -> bool:
         return self._at_terminal
 
-    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
+    def readline(self, size: int | None = -1) -> str:  # type: ignore[override]  # typeshed's base reads bytes
         """The line that the operator types; empty at the end of input, and where there is no terminal."""
         if not self._at_terminal:
             return ""

@@ -40,10 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    made = FakeHost()
-    made.events["ship"] = DONE
-    made.stand_in(monkeypatch)
-    return made
+    return FakeHost.shipping(DONE, monkeypatch)
 
 
 def hook(folder: Path, name: str, script: str = NOTE, mode: int = 0o755) -> None:

@@ -18,7 +18,7 @@ from fabfile.runner.edge.api import Api, ApiError
 from fabfile.runner.edge.change import CLOSED, KEEP, OPEN
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.edge import EdgeLogin
-from tests.runner.edge.test_change import API_UPSTREAM, WEB, carry_out, exposed, facts_of
+from tests.runner.edge.test_change import API_UPSTREAM, WEB, carry_out, exposed, facts_of, serving
 from tests.runner.support.fake_edge import API_DOMAIN, OTHER, FakeEdge, stand_in
 from tests.runner.support.npm_api import USER, Recording, api_of
 from tests.runner.support.npm_shape import DOMAIN, HostShape
@@ -28,11 +28,7 @@ PLACE = "/api/nginx/proxy-hosts/{}"
 
 @pytest.fixture
 def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
-    made = FakeEdge(tmp_path)
-    stand_in(made, monkeypatch)
-    made.serve(upstream=WEB)
-    made.serve(upstream=API_UPSTREAM)
-    return made
+    return serving(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -34,7 +34,12 @@ WEB, API_UPSTREAM = Upstream("172.18.0.1", 3000), Upstream("172.18.0.1", 4000)
 
 @pytest.fixture
 def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
-    made = FakeEdge(tmp_path)
+    return serving(tmp_path, monkeypatch)
+
+
+def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
+    """An edge that leads the app's two hostnames to web and to the API."""
+    made = FakeEdge(folder)
     stand_in(made, monkeypatch)
     made.serve(upstream=WEB)
     made.serve(upstream=API_UPSTREAM)

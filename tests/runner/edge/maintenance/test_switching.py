@@ -16,8 +16,8 @@ from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.edge import EdgeFacts, Maintenance
 from fabfile.runner.wire.facts import FactsRequest
-from tests.runner.edge.test_change import API_UPSTREAM, WEB, carry_out, exposed, point
-from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge, stand_in
+from tests.runner.edge.test_change import carry_out, exposed, point, serving
+from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
 
 ON = Maintenance(1_700_000_000, 0.0, "moving house")
@@ -25,10 +25,7 @@ ON = Maintenance(1_700_000_000, 0.0, "moving house")
 
 @pytest.fixture
 def edge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEdge:
-    made = FakeEdge(tmp_path)
-    stand_in(made, monkeypatch)
-    made.serve(upstream=WEB)
-    made.serve(upstream=API_UPSTREAM)
+    made = serving(tmp_path, monkeypatch)
     carry_out(made, point(made))
     return made
 
