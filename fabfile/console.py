@@ -7,9 +7,7 @@ to standard error.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import select
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +24,6 @@ from fabfile.runner.wire.events import Event
 
 _LOG_COLOURS: Final = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_green", "bright_magenta")
 _LOUD: Final = ("failed", "stuck", "outage")  # the kinds of events that are shown in spite of -q
-_KEYS_SECONDS: Final = 0.2  # between two looks whether somebody has pressed Ctrl-C
 
 
 def screen(stream: IO[str]) -> rich.console.Console:
@@ -139,10 +136,7 @@ class Console:
         self._err.print(f"{escape(question)} ", end="")
         line = ""
         try:
-            _await_keys()
-            line = sys.stdin.readline()
-        except UnicodeDecodeError:
-            line = "?\n"
+            line = output.typed_line()
         finally:
             if not line.endswith("\n"):  # what is printed next would stand behind the question
                 self._err.print()
@@ -272,13 +266,3 @@ def _coloured(cell: str, encoding: str) -> str:
     colour = {"✗": "red", "!": "yellow", "✓": "green"}.get(cell[:1])
     text = escape(output.plain(cell, encoding))  # before columns are measured
     return f"[{colour}]{text}[/]" if colour else text
-
-
-def _await_keys() -> None:
-    """Wait for a line at the terminal, with looks in between.
-
-    A Ctrl-C that comes just before Python begins to read is noticed only once something can be read.
-    """
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        while not select.select([sys.stdin], [], [], _KEYS_SECONDS)[0]:
-            pass

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -72,6 +73,7 @@ _PLAIN: Final = {
 }
 _REPLACING: Final = "islandflow.replacing"  # a handler of encoding errors, as Python's own "replace" is one
 _INV: Final = re.compile(r"(?<![\w./-])inv (?=[a-z])")
+_KEYS_SECONDS: Final = 0.2  # between two looks whether somebody has pressed Ctrl-C
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,21 @@ def outlive_readers() -> contextlib.ExitStack:
     stack.enter_context(contextlib.redirect_stdout(cast(IO[str], _Unread(sys.stdout))))
     stack.callback(lambda: sys.stdout.flush())  # what is left would fail as Python ends
     return stack
+
+
+def typed_line() -> str:
+    """The line that is typed, with its end; empty at the end of input. What is no text has a ? in its place.
+
+    It waits with looks in between: a Ctrl-C that comes just before Python begins to read is noticed only once something
+    can be read.
+    """
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        while not select.select([sys.stdin], [], [], _KEYS_SECONDS)[0]:
+            pass
+    try:
+        return sys.stdin.readline()
+    except UnicodeDecodeError:
+        return "?\n"
 
 
 def reader_is_gone() -> bool:

@@ -138,7 +138,7 @@ class _Run:
         print(f"{process.host:<{self._width}} | {question}", end="", file=sys.stderr, flush=True)
         self._asks, answer = True, ""
         try:
-            answer = sys.stdin.readline()
+            answer = output.typed_line()
         except KeyboardInterrupt:
             print(file=sys.stderr)
         finally:
