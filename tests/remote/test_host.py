@@ -498,11 +498,11 @@ def test_a_connection_lost_after_the_end_is_no_matter(server: Server, ops: Ops) 
 
 
 def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 0.5)
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         events = host.follow(ops.plan)
         next(events)
         server.stop()
+        monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 0.5)
         with pytest.raises(Unreachable) as caught:
             list(events)
     assert "could not be re-established" in caught.value.message
