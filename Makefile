@@ -9,6 +9,9 @@
 .PHONY: demo test faults test-unit check docs setup packages browser root lock clean
 .DELETE_ON_ERROR:
 
+# The tests run the tool a thousand times; compiled anew each time, it takes two thirds longer.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 
