@@ -2,11 +2,11 @@ import { type Bus, BusClosed } from "./bus";
 import type { Kind } from "./catalogue";
 import type { Fields } from "./event";
 
-const PAUSE_MS = 50;
+const PAUSE_MS = 200;
 
 type Make = (seq: number) => Fields | Promise<Fields>;
 
-/** Publishes numbered messages, about 20 a second, from where the last producer left off. */
+/** Publishes numbered messages, about 5 a second, from where the last producer left off. */
 export async function produce(bus: Bus, kind: Kind, make: Make): Promise<void> {
   let seq = await bus.nextNumber(kind);
   try {
