@@ -11,7 +11,7 @@ from fabfile.inventory import BRIDGE, RUNTIMES, Service, Site
 from fabfile.inventory.placeholders import EVERY_ADDRESS
 from fabfile.rendering import files
 from fabfile.runner import store
-from fabfile.runner.facts.needs import ENTER, READ, RUN
+from fabfile.runner.facts.programs.needs import ENTER, READ, RUN
 from fabfile.runner.system.owner import owner_of
 from fabfile.runner.wire.app import AdapterRef, Environment, Need, Program, ProviderRef, StreamsRef, UnitFile
 from fabfile.runner.wire.edge import EdgeRef, HostFact

@@ -15,7 +15,7 @@ import pytest
 from fabfile.runner import main, plan_secrets, recovery, store
 from fabfile.runner.actions.base import Action
 from fabfile.runner.actions.before import Before, number, rows, table, text, texts
-from fabfile.runner.facts import image_versions
+from fabfile.runner.facts.programs import image_versions
 from fabfile.runner.soak import sampler
 from fabfile.runner.system.machine import Evidence, Machine, StepFailed
 from fabfile.runner.wire.codec import decode, encode, wire

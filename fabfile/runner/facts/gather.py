@@ -16,11 +16,13 @@ from ..store import read_state
 from ..system import docker, git, owner, paths, sockets, systemd
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.facts import Facts, FactsRequest, HostInfo
-from . import compose, compose_view, environment, firewall, health, needs, provider, scripts, settings, versions
+from . import compose, compose_view, environment, firewall, health, provider, scripts, settings
 from .data import holding
 from .data.keeping import unkept
 from .data.openers import mounts_below, openers
 from .nats import jetstream
+from .one_look import OneLook
+from .programs import needs, versions
 from .usage import disk, memory
 
 Fields = dict[str, Any]  # fields of Facts
@@ -29,11 +31,10 @@ Fields = dict[str, Any]  # fields of Facts
 def gather(machine: Machine, request: FactsRequest) -> Facts:
     """The requested facts. What cannot be read is a problem in the facts; nothing is raised."""
     jobs = [job for needed, job in _JOBS if needed(request)]
-    if not jobs:
-        return Facts()
     fields: Fields = {}
+    machine = machine if request.patience else OneLook(machine)
     # All at once: each mostly waits for a program, and none may wait for a free thread first.
-    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+    with ThreadPoolExecutor(max_workers=len(jobs) or 1) as pool:
         for part in pool.map(lambda job: job(machine, request), jobs):
             fields.update({**part, "health": {**fields.get("health", {}), **part.get("health", {})}})  # from several
     if request.memory:  # of the processes that the health is of
@@ -55,8 +56,7 @@ def _user_units(machine: Machine, request: FactsRequest) -> Fields:
     if not request.user_units:
         return {}
     try:
-        problem = systemd.manager_error(machine, request.user)
-        if problem:
+        if problem := systemd.manager_error(machine, request.user):
             return {"user_manager": problem}
         return {"user_units": systemd.show(machine, request.user_units, request.user)}
     except StepFailed as error:

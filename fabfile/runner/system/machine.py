@@ -51,6 +51,13 @@ class Result:
         """The last lines of its output, for a message; standard error first."""
         return tail(self.err) or tail(self.out)
 
+    def checked(self, ok: tuple[int, ...] | None) -> Result:
+        """Itself. Raises CommandFailed where `ok` does not list its code; None accepts all."""
+        if ok is None or self.code in ok:
+            return self
+        text, words = f"{' '.join(self.argv)} ended with {self.code}", list(self.argv)
+        raise CommandFailed(text, code=self.code, said=self.excerpt, argv=words)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -157,14 +164,7 @@ class Machine:
             _kill(process)
             raise CommandFailed(f"{argv[0]} took longer than {timeout:g} s", argv=list(argv)) from error
         result = Result(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
-        if ok is not None and result.code not in ok:
-            raise CommandFailed(
-                f"{' '.join(argv)} ended with {result.code}",
-                code=result.code,
-                said=result.excerpt,
-                argv=list(argv),
-            )
-        return result
+        return result.checked(ok)
 
     def wait(self, probe: Callable[[], Observation], seconds: float, every: float = POLL_SECONDS) -> Observation:
         """Probe until it holds, cannot hold any more, or `seconds` have passed; returns the last observation.

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fabfile.runner.facts.gather import gather
-from fabfile.runner.system.machine import Machine, Result
+from fabfile.runner.facts.one_look import OneLook
+from fabfile.runner.system import docker
+from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.app import Need
 from fabfile.runner.wire.facts import FactsRequest, Workload
 from fabfile.runner.wire.settings import SettingsFile
@@ -200,3 +204,35 @@ def test_projects_are_counted_as_compose_lists_them(tmp_path: Path) -> None:
     assert gather(vps, FactsRequest(projects=True)).projects == {"flow": "exited(1), running(2)", "npm": "running(1)"}
     vps.answers = {"docker ps": (1, "", "Cannot connect")}
     assert gather(vps, FactsRequest(projects=True)).projects == {}
+
+
+def test_a_command_that_several_facts_are_read_from_runs_once_in_a_survey(tmp_path: Path) -> None:
+    vps = Recorder(tmp_path, {"docker ps": "id-api", "docker inspect": json.dumps([container("api")])})
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Recorder):
+        def run(self, argv: Sequence[str], **more: Any) -> Result:
+            begun.set()
+            assert go_on.wait(60)
+            return vps.run(argv, **more)
+
+    look = OneLook(Slow(tmp_path))
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        first = pool.submit(docker.containers, look, "flow")
+        assert begun.wait(60)
+        second = pool.submit(docker.images, look, "flow")
+        go_on.set()
+        assert list(first.result()) == list(second.result()) == ["api"]
+    assert len(vps.said("docker", "ps")) == len(vps.said("docker", "inspect")) == 1
+    look.run(["docker", "ps"])
+    look.run(["docker", "ps"], user="delta")
+    assert len(vps.said("docker", "ps")) == 3, "another command, or another user's, has a result of its own"
+
+
+def test_each_fact_judges_the_code_of_a_command_that_it_shares(tmp_path: Path) -> None:
+    look = OneLook(Recorder(tmp_path, {"ufw": (1, "", "broken")}))
+    assert look.run(["ufw", "status"], ok=None).code == 1
+    for _ in range(2):
+        with pytest.raises(CommandFailed, match="ufw status ended with 1"):
+            look.run(["ufw", "status"])
+    assert look.run(["ufw", "status"], ok=(0, 1)).err == "broken"

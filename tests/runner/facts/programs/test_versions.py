@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.facts.versions import rdb_format, read_versions
+from fabfile.runner.facts.programs.versions import rdb_format, read_versions
 from fabfile.runner.wire.app import Program
 from tests.runner.support.recorder import Recorder
 

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..system.files import put
-from ..system.machine import CommandFailed, Machine
-from ..wire import shape
-from ..wire.app import Program
+from ...system.files import put
+from ...system.machine import CommandFailed, Machine
+from ...wire import shape
+from ...wire.app import Program
 
 _FILE = "image-versions.json"
 _FORMAT = 2  # 1: without the names of Redis' forks

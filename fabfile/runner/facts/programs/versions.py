@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from ..system.machine import CommandFailed, Machine, failure_detail
-from ..wire.app import Program
+from ...system.machine import CommandFailed, Machine, failure_detail
+from ...wire.app import Program
+from ..data.redis import product_in
 from . import image_versions
-from .data.redis import product_in
 
 _VERSION = re.compile(r"(\d+(?:\.\d+)+)")
 

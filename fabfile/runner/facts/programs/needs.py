@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..system.machine import CommandFailed, Machine, failure_detail
-from ..wire.app import Need
+from ...system.machine import CommandFailed, Machine, failure_detail
+from ...wire.app import Need
 
 READ, RUN, ENTER = "read", "run", "enter"
 _FLAGS = {READ: "r", RUN: "x", ENTER: "x"}
