@@ -30,6 +30,7 @@ from fabfile.runner.wire.facts import Facts, FactsRequest
 
 # Loaded while the connection is made and while the VPS looks.
 with lazily():
+    import fabfile.commands.public
     from fabfile import survey, workloads
     from fabfile.checks import preflight
     from fabfile.commands import follow, preview
@@ -144,8 +145,9 @@ class Operation:
         """Have a plan executed, between the operator's hooks. Raises CutoverError as the plan ends."""
         around = hooks.Hooks(self.session, self._hooks, os.environ)
         around.before(built.id)
+        compared = fabfile.commands.public.compared(self._console, self.session.site, built)
         try:
-            self._follow(built.id, self.session.host.ship(built, facts, secrets))
+            self._follow(built.id, self.session.host.ship(compared, facts, secrets))
         except (Failed, ManualInterventionRequired, Unreachable) as error:
             around.failed(built.id, error)
             raise

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from fabfile import bug, console, public
 from fabfile.commands import record
 from fabfile.commands.extensions import workflow
+from fabfile.commands.public import intended
 from fabfile.commands.session import Session
 from fabfile.errors import Interrupted, Unreachable, UsageError
-from fabfile.inventory import Site
-from fabfile.plans import edge
+from fabfile.plans import decisive, edge
 from fabfile.public import Check
 from fabfile.remote.host import Host
 from fabfile.runner.system.deadline import Deadline
@@ -105,13 +105,14 @@ def _follow_events(
 
 def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str]) -> list[Check]:
     """Confirm once the public is served as the plan intends, else revert it; over a new connection."""
-    intended, screen = _intended(session.site, settings), session.console
+    site, screen = intended(session.site, settings), session.console
     seconds = waiting.evidence.get("left", waiting.evidence["seconds"])
     deadline = Deadline(seconds)
     # The decision must still reach the VPS, which may be busy.
     check_seconds = seconds - min(seconds / 2, _DECISION_MARGIN_SECONDS)
-    refusing = edge.access_lists(settings)
-    checks = public.until_good(intended, runtime_named(settings.get("to", "")), check_seconds, refusing=refusing)
+    runtime, refusing = runtime_named(settings.get("to", "")), edge.access_lists(settings)
+    excuse = decisive.excuse(settings)
+    checks = public.until_good(site, runtime, check_seconds, refusing=refusing, excuse=excuse)
     bad = [check for check in checks if not check.ok]
     result = "reverting" if bad else "confirmed"
     try:
@@ -121,7 +122,9 @@ def _confirm_or_revert(session: Session, waiting: Event, settings: dict[str, str
         screen.warn(f"the decision did not reach the VPS, so the plan will revert by itself: {error.message}")
     for check in checks:
         screen.data("public", **asdict(check))
-    screen.progress(f"public checks: {len(checks) - len(bad)} of {len(checks)} good, {result}")
+    warned = sum(check.ok and check.warning for check in checks)
+    warnings = f", {warned} with a warning" if warned else ""
+    screen.progress(f"public checks: {len(checks) - len(bad) - warned} of {len(checks)} good{warnings}, {result}")
     for check in checks:
         line = f"  {public.mark(check)} {check.name}: {check.text}"
         if not check.ok or check.warning:
@@ -145,13 +148,6 @@ def _send_decision(host: Host, plan_id: str, decision: str, deadline: Deadline) 
             time.sleep(_RETRY_SECONDS)
         else:
             return
-
-
-def _intended(site: Site, settings: dict[str, str]) -> Site:
-    """The site as the plan leaves it: the API's own hostname may be closed whatever the inventory says, or open."""
-    if "raw_api" not in settings:
-        return site
-    return site.model_copy(update={"public": site.public.model_copy(update={"raw_api": settings["raw_api"]})})
 
 
 def steps_to_undo(events: list[Event]) -> list[str]:

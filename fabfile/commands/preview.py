@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from fabfile.plans import decisive
 from fabfile.plans.plan import Judgement, NothingToUndo, Step
 from fabfile.runner.actions.edge_switch import EdgeAction
 from fabfile.runner.actions.files import File, Files
@@ -23,7 +24,7 @@ def lines(judgement: Judgement) -> Iterator[str]:
             yield f"{number:3}. {step.name}: {step.action.describe()}"
             yield from (f"       {line}" for line in _details(step, judgement.facts))
     if plan.confirm_within and judgement.changes:
-        yield f"Then the public checks run from here; unless they pass within {plan.confirm_within:g} s, all is undone."
+        yield f"Then the public checks run from here; {decisive.words(plan)}."
 
 
 def summary(judgement: Judgement, host: str) -> Iterator[str]:
@@ -36,10 +37,9 @@ def summary(judgement: Judgement, host: str) -> Iterator[str]:
     begin, end = (next((s.name for s in plan.steps if s.hold == which), "") for which in ("begins", "ends"))
     if begin and end and begin not in judgement.no_ops:
         yield f"Requests wait from “{begin}” to “{end}”, for at most {plan.hold_limit:g} s."
+    yield "It reverts if any step fails."
     if plan.confirm_within:
-        yield f"It reverts unless the public checks pass within {plan.confirm_within:g} s; and if any step fails."
-    else:
-        yield "It reverts if any step fails."
+        yield f"Then the public checks run from here; {decisive.words(plan)}."
     yield "The same command with --dry shows each step."
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fabfile import workloads
+from fabfile import survey, workloads
 from fabfile.inventory import Site
-from fabfile.plans import app, data, docker, edge, firewall, infra, parking
+from fabfile.plans import app, data, decisive, docker, edge, firewall, infra, parking
 from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.wire.facts import Facts
@@ -42,8 +42,14 @@ def cutover(site: Site, facts: Facts, scope: Scope) -> Plan:
         hold_limit=site.edge.hold_limit,
         watch=watches(site, facts),
         workloads=workloads.everything(site, "native") + workloads.everything(site, "docker"),
-        settings={"scope": scope, "to": "native"},
+        settings={"scope": scope, "to": "native", **_decisive(site, facts, scope)},
     )
+
+
+def _decisive(site: Site, facts: Facts, scope: Scope) -> dict[str, str]:
+    """A part that starts where the edge leads to native already hands nothing over."""
+    hands_over = scope == "full" or survey.edge_runtime(site, facts) != "native"
+    return {} if hands_over else decisive.of_restarts(site.scope(scope))
 
 
 def bootstrap(site: Site, facts: Facts) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fabfile import workloads
 from fabfile.inventory import Service, Site
-from fabfile.plans import docker_release, edge, native_release, parking
+from fabfile.plans import decisive, docker_release, edge, native_release, parking
 from fabfile.plans.plan import NothingToUndo, Plan, Step, Steps, Undo
 from fabfile.plans.steps import as_healthy, awaited, stop_seconds, watches
 from fabfile.runner.actions.probes import Healthy
@@ -64,6 +64,7 @@ def deploy(
             "commit": commit,
             "runtime": runtime,
             "pieces": ", ".join(piece.name for piece in pieces),
+            **decisive.of_restarts(moved),
         },
     )
 

@@ -12,6 +12,7 @@ import requests
 from websockets.exceptions import WebSocketException
 
 from fabfile.inventory import Site
+from fabfile.plans.decisive import Excuse
 from fabfile.public import attribution, closed_api, endpoint, https, ports, websocket
 from fabfile.public.check import Answer, Check, Refused, WarningText, is_unanswered, run_timed
 from fabfile.public.endpoint import Endpoint, Resolver, Target, by_dns
@@ -20,6 +21,7 @@ from fabfile.runner.wire.edge import NO_ANSWER
 from fabfile.terms import Owner
 
 _MAX_CONCURRENT = 4  # probes side by side: more would only make a busy server slower
+_BEFORE_SECONDS = 5.0  # in which what is not good before a plan is tried again
 _MIN_ATTEMPT_SECONDS = 2.0  # for an attempt, however little time is left
 
 Refusals = Mapping[str, Collection[int]]  # by hostname: the statuses with which the edge itself may refuse
@@ -54,26 +56,48 @@ def until_good(
     *,
     through_dns: bool = False,
     refusing: Refusals | None = None,
+    excuse: Excuse = lambda name: "",
 ) -> list[Check]:
     """The checks, repeated until all vital ones pass or `seconds` are over; returns their last results.
 
     A probe that has passed is not repeated, and each attempt has twice the time of the one before, since a busy server
     answers late. A failed check that is not vital is returned as a warning. With `through_dns`, for a change of DNS,
     failures of DNS or a CDN are vital, too. The edge lets in only some to the hostnames in `refusing`: where it refuses
-    this machine, with one of these statuses, the check is a warning.
+    this machine, with one of these statuses, the check is a warning. A check that `excuse` gives a reason for is none
+    that is vital.
     """
-    deadline = Deadline(seconds)
+    judge = _with_dns if through_dns else functools.partial(_excused, excuse)
     with ThreadPoolExecutor(max_workers=_MAX_CONCURRENT) as pool:
         closed_ports = _closed_ports(site, resolve, pool)
-        good: Answers = {}
-        limit = endpoint.TIMEOUT_SECONDS
-        while True:
-            checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _MIN_ATTEMPT_SECONDS), refusing)
-            judged = [_with_dns(check) if through_dns else check for check in checks]
-            if all(check.ok or not check.vital for check in judged) or deadline.passed:
-                return [_as_warning(check) for check in (*judged, *closed_ports)]
-            limit *= 2
-            time.sleep(0.5)
+        judged = _repeat(site, runtime, seconds, resolve, refusing, judge)
+        return [_as_warning(check) for check in (*judged, *closed_ports)]
+
+
+def not_good(site: Site, refusing: Refusals | None = None, resolve: Resolver = by_dns) -> list[Check]:
+    """The vital checks that fail as things are; for some seconds each is tried again."""
+    judged = _repeat(site, "", _BEFORE_SECONDS, resolve, refusing, lambda check: check)
+    return [check for check in judged if check.vital and not check.ok]
+
+
+def _repeat(
+    site: Site,
+    runtime: Owner,
+    seconds: float,
+    resolve: Resolver,
+    refusing: Refusals | None,
+    judge: Callable[[Check], Check],
+) -> list[Check]:
+    """The checks over HTTP(S), as `judge` changes them, repeated until all vital ones pass or `seconds` are over."""
+    deadline = Deadline(seconds)
+    good: Answers = {}
+    limit = endpoint.TIMEOUT_SECONDS
+    while True:
+        checks = _run(site, runtime, resolve, good, max(min(limit, deadline.left), _MIN_ATTEMPT_SECONDS), refusing)
+        judged = [judge(check) for check in checks]
+        if all(check.ok or not check.vital for check in judged) or deadline.passed:
+            return judged
+        limit *= 2
+        time.sleep(0.5)
 
 
 def probes(site: Site, runtime: Owner, refusing: Refusals) -> list[Probe]:
@@ -194,6 +218,11 @@ def _authority(at: Endpoint) -> str:
 
 def _with_dns(check: Check) -> Check:
     return replace(check, vital=check.vital or check.fault == "DNS or CDN")
+
+
+def _excused(excuse: Excuse, check: Check) -> Check:
+    why = "" if check.ok else excuse(check.name)
+    return replace(check, vital=False, text=f"{check.text}; {why}") if why else check
 
 
 def _as_warning(check: Check) -> Check:

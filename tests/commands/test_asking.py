@@ -61,7 +61,9 @@ def test_the_question_says_what_will_happen(host: FakeHost, monkeypatch: pytest.
     said = " ".join(shown.getvalue().split())
     assert "cutover on vps: 3 steps to do, 0 are in place already." in said
     assert "Requests wait from “park” to “release”, for at most 45 s." in said
-    assert "reverts unless the public checks pass within 120 s" in said and said.endswith("Begin? [y/N]")
+    assert "the public checks run from here; unless they pass within 120 s, all is undone" in said and said.endswith(
+        "Begin? [y/N]"
+    )
 
 
 def test_where_nothing_is_to_be_done_nobody_is_asked(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from tests.support.fake_host import FakeHost
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: journals.CHECKS[:2])
+    monkeypatch.setattr(public, "until_good", lambda *asked, **options: journals.CHECKS[:2])
     made = FakeHost()
     made.stand_in(monkeypatch)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +18,13 @@ from fabfile.commands.apply import Operation
 from fabfile.console import Console
 from fabfile.errors import CutoverError, Failed, Interrupted, LockHeld, PreflightRefused, Unreachable, UsageError
 from fabfile.inventory import Site
+from fabfile.plans import decisive
 from fabfile.plans.plan import Plan, Step, Undo
 from fabfile.public import Check
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.wire import formats
 from fabfile.runner.wire.app import JetStream, Stream
-from fabfile.runner.wire.events import PastPlan
+from fabfile.runner.wire.events import Event, PastPlan
 from fabfile.runner.wire.facts import Facts, FactsRequest, FileFact, Health, Workload
 from fabfile.runner.wire.store import LockHolder, StoreState
 from fabfile.terms import Runtime
@@ -286,7 +287,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Which runtime the public checks were asked about, and for how long; all of them pass."""
     asked: list[tuple[str, float]] = []
 
-    def until_good(site: Site, runtime: Runtime, seconds: float, refusing: Sequence[str]) -> list[Check]:
+    def until_good(site: Site, runtime: Runtime, seconds: float, **options: object) -> list[Check]:
         asked.append((runtime, seconds))
         return [Check("page", True, "answers 200", 5), Check("websocket", len(asked) < 9, "HTTP 502", 5)]
 
@@ -325,7 +326,7 @@ def test_the_checks_know_which_hosts_have_an_access_list(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], refusing: dict[str, tuple[int, ...]]
 ) -> None:
     known: list[object] = []
-    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: known.append(refusing) or [])
+    monkeypatch.setattr(public, "until_good", lambda *asked, refusing, excuse: known.append(refusing) or [])
     host.events["ship"] = [begun(to="native", **settings), *WAITS[1:]]
     operation().apply(unsure)
     assert known == [refusing]
@@ -335,11 +336,60 @@ def test_a_warning_is_told_and_confirms(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soon = Check("TLS", True, "valid for 20 days", 5, warning=True)
-    monkeypatch.setattr(public, "until_good", lambda site, runtime, seconds, refusing: [soon])
+    monkeypatch.setattr(public, "until_good", lambda *asked, **options: [soon])
     host.events["ship"] = WAITS
     operation().apply(unsure)
     assert host.calls[-1] == ("say", "confirm")
-    assert "  ! TLS: valid for 20 days" in capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
+    assert "  ! TLS: valid for 20 days" in lines
+    assert "public checks: 0 of 1 good, 1 with a warning, confirmed" in lines
+
+
+def restarting(served: bool) -> Callable[[Site, Facts], Plan]:
+    """A plan that restarts services which answer the public, or others."""
+
+    def build(site: Site, facts: Facts) -> Plan:
+        return replace(unsure(site, facts), settings=decisive.of_restarts(site.scope("full" if served else "workers")))
+
+    return build
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_what_was_not_good_before_a_restart_does_not_decide_on_it(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], served: bool
+) -> None:
+    monkeypatch.setattr(public, "not_good", lambda *asked: [Check("page", False, "HTTP 502", 5)])
+    excuses: list[decisive.Excuse] = []
+    monkeypatch.setattr(public, "until_good", lambda *asked, refusing, excuse: excuses.append(excuse) or [])
+    shipped = host.ship
+
+    def ship(plan: Plan, facts: Facts, secrets: Mapping[str, str]) -> Iterator[Event]:
+        host.events["ship"] = [begun(**plan.settings), *WAITS[1:]]
+        return shipped(plan, facts, secrets)
+
+    monkeypatch.setattr(host, "ship", ship)
+    operation().apply(restarting(served))
+    assert "page is not good before the plan, so it does not decide on it: HTTP 502" in capsys.readouterr().err
+    [excuse] = excuses
+    assert excuse("page") == "it was not good before the plan either"
+    assert excuse("health") == (
+        "" if served else "it was good before the plan, which restarts nothing that answers the public"
+    )
+
+
+def test_nothing_excuses_a_check_after_a_hand_over(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public, "not_good", lambda *asked: pytest.fail("it decides nothing"))
+    excuses: list[decisive.Excuse] = []
+    monkeypatch.setattr(public, "until_good", lambda *asked, refusing, excuse: excuses.append(excuse) or [])
+    host.events["ship"] = WAITS
+    operation().apply(unsure)
+    assert excuses[0]("page") == ""
+
+
+def test_a_plan_that_waits_for_nobody_is_not_compared(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public, "not_good", lambda *asked: pytest.fail("it decides nothing"))
+    operation().apply(restarting(True), confirm=False)
+    operation(dry=True).apply(restarting(True))
 
 
 def test_one_bad_check_reverts(

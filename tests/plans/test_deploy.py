@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.inventory import Site
-from fabfile.plans import deploy
+from fabfile.plans import decisive, deploy
 from fabfile.plans.plan import Plan, Step, Undo, judge
 from fabfile.runner.actions.compose import SwitchImage
 from fabfile.runner.actions.files import Files
@@ -73,6 +73,18 @@ def test_each_piece_is_awaited_and_put_back_as_healthy_as_it_was(site: Site, nat
         (probe,) = step.verify
         assert isinstance(probe, Healthy) and [w.name for w in probe.workloads] == [name]
         assert isinstance(step.undo, Undo) and step.undo.verify == step.verify
+
+
+def test_the_public_checks_decide_only_where_something_public_is_restarted(site: Site, native_serves: Facts) -> None:
+    workers = plan(site, native_serves, "compute", "candles")
+    assert decisive.excuse(workers.settings)("page") and decisive.compares(workers)
+    assert "only warn" in decisive.words(workers)
+    for pieces in (("web",), ("api", "compute"), ALL):
+        part = plan(site, native_serves, *pieces)
+        assert not decisive.excuse(part.settings)("page") and decisive.compares(part)
+        assert "unless those that are good now pass" in decisive.words(part)
+    runs_web_already = released(site, native_serves, {"web": COMMIT[0]})
+    assert "only warn" in decisive.words(plan(site, runs_web_already, "web", "compute"))
 
 
 @pytest.mark.parametrize("pieces", [("api",), ("web",), ("compute",), ("web", "candles")])

@@ -12,7 +12,7 @@ from fabfile.checks import parts, preflight
 from fabfile.checks.parts import scope_findings
 from fabfile.checks.preflight import changed_checkout
 from fabfile.inventory import Backup, Site
-from fabfile.plans import app, cutover, deploy, docker, infra, rollback
+from fabfile.plans import app, cutover, decisive, deploy, docker, infra, rollback
 from fabfile.plans.plan import Plan, Step, Undo, judge
 from fabfile.runner.actions import backup
 from fabfile.runner.actions.compose import Down, Up
@@ -40,6 +40,14 @@ def step_of(plan: Plan, name: str) -> Step:
 def in_order(plan: Plan, *some: str) -> bool:
     places = [names(plan).index(name) for name in some]
     return places == sorted(places)
+
+
+def test_all_public_checks_decide_on_a_hand_over(site: Site, fresh: Facts, native_serves: Facts) -> None:
+    led_elsewhere = dataclasses.replace(native_serves, edge=fresh.edge)
+    plans = [cutover.cutover(site, fresh, "full"), cutover.cutover(site, led_elsewhere, "workers")]
+    for plan in (*plans, rollback.rollback(site, native_serves)):
+        assert not decisive.compares(plan) and decisive.excuse(plan.settings)("page") == ""
+        assert decisive.words(plan) == f"unless they pass within {site.timeouts.confirm:g} s, all is undone"
 
 
 def test_cutover_reads_as_the_runbook(site: Site, fresh: Facts) -> None:
@@ -308,6 +316,7 @@ def test_a_scope_touches_its_own_services_and_neither_servers_nor_data(
         assert isinstance(step.action, Start | Enable)
         assert step.action.units == tuple(f"islandflow-{name}.service" for name in services)
     assert plan.settings["scope"] == scope
+    assert bool(decisive.excuse(plan.settings)("page")) is (scope == "workers"), "the edge leads to native already"
 
 
 @pytest.mark.parametrize("scope", ["web", "api", "services", "workers"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fabfile import public
 from fabfile.commands import session
 from fabfile.plans.plan import Plan
 from fabfile.remote import login_errors, refusals
@@ -161,3 +162,4 @@ class FakeHost:
     def stand_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Be the host that every task works on."""
         monkeypatch.setattr(session, "select_host", lambda context, site, name: self)
+        monkeypatch.setattr(public, "not_good", lambda site, refusing: [])  # before a plan all is well outside
