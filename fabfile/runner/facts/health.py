@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..system import docker, procs, sockets, systemd
 from ..system.machine import Machine, Observation, StepFailed
 from ..system.polling import GLANCE_SECONDS, Attempt, Poller
-from ..wire.app import Consumer
 from ..wire.facts import Container, Health, Listener, Unit, Workload
+from .nats.bound import Durables
 from .nats.fetching import LOOK_SECONDS
 from .nats.jetstream import address_of, durables_of, read_streams
 from .servers import TIMEOUT_SECONDS, probe
@@ -25,6 +25,7 @@ from .servers import TIMEOUT_SECONDS, probe
 Containers = Mapping[str, Mapping[str, Container]]  # project → service → container
 
 SETTLE_SECONDS = 0.4  # in which a healthy process must stay the same one
+STEADY_SECONDS = 10.0  # for which a process runs, at the least, that is in no loop although it has restarted
 MAX_RESTARTS = 5  # so many are a loop, which waiting does not end
 
 
@@ -35,14 +36,6 @@ class _Snapshot:
     units: dict[tuple[str, str], Unit]
     containers: dict[tuple[str, str], Container]
     listeners: tuple[Listener, ...]
-
-
-@dataclass(frozen=True)
-class _Durables:
-    """All durables of a runtime's JetStream, which ones are bound, or why they can't be read."""
-
-    known: dict[str, Consumer] = field(default_factory=dict)
-    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,15 +85,20 @@ def running(machine: Machine, workloads: Sequence[Workload]) -> dict[str, Health
 
 
 def healthy_now(machine: Machine, workloads: Sequence[Workload], containers: Containers) -> dict[str, Health]:
-    """As `healthy`, checked once. `containers` were read just now, by project, and are not read again.
+    """As `healthy`, checked once: what has restarted by itself must have run for some seconds since.
+
+    `containers` were read just now, by project, and are not read again.
 
     Raises StepFailed where systemd, or Docker of another project, does not answer.
     """
-    return _verdicts(_snapshot(machine, workloads, containers), workloads, None)
+    return _without_loops(_verdicts(_snapshot(machine, workloads, containers), workloads, None))
 
 
 def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
-    """As `healthy`, repeated until all are, or one will not become so by waiting, or `seconds` have passed."""
+    """As `healthy`, repeated until all are, or one will not become so by waiting, or `seconds` have passed.
+
+    Without `seconds` it is one look, as that of `healthy_now`.
+    """
     last: dict[str, Health] = {}
     poller = Poller(seconds) if seconds else None
 
@@ -109,7 +107,7 @@ def wait_until_healthy(machine: Machine, workloads: Sequence[Workload], seconds:
         return observation_of(last)
 
     machine.wait(observe, seconds)
-    return last
+    return last if seconds else _without_loops(last)
 
 
 def wait_until_settled(machine: Machine, workloads: Sequence[Workload], seconds: float) -> dict[str, Health]:
@@ -131,6 +129,17 @@ def observation_of(verdicts: dict[str, Health]) -> Observation:
     text = "; ".join(f"{v.name}: {v.text}" for v in sick) or f"{len(verdicts)} healthy"
     data = {key: verdict.text for key, verdict in verdicts.items()}
     return Observation(not sick, text, data, permanent=any(verdict.permanent for verdict in sick))
+
+
+def _without_loops(verdicts: dict[str, Health]) -> dict[str, Health]:
+    """The verdicts of a single look, which may have come between two crashes: what restarts by itself is not well."""
+    return {key: _unless_looping(v) if v.ok and v.restarts else v for key, v in verdicts.items()}
+
+
+def _unless_looping(verdict: Health) -> Health:
+    age = _age(verdict.pid)
+    text = f"has restarted by itself ({verdict.restarts} restarts), {age:.0f} s ago for the last time"
+    return verdict if age >= STEADY_SECONDS else replace(verdict, ok=False, text=text)
 
 
 def _snapshot(machine: Machine, workloads: Sequence[Workload], read: Containers | None = None) -> _Snapshot:
@@ -182,23 +191,23 @@ def _verdicts(snapshot: _Snapshot, workloads: Sequence[Workload], poller: Poller
             target = (workload.protocol, address, workload.port, workload.path)
             probes[key] = functools.partial(probe, *target, environment=workload.environment)
     answered = poller.poll(probes, seconds)
-    durables: dict[str, _Durables] = {}
+    durables: dict[str, Durables] = {}
     for runtime in {workload.runtime for workload in workloads}:
         needing = [c for c in candidates.values() if c.workload.runtime == runtime and c.needs_durables]
-        durables[runtime] = _durables(snapshot, needing, poller.shown, once) if needing else _Durables()
+        durables[runtime] = _durables(snapshot, needing, poller.shown, once) if needing else Durables()
     return {
         name: _verdict(item, answered.get(item.key), durables[item.workload.runtime])
         for name, item in candidates.items()
     }
 
 
-def _verdict(candidate: _Candidate, answer: Observation | None, durables: _Durables) -> Health:
+def _verdict(candidate: _Candidate, answer: Observation | None, durables: Durables) -> Health:
     workload, problems, health = candidate.workload, list(candidate.problems), candidate.health
     if answer is not None:
         health = replace(health, answer=answer.text, answered=answer.ok)
         problems += [] if answer.ok else [answer.text]
     if candidate.needs_durables:
-        problem = _durables_problem(durables, workload)
+        problem = durables.problem_of(workload.durables)
         problems += [problem] if problem else []
     return replace(health, ok=not problems, text="; ".join(problems) or "healthy")
 
@@ -254,20 +263,7 @@ def _docker(snapshot: _Snapshot, workload: Workload) -> tuple[list[str], str, He
     return [], container.address, health
 
 
-def _durables_problem(durables: _Durables, workload: Workload) -> str:
-    """What is wrong with its durables in its own runtime's JetStream; the other runtime's has other consumers."""
-    if durables.problem:
-        return f"can't check whether its durables are bound: {durables.problem}"
-    known = {name: durables.known[name] for name in sorted(workload.durables) if name in durables.known}
-    unbound = {
-        "there is no durable": [name for name in sorted(workload.durables) if name not in known],
-        "durables not bound": [name for name, durable in known.items() if not durable.bound and not durable.pull],
-        "nobody fetches from": [name for name, durable in known.items() if not durable.bound and durable.pull],
-    }
-    return "; ".join(f"{what}: {', '.join(names)}" for what, names in unbound.items() if names)
-
-
-def _durables(snapshot: _Snapshot, needing: Sequence[_Candidate], shown: set[tuple[str, str]], once: bool) -> _Durables:
+def _durables(snapshot: _Snapshot, needing: Sequence[_Candidate], shown: set[tuple[str, str]], once: bool) -> Durables:
     """All durables of a runtime, read once for those of its workloads that need some. Never raises.
 
     From a pull consumer a client fetches when it likes. A check that is made `once` watches for as long as suits the
@@ -281,10 +277,10 @@ def _durables(snapshot: _Snapshot, needing: Sequence[_Candidate], shown: set[tup
         address = _nats_address(snapshot, workload)
         known = durables_of(read_streams(address, workload.nats, awaited, seconds=0.0 if once else LOOK_SECONDS))
     except (OSError, ValueError, StepFailed) as error:
-        return _Durables(problem=str(error))
+        return Durables(problem=str(error))
     shown |= {(key, name) for key, name in own if name in known and known[name].pull and known[name].bound}
     fetched = {name for _, name in own & shown}
-    return _Durables({name: replace(one, bound=one.bound or name in fetched) for name, one in known.items()})
+    return Durables({name: replace(one, bound=one.bound or name in fetched) for name, one in known.items()})
 
 
 def _nats_address(snapshot: _Snapshot, workload: Workload) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 from fabfile.runner.actions.probes import Healthy, PortsFree, Runs
 from fabfile.runner.facts import health, servers
-from fabfile.runner.facts.health import healthy, observation_of, wait_until_healthy, wait_until_settled
+from fabfile.runner.facts.health import healthy, healthy_now, observation_of, wait_until_healthy, wait_until_settled
 from fabfile.runner.facts.nats import fetching
 from fabfile.runner.facts.servers import probe
 from fabfile.runner.system import polling
@@ -122,6 +122,18 @@ def test_one_check_cannot_distinguish_a_crash_loop_from_a_start(machine: Recorde
     machine.run = restarting  # type: ignore[method-assign]  # a unit that restarts between the two looks
     found = verdict(machine, native(), settle=0.01)
     assert not found.ok and f"process {GONE} became {GONE + 1}" in found.text
+
+
+@pytest.mark.parametrize(("restarts", "pid", "well"), [(3, GONE, False), (0, GONE, True), (3, 1, True)])
+def test_a_single_look_between_two_crashes_finds_no_health(
+    machine: Recorder, monkeypatch: pytest.MonkeyPatch, restarts: int, pid: int, well: bool
+) -> None:
+    """The first process of this machine has run for long enough."""
+    monkeypatch.setattr(health, "STEADY_SECONDS", 0.001)
+    shows(machine, MainPID=pid, restarts=restarts)
+    for verdicts in (healthy_now(machine, (native(),), {}), wait_until_healthy(machine, (native(),), 0.0)):
+        (found,) = verdicts.values()
+        assert found.ok is well and ("(3 restarts)" in found.text) is not well
 
 
 @pytest.mark.parametrize(("settle", "looks"), [(0.001, 1), (3600, 2)], ids=["old enough", "too young"])
