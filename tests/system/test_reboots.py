@@ -47,14 +47,18 @@ def events(vps: Vps) -> list[dict[str, Any]]:
     return [json.loads(line) for line in told.splitlines() if line.endswith("}")]
 
 
+def unconfirmed(vps: Vps, confirm: float = 120.0) -> str:
+    """An inventory of the lab by which a public check asks for what is not there."""
+    text, path = vps.lab.inventory.read_text(), vps.lab.folder / "unconfirmed.toml"
+    path.write_text(text.replace("confirm = 120", f"confirm = {confirm:g}").replace("/ws/live", "/ws/nowhere"))
+    return str(path)
+
+
 @contextmanager
 def under_way(vps: Vps, *words: str, confirm: float = 120.0) -> Iterator[subprocess.Popen[bytes]]:
     """A command of the operator's that is never confirmed: one of its public checks asks for what is not there."""
-    text = vps.lab.inventory.read_text()
-    unconfirmed = vps.lab.folder / "unconfirmed.toml"
-    unconfirmed.write_text(text.replace("confirm = 120", f"confirm = {confirm:g}").replace("/ws/live", "/ws/nowhere"))
     command = [str(Path(sys.executable).with_name("islandflow")), *words, "--yes"]
-    environment = {**os.environ, "ISLANDFLOW_INVENTORY": str(unconfirmed)}
+    environment = {**os.environ, "ISLANDFLOW_INVENTORY": unconfirmed(vps, confirm)}
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
