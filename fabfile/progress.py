@@ -1,4 +1,4 @@
-"""The lines at the bottom of a terminal while a plan runs: the step at hand, the hold, and what users get.
+"""The lines at the bottom of a terminal while a plan runs: the step at hand and its output, the hold, what users get.
 
 They are drawn anew in the same place four times a second. Whatever else is printed meanwhile stays above them.
 """
@@ -89,6 +89,7 @@ class Progress:
         yield self._step()
         silence = self._clock() - self._heard
         if silence < _SILENCE_SECONDS:
+            yield from self._printed()
             yield from self._figures()
         elif self._traffic and not (self._current and self._current.kind == "waiting"):  # then nobody reads events
             yield f"nothing has come from the VPS for {_seconds(silence)}; the plan goes on there"
@@ -104,6 +105,12 @@ class Progress:
         if event.kind == "undo":
             return f"↶ undoing: {event.step}  {elapsed}  {len(self._to_undo)} to undo"
         return f"▸ {event.step}  {elapsed}  {event.evidence.get('what', '')}"
+
+    def _printed(self) -> Iterator[str]:
+        """What the command at hand has printed last, where that is of this step."""
+        if self._traffic and self._current and _epoch(self._traffic) >= _epoch(self._current):
+            line = self._traffic.evidence.get("line", "")
+            yield from [f"  {line}"] if line else []
 
     def _figures(self) -> Iterator[str]:
         if self._traffic is None:

@@ -1,4 +1,4 @@
-"""Shows whoever follows a plan what users get at the moment, and how the hold stands.
+"""Shows whoever follows a plan what users get at the moment, how the hold stands, and what the command at hand prints.
 
 It is no part of the journal: once a second the last figures are replaced, so that it costs the same however long a plan
 takes.
@@ -10,6 +10,7 @@ import threading
 from types import TracebackType
 
 from .availability import Watcher
+from .facts import logs
 from .journal import Journal
 from .system.machine import Machine
 
@@ -42,4 +43,10 @@ class Traffic:
         while not self._stop.wait(self._interval):
             held = self._machine.hold  # once: the engine ends it meanwhile
             hold = {"held_ms": round(held.elapsed * 1000), "hold_left_ms": round(held.left * 1000)} if held else {}
-            self._journal.show("traffic", felt=self._watcher.now(), **hold)
+            self._journal.show("traffic", felt=self._watcher.now(), **hold, **self._printed())
+
+    def _printed(self) -> dict[str, str]:
+        """The last line of the command at hand: no secret that came beside the plan, nor what looks like one."""
+        secrets = [secret for secret in self._machine.secrets.values() if secret]
+        line = logs.masked(self._machine.printed.strip(), secrets)
+        return {"line": line} if line else {}

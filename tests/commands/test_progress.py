@@ -75,6 +75,19 @@ def test_users_and_the_hold_are_shown_as_they_are_at_the_moment() -> None:
     assert story.shows(7)[2:] == ["412 served, 1 waiting, 2 failed, longest wait 2.1 s  flow.example"]
 
 
+def test_the_last_line_of_the_command_at_hand_is_shown_below_its_step_and_below_no_other() -> None:
+    story = Story(width=40)
+    story.begin()
+    story.at(4, "start", "app: web built", what="build")
+    story.at(5, "traffic", felt={}, line="#7 RUN bun run build" + " and more" * 9)
+    assert story.shows(6)[2:] == ["  #7 RUN bun run build" + " and more" * 9]
+    assert max(map(len, str(story.progress.text()).splitlines())) == 39
+    story.at(7, "done", "app: web built")
+    assert story.shows(7)[1:] == ["…"]
+    story.at(8, "start", "app: links", what="links")
+    assert len(story.shows(8)) == 2
+
+
 def test_a_plan_that_waits_shows_how_long_it_still_does() -> None:
     story = Story()
     story.begin()

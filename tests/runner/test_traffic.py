@@ -71,6 +71,20 @@ def test_a_request_without_an_answer_waits_and_its_wait_counts_already(
     assert store.read_journal(tmp_path) == []
 
 
+def test_what_the_command_at_hand_prints_is_shown_without_secrets(tmp_path: Path, journal: Journal) -> None:
+    machine = Machine(tmp_path, secrets={"npm": "4711-token"})
+    with Watcher((), journal) as watcher, Traffic(watcher, machine, journal, interval=0.05):
+        for printed, line in (
+            ("  #7 RUN bun run build", "#7 RUN bun run build"),
+            ("\x1b[1mlogs in with 4711-token, API_KEY=abcdef", "logs in with •••, API_KEY=•••"),
+        ):
+            machine.printed = printed
+            assert eventually(lambda line=line: shown(tmp_path).get("evidence", {}).get("line") == line)  # type: ignore[misc]
+        assert event(shown(tmp_path)).kind == "traffic"
+        machine.printed = ""
+        assert eventually(lambda: "line" not in shown(tmp_path)["evidence"])
+
+
 def test_where_nothing_can_be_shown_the_plan_goes_on(tmp_path: Path, journal: Journal) -> None:
     (tmp_path / f".{SHOWN}").mkdir()
     journal.show("traffic", felt={})

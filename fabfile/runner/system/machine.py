@@ -18,6 +18,7 @@ from .deadline import Deadline
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL_SECONDS = 0.05  # between two checks of something that is awaited
 _LOOK_SECONDS = 0.2  # between two looks, while a command runs, whether the operator reverts the plan
+_LINE_BYTES = 4096  # of what a command has printed, in which its last line is looked for
 _END_SECONDS = 0.5  # for a command to end in order, after that it is killed
 
 REVERTING = "the operator asked to revert"
@@ -120,6 +121,7 @@ class Machine:
         self.hold: Deadline | None = None  # while requests wait; nothing may take longer
         self.reverting: Callable[[], bool] = lambda: False  # whether the operator reverts: what runs is cut off
         self.served_since: Callable[[float], Served] = lambda since: Served()  # monotonic; while a plan is watched
+        self.printed = ""  # the last line of the command that runs, as it is: to be masked before anybody sees it
 
     def content(self, sha256: str) -> bytes:
         """The bytes of a shipped file. Raises StepFailed when it was never shipped."""
@@ -163,6 +165,8 @@ class Machine:
         except subprocess.TimeoutExpired as error:
             _kill(process)
             raise CommandFailed(f"{argv[0]} took longer than {timeout:g} s", argv=list(argv)) from error
+        finally:
+            self.printed = ""
         result = Result(tuple(argv), process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
         return result.checked(ok)
 
@@ -191,13 +195,18 @@ class Machine:
         self, process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float
     ) -> tuple[bytes, bytes]:
         """Return a command's output. Raises TimeoutExpired, and StepFailed once the operator reverts the plan."""
-        deadline = Deadline(timeout)
+        deadline, read = Deadline(timeout), (0, 0)
         while True:
             try:
                 return process.communicate(stdin, timeout=min(_LOOK_SECONDS, deadline.left))
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as so_far:
                 if deadline.passed:
                     raise
+                out, err = so_far.output or b"", so_far.stderr or b""
+                self.printed = _last_line(
+                    err if len(err) > read[1] else out if len(out) > read[0] else b"", self.printed
+                )
+                read = len(out), len(err)
             stdin = None  # what is left of it goes on being written
             try:
                 self._stop_if_reverting()
@@ -217,6 +226,12 @@ class Machine:
         if self.hold.passed:
             raise StepFailed(f"hold limit reached: requests have waited in the parking lot for {self.hold.seconds:g} s")
         return min(seconds, self.hold.left)
+
+
+def _last_line(printed: bytes, before: str) -> str:
+    """The last line with something in it, as a terminal would show it, else the one `before`."""
+    lines = printed[-_LINE_BYTES:].decode(errors="replace").replace("\r", "\n").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

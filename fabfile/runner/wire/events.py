@@ -193,6 +193,7 @@ class _Traffic(TypedDict, total=False):
     felt: dict[str, Current]
     held_ms: int
     hold_left_ms: int
+    line: str
 
 
 class _Sample(TypedDict):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from fabfile.runner.system.machine import CommandFailed, Machine, Observation, StepFailed, tail
+from tests.runner.test_parking import eventually
 
 
 @pytest.fixture
@@ -80,6 +82,20 @@ def test_large_output_and_input_do_not_block(machine: Machine) -> None:
     assert len(machine.run(["head", "-c", str(size), "/dev/zero"]).out) == size
     assert len(machine.run(["cat"], stdin=bytes(size)).out) == size
     assert machine.run(["true"], stdin=bytes(size)).code == 0, "nobody reads it"
+
+
+def test_while_a_command_runs_its_last_line_can_be_read(machine: Machine, tmp_path: Path) -> None:
+    """On either stream, as a terminal would show it; the next command begins with none."""
+    gate, seen = tmp_path / "gate", []
+    os.mkfifo(gate)
+    script = f"printf 'first\\n\\n'; cat {gate}; printf '10 %%\\r20 %%' >&2; cat {gate}"
+    thread = threading.Thread(target=lambda: seen.append(machine.run(["sh", "-c", script]).code))
+    thread.start()
+    for line in ("first", "20 %"):
+        assert eventually(lambda line=line: machine.printed == line), machine.printed  # type: ignore[misc]
+        gate.write_text("")
+    thread.join()
+    assert seen == [0] and machine.printed == ""
 
 
 def test_without_input_there_is_nothing_to_read(machine: Machine) -> None:
