@@ -106,7 +106,7 @@ def _raw() -> Iterator[None]:
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSADRAIN)  # what has been typed by now is for the command
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

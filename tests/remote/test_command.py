@@ -53,6 +53,20 @@ def test_input_output_and_exit_code_are_passed_on(server: Server, tmp_path: Path
     assert sink.out == {"stdout": b"a line 300000\n", "stderr": b"oh\n"}
 
 
+def test_what_is_typed_before_the_command_runs_is_for_it(server: Server) -> None:
+    """As over a slow connection."""
+    keyboard, terminal = os.openpty()
+    os.write(keyboard, b"typed early\n")
+    sink = Output()
+    with contextlib.closing(Link(server.host(), 20)) as link, os.fdopen(terminal) as file:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.stdin", file)
+            command = Command(["sh", "-c", 'read line; echo "got: $line"; exit 3'], link.execute, lambda: None)
+            assert command.run_at_terminal(sink) == 3
+    os.close(keyboard)
+    assert b"got: typed early" in sink.out["stdout"]
+
+
 def test_nothing_of_a_long_output_is_lost(server: Server) -> None:
     sink = Output()
     script = "i=0; while [ $i -lt 3000 ]; do echo $i 0123456789012345678901234567890123456789; i=$((i + 1)); done"

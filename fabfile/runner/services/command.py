@@ -25,6 +25,8 @@ from .requests import ExecRequest
 
 MARK = "ISLANDFLOW_EXEC"  # the variable by which a container's process is found again
 _RUN = "/run/islandflow"
+# All that a terminal gets is the command's: systemd-run would give it a title and another background.
+_PLAIN_TERMINAL = ("SYSTEMD_ADJUST_TERMINAL_TITLE=0", "SYSTEMD_TINT_BACKGROUND=0")
 _NONE = {"", "[not set]", "/"}
 
 
@@ -81,10 +83,11 @@ def _native(machine: Machine, workload: Workload, request: ExecRequest, name: st
     argv = ["systemd-run", "--quiet", "--wait", "--collect", f"--unit={_unit(name)}", "--service-type=exec"]
     argv += ["--pty" if request.interactive else "--pipe", *(f"--property={value}" for value in values)]
     command = [word.replace("$", "$$") for word in request.argv]  # systemd would put variables' values in their place
+    own = _PLAIN_TERMINAL if request.interactive else ()
     if not workload.user:
-        return [*argv, "--", *command]
+        return ["env", *own, *argv, "--", *command]
     runtime = f"XDG_RUNTIME_DIR=/run/user/{_account(workload.user).pw_uid}"
-    return ["runuser", "-u", workload.user, "--", "env", runtime, argv[0], "--user", *argv[1:], "--", *command]
+    return ["runuser", "-u", workload.user, "--", "env", runtime, *own, argv[0], "--user", *argv[1:], "--", *command]
 
 
 def _write_values(user: str, name: str, values: dict[str, str]) -> Path:
@@ -101,7 +104,7 @@ def _docker(machine: Machine, workload: Workload, request: ExecRequest, name: st
     running = [container.name for container in listed if container.service == workload.name]
     if not running:
         raise StepFailed(f"there is no container of {workload.name}: inv docker.up")
-    terminal = ["--tty"] if request.interactive else []
+    terminal = ["--tty", "--env=TERM"] if request.interactive else []
     return ["docker", "exec", "--interactive", *terminal, f"--env={MARK}={name}", running[0], *request.argv]
 
 

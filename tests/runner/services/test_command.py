@@ -78,7 +78,7 @@ def test_a_servers_command_runs_as_its_user(
     tmp_path: Path, programs: Programs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = begun(tmp_path, capsys, "native", "redis-cli", of=REDIS, interactive=True)["argv"]
-    assert words[0] == "systemd-run" and "--user" not in words and "--pty" in words
+    assert words[:4] == ["env", *command._PLAIN_TERMINAL, "systemd-run"] and "--user" not in words and "--pty" in words
     assert {"--property=User=redis", "--property=Group=redis"} <= set(words)
 
 
@@ -105,7 +105,8 @@ def test_a_container_is_named_and_marked(
     line = begun(tmp_path, capsys, "docker", "env")
     mark = f"--env={command.MARK}={line['id']}"
     assert line["argv"] == ["docker", "exec", "--interactive", mark, "flow-api-1", "env"]
-    assert "--tty" in begun(tmp_path, capsys, "docker", "sh", interactive=True)["argv"]
+    words = begun(tmp_path, capsys, "docker", "sh", interactive=True)["argv"]
+    assert {"--tty", "--env=TERM"} <= set(words), "Docker would call every terminal xterm"
 
 
 @pytest.mark.parametrize("owner", ["native", "docker"])
