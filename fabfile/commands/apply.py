@@ -47,6 +47,7 @@ Secrets = Callable[[Host], Mapping[str, str]]
 
 _FRESH_SECONDS = 30.0  # seconds for which a survey counts while somebody thinks
 _plans_are_shown: ContextVar[bool] = ContextVar("plans_are_shown", default=False)
+_only_summed_up: ContextVar[bool] = ContextVar("only_summed_up", default=False)
 _POLL_SECONDS = 2.0  # seconds between two looks at a lock that is waited for
 
 
@@ -58,6 +59,26 @@ def plans_shown() -> Iterator[None]:
         yield
     finally:
         _plans_are_shown.reset(token)
+
+
+@contextlib.contextmanager
+def summed_up() -> Iterator[None]:
+    """Whatever is only shown within is shown in a few lines, for somebody who says whether several plans begin."""
+    token = _only_summed_up.set(True)
+    try:
+        yield
+    finally:
+        _only_summed_up.reset(token)
+
+
+def require_terminal(*, json: bool) -> None:
+    """Raise UsageError where nobody can be asked whether a plan may begin."""
+    if json or not has_terminal():
+        why = "with --json" if json else "where there is no terminal"
+        raise UsageError(
+            f"nobody can be asked {why} whether this may begin",
+            next_step="Look at it with --dry, then run it with --yes.",
+        )
 
 
 class Operation:
@@ -85,12 +106,8 @@ class Operation:
         self._hooks = hooks
         self._shows_plan = _plans_are_shown.get()
         self._ask = (ask or self._shows_plan) and not dry
-        if self._ask and (json or not has_terminal()):
-            why = "with --json" if json else "where there is no terminal"
-            raise UsageError(
-                f"nobody can be asked {why} whether this may begin",
-                next_step="Look at it with --dry, then run it with --yes.",
-            )
+        if self._ask:
+            require_terminal(json=json)
 
     def apply(
         self,
@@ -241,7 +258,11 @@ class Operation:
         return warnings
 
     def _show(self, judgement: Judgement) -> None:
-        for line in preview.lines(judgement):
+        if _only_summed_up.get() and not judgement.changes:
+            self._show_no_op(judgement)
+            return
+        short = _only_summed_up.get()
+        for line in preview.summary(judgement, self.session.host.name) if short else preview.lines(judgement):
             self._console.say(line)
         self._console.data("plan", plan=plan.as_json(judgement.plan), settled=judgement.no_ops)
 

@@ -19,7 +19,9 @@ from fabfile.lazy import lazily
 from fabfile.terms import POSTURES, RUNTIMES, SCOPES
 
 with lazily():
+    import fabfile.commands.apply
     import fabfile.commands.hosts.run
+    import fabfile.console
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"scope": SCOPES, "to": RUNTIMES}
 """Parameter name → what it may be, for every task that has such a parameter."""
@@ -166,10 +168,34 @@ def _on_hosts(several: choice.Choice, function: Callable[..., None], bound: insp
             return leaving.code, str(getattr(leaving.__cause__, "message", "")).partition("\n")[0]
         return 0, ""
 
-    getattr(function, "asks_once", lambda arguments: None)(bound.arguments)
-    code = fabfile.commands.hosts.run.run(several, act, json=bool(bound.arguments.get("json")))
+    arguments = bound.arguments
+    if not (arguments.get("yes", True) or arguments.get("dry")):
+        _agree(several, act, arguments)
+    getattr(function, "asks_once", lambda arguments: None)(arguments)
+    code = fabfile.commands.hosts.run.run(several, act, json=bool(arguments.get("json")))
     if code:
         raise invoke.exceptions.Exit(code=code)
+
+
+def _agree(several: choice.Choice, act: Callable[[str], tuple[int, str]], arguments: dict[str, Any]) -> None:
+    """Look at all hosts, show what would be done on each, and ask once; a yes goes for all, and is noted.
+
+    Leaves with the worst host's exit code where one could not begin. Raises UsageError where nobody can be asked,
+    Interrupted for a no.
+    """
+    fabfile.commands.apply.require_terminal(json=bool(arguments.get("json")))
+    arguments["dry"] = True
+    with fabfile.commands.apply.summed_up():
+        code = fabfile.commands.hosts.run.run(choice.looking(several), act, json=False, quiet_if_good=True)
+    if code and several.fail_fast:
+        raise invoke.exceptions.Exit(code=code)
+    order = "one after the other" if several.parallel == 1 else f"{several.parallel} at a time"
+    question = f"Begin on {', '.join(several.hosts)}, {order}?"
+    if not fabfile.console.Console().confirms((), question):
+        raise Interrupted(
+            "it has not begun on any host, since nobody said yes", next_step="Run the same command again."
+        )
+    arguments.update(dry=False, yes=True)
 
 
 def _with_more(signature: inspect.Signature, more: Mapping[str, Any]) -> inspect.Signature:

@@ -36,6 +36,15 @@ def load_site() -> Site:
     return inventory.load(locate.inventory_file(os.environ), os.environ)
 
 
+def site_of(host: str) -> Site:
+    """The inventory of this command, as that of one host by its name: the public checks, too, are then of that host.
+
+    Raises as `load_site` does, and UsageError for a host that the inventory does not have.
+    """
+    site = load_site()
+    return site.model_copy(update={"default_host": site.host(host).name}) if host else site
+
+
 @dataclass(frozen=True)
 class Session:
     """One task on one host: where it looks, what it works on, and where it prints."""
@@ -83,9 +92,7 @@ def begin(context: Any, host: str = "", *, json: bool = False) -> Session:
 
     Raises InventoryError, or UsageError for a host that the inventory does not have.
     """
-    site, console = load_site(), Console(json=json)
-    if host:  # the public checks, too, are then of that host
-        site = site.model_copy(update={"default_host": site.host(host).name})
+    site, console = site_of(host), Console(json=json)
     warn_without_openssh(console)
     return Session(site, select_host(context, site, host or None), console)
 

@@ -14,7 +14,7 @@ with lazily():
 
 
 @task
-def check(c: Context, json: bool = False) -> None:
+def check(c: Context, host: str = "", json: bool = False) -> None:
     """Check from outside that all that is public answers as it should, and that the rest is closed."""
-    site = session.load_site()
+    site = session.site_of(host)
     fabfile.commands.public.show(console.Console(json=json), site, public.checks(site))

@@ -82,6 +82,11 @@ def several(
     )
 
 
+def looking(choice: Choice) -> Choice:
+    """The same hosts, all looked at, as many at a time as where nothing changes."""
+    return Choice(choice.hosts, min(len(choice.hosts), _MOST), fail_fast=False)
+
+
 def _refuse_two_ways(given: list[str]) -> None:
     if len(given) > 1:
         raise UsageError(

@@ -38,11 +38,16 @@ class Result:
     seconds: float = 0.0
 
 
-def run(choice: Choice, act: Act, *, json: bool) -> int:
-    """Do the work on each host, show a table of how it ended, and return the worst host's exit code."""
+def run(choice: Choice, act: Act, *, json: bool, quiet_if_good: bool = False) -> int:
+    """Do the work on each host, show a table of how it ended, and return the worst host's exit code.
+
+    With `quiet_if_good` there is a table only where it went wrong somewhere.
+    """
     run_ = _Run(choice, act, json=json)
     run_.carry_out()
     results = [run_.results[name] for name in choice.hosts]
+    if quiet_if_good and not any(result.code or result.code is None for result in results):
+        return 0
     console = Console(json=json)
     console.table("hosts", ("", "host", "code", "how it ended", "seconds"), map(_row, results))
     for result in results:

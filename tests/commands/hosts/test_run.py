@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.commands import npm_token, session
+from fabfile.commands import apply, npm_token, session
 from fabfile.commands.hosts import run
 from fabfile.commands.hosts.choice import Choice
 from fabfile.plans.plan import Plan
@@ -165,6 +165,7 @@ def test_one_host_is_worked_on_as_ever(hosts: dict[str, OneOfSeveral]) -> None:
 def test_the_public_checks_are_of_the_host_that_is_named(hosts: dict[str, OneOfSeveral]) -> None:
     assert session.begin(object(), "b").site.origin == "b.example"
     assert session.begin(object()).site.origin == "a.example"
+    assert (session.site_of("b").origin, session.site_of("").origin) == ("b.example", "a.example")
 
 
 # ── Plans ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -268,6 +269,42 @@ def test_questions_are_put_one_at_a_time_by_the_host_that_has_them(
     assert sorted(screen.getvalue().split("Which? ")) == ["", "a | ", "b | "]
     answers = [table(ended)[name].split(" ")[2] for name in ("a", "b")]
     assert sorted(answers) == ["first", "second"]
+
+
+def somebody_is_there(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Somebody at the terminal of the whole command, whose output the test reads."""
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(apply, "has_terminal", lambda: True)
+
+
+@pytest.mark.parametrize("answer", ["y", ""])
+def test_whether_a_plan_may_begin_is_asked_once_for_all_hosts_after_each_has_been_looked_at(
+    hosts: dict[str, OneOfSeveral], monkeypatch: pytest.MonkeyPatch, diary: Diary, answer: str
+) -> None:
+    somebody_is_there(monkeypatch, f"{answer}\n")
+    for host in hosts.values():
+        host.meet = len(hosts)
+    ended = inv("rollback", "--full", "--all") if not answer else inv("cutover", "--all", "--no-confirm")
+    said = ended.err
+    assert said.count("[y/N]") == 1 and "Begin on a, b, long, one after the other?" in said
+    if answer:
+        for name in NAMES:
+            assert re.search(rf"^{name:<4} \| cutover on {name}: \d+ steps to do", ended.out, re.MULTILINE)
+        assert [line for line in diary.lines if line.startswith("end")] == [f"end {name} []" for name in NAMES]
+        assert {name: text[:6] for name, text in table(ended).items()} == dict.fromkeys(NAMES, "0 done")
+    else:
+        assert ended.code == 130 and "it has not begun on any host, since nobody said yes" in said
+        assert diary.lines.count("survey a") == 1 and not [line for line in diary.lines if line.startswith("end")]
+
+
+def test_where_one_host_could_not_begin_nobody_is_asked(
+    hosts: dict[str, OneOfSeveral], monkeypatch: pytest.MonkeyPatch, diary: Diary
+) -> None:
+    somebody_is_there(monkeypatch, "y\n")
+    hosts["b"].unreachable = True
+    ended = inv("cutover", "--all")
+    assert ended.code == 6 and "[y/N]" not in ended.err
+    assert table(ended)["b"].startswith("6") and not [line for line in diary.lines if line.startswith("end")]
 
 
 def test_where_there_is_no_terminal_nobody_is_asked(
