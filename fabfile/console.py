@@ -213,7 +213,7 @@ def ending(event: Event) -> CutoverError | None:
         missing = "; ".join(evidence.get("missing", ()))
         kept = ", ".join(evidence.get("left_by_the_others", ()))
         state = _as_before(health, unknown, up, evidence.get("lost", ()), missing)
-        again = "Mend what it names and run the same command again; `inv status` shows what runs."
+        again = "Fix what it names and run the same command again; `inv status` shows what runs."
         place = f"what the other servers left is in {kept}" if kept else "in your backups"
         rescue = f"Look for it before you run the command again: {place}."
         return Failed(
@@ -225,7 +225,7 @@ def ending(event: Event) -> CutoverError | None:
         up=up,
         down=down,
         unknown=unknown,
-        next_step=f"Mend the cause on the VPS, then: inv revert --plan {event.plan}",
+        next_step=f"Fix the cause on the VPS, then: inv revert --plan {event.plan}",
     )
 
 

@@ -114,7 +114,7 @@ class HookRefused(CutoverError):
         super().__init__(
             f"your {what}",
             state="Nothing was touched.",
-            next_step=f"Mend what it says, or move {path} away, and run the same command again.",
+            next_step=f"Fix what it says, or move {path} away, and run the same command again.",
         )
 
 
@@ -175,16 +175,16 @@ class ManualInterventionRequired(CutoverError):
 
 
 class DnsManualInterventionRequired(CutoverError):
-    """A change of DNS could not be put back. `now` says what each record is, `mend` holds a command for each."""
+    """A change of DNS could not be put back. `now` says what each record is, `fix` holds a command for each."""
 
     exit_code = 5
     place = "DNS"
 
-    def __init__(self, message: str, *, now: Sequence[str], mend: Sequence[str]) -> None:
+    def __init__(self, message: str, *, now: Sequence[str], fix: Sequence[str]) -> None:
         super().__init__(
             message,
             state="\n".join(now),
-            next_step="\n".join(["With the token in CLOUDFLARE_API_TOKEN, and then inv dns.status:", *mend]),
+            next_step="\n".join(["With the token in CLOUDFLARE_API_TOKEN, and then inv dns.status:", *fix]),
         )
 
 

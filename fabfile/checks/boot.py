@@ -33,7 +33,7 @@ def after_reboot(site: Site, facts: Facts) -> dict[Runtime, tuple[str, ...]]:
 
 
 def findings(site: Site, facts: Facts) -> list[Finding]:
-    """Warnings: what a reboot would not bring up of the owner, or would bring up beside it; each with its cure."""
+    """Warnings: what a reboot would not bring up of the owner, or would bring up beside it; each with its fix."""
     owner, coming = survey.owner(facts), after_reboot(site, facts)
     if facts.owner_error or not owner:
         return []
@@ -89,8 +89,8 @@ def _missing_native(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     services = [] if facts.user_manager else [s.name for s in site.scope("full")]
     absent = [name for name in services if name not in coming.get("native", ())]
     return [
-        _warning(f"native owns, and a reboot would not bring up {', '.join(names)}: not enabled at boot", cure)
-        for names, cure in ((servers, "inv infra.start"), (absent, "inv app.start"))
+        _warning(f"native owns, and a reboot would not bring up {', '.join(names)}: not enabled at boot", fix)
+        for names, fix in ((servers, "inv infra.start"), (absent, "inv app.start"))
         if names and "native" in coming
     ]
 
@@ -100,13 +100,13 @@ def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     if not names or "docker" not in coming:
         return []
     if _daemon_off(facts):
-        why, cure = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
-        return [_warning(f"docker owns, and a reboot would bring up no container: {why}", cure)]
+        why, fix = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
+        return [_warning(f"docker owns, and a reboot would bring up no container: {why}", fix)]
     loose = [name for name in names if (box := facts.containers.get(name)) and box.alive]
     stopped = [name for name in names if name not in loose]
     return [
-        _warning(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", cure)
-        for group, why, cure in (
+        _warning(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", fix)
+        for group, why, fix in (
             (loose, "their restart policy keeps them down", _RESTART_FIX),
             (stopped, "stopped, or there is no container", "inv docker.up"),
         )
@@ -122,11 +122,11 @@ def _beside(site: Site, facts: Facts, owner: Owner, coming: Coming) -> list[Find
     rest = [name for name in names if name not in always]
     stop = "inv docker.stop" if other == "docker" else "inv infra.install and inv app.install: units for the owner only"
     return [
-        _warning(f"{owner} owns, and a reboot would bring up {other}'s {', '.join(group)} beside it", cure)
-        for group, cure in ((always, _RESTART_FIX), (rest, stop))
+        _warning(f"{owner} owns, and a reboot would bring up {other}'s {', '.join(group)} beside it", fix)
+        for group, fix in ((always, _RESTART_FIX), (rest, stop))
         if group
     ]
 
 
-def _warning(text: str, cure: str) -> Finding:
-    return Finding(text, cure, warning=True)
+def _warning(text: str, fix: str) -> Finding:
+    return Finding(text, fix, warning=True)

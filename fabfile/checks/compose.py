@@ -16,7 +16,7 @@ def findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What stands against handing the app to `to`, as far as Docker's side goes: the way there, or the way back."""
     unsupported = _unsupported(facts)
     if facts.docker_error:
-        return [*unsupported, Finding(facts.docker_error, "mend Docker, then try again")]
+        return [*unsupported, Finding(facts.docker_error, "fix Docker, then try again")]
     if facts.compose_error:
         return [*unsupported, unreadable(site, facts)]
     result = [*unsupported, *_absent(site, facts), *_data(site, facts), *_images(site, facts, to)]
@@ -43,7 +43,7 @@ def unreadable(site: Site, facts: Facts) -> Finding:
     laid = ", or runtimes.docker.overrides, which is laid over it" if docker.overrides else ""
     return Finding(
         f"Compose: {facts.compose_error}",
-        f"this tool never writes {docker.file}: mend it on the VPS, or correct runtimes.docker.file{laid}; "
+        f"this tool never writes {docker.file}: fix it on the VPS, or correct runtimes.docker.file{laid}; "
         f"`inv docker.check` looks again",
     )
 

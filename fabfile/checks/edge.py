@@ -89,7 +89,7 @@ def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
     """What goes on leading to Docker's containers when native owns: its users would get 502."""
     if to != "native":
         return []
-    cures = {
+    fixes = {
         True: "in Nginx Proxy Manager (Advanced, Custom locations), remove it, or let it lead where the host leads: "
         "`include conf.d/include/proxy.conf;` without a `set` or `proxy_pass` of its own",
         False: f"disable or remove it; a hostname that users need can be one more name of {site.edge.app_domain} in "
@@ -99,7 +99,7 @@ def beside(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
         Finding(
             f"edge: {forward.source}: {forward.statement} leads to {name}, which is Docker's and would be down: "
             "502 for its users",
-            cures[forward.source in facts.edge.hosts],
+            fixes[forward.source in facts.edge.hosts],
         )
         for forward, name in _to_docker(site, facts)
     ] + [

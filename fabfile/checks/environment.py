@@ -72,9 +72,9 @@ def readable(site: Site, facts: Facts) -> list[Finding]:
     settings = facts.settings_file
     if settings is None:
         return []
-    mend = f"correct {site.app.env_file} on the VPS, or app.env_file; `docker compose config` says what it takes"
-    hand = f"on the VPS: chown it to {site.app.user}, mode 600"
-    problems = ((settings.problem, mend), (settings.denied, hand))
+    correct = f"correct {site.app.env_file} on the VPS, or app.env_file; `docker compose config` says what it takes"
+    give = f"on the VPS: chown it to {site.app.user}, mode 600"
+    problems = ((settings.problem, correct), (settings.denied, give))
     return [Finding(f"env file: {problem}", fix) for problem, fix in problems if problem]
 
 

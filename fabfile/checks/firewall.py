@@ -17,7 +17,7 @@ from fabfile.survey import address
 def before_native(site: Site, facts: Facts) -> list[Finding]:
     """What stands against native web and API behind this firewall."""
     if facts.firewall.problem:
-        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status` must answer")]
+        return [Finding(f"UFW: {facts.firewall.problem}", "fix it: `sudo ufw status` must answer")]
     if facts.firewall.other:
         subnet, bind = facts.edge.network.subnet, site.runtimes.native.bind
         ports = ", ".join(str(entry.port) for entry in (*service_ports(site), *parking_ports(site)))
@@ -57,9 +57,9 @@ def _before_ours(site: Site, facts: Facts) -> Iterator[Finding]:
 
 
 def refusals(site: Site, facts: Facts) -> list[Finding]:
-    """What `close` cannot close, each with its cure; a firewall that does not filter makes all of it useless."""
+    """What `close` cannot close, each with its fix; a firewall that does not filter makes all of it useless."""
     if facts.firewall.problem:
-        return [Finding(f"UFW: {facts.firewall.problem}", "mend it: `sudo ufw status verbose` on the VPS")]
+        return [Finding(f"UFW: {facts.firewall.problem}", "fix it: `sudo ufw status verbose` on the VPS")]
     if facts.firewall.other:
         return [
             Finding(
@@ -68,8 +68,8 @@ def refusals(site: Site, facts: Facts) -> list[Finding]:
             )
         ]
     if not facts.firewall.active:
-        cure = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
-        return [Finding("UFW is not active: nothing filters", cure)]
+        fix = "on the VPS, with SSH, 80 and 443 allowed first: sudo ufw enable"
+        return [Finding("UFW is not active: nothing filters", fix)]
     exposed: dict[str, list[str]] = {}
     for what, port in site.private_ports.items():
         for rule in ufw.opening_rules(facts.firewall.rules, port, facts.firewall.default):

@@ -89,7 +89,7 @@ def _unknown_commit(site: Site, facts: Facts) -> list[Finding]:
 
 
 def _without_build(facts: Facts, pieces: Sequence[Service]) -> list[Finding]:
-    """Services of which the Compose file does not say how their images are built, or fixes the very image."""
+    """Services of which the Compose file does not say how their images are built, or names one by its digest."""
     services = [facts.compose[piece.name] for piece in pieces if piece.name in facts.compose]
     return [
         Finding(f"the Compose file does not say how the image of {s.name} is built", "leave it out, with --pieces")

@@ -90,7 +90,7 @@ def edge_findings(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
 def edge_problems(steps: Steps, facts: Facts) -> list[Finding]:
     """What stands against steps that change the edge."""
-    fix = "mend it in Nginx Proxy Manager; `inv npm.status` shows what the edge says"
+    fix = "fix it in Nginx Proxy Manager; `inv npm.status` shows what the edge says"
     actions = [step.action for step in steps if isinstance(step.action, EdgeAction)]
     off = "`inv edge.maintenance --off` first; a hand-over needs none, since requests wait meanwhile"
     maintenance = dict.fromkeys(action.maintenance_problem(facts) for action in actions)

@@ -102,14 +102,14 @@ def _durable(site: Site, facts: Facts, service: Service, consumer: Consumer | No
     if not (health and health.ok):
         return False, f"{state}; {ill}"
     if consumer.pull:
-        return False, f"{state}, though {service.name} runs and looks well: {_cure(site, facts, service)}"
+        return False, f"{state}, though {service.name} runs and looks well: {_fix(site, facts, service)}"
     return False, (
         f"{state}: stolen from {service.name}, which runs, looks well and receives nothing until it is "
-        f"restarted: {_cure(site, facts, service)}"
+        f"restarted: {_fix(site, facts, service)}"
     )
 
 
-def _cure(site: Site, facts: Facts, service: Service) -> str:
+def _fix(site: Site, facts: Facts, service: Service) -> str:
     """How the service is restarted in the runtime that owns."""
     if facts.jetstream.runtime == "docker":
         return f"docker compose -p {site.runtimes.docker.project} restart {service.name}"

@@ -93,7 +93,7 @@ class Switch:
         else:
             if bad:
                 why = f"the public checks fail with the new records: {', '.join(bad)}"
-                self._put_back(why, "Mend what fails; inv public.check asks it at any time.", check=True)
+                self._put_back(why, "Fix what fails; inv public.check asks it at any time.", check=True)
 
     def _write(self, record: Record, fields: dict[str, Any]) -> None:
         now = self._api.one(Record, "PATCH", records.path_of(self._zone, record), json=fields)
@@ -175,7 +175,7 @@ class Switch:
         return DnsManualInterventionRequired(
             f"{why}, and putting back failed too: {'; '.join(lost.values())}",
             now=[self._as_it_is(change) for change in stuck],
-            mend=[self._mend(change) for change in stuck],
+            fix=[self._fix(change) for change in stuck],
         )
 
     def _as_it_is(self, change: Change) -> str:
@@ -185,7 +185,7 @@ class Switch:
             return f"perhaps changed, can't be asked: {change.describe()}"
         return f"{now} (before: {change.record})"
 
-    def _mend(self, change: Change) -> str:
+    def _fix(self, change: Change) -> str:
         """A shell's own printf hands curl the header: the token is in no argument list."""
         dns = self._site.dns
         url = f"{dns.api if dns else ''}{records.path_of(self._zone, change.record)}"

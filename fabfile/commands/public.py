@@ -15,7 +15,7 @@ from fabfile.public.check import Check, mark
 
 _NEXT_STEPS = {
     "origin": "The origin is at fault, whichever way one comes: `inv status` shows what runs on the VPS.",
-    "DNS or CDN": "DNS or the CDN is at fault and the VPS is well: mend the record at your DNS provider.",
+    "DNS or CDN": "DNS or the CDN is at fault and the VPS is well: fix the record at your DNS provider.",
     "pinned": "The users are served, but not from where the inventory says: correct public.address.",
     "": "`inv status` shows what runs; logs: journalctl --user -u UNIT, journalctl -u UNIT, docker logs.",
 }

@@ -23,7 +23,7 @@ SAMPLE_SECONDS = 60.0  # seconds between two samples
 MIN_SAMPLES = 20  # samples of a short soak: then they come closer together
 ANSWER_SECONDS = 10.0  # seconds; nobody waits in a parking lot while a soak looks, so a longer wait is a failure
 _UNCHANGED = "A soak only looks; it changed nothing."
-_RETRY = "Mend or wait for what is named, and soak again: inv soak --hours 24"
+_RETRY = "Fix or wait for what is named, and soak again: inv soak --hours 24"
 _NEXT_STEPS = {
     "cut off": "Where the VPS has just started it goes on by itself, as inv soak tells. Else anew: inv soak --hours 24",
     "owner": "inv history tells which plan that was; a soak of what runs now: inv soak --hours 24",

@@ -94,8 +94,8 @@ def _refuse_newer(path: Path, wanted: object) -> None:
     own = resources.version()
     if _release(wanted) > _release(own):
         name = resources.DISTRIBUTION
-        cure = f"pipx upgrade {name}, uv tool upgrade {name}, or git pull in a checkout"
-        problem = f"min_version: {paths.quote(wanted)} is needed, and this tool is {own}. Upgrade it: {cure}"
+        fix = f"pipx upgrade {name}, uv tool upgrade {name}, or git pull in a checkout"
+        problem = f"min_version: {paths.quote(wanted)} is needed, and this tool is {own}. Upgrade it: {fix}"
         raise InventoryError(str(path), [problem])
 
 

@@ -164,14 +164,14 @@ def unsupported(keyword: str, value: str) -> Unreachable:
 def proxy_failed(target: str, command: str, why: str, *, is_jump: bool) -> Unreachable:
     """The way to the VPS, through jump hosts or a proxy command, did not come about; `why` in ssh's own words."""
     what = "the jump host" if is_jump else "the proxy command"
-    cure = (
+    fix = (
         "An unknown or changed host key of a jump host is refused, as the VPS's own is: log in to the jump host once "
         "with ssh and compare its fingerprint. Nobody is asked for a password or passphrase; give keys to your agent.\n"
         if is_jump
         else ""
     )
     return Unreachable(
-        f"{what} on the way to {target} failed: {why}", next_step=f"{cure}Try it by hand: {command} < /dev/null"
+        f"{what} on the way to {target} failed: {why}", next_step=f"{fix}Try it by hand: {command} < /dev/null"
     )
 
 

@@ -127,5 +127,5 @@ def _refusal(error: str) -> Refused:
     return Refused(
         f"the runner on the VPS says: {error}",
         state="Nothing was started by this command.",
-        next_step="Mend what it names; `inv status` shows what runs.",
+        next_step="Fix what it names; `inv status` shows what runs.",
     )

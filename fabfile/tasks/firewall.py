@@ -26,7 +26,7 @@ def allow(c: Context, host: str = "", dry: bool = False, wait: bool = False, jso
 
 @task
 def close(c: Context, host: str = "", dry: bool = False, wait: bool = False, json: bool = False) -> None:
-    """Close what is open to the world and need not be; names what it cannot close, with the cure."""
+    """Close what is open to the world and need not be; names what it cannot close, with the fix."""
     apply.Operation(c, host, dry=dry, wait=wait, json=json).apply(
         lambda site, facts: plan.Plan("firewall.close", firewall.close(site, facts)),
         judge=lambda site, facts: preflight.unknown_subnet(site, facts) + fabfile.checks.firewall.refusals(site, facts),

@@ -145,7 +145,7 @@ def status(c: Context, watch: bool = False, host: str = "", json: bool = False) 
     """Show who owns the app, where the edge sends the public, and what is healthy in each runtime.
 
     Below that: restarts, memory, ports, versions and data of the owner's, firewall, exposure of units, the last plan,
-    and each warning with its cure. --watch shows it again and again, until Ctrl-C.
+    and each warning with its fix. --watch shows it again and again, until Ctrl-C.
     """
     vps, module = session.begin(c, host, json=json), fabfile.commands.status
     if watch:

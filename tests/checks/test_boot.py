@@ -92,7 +92,7 @@ def test_a_container_comes_back_as_docker_has_it(
     assert len(told(site, facts)) == (not comes_back)
 
 
-def test_the_cure_fits_the_reason(site: Site, docker_serves: Facts) -> None:
+def test_the_fix_fits_the_reason(site: Site, docker_serves: Facts) -> None:
     (text,) = told(site, changed(docker_serves, containers=box(docker_serves, "api", policy="no")))
     assert "would not bring up api: their restart policy" in text and "restart: unless-stopped" in text
     (text,) = told(site, changed(docker_serves, containers=box(docker_serves, "api", state="exited")))

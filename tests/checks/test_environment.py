@@ -78,18 +78,18 @@ def test_an_override_is_no_reason_for_more_than_another_host_and_port(site: Site
     """Another path is another database: what is written there natively would be lost with the way back."""
     placed = Difference("REDIS_URL", EVERYBODY, ENV, DOCKER_ENV)
     assert preflight.findings(site, with_differences(docker_serves, placed), "native") == []
-    for native, cure in ((ENV, f"write REDIS_URL into {ENV} as Docker has it"), (OVERRIDES, "what Docker's has")):
+    for native, fix in ((ENV, f"write REDIS_URL into {ENV} as Docker has it"), (OVERRIDES, "what Docker's has")):
         of = site if native == ENV else overriding(site, REDIS_URL="redis://127.0.0.1:6379")
         lost = Difference("REDIS_URL", EVERYBODY, native, DOCKER_ENV, parts=("path", "query"))
         (finding,) = preflight.findings(of, with_differences(docker_serves, lost), "native")
         assert finding.text.startswith(f"REDIS_URL: all services get another path and query natively ({native}) than")
-        assert cure in finding.fix and 'runtimes.native.differences.REDIS_URL = "…"' in finding.fix
+        assert fix in finding.fix and 'runtimes.native.differences.REDIS_URL = "…"' in finding.fix
         assert not finding.warning
         facts = with_differences(docker_serves, lost)
         assert preflight.findings(meant(of, REDIS_URL="a database of its own"), facts, "native") == []
 
 
-def test_a_variable_of_the_user_manager_has_a_cure_of_its_own(site: Site, docker_serves: Facts) -> None:
+def test_a_variable_of_the_user_manager_has_a_fix_of_its_own(site: Site, docker_serves: Facts) -> None:
     facts = with_differences(docker_serves, Difference("TZ", EVERYBODY, f"the user manager of {site.app.user}"))
     (finding,) = preflight.findings(site, facts, "native")
     assert finding.text == f"TZ: the user manager of {site.app.user} gives it to all services natively, " + (
@@ -147,7 +147,7 @@ def test_a_later_change_of_the_env_file_is_warned_of_until_it_is_installed(site:
     assert row[0] == "/etc/islandflow/settings.env" and not row[1] and "inv app.install" in row[2]
 
 
-def test_a_login_that_native_redis_would_refuse_refuses_a_cutover_with_its_cure(
+def test_a_login_that_native_redis_would_refuse_refuses_a_cutover_with_its_fix(
     site: Site, docker_serves: Facts
 ) -> None:
     login = RefusedLogin("native", ENV, "has no password", "a password", EVERYBODY)

@@ -225,10 +225,10 @@ CASES = {
         "inv npm.status",
     ),
     "there is no row for the app": Case(
-        _host(problem="no live proxy host has flow.deltaisland.io", row=None), "no live proxy host", "mend it"
+        _host(problem="no live proxy host has flow.deltaisland.io", row=None), "no live proxy host", "fix it"
     ),
     "there are two rows for the app": Case(
-        _host(problem="proxy hosts 1 and 4 both have flow.deltaisland.io"), "hosts 1 and 4 both", "mend it"
+        _host(problem="proxy hosts 1 and 4 both have flow.deltaisland.io"), "hosts 1 and 4 both", "fix it"
     ),
     "the gateway is unknown": Case(
         _edge(network=EdgeNetwork(), problem="network npm-shared has 2 IPv4 gateways, exactly one is needed"),
@@ -244,12 +244,12 @@ CASES = {
     "the Compose file is invalid": Case(
         _with(compose_error="services.web: unknown key"),
         "Compose: services.web",
-        "this tool never writes /home/delta/islandflow/deployment/docker/docker-compose.yml: mend it",
+        "this tool never writes /home/delta/islandflow/deployment/docker/docker-compose.yml: fix it",
     ),
     "Docker does not answer": Case(
         _with(docker_error="Docker does not answer: no"),
         "Docker does not answer: no",
-        "mend Docker",
+        "fix Docker",
         to="docker",
     ),
 }

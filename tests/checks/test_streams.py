@@ -113,18 +113,18 @@ def test_another_size_and_a_missing_stream_are_told(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runtime", "name", "cure"),
+    ("runtime", "name", "fix"),
     [
         ("native", "api-alerts", "inv app.restart --scope api"),
         ("native", "candles-equity-prints", "inv app.restart --scope workers"),
         ("docker", "compute-equity-quotes", "docker compose -p islandflow-vps restart compute"),
     ],
 )
-def test_a_stolen_durable_is_named_with_the_cure(site: Site, runtime: Runtime, name: str, cure: str) -> None:
+def test_a_stolen_durable_is_named_with_the_fix(site: Site, runtime: Runtime, name: str, fix: str) -> None:
     found = bad(site, durable(facts(site, runtime), name, bound=False, pending=175, grew=19))
     assert list(found) == [name]
     assert found[name].startswith("not bound, 175 pending (+19 in a second), 2 unacknowledged, 0 redelivered: stolen")
-    assert found[name].endswith(cure)
+    assert found[name].endswith(fix)
 
 
 def test_a_durable_made_for_fetching_is_told_in_its_own_words(site: Site) -> None:

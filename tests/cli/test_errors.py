@@ -25,9 +25,7 @@ EXAMPLES: list[tuple[CutoverError, int]] = [
     (Unreachable.no_python("vps.example", None), 6),
     (errors.DnsFailed("Cloudflare refuses: 9109 Invalid access token", next_step="inv dns.verify-token"), 1),
     (
-        errors.DnsManualInterventionRequired(
-            "it was not put back", now=["app: A 192.0.2.1, dns-only"], mend=["curl …"]
-        ),
+        errors.DnsManualInterventionRequired("it was not put back", now=["app: A 192.0.2.1, dns-only"], fix=["curl …"]),
         5,
     ),
     (errors.DnsUnreachable("api.example: Connection refused", next_step="Try again."), 6),

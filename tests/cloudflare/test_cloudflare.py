@@ -376,10 +376,10 @@ def test_checks_that_fail_all_the_same_are_told_apart(world: World) -> None:
 
 def test_a_public_side_that_needs_a_moment_is_waited_for(world: World) -> None:
     world.break_public()
-    mend = threading.Timer(0.8, lambda: world.behaviour.paths.update({"/ws/live": Answer(upgrade=True)}))
-    mend.start()
+    repair = threading.Timer(0.8, lambda: world.behaviour.paths.update({"/ws/live": Answer(upgrade=True)}))
+    repair.start()
     assert run(inv, "dns.posture", "--to", "dns-only").code == 0
-    mend.join()
+    repair.join()
 
 
 def test_dns_only_is_checked_where_it_leads_whatever_a_resolver_says(world: World) -> None:
@@ -455,7 +455,7 @@ def test_ctrl_c_while_putting_back_leaves_nothing_unsaid(world: World) -> None:
 
 
 @both_doors
-def test_what_can_not_be_put_back_is_told_with_the_command_that_mends_it(
+def test_what_can_not_be_put_back_is_told_with_the_command_that_fixes_it(
     door: Callable[..., Run], world: World
 ) -> None:
     def react(record: dict[str, Any]) -> None:

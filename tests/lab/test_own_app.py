@@ -92,7 +92,7 @@ def test_a_checkout_that_has_everything_passes(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "said", "cure"),
+    ("missing", "said", "fix"),
     [
         (".git", "there is no .git in it", "a clone"),
         ("deployment/docker/docker-compose.yml", "there is no Compose file", "--inventory FILE"),
@@ -101,11 +101,11 @@ def test_a_checkout_that_has_everything_passes(checkout: Path) -> None:
         ("deployment/docker/.env", "there is no env file", "--docker-env FILE"),
     ],
 )
-def test_what_is_missing_is_named_with_its_cure(checkout: Path, missing: str, said: str, cure: str) -> None:
+def test_what_is_missing_is_named_with_its_fix(checkout: Path, missing: str, said: str, fix: str) -> None:
     (checkout / missing).rename(checkout.parent / "away")
     with pytest.raises(UsageError) as refused:
         own.check(Choices.of(app=str(checkout)))
-    assert said in refused.value.message and cure in refused.value.next_step
+    assert said in refused.value.message and fix in refused.value.next_step
 
 
 def test_a_linked_worktree_is_told_from_a_folder_without_git(checkout: Path) -> None:

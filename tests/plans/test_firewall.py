@@ -103,7 +103,7 @@ def test_closing_lets_the_bridge_in_by_a_rule_of_its_own_before_the_worlds_goes(
         "ufw allow in on eth0 to any port 3000 proto tcp",
     ],
 )
-def test_a_rule_that_opens_more_stays_and_is_named_with_the_cure(site: Site, fresh: Facts, line: str) -> None:
+def test_a_rule_that_opens_more_stays_and_is_named_with_the_fix(site: Site, fresh: Facts, line: str) -> None:
     facts = ruled(fresh, line, ours(3000, "web"), ours(4000, "api"))
     assert [text for text in left(firewall.close(site, facts), facts) if "delete" in text] == []
     (finding,) = refusals(site, facts)

@@ -17,10 +17,10 @@ ROUTE = "/prints/options?limit=1"
 
 def test_checks_are_repeated_until_all_pass(site: Site, behaviour: Behaviour) -> None:
     behaviour.paths[ROUTE] = Answer(502)
-    mend = threading.Timer(0.8, lambda: behaviour.paths.update({ROUTE: Answer()}))
-    mend.start()
+    repair = threading.Timer(0.8, lambda: behaviour.paths.update({ROUTE: Answer()}))
+    repair.start()
     assert all(check.ok for check in public.until_good(site, "native", 20))
-    assert mend.finished.is_set()
+    assert repair.finished.is_set()
 
 
 def test_the_last_round_is_returned_when_time_is_up(site: Site, behaviour: Behaviour) -> None:

@@ -154,7 +154,7 @@ def test_a_damaged_runner_on_the_vps_is_not_used(damage: Callable[[bytes], bytes
     before = kept.read_bytes()
     found = boot(bootstrap.payload(FactsRequest(host=True)), "survey", root=tmp_path)
     assert found.returncode == 0 and "facts" in answer(found)
-    assert kept.read_bytes() == before  # a survey mends nothing
+    assert kept.read_bytes() == before  # a survey fixes nothing
 
 
 def test_a_request_that_broke_off_on_the_way_is_not_carried_out(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_noop_whose_result_is_not_good_takes_the_plan_back(world: World) -> No
     assert world.state() == {"b": b"new"}
 
 
-def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_is_mended(world: World) -> None:
+def test_a_stuck_plan_leaves_the_earlier_steps_alone_and_resumes_once_the_cause_is_fixed(world: World) -> None:
     plan = plan_of(world, world.step("a"), world.step("b", "undo"), world.step("c", "after do"))
     outcome, story = world.execute(plan)
     assert (outcome, story.stuck_at, story.begun) == ("stuck", "b", ["a", "b"])

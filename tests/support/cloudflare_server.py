@@ -1,7 +1,7 @@
 """Cloudflare's v4 API as far as the dns tasks use it: an HTTP server on 127.0.0.1 with zones, records and tokens.
 
 Codes and words are those of the reference and of real answers. It is stricter than the real one where that quietly
-mends a request (a proxied record's TTL, unknown fields and filters), so that nothing careless is ever sent there.
+corrects a request (a proxied record's TTL, unknown fields and filters), so that nothing careless is ever sent there.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def test_faults_are_survived_each_at_another_step_and_in_turns_in_both_direction
 
 
 def test_an_undo_that_fails_says_what_is_up_and_revert_ends_it(vps: Vps) -> None:
-    """Neither runtime can have its API's port: an operator has to mend that, and then a revert works."""
+    """Neither runtime can have its API's port: an operator has to fix that, and then a revert works."""
     bench = Bench(vps)
     _, steps, _ = Campaign(bench, lambda verdict: None).steps()
     start = [step for step in steps.values() if step["action"]["type"] == "Start"][-1]

@@ -18,7 +18,7 @@ def told(vps: Vps, **env: str) -> tuple[int, dict[str, dict[str, Any]]]:
     return done.returncode, {line["name"].replace(https, ""): line for line in lines if line["kind"] == "public"}
 
 
-def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_mends_them(restored: Vps) -> None:
+def test_routes_that_the_edge_gives_to_the_web_app_are_told_and_the_switch_fixes_them(restored: Vps) -> None:
     """The old scripts' host file knows fewer prefixes than the API has by now."""
     code, found = told(restored)
     assert code == 1

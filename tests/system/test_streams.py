@@ -61,7 +61,7 @@ def test_all_is_well_at_the_baseline_and_each_fault_is_named(vps: Vps) -> None:
     vps.lab.run("cd / && docker compose -p islandflow-vps restart api")
     deadline = time.monotonic() + 120
     while stolen & set(bad(vps, "streams", "check")):
-        assert time.monotonic() < deadline, "the cure did not cure"
+        assert time.monotonic() < deadline, "the fix did not help"
 
 
 def test_a_provider_that_refuses_the_key_is_found_before_the_cutover(untouched: Vps) -> None:

@@ -83,7 +83,7 @@ def test_native_redis_must_have_what_the_app_has_in_docker(
         ({**LIMITS, "maxmemory-policy": "noeviction"}, {}, ""),
     ],
 )
-def test_a_limit_that_native_redis_does_not_have_is_a_warning_with_its_cure(
+def test_a_limit_that_native_redis_does_not_have_is_a_warning_with_its_fix(
     docker: dict[str, str], native: dict[str, Any], text: str, site: Site, docker_serves: Facts, tmp_path: Path
 ) -> None:
     lines = found(site, docker_serves, "redis", Holding(settings=docker), native, tmp_path)

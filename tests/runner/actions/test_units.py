@@ -84,12 +84,12 @@ def test_stop_acts_on_whatever_may_run(tmp_path: Path, active: str) -> None:
 class Failing(Recorder):
     """A systemd whose unit is left failed by every stop, until somebody resets it."""
 
-    mends = True
+    fixes = True
 
     def run(self, argv: Any, **more: Any) -> Any:
         if "stop" in argv:
             self.answers["systemctl show"] = "ActiveState=failed\nSubState=failed\nResult=exit-code\n"
-        elif "reset-failed" in argv and self.mends:
+        elif "reset-failed" in argv and self.fixes:
             self.answers["systemctl show"] = "ActiveState=inactive\nSubState=dead\n"
         return super().run(argv, **more)
 
@@ -114,7 +114,7 @@ def test_a_unit_that_ends_badly_on_its_stop_signal_is_not_left_failed(
 
 def test_a_unit_that_stays_failed_is_reported(tmp_path: Path) -> None:
     machine = Failing(tmp_path)
-    machine.mends = False
+    machine.fixes = False
     ended = Stop((A,)).apply(machine, {"up": [A]})["ended_badly"]
     assert ended == {A: "exit-code, and systemd still calls it failed"}
 

@@ -275,7 +275,7 @@ def test_a_missing_file_that_no_backup_has_is_refused_naming_the_way_that_works(
     assert f"{API_DOMAIN}: its generated file is missing, and no backup on this VPS has it: with `--way api`" in words
 
 
-def test_drift_of_the_advanced_config_is_named_and_mended_as_the_database_says(edge: FakeEdge) -> None:
+def test_drift_of_the_advanced_config_is_named_and_fixed_as_the_database_says(edge: FakeEdge) -> None:
     rows, files = edge.rows(), edge.files()
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET advanced_config = 'a b;' WHERE id = 1")
@@ -305,7 +305,7 @@ def test_a_block_of_the_apps_own_script_is_understood(edge: FakeEdge, times: int
     assert database.live_rows(edge.ref.database)[0].advanced == block
 
 
-def test_drift_behind_custom_locations_cannot_be_mended_by_files(edge: FakeEdge) -> None:
+def test_drift_behind_custom_locations_cannot_be_fixed_by_files(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET advanced_config = 'a b;', locations = '[{}]' WHERE id = 1")
     assert "advanced_config differs" in refusal(edge, point(edge))
@@ -329,7 +329,7 @@ def test_what_a_kept_file_depends_on_must_not_have_changed_since(edge: FakeEdge)
     assert f"{API_DOMAIN}: certificate_id changed since its file was backed up" in refusal_after_a_switch(edge)
 
 
-def test_drift_of_the_own_upstream_alone_is_named_and_mended(edge: FakeEdge) -> None:
+def test_drift_of_the_own_upstream_alone_is_named_and_fixed(edge: FakeEdge) -> None:
     with edge.database() as connection:
         connection.execute("UPDATE proxy_host SET forward_port = 3001 WHERE id = 1")
     facts = facts_of(edge, point(edge))

@@ -110,13 +110,13 @@ def test_a_container_is_named_and_marked(
 
 
 @pytest.mark.parametrize("owner", ["native", "docker"])
-def test_where_the_service_is_not_there_the_cure_is(
+def test_where_the_service_is_not_there_the_fix_is(
     tmp_path: Path, programs: Programs, capsys: pytest.CaptureFixture[str], owner: str
 ) -> None:
     programs.put("systemctl", SYSTEMCTL.format(environment="", load="not-found"))
     programs.put("docker", "true")
-    cure = {"native": "inv app.install", "docker": "inv docker.up"}[owner]
-    assert cure in begun(tmp_path, capsys, owner, "env")["error"]
+    fix = {"native": "inv app.install", "docker": "inv docker.up"}[owner]
+    assert fix in begun(tmp_path, capsys, owner, "env")["error"]
 
 
 def test_what_still_runs_is_ended_by_its_unit_and_by_its_mark(

@@ -166,7 +166,7 @@ def test_one_poll_makes_one_attempt_where_the_answer_is_bad() -> None:
 
 
 def test_a_silent_server_is_still_reported_where_another_refuses(machine: Machine) -> None:
-    """The cure of a closed firewall would be missing, had the refusal ended the questions."""
+    """The fix for a closed firewall would be missing, had the refusal ended the questions."""
 
     def silent(limit: float) -> Observation:
         time.sleep(1.0)

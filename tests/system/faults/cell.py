@@ -99,7 +99,7 @@ class Bench:
             verdict.events = beside.ended(self.vps.lab, scene.plan, PATIENCE) if scene.plan else []
             verdict.outcome = judge.outcome(verdict.events)
         finally:
-            fault.mend(scene)
+            fault.fix(scene)
         if not verdict.skipped:
             verdict.problems += [f"both run: {names}" for names in both]
             verdict.problems += judge.account(verdict.events, direction, code, verdict.told)
@@ -163,7 +163,7 @@ class Bench:
         agent.go_on()
 
     def _reverted(self, scene: Scene, verdict: Verdict) -> Iterator[str]:
-        """Hands were needed, and the cause is mended: `inv revert` must end it."""
+        """Hands were needed, and the cause is fixed: `inv revert` must end it."""
         code, told = self.revert()
         events = beside.ended(self.vps.lab, scene.plan, PATIENCE)
         verdict.outcome = f"stuck, then {judge.outcome(events)}"

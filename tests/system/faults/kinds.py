@@ -1,4 +1,4 @@
-"""The faults: what is done to a VPS in the middle of a plan, and what mends it."""
+"""The faults: what is done to a VPS in the middle of a plan, and what fixes it."""
 
 from __future__ import annotations
 
@@ -81,21 +81,21 @@ class Scene:
 
 
 def nothing(scene: Scene) -> None:
-    """Some faults need no preparation, or mend themselves."""
+    """Some faults need no preparation, or fix themselves."""
 
 
 @dataclass(frozen=True)
 class Fault:
     """`inject` happens as the step begins; `lift` before the next event, where the fault is the step's alone.
 
-    `prepare` comes before the plan is started, `mend` after it has ended. `ends` are the honest ends.
+    `prepare` comes before the plan is started, `fix` after it has ended. `ends` are the honest ends.
     """
 
     name: str
     inject: Callable[[Scene], None]
     prepare: Callable[[Scene], None] = nothing
     lift: Callable[[Scene], None] | None = None
-    mend: Callable[[Scene], None] = nothing
+    fix: Callable[[Scene], None] = nothing
     ends: tuple[str, ...] = ("done", "reverted")
     delay: float = 0.0  # seconds into the step, or at its end where it is faster
     reboots: bool = False
@@ -238,21 +238,21 @@ FAULTS = (
     Fault("operator killed", _kill_operator, ends=("reverted",), unseen=True),
     Fault("SSH dropped", _does("pkill -KILL sshd-session"), ends=("done",)),
     Fault("VPS reboots", _does("systemctl --no-block reboot"), reboots=True, delay=HALF_WAY),
-    Fault("disk full", _does(FILL), _small_disk, mend=_does(f"umount --lazy {OPS}"), ends=("reverted",)),
-    Fault("Docker restarts", _does("systemctl --no-block restart docker"), mend=_docker_up, delay=HALF_WAY),
-    Fault("edge gone", _does("docker rm -f {site.edge.container}"), mend=_edge_back, ends=("reverted", "stuck")),
-    Fault("port 4000 held", _squat_on_new, mend=_does("systemctl stop stranger || true")),
-    Fault("unit crash-loops", _crash_loop, mend=_no_crash_loop),
-    Fault("Compose up by hand", _compose_up, mend=_by_hand_over, grace=5.0),
-    Fault("units started by hand", _start_units, mend=_by_hand_over, grace=2.0),
+    Fault("disk full", _does(FILL), _small_disk, fix=_does(f"umount --lazy {OPS}"), ends=("reverted",)),
+    Fault("Docker restarts", _does("systemctl --no-block restart docker"), fix=_docker_up, delay=HALF_WAY),
+    Fault("edge gone", _does("docker rm -f {site.edge.container}"), fix=_edge_back, ends=("reverted", "stuck")),
+    Fault("port 4000 held", _squat_on_new, fix=_does("systemctl stop stranger || true")),
+    Fault("unit crash-loops", _crash_loop, fix=_no_crash_loop),
+    Fault("Compose up by hand", _compose_up, fix=_by_hand_over, grace=5.0),
+    Fault("units started by hand", _start_units, fix=_by_hand_over, grace=2.0),
     # It stays locked, so rows that were changed cannot be put back: only hands can end that.
-    Fault("database locked", _lock_database, mend=_does("systemctl stop locker || true"), ends=ANY),
+    Fault("database locked", _lock_database, fix=_does("systemctl stop locker || true"), ends=ANY),
 )
 
 # Neither runtime's API can start, the former one's neither: only hands can end it.
 PORT_HELD_FROM_BOTH = Fault(
     "port 4000 held from both",
     functools.partial(_squat, "0.0.0.0"),
-    mend=_does("systemctl stop stranger || true"),
+    fix=_does("systemctl stop stranger || true"),
     ends=("stuck",),
 )
