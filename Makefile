@@ -1,4 +1,4 @@
-# make demo   boot a VPS in a box, cut it over and back, show what the public felt   (root)
+# make demo   boot a VPS in a box, cut it over and back, show what users got   (root)
 # make test   all tests, the lab's included                                          (root)
 # make faults   every fault at every step of cutover and of rollback, on a VPS in a box (root, an hour or more)
 # make test-unit   the tests that need no lab

@@ -48,7 +48,7 @@ class Deploy:
     pieces: str
     seconds: float
     hold: Hold | None
-    felt: Tally
+    impact: Tally
     building: Tally | None  # None where nothing had to be built
 
 
@@ -86,9 +86,9 @@ async def _measure(lab: Lab, site: Site, options: argparse.Namespace) -> bool:
 
 def _deploy(crowd: Crowd, part: show.Part, pieces: str, events: Sequence[figures.Event]) -> Deploy:
     """What was measured of one deploy. Answers to come within `load.SETTLE_SECONDS` of its end are among it."""
-    felt = _tally(crowd, [(part.started, time.monotonic())])
+    impact = _tally(crowd, [(part.started, time.monotonic())])
     built = figures.windows(events, ("built", "made"), time.time() - time.monotonic())
-    return Deploy(pieces, part.took, figures.hold(events), felt, _tally(crowd, built) if built else None)
+    return Deploy(pieces, part.took, figures.hold(events), impact, _tally(crowd, built) if built else None)
 
 
 def _tally(crowd: Crowd, windows: Sequence[Window]) -> Tally:
@@ -130,13 +130,13 @@ def table(report: Console, deploys: Sequence[Deploy], quiet: Tally, bare: dict[s
     rows, successful = [], True
     for pieces, restart in bare.items():
         those = [deploy for deploy in deploys if deploy.pieces == pieces]
-        longest, failed = max(d.felt.longest for d in those), sum(d.felt.failed for d in those)
+        longest, failed = max(d.impact.longest for d in those), sum(d.impact.failed for d in those)
         holds = sorted(deploy.hold.seconds for deploy in those if deploy.hold)
-        repeats = sum(sum(deploy.felt.repeats.values()) for deploy in those)
+        repeats = sum(sum(deploy.impact.repeats.values()) for deploy in those)
         successful = successful and not failed and longest <= LIMIT * restart
         rows.append((
             pieces, str(len(those)), f"{figures.percentile(sorted(d.seconds for d in those), 0.5):.1f} s",
-            str(sum(d.felt.requests for d in those)), str(failed), str(repeats),
+            str(sum(d.impact.requests for d in those)), str(failed), str(repeats),
             f"{figures.percentile(holds, 0.5):.2f} s", f"{max(holds, default=0):.2f} s", f"{longest:.2f} s",
             f"{restart:.2f} s", f"{longest / restart:.2f}",
         ))  # fmt: skip
@@ -146,7 +146,7 @@ def table(report: Console, deploys: Sequence[Deploy], quiet: Tally, bare: dict[s
     )  # fmt: skip
     report.table("Deploys under load (medians, but for what is called longest)", columns, rows)
     for deploy in deploys:
-        for kind, count in sorted(deploy.felt.failures.items()):
+        for kind, count in sorted(deploy.impact.failures.items()):
             report.say(f"  {deploy.pieces}: {count} × {kind}")
     report.say(f"\nA request took {_spread(quiet)} while nothing happened;")
     for deploy in deploys:

@@ -145,7 +145,7 @@ def windows(events: Iterable[Event], endings: tuple[str, ...], offset: float) ->
 
 def public_impact(events: Iterable[Event]) -> dict[str, dict[str, int]]:
     """The runner's own record of public impact: domain → figures, from its `finished` event."""
-    return {name: figures for e in events for name, figures in e["evidence"].get("felt", {}).items()}
+    return {name: figures for e in events for name, figures in e["evidence"].get("impact", {}).items()}
 
 
 def agrees(record: Mapping[str, int], measured: Tally, slack: float = 0.5) -> bool:

@@ -27,7 +27,7 @@ class Attempt:
     problem: str  # the tool's message, where it was reverted; empty when it was done
     seconds: float
     hold: float  # seconds; 0 where there was none
-    felt: Tally
+    impact: Tally
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def table(report: Console, levels: Sequence[Level]) -> bool:
         for _, words in WAYS:
             of_way = [attempt for attempt in level.attempts if attempt.way == words[0]]
             rows.append(_row(level, words[0], of_way))
-            successful = successful and bool(of_way) and not any(a.problem or a.felt.failed for a in of_way)
+            successful = successful and bool(of_way) and not any(a.problem or a.impact.failed for a in of_way)
     columns = (
         "CPUs", "way", "plans", "reverted", "requests", "failed", "took", "hold", "longest hold", "longest wait",
         "bare", "hold : bare", "longest wait : bare",
@@ -93,7 +93,7 @@ def table(report: Console, levels: Sequence[Level]) -> bool:
     report.table("Hand-overs of a starved VPS (medians, but for what is called longest)", columns, rows)
     for level in levels:
         for attempt in level.attempts:
-            kinds = [f"{count} × {kind}" for kind, count in sorted(attempt.felt.failures.items())]
+            kinds = [f"{count} × {kind}" for kind, count in sorted(attempt.impact.failures.items())]
             if kinds or attempt.problem:
                 report.say(f"  {level.cpus:g} CPUs, {attempt.way}: {', '.join([attempt.problem, *kinds])}")
     return successful
@@ -101,11 +101,11 @@ def table(report: Console, levels: Sequence[Level]) -> bool:
 
 def _row(level: Level, way: str, attempts: Sequence[Attempt]) -> tuple[str, ...]:
     done = [attempt for attempt in attempts if not attempt.problem]
-    hold, longest = _median([a.hold for a in done]), max((a.felt.longest for a in attempts), default=0.0)
+    hold, longest = _median([a.hold for a in done]), max((a.impact.longest for a in attempts), default=0.0)
     bare = level.bare.get(way, 0.0)
     return (
         f"{level.cpus:g}", way, str(len(attempts)), str(len(attempts) - len(done)),
-        str(sum(a.felt.requests for a in attempts)), str(sum(a.felt.failed for a in attempts)),
+        str(sum(a.impact.requests for a in attempts)), str(sum(a.impact.failed for a in attempts)),
         _s(_median([a.seconds for a in done])), _s(hold), _s(max((a.hold for a in done), default=0.0)),
         _s(longest), _s(bare), _ratio(hold, bare), _ratio(longest, bare),
     )  # fmt: skip

@@ -246,7 +246,7 @@ def _as_before(
 
 
 def impact(event: Event) -> list[tuple[str, ...]]:
-    """Rows for a table of what the users felt, from a `finished` event."""
+    """Rows for a table of what users got, from a `finished` event."""
     return [
         (
             name,
@@ -255,7 +255,7 @@ def impact(event: Event) -> list[tuple[str, ...]]:
             f"{tally['longest_wait_ms'] / 1000:.2f} s",
             f"{tally['outage_ms'] / 1000:.2f} s",
         )
-        for name, tally in event.evidence.get("felt", {}).items()
+        for name, tally in event.evidence.get("impact", {}).items()
     ]
 
 

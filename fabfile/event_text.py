@@ -21,7 +21,17 @@ _MARKS: Final = {
     "waiting": "[cyan]…[/]",
     "outage": "[red]![/]",
 }
-_IN_LINE: Final = ("what", "why", "error", "said", "before", "diffs", "logs", "hold", "felt")  # elsewhere, or too long
+_IN_LINE: Final = (
+    "what",
+    "why",
+    "error",
+    "said",
+    "before",
+    "diffs",
+    "logs",
+    "hold",
+    "impact",
+)  # elsewhere, or too long
 
 
 def outage(event: Event) -> str:

@@ -33,7 +33,7 @@ class Progress:
     def __init__(self, screen: rich.console.Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen, self._clock = screen, clock
         self._name, self._steps = "", 0
-        self._settled: set[str] = set()  # steps that are done, or were
+        self._done: set[str] = set()  # steps that are done, and no-ops
         self._to_undo: dict[str, None] = {}  # steps that have begun and are not undone
         self._current: Event | None = None  # the start, the undo or the wait that has no end yet
         self._began: float | None = None  # of the plan, by the VPS's clock
@@ -68,7 +68,7 @@ class Progress:
             self._current = event
         elif event.kind in ("done", "noop"):
             self._current = None
-            self._settled.add(event.step)
+            self._done.add(event.step)
         elif event.kind in ("failed", "stuck", "undone"):
             self._current = None
             if event.kind == "undone":
@@ -85,7 +85,7 @@ class Progress:
         """What is shown now, the most important first."""
         total = f" of {self._steps}" if self._steps else ""
         elapsed = f"  {_seconds(self._since(self._began))}" if self._began is not None else ""
-        yield f"{self._name or 'the plan begins'}  {len(self._settled)}{total} steps{elapsed}"
+        yield f"{self._name or 'the plan begins'}  {len(self._done)}{total} steps{elapsed}"
         yield self._step()
         silence = self._clock() - self._heard
         if silence < _SILENCE_SECONDS:
@@ -119,7 +119,7 @@ class Progress:
         if "held_ms" in evidence:
             held, left = evidence["held_ms"] / 1000 + age, max(0.0, evidence.get("hold_left_ms", 0) / 1000 - age)
             yield f"requests have waited for {_seconds(held)}; the hold is given up in {_seconds(left)}"
-        for name, now in evidence.get("felt", {}).items():
+        for name, now in evidence.get("impact", {}).items():
             served = now["requests"] - now["failures"]
             figures = f"{served} served, {now['waiting']} waiting, {now['failures']} failed"
             yield f"{figures}, longest wait {now['longest_wait_ms'] / 1000:.1f} s  {name}"

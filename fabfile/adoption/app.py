@@ -128,8 +128,8 @@ def _env_file(draft: Draft, scene: Scene) -> None:
         if place not in draft:
             native = "{runtime}" if value == "docker" else value
             draft.propose(place, native, "what the Compose file itself gives all services")
-    settled = {path[-1] for path in draft.below(("runtimes", "native", "overrides"))}
-    differing = [name for name in scene.project.differing if name not in settled]
+    overridden = {path[-1] for path in draft.below(("runtimes", "native", "overrides"))}
+    differing = [name for name in scene.project.differing if name not in overridden]
     if own and differing:
         names = ", ".join(differing)
         draft.note(

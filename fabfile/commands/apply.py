@@ -213,7 +213,7 @@ class Operation:
         unfinished = facts.ops.unfinished
         if not (plan_id or unfinished):
             self._console.say("revert: nothing to do, every plan has come to its end.")
-            self._console.data("nothing", name="revert", settled={})
+            self._console.data("nothing", name="revert", no_ops={})
             return
         target = plan_id or unfinished[-1]
         if self.dry or self._shows_plan:
@@ -264,14 +264,14 @@ class Operation:
         short = _only_summed_up.get()
         for line in preview.summary(judgement, self.session.host.name) if short else preview.lines(judgement):
             self._console.say(line)
-        self._console.data("plan", plan=plan.as_json(judgement.plan), settled=judgement.no_ops)
+        self._console.data("plan", plan=plan.as_json(judgement.plan), no_ops=judgement.no_ops)
 
     def _show_no_op(self, judgement: Judgement) -> None:
         name, steps = judgement.plan.name, len(judgement.plan.steps)
         for step, why in judgement.no_ops.items():
             self._console.say(f"· {step}: {why}")
         self._console.say(f"{name}: nothing to do: all {steps} steps are already in place.")
-        self._console.data("nothing", name=name, settled=judgement.no_ops)
+        self._console.data("nothing", name=name, no_ops=judgement.no_ops)
 
     def _show_revert(self, plan_id: str) -> None:
         steps = follow.steps_to_undo(self.session.host.journal(plan_id))

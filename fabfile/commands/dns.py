@@ -53,7 +53,7 @@ class DnsOperation:
         pending = changes(lookup, to)
         if not pending:
             self._console.say(f"dns.posture: nothing to do, all {len(lookup.found)} records are {to} already.")
-            self._console.data("nothing", name="dns.posture", settled={})
+            self._console.data("nothing", name="dns.posture", no_ops={})
             return
         if dry:
             self._show(pending)

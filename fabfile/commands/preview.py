@@ -30,8 +30,7 @@ def lines(judgement: Judgement) -> Iterator[str]:
 def summary(judgement: Judgement, host: str) -> Iterator[str]:
     """What somebody must know who says whether a plan begins."""
     plan = judgement.plan
-    settled = len(plan.steps) - judgement.changes
-    yield f"{plan.name} on {host}: {judgement.changes} steps to do, {settled} are in place already."
+    yield f"{plan.name} on {host}: {judgement.changes} steps to do, {len(judgement.no_ops)} are in place already."
     if "commit" in plan.settings:
         yield f"{plan.settings['pieces']} get {plan.settings['commit'][:12]} ({plan.settings['ref']})."
     begin, end = (next((s.name for s in plan.steps if s.hold == which), "") for which in ("begins", "ends"))

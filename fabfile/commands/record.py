@@ -76,7 +76,7 @@ def list_all(console: Console, environ: Mapping[str, str]) -> None:
     store = RecordStore.of(environ)
     rows = []
     for document in _readable(console, store):
-        failed = f"{document.failures} of {document.requests}" if document.felt else ""
+        failed = f"{document.failures} of {document.requests}" if document.impact else ""
         rows.append(
             (
                 document.id,

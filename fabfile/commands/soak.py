@@ -91,7 +91,7 @@ def _stop(session: Session) -> None:
     console, events = session.console, session.host.soak_stop()
     if not events:
         console.say("soak: nothing to stop, none runs.")
-        console.data("nothing", name="soak", settled={})
+        console.data("nothing", name="soak", no_ops={})
         return
     for event in events:
         console.event_data(event)
@@ -102,7 +102,7 @@ def _show(session: Session) -> None:
     console, (running, events) = session.console, session.host.soak_show()
     if not events:
         console.say("No soak has run on this host yet: inv soak --hours 24")
-        console.data("nothing", name="soak", settled={})
+        console.data("nothing", name="soak", no_ops={})
         return
     report = _report(events, running=running == events[0].plan)
     for event in events:

@@ -195,7 +195,7 @@ def past(console: Console, plans: Sequence[PastPlan]) -> None:
     """A line for each past plan."""
     rows = []
     for plan in plans:
-        outage = f"{max(tally['outage_ms'] for tally in plan.felt.values()) / 1000:.2f} s" if plan.felt else ""
+        outage = f"{max(tally['outage_ms'] for tally in plan.impact.values()) / 1000:.2f} s" if plan.impact else ""
         took, ended = f"{plan.ms / 1000:.1f} s", plan.outcome or "unfinished"
         rows.append((plan.id, plan.plan, plan.who, plan.time[:19], took, ended, outage))
         console.data("past", **asdict(plan))

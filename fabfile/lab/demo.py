@@ -14,7 +14,8 @@ from fabfile import inventory
 from fabfile.console import Console
 from fabfile.inventory import Site
 from fabfile.lab.lab import Lab
-from fabfile.runner.availability import Impact, Watcher
+from fabfile.runner.availability import Watcher
+from fabfile.runner.wire.events import Measured
 from fabfile.runner.wire.plan import Watch
 
 
@@ -24,7 +25,7 @@ class Half:
 
     name: str
     seconds: float
-    felt: dict[str, Impact]
+    impact: dict[str, Measured]
 
 
 class Quiet:
@@ -85,12 +86,12 @@ def _table(halves: list[Half]) -> None:
             half.name,
             f"{half.seconds:.1f} s",
             name,
-            str(felt["requests"]),
-            str(felt["failures"]),
-            f"{felt['longest_outage_ms'] / 1000:.2f} s",
+            str(got["requests"]),
+            str(got["failures"]),
+            f"{got['longest_outage_ms'] / 1000:.2f} s",
         )
         for half in halves
-        for name, felt in half.felt.items()
+        for name, got in half.impact.items()
     ]
     print()
     Console().table(

@@ -112,7 +112,7 @@ class Document:
     versions: dict[str, str]
     held_seconds: float
     courses: tuple[Timeline, ...]
-    felt: tuple[HostImpact, ...]
+    impact: tuple[HostImpact, ...]
     slice_seconds: float
     moments: tuple[TimeSlice, ...]
     outages: tuple[Outage, ...]
@@ -137,22 +137,22 @@ class Document:
     @property
     def requests(self) -> int:
         """Requests of all hostnames."""
-        return sum(impact.requests for impact in self.felt)
+        return sum(host.requests for host in self.impact)
 
     @property
     def failures(self) -> int:
         """Those of them that failed."""
-        return sum(impact.failures for impact in self.felt)
+        return sum(host.failures for host in self.impact)
 
     @property
     def outage_seconds(self) -> float:
         """The longest outage of a hostname."""
-        return max((impact.outage_ms for impact in self.felt), default=0) / 1000
+        return max((host.outage_ms for host in self.impact), default=0) / 1000
 
     @property
     def longest_wait_seconds(self) -> float:
         """The longest wait of a request."""
-        return max((impact.longest_wait_ms for impact in self.felt), default=0) / 1000
+        return max((host.longest_wait_ms for host in self.impact), default=0) / 1000
 
 
 def document(
@@ -166,7 +166,7 @@ def document(
         raise ValueError("a plan without an event has no record")
     first, last = events[0], events[-1]
     heading, ending = first.evidence, last.evidence if last.kind == "finished" else {}
-    measured: Mapping[str, Any] = next((e.evidence for e in reversed(events) if e.evidence.get("felt")), {})
+    measured: Mapping[str, Any] = next((e.evidence for e in reversed(events) if e.evidence.get("impact")), {})
     judged = [Checked(mark(check), check.name, check.text, check.ms) for check in checks]
     return Document(
         id=first.plan,
@@ -183,9 +183,9 @@ def document(
         exposures=dict(heading.get("exposures", {})),
         held_seconds=measured.get("held_ms", 0) / 1000,
         courses=tuple(timeline(part) for part in _parts(events)),
-        felt=tuple(
+        impact=tuple(
             HostImpact(name, t["requests"], t["failures"], t["longest_wait_ms"], t["outage_ms"])
-            for name, t in measured.get("felt", {}).items()
+            for name, t in measured.get("impact", {}).items()
         ),
         slice_seconds=_slice_seconds(measured),
         moments=tuple(_moments(measured)),
@@ -216,11 +216,11 @@ def _parts(events: Sequence[Event]) -> list[list[Event]]:
 
 
 def _slice_seconds(measured: Mapping[str, Any]) -> float:
-    return max((tally.get("slice_ms", 0) for tally in measured.get("felt", {}).values()), default=0) / 1000
+    return max((tally.get("slice_ms", 0) for tally in measured.get("impact", {}).values()), default=0) / 1000
 
 
 def _moments(measured: Mapping[str, Any]) -> Iterable[TimeSlice]:
-    series = [tally.get("over_time", ()) for tally in measured.get("felt", {}).values()]
+    series = [tally.get("over_time", ()) for tally in measured.get("impact", {}).values()]
     for number in range(max(map(len, series), default=0)):
         counts = [tallies[number] for tallies in series if number < len(tallies)]
         requests, failures = (sum(count[i] for count in counts) for i in (0, 1))

@@ -53,7 +53,7 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Timeline:
-    """One run of a plan: when it began (ISO 8601), its steps, and the no-ops with their reasons (`settled`).
+    """One run of a plan: when it began (ISO 8601), its steps, and the no-ops with their reasons.
 
     `hold` is from when until when requests waited (seconds), or empty; `waited` is the same for the confirmation.
     """
@@ -62,7 +62,7 @@ class Timeline:
     seconds: float
     reverting: bool
     stages: tuple[StepRun, ...]
-    settled: tuple[tuple[str, str], ...]
+    no_ops: tuple[tuple[str, str], ...]
     hold: tuple[float, float] | tuple[()] = ()
     waited: tuple[float, float] | tuple[()] = ()
 
@@ -76,7 +76,7 @@ def timeline(events: Sequence[Event]) -> Timeline:
         seconds=clock.end,
         reverting=bool(events[0].evidence.get("reverting")),
         stages=tuple(_step_run(name, [e for e in events if e.step == name], clock) for name in steps),
-        settled=tuple((e.step, e.evidence["why"]) for e in events if e.step and e.kind == "noop"),
+        no_ops=tuple((e.step, e.evidence["why"]) for e in events if e.step and e.kind == "noop"),
         hold=_hold(events, clock),
         waited=_waited(events, clock),
     )

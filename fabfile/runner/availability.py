@@ -12,37 +12,13 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from .system import http
 from .system.machine import Served, StepFailed
 from .wire.edge import NO_ANSWER
+from .wire.events import Current, Measured
 from .wire.plan import Watch
-
-
-class Impact(TypedDict):
-    """What users got at one address. Waits and outages are in ms.
-
-    `over_time` has requests, failures and the longest wait for each slice since the watch began; a request counts when
-    it was sent. A slice without one, because another was waiting, has the rest of that one's wait.
-    """
-
-    requests: int
-    failures: int
-    longest_wait_ms: int
-    outage_ms: int
-    longest_outage_ms: int
-    slice_ms: int
-    over_time: list[tuple[int, int, int]]
-
-
-class Current(TypedDict):
-    """What users get at one address at the moment; `waiting` requests are long without an answer."""
-
-    requests: int
-    failures: int
-    waiting: int
-    longest_wait_ms: int
 
 
 class Sink(Protocol):
@@ -92,7 +68,7 @@ class Watcher:
         for thread in self._threads:
             thread.join()
 
-    def impact(self) -> dict[str, Impact]:
+    def impact(self) -> dict[str, Measured]:
         """Return what users got, by watched address."""
         return {tally.watch.name: tally.summary() for tally in self._tallies}
 
@@ -213,7 +189,7 @@ class _Tally:
         if self._outage_began is not None:
             self._end(time.monotonic(), over=False)
 
-    def summary(self) -> Impact:
+    def summary(self) -> Measured:
         return {
             "requests": self._requests,
             "failures": self._failures,

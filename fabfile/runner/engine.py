@@ -59,7 +59,7 @@ class Engine:
                 outcome = "done" if started else "nothing"
             except StepFailed as failure:
                 outcome, ending = self._undo_steps(started, str(failure))
-        return self._finish(outcome, felt=watcher.impact(), held_ms=round(self.held_seconds * 1000), **ending)
+        return self._finish(outcome, impact=watcher.impact(), held_ms=round(self.held_seconds * 1000), **ending)
 
     def revert(self, events: list[dict[str, Any]]) -> str:
         """Undo the steps that an interrupted plan had started, by its journal; returns the outcome."""

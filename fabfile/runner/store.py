@@ -189,6 +189,8 @@ class Reader:
         formats.require(version, formats.JOURNAL, f"the journal {self._path}")
         if isinstance(event, dict) and "event" in event:  # format 1 calls it so
             event["kind"] = event.pop("event")
+        if isinstance(event, dict) and isinstance(event.get("evidence"), dict) and "felt" in event["evidence"]:
+            event["evidence"]["impact"] = event["evidence"].pop("felt")  # as the first ones of format 2 have it
         problem = stored_problem(event)
         if problem:
             raise DamagedJournal(f"the journal {self._path} is damaged, by a line that is no event ({problem})")
@@ -223,7 +225,7 @@ def history(root: Path) -> list[dict[str, Any]]:
                 "time": first.get("time", ""),
                 "outcome": outcome(events),
                 "ms": last.get("ms", 0),
-                "felt": ending.get("felt", {}),
+                "impact": ending.get("impact", {}),
             }
         )
     return plans
@@ -250,7 +252,7 @@ def _is_left(folder: Path, counts: Callable[[str], bool]) -> bool:
 
 def _damaged(folder: Path, why: str) -> dict[str, Any]:
     """A plan in the history of which nothing can be read."""
-    return {"id": folder.name, "plan": why, "who": "", "time": "", "outcome": "", "ms": 0, "felt": {}}
+    return {"id": folder.name, "plan": why, "who": "", "time": "", "outcome": "", "ms": 0, "impact": {}}
 
 
 def read_state(root: Path) -> StoreState:

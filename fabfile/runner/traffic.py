@@ -43,7 +43,7 @@ class Traffic:
         while not self._stop.wait(self._interval):
             held = self._machine.hold  # once: the engine ends it meanwhile
             hold = {"held_ms": round(held.elapsed * 1000), "hold_left_ms": round(held.left * 1000)} if held else {}
-            self._journal.show("traffic", felt=self._watcher.now(), **hold, **self._printed())
+            self._journal.show("traffic", impact=self._watcher.now(), **hold, **self._printed())
 
     def _printed(self) -> dict[str, str]:
         """The last line of the command at hand: no secret that came beside the plan, nor what looks like one."""

@@ -14,6 +14,8 @@ GONE = {
     r"inv resume": "inv revert --plan ID",
     r"edge\.check": "public.check",
     r"(?<![a-z])(?:cure[sd]?|mend(?:s|ed|ing)?)(?![a-z])": "a finding, and an error, has a fix",
+    r"users felt|\bfelt=|\.felt\b|`felt`|'felt'": "the impact on users, or what users got",
+    r"\bsettled=|\.settled\b(?!\()|`settled`": "no_ops: a step whose result is there is a no-op",
 }
 TEXTS = sorted(path for pattern in ("*.md", "docs/*.md", "templates/**/*.j2") for path in ROOT.glob(pattern))
 MODULES = sorted(

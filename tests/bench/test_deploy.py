@@ -16,8 +16,10 @@ QUIET = tally([Sample(PAGE, 0.0, 0.02)])
 
 
 def made(pieces: str, wait: float = 2.0, failure: str = "", building: float | None = 0.03) -> Deploy:
-    felt = tally([Sample(PAGE, 1.0, wait), Sample(PAGE, 2.0, 0.1, failure)])
-    return Deploy(pieces, 20.0, Hold(1.5, ()), felt, None if building is None else tally([Sample(PAGE, 1.0, building)]))
+    impact = tally([Sample(PAGE, 1.0, wait), Sample(PAGE, 2.0, 0.1, failure)])
+    return Deploy(
+        pieces, 20.0, Hold(1.5, ()), impact, None if building is None else tally([Sample(PAGE, 1.0, building)])
+    )
 
 
 def table(*deploys: Deploy, bare: dict[str, float], capsys: Any) -> tuple[bool, list[str]]:

@@ -102,7 +102,7 @@ PARKING = [
     event("done", "edge: parked requests to native", 5.25, 50, hold="ends"),
     event("start", "edge: point to native", 5.3),
     event("done", "edge: point to native", 6, 700),
-    event("finished", None, 7, felt={"app.test": {"failures": 0}}),
+    event("finished", None, 7, impact={"app.test": {"failures": 0}}),
 ]
 
 

@@ -33,9 +33,9 @@ def found(*samples: Sample, cuts: tuple[Cut, ...] = (), events: Any = ()) -> sho
     return show.Results(crowd, parts, plans, bare, 9, True, 0.25)
 
 
-def felt(failures: int, outage_ms: int) -> dict[str, Any]:
+def impact(failures: int, outage_ms: int) -> dict[str, Any]:
     figures = {"requests": 99, "failures": failures, "longest_wait_ms": 3000, "outage_ms": outage_ms}
-    return {"kind": "finished", "step": None, "evidence": {"felt": {PAGE.domain: figures, API.domain: figures}}}
+    return {"kind": "finished", "step": None, "evidence": {"impact": {PAGE.domain: figures, API.domain: figures}}}
 
 
 def lines(run: show.Results, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -47,7 +47,7 @@ def test_a_run_without_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     samples = [Sample(question, at, 0.05) for at in range(50) for question in (PAGE, API)]
     samples += [Sample(PAGE, 15.5, 3.0, repeated=True), Sample(API, 35.5, 0.1, "answered 502"), Sample(API, 99, 0.1)]
     cut = Cut(16.0, 0.4, 2, "native")
-    told = lines(found(*samples, cuts=(cut,), events=[*PARKING[:-1], felt(0, 0)]), capsys)
+    told = lines(found(*samples, cuts=(cut,), events=[*PARKING[:-1], impact(0, 0)]), capsys)
     assert "cutover 1 5.00 s 21 0 1 GET 3.00 s 50 ms 3000 ms 0.00 s in 0" in told
     assert "original's cutover: 1 × answered 502" in told
     assert "original's cutover: away from 5.50 s to 6.00 s" in told
@@ -62,6 +62,6 @@ def test_a_run_without_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_record_that_tells_something_else_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     samples = [Sample(question, at, 0.05) for at in range(50) for question in (PAGE, API)]
-    told = lines(found(*samples, events=[felt(60, 4000)]), capsys)
+    told = lines(found(*samples, events=[impact(60, 4000)]), capsys)
     assert "rollback: nothing is parked in these plans" in told
     assert len([line for line in told if line.endswith("DIFFER")]) == 4

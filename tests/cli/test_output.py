@@ -31,7 +31,7 @@ PLAN = [
     event("start", "files", 0, what="write", before={}),
     event("done", "files", verified=["it is there"]),
     event("failed", "units", error="no such unit"),
-    finished("done", felt={"flow.deltaisland.io": tally()}),
+    finished("done", impact={"flow.deltaisland.io": tally()}),
 ]
 
 

@@ -70,7 +70,7 @@ def test_a_command_ends_with_the_code_that_it_has_earned(
 def test_a_plan_is_followed_to_its_end_all_the_same(
     door: Callable[[list[str]], object], host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.events["follow"] = [begun(), event("start", "files", 0), finished("done", felt={"flow.example": tally()})]
+    host.events["follow"] = [begun(), event("start", "files", 0), finished("done", impact={"flow.example": tally()})]
     host.past = host.events["follow"]
     assert unread(door, "attach", "--plan", "p1", "--json", monkeypatch=monkeypatch) == 0
     assert output.reader_is_gone()

@@ -280,7 +280,7 @@ def test_a_second_run_has_nothing_to_do(door: Callable[..., Run], world: World) 
     assert done.code == 0 and "nothing to do, all 2 records are proxied already" in done.out
     assert world.cloudflare.changes == [] and world.behaviour.asked == []
     assert lines(run(door, "dns.posture", "--to", "proxied", "--json")) == [
-        {"version": 2, "kind": "nothing", "name": "dns.posture", "settled": {}}
+        {"version": 2, "kind": "nothing", "name": "dns.posture", "no_ops": {}}
     ]
 
 

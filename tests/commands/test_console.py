@@ -86,8 +86,8 @@ def test_a_terminal_that_can_t_draw_anew_gets_lines_as_a_file_does(
 
 def test_figures_of_the_moment_are_no_lines() -> None:
     figures = {"requests": 9, "failures": 0, "waiting": 0, "longest_wait_ms": 1}
-    traffic = event("traffic", felt={"flow.example": figures})
-    held = event("traffic", felt={"flow.example": figures}, held_ms=2000, hold_left_ms=43000)
+    traffic = event("traffic", impact={"flow.example": figures})
+    held = event("traffic", impact={"flow.example": figures}, held_ms=2000, hold_left_ms=43000)
     assert told([begun(), traffic, held]) == told([begun()])
     assert [json_lines.problems(each.line()) for each in (traffic, held)] == [[], []]
 
@@ -229,8 +229,8 @@ def test_a_lock_names_its_holder() -> None:
 
 
 def test_what_the_users_felt_is_a_row_for_each_name() -> None:
-    felt = {"flow.deltaisland.io": tally(), "api.flow.deltaisland.io": tally(failures=2, outage_ms=1230)}
-    rows = console.impact(finished("done", felt=felt))
+    impact = {"flow.deltaisland.io": tally(), "api.flow.deltaisland.io": tally(failures=2, outage_ms=1230)}
+    rows = console.impact(finished("done", impact=impact))
     assert rows == [
         ("flow.deltaisland.io", "400", "0", "2.34 s", "0.00 s"),
         ("api.flow.deltaisland.io", "400", "2", "2.34 s", "1.23 s"),

@@ -15,7 +15,7 @@ from tests.support import events
 from tests.support.terminal import Terminal
 
 EPOCH = datetime.datetime(2026, 1, 1, 12, tzinfo=datetime.UTC)
-FELT = {"flow.example": {"requests": 414, "failures": 2, "waiting": 1, "longest_wait_ms": 2130}}
+IMPACT = {"flow.example": {"requests": 414, "failures": 2, "waiting": 1, "longest_wait_ms": 2130}}
 
 
 class Clock:
@@ -66,12 +66,12 @@ def test_the_step_at_hand_is_shown_with_its_time_and_how_many_are_done() -> None
 def test_users_and_the_hold_are_shown_as_they_are_at_the_moment() -> None:
     story = Story()
     story.begin()
-    story.at(5, "traffic", felt=FELT, held_ms=2000, hold_left_ms=43000)
+    story.at(5, "traffic", impact=IMPACT, held_ms=2000, hold_left_ms=43000)
     assert story.shows(6)[2:] == [
         "requests have waited for 3.0 s; the hold is given up in 42 s",
         "412 served, 1 waiting, 2 failed, longest wait 2.1 s  flow.example",
     ]
-    story.at(7, "traffic", felt=FELT)
+    story.at(7, "traffic", impact=IMPACT)
     assert story.shows(7)[2:] == ["412 served, 1 waiting, 2 failed, longest wait 2.1 s  flow.example"]
 
 
@@ -114,7 +114,7 @@ def test_times_are_the_vps_s_whenever_events_come() -> None:
     story = Story()
     story.at(0, "start", name="cutover", who="ana", steps=31, late=100)
     story.at(60, "start", "infra: start", what="start nats", late=40)
-    story.at(100, "traffic", felt={}, late=0.1)
+    story.at(100, "traffic", impact={}, late=0.1)
     assert story.shows(101) == ["cutover  0 of 31 steps  1:40", "▸ infra: start  41 s  start nats"]
 
 
@@ -122,10 +122,10 @@ def test_a_silent_vps_is_said() -> None:
     story = Story()
     story.begin()
     assert len(story.shows(60)) == 2, "without figures nobody knows how often something should come"
-    story.at(61, "traffic", felt={})
+    story.at(61, "traffic", impact={})
     assert len(story.shows(65)) == 2
     assert story.shows(73)[2] == "nothing has come from the VPS for 12 s; the plan goes on there"
-    story.at(74, "traffic", felt=FELT)
+    story.at(74, "traffic", impact=IMPACT)
     assert len(story.shows(75)) == 3
     assert "flow.example" not in " ".join(story.shows(90)), "old figures are none of the moment"
     story.at(91, "waiting", seconds=120)
@@ -137,7 +137,9 @@ def test_nothing_is_wider_or_higher_than_the_terminal(width: int, height: int) -
     story = Story(width=width, height=height)
     story.begin()
     story.at(4, "start", "infra: start\x1b[2J\n", what="start 日本語 nats, redis and clickhouse" * 4)
-    story.at(5, "traffic", felt={f"{n}.example": FELT["flow.example"] for n in range(30)}, held_ms=1, hold_left_ms=9)
+    story.at(
+        5, "traffic", impact={f"{n}.example": IMPACT["flow.example"] for n in range(30)}, held_ms=1, hold_left_ms=9
+    )
     drawn = story.progress.text()
     lines = drawn.split("\n")
     assert len(lines) <= max(2, height - 2)

@@ -107,7 +107,7 @@ def test_dry_ships_nothing(host: FakeHost, json_lines: bool, capsys: pytest.Capt
     out = capsys.readouterr().out
     if json_lines:
         [line] = [json.loads(line) for line in out.splitlines()]
-        assert line["kind"] == "plan" and line["plan"]["name"] == "cutover" and line["settled"] == {}
+        assert line["kind"] == "plan" and line["plan"]["name"] == "cutover" and line["no_ops"] == {}
     else:
         assert "1 of 1 steps would change something" in out and "+wanted" in out
 
@@ -172,7 +172,7 @@ def test_a_reason_that_the_hand_overs_own_judge_finds_too_stands_once(host: Fake
 
 
 def test_a_reverted_plan_ends_with_1(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.events["ship"] = [begun(), finished("reverted", why="no", felt={"flow.deltaisland.io": tally(failures=7)})]
+    host.events["ship"] = [begun(), finished("reverted", why="no", impact={"flow.deltaisland.io": tally(failures=7)})]
     with pytest.raises(Failed):
         operation().apply(build)
     assert "flow.deltaisland.io" in capsys.readouterr().out
@@ -520,7 +520,7 @@ PAST = PastPlan(PLAN, "cutover", "ana@laptop", "2026-01-01T12:00:00.000", "done"
 
 
 def test_history_lists_plans(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
-    host.plans = [replace(PAST, felt={"a": tally(outage_ms=1230)}), replace(PAST, id="x", outcome="")]
+    host.plans = [replace(PAST, impact={"a": tally(outage_ms=1230)}), replace(PAST, id="x", outcome="")]
     status.past(Console(), host.plans)
     out = capsys.readouterr().out
     assert "1.23 s" in out and "12.3 s" in out and "unfinished" in out
@@ -586,7 +586,7 @@ def test_revert_shows_what_it_would_undo(host: FakeHost, capsys: pytest.CaptureF
     host.facts = replace(host.facts, ops=StoreState(unfinished=(PLAN,)))
     host.past = [
         begun(),
-        event("noop", "settled", why="there"),
+        event("noop", "there", why="there"),
         *(event("start", name, what="", before={}) for name in ("one", "two", "three")),
         event("failed", "three", error="no"),
         event("undo", "three"),

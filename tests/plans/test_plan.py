@@ -33,7 +33,7 @@ def test_steps_of_one_name_are_refused() -> None:
         identified(Plan("x", steps("a", "b", "c", "a", "c")))
 
 
-def test_what_is_settled_is_told_with_its_reason() -> None:
+def test_a_no_op_is_named_with_its_reason() -> None:
     plan = Plan("x", (*steps("a"), Step("b", Start(("u",)), NothingToUndo("none is needed here"))))
     facts = Facts(owner="native")
     assert judge(plan, facts).no_ops == {"a": "the owner is native"}
@@ -42,7 +42,7 @@ def test_what_is_settled_is_told_with_its_reason() -> None:
     assert not judge(Plan("x", ()), Facts()).changes
 
 
-def test_what_cannot_be_told_is_not_settled() -> None:
+def test_what_cannot_be_told_is_no_no_op() -> None:
     facts = Facts(owner="native", owner_error="it holds nonsense")
     assert judge(Plan("x", steps("a")), facts).no_ops == {}
 

@@ -19,8 +19,8 @@ def at(second: float, kind: Kind, step: str | None = None, /, **evidence: Any) -
     return Event(time, PLAN, step, kind, round(second * 1000), evidence)
 
 
-def felt(failures: int = 0) -> dict[str, Any]:
-    """What two hostnames felt in 10 s, the failures in the fifth."""
+def impact(failures: int = 0) -> dict[str, Any]:
+    """What two hostnames got in 10 s, the failures in the fifth."""
     series = [[10, failures if n == 8 else 0, 3000 if n == 6 else 12] for n in range(20)]
     tally = {
         "requests": 200, "failures": failures, "longest_wait_ms": 3000, "outage_ms": 400 if failures else 0,
@@ -49,7 +49,7 @@ DONE = [
     at(6.1, "done", "edge: parked requests to native", parked=12, verified=[], hold="ends"),
     at(7, "waiting", seconds=120),
     at(
-        10, "finished", outcome="done", felt=felt(), held_ms=5100,
+        10, "finished", outcome="done", impact=impact(), held_ms=5100,
         health={"native/api": "healthy", "docker/api": "there is no container"},
     ),
 ]  # fmt: skip
@@ -64,7 +64,15 @@ REVERTED = [
     at(6, "undone", "edge: point to the parking lot"),
     at(6, "undo", "app: units"),
     at(6.2, "undone", "app: units"),
-    at(7, "finished", outcome="reverted", why="exit 1", felt=felt(7), held_ms=5000, health={"docker/api": "healthy"}),
+    at(
+        7,
+        "finished",
+        outcome="reverted",
+        why="exit 1",
+        impact=impact(7),
+        held_ms=5000,
+        health={"docker/api": "healthy"},
+    ),
 ]
 
 STUCK = [
@@ -72,7 +80,7 @@ STUCK = [
     at(5, "stuck", "docker: app stopped", error="port 4000 is held by a stranger"),
     at(
         6, "finished", outcome="stuck", why="exit 1", stuck_at="docker: app stopped", error="port 4000 is held",
-        felt=felt(7), held_ms=5000, health={"docker/api": "container is exited"},
+        impact=impact(7), held_ms=5000, health={"docker/api": "container is exited"},
     ),
 ]  # fmt: skip
 

@@ -15,7 +15,7 @@ def test_a_plan_that_was_carried_out() -> None:
     (course,) = made.courses
     assert (made.name, made.outcome, made.who, made.host, made.seconds) == ("cutover", "done", "ana@laptop", "vps", 10)
     assert (made.requests, made.failures, made.longest_wait_seconds, made.held_seconds) == (400, 0, 3, 5.1)
-    assert course.settled == (("infra: users", "they exist"),)
+    assert course.no_ops == (("infra: users", "they exist"),)
     assert [stage.name for stage in course.stages][:2] == ["app: units", "edge: point to the parking lot"]
     assert [(span.kind, span.began, span.seconds) for span in course.stages[0].spans] == [("done", 0.3, 0.6)]
     assert (course.hold, course.waited) == ((1, 6.1), (7, 10))

@@ -28,7 +28,7 @@ from fabfile.runner.wire.codec import encode
 from fabfile.runner.wire.edge import EdgeFacts, EdgeLogin
 from fabfile.runner.wire.facts import Facts, FactsRequest
 from tests.adoption.vps import jetstream, vps
-from tests.record.journals import DONE, REVERTED, felt
+from tests.record.journals import DONE, REVERTED, impact
 from tests.support import fuzz, ssh_server
 from tests.support.ssh_server import Client
 
@@ -173,7 +173,7 @@ def test_whatever_the_vps_answers_is_read_or_refused(site: Site, docker_serves: 
     there = Host(HOST, 1.0)
     light = dataclasses.replace(docker_serves, edge=EdgeFacts(), files={})
     holder = {"holder": {"who": "ana", "what": "a plan", "since": "now", "soak": "x"}}
-    past = {"id": "x", "plan": "cutover", "who": "ana", "time": "now", "outcome": "done", "ms": 1, "felt": felt()}
+    past = {"id": "x", "plan": "cutover", "who": "ana", "time": "now", "outcome": "done", "ms": 1, "impact": impact()}
     calls: list[tuple[Callable[[], Any], list[dict[str, Any]]]] = [
         (lambda: there.survey(FactsRequest()), [{"facts": encode(light)}]),
         (lambda: there.adopt(AdoptionRequest()), [{"adoption": encode(vps(site))}]),

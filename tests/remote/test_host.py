@@ -427,7 +427,7 @@ class Ops:
     def show(self) -> None:
         """Show figures of the moment beside the journal."""
         with contextlib.closing(Journal(self.journal, self.plan)) as journal:
-            journal.show("traffic", felt={})
+            journal.show("traffic", impact={})
 
 
 @pytest.fixture
@@ -577,7 +577,7 @@ def test_a_soak_is_shown_stopped_and_refused_while_another_runs(server: Server, 
 
 
 def test_history_is_read_line_by_line(server: Server, ops: Ops) -> None:
-    ops.write("finished", outcome="done", felt={})
+    ops.write("finished", outcome="done", impact={})
     with contextlib.closing(Host(server.host(), TIMEOUT)) as host:
         assert [plan.outcome for plan in host.history()] == ["done"]
         assert numbers(host.journal(ops.plan)) == [0, 1]
@@ -658,7 +658,7 @@ def test_fab_does_not_wait_longer_than_the_inventory_says(server: Server, tmp_pa
 def test_every_door_leads_to_the_same_vps(
     door: list[str], server: Server, site: inventory.Site, ops: Ops, tmp_path: Path
 ) -> None:
-    ops.write("finished", outcome="done", felt={})
+    ops.write("finished", outcome="done", impact={})
     words = [word.format(user=server.user, port=server.port) for word in door]
     argv = [str(Path(sys.executable).parent / words[0]), *words[1:], "--json"]
     environment = {**os.environ, "ISLANDFLOW_INVENTORY": str(tmp_path / "inventory.toml"), "PYTHONWARNINGS": "always"}

@@ -1,4 +1,4 @@
-"""What the users felt, measured on a real TLS server that goes away and comes back."""
+"""What the users got, measured on a real TLS server that goes away and comes back."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_without_an_outage_nothing_is_journaled(tls: Any, journal: Journal, tmp_
         began = time.monotonic()
         with Watcher((watch(port),), journal) as watcher:
             assert eventually(lambda: watcher.impact()["app"]["requests"] >= 4)
-        felt = watcher.impact()["app"]
-    assert felt["requests"] <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
-    assert (felt["failures"], felt["outage_ms"]) == (0, 0)
+        impact = watcher.impact()["app"]
+    assert impact["requests"] <= (time.monotonic() - began) / INTERVAL_SECONDS + 2
+    assert (impact["failures"], impact["outage_ms"]) == (0, 0)
     assert read_journal(tmp_path) == []
 
 
@@ -75,14 +75,14 @@ def test_an_outage_is_measured_and_journaled_as_it_ends(tls: Any, journal: Journ
     (outage,) = told
     assert outage["step"] is None and outage["evidence"]["watch"] == "app" and outage["evidence"]["over"]
     assert (back - seen) * 1000 - 1 <= outage["evidence"]["lasted_ms"] <= (over - away) * 1000 + 1
-    felt = watcher.impact()["app"]
-    assert felt["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
-    assert felt["outage_ms"] == outage["evidence"]["lasted_ms"]
+    impact = watcher.impact()["app"]
+    assert impact["failures"] == sum(outage["evidence"]["errors"].values()) >= 3
+    assert impact["outage_ms"] == outage["evidence"]["lasted_ms"]
     assert any("refused" in error for error in outage["evidence"]["errors"])
-    for number, total in enumerate((felt["requests"], felt["failures"])):
-        assert sum(part[number] for part in felt["over_time"]) == total, "over time it is the same"
-    assert max(part[2] for part in felt["over_time"]) == felt["longest_wait_ms"]
-    assert felt["over_time"][0][1] < felt["failures"], "those of its first half second are not all"
+    for number, total in enumerate((impact["requests"], impact["failures"])):
+        assert sum(part[number] for part in impact["over_time"]) == total, "over time it is the same"
+    assert max(part[2] for part in impact["over_time"]) == impact["longest_wait_ms"]
+    assert impact["over_time"][0][1] < impact["failures"], "those of its first half second are not all"
 
 
 def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +92,9 @@ def test_time_is_counted_for_an_hour_and_no_longer(tls: Any, journal: Journal, m
             time.sleep(availability.SLICE_SECONDS)
             asked = watcher.impact()["app"]["requests"]
             assert eventually(lambda: watcher.impact()["app"]["requests"] > asked + 1)
-        felt = watcher.impact()["app"]
-    ((counted, _, _),) = felt["over_time"]
-    assert 0 < counted < felt["requests"]
+        impact = watcher.impact()["app"]
+    ((counted, _, _),) = impact["over_time"]
+    assert 0 < counted < impact["requests"]
 
 
 def test_an_outage_that_did_not_end_is_journaled_as_unfinished(tls: Any, journal: Journal, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_a_journal_that_fails_stops_no_measuring(tls: Any, monkeypatch: pytest.M
 
     with serving(flapping, context=tls) as port, Watcher((watch(port),), journal) as watcher:
         assert eventually(lambda: watcher.impact()["app"]["requests"] >= 6)
-    felt = watcher.impact()["app"]
-    assert felt["failures"] >= 3 and felt["outage_ms"] > 0
+    impact = watcher.impact()["app"]
+    assert impact["failures"] >= 3 and impact["outage_ms"] > 0
 
 
 def test_in_a_hold_two_wait_and_no_more_and_the_longest_wait_is_the_hold(tls: Any, journal: Journal) -> None:
@@ -143,9 +143,9 @@ def test_in_a_hold_two_wait_and_no_more_and_the_longest_wait_is_the_hold(tls: An
             held_for = time.monotonic() - began
             release.set()
             assert asked.acquire(timeout=20), "afterwards it goes on"
-        felt = watcher.impact()["app"]
-    assert felt["failures"] == 0 and felt["longest_wait_ms"] >= held_for * 1000
-    parts = felt["over_time"][: int(held_for / availability.SLICE_SECONDS)]
+        impact = watcher.impact()["app"]
+    assert impact["failures"] == 0 and impact["longest_wait_ms"] >= held_for * 1000
+    parts = impact["over_time"][: int(held_for / availability.SLICE_SECONDS)]
     assert len(parts) >= 3 and all(part[2] > 0 for part in parts), "whoever comes in the middle waits as well"
     waits = [part[2] for part in parts]
     assert waits == sorted(waits, reverse=True), "and the less, the later"

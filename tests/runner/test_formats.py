@@ -50,6 +50,13 @@ def test_a_journal_of_the_first_format_is_read_as_this_one(tmp_path: Path) -> No
     assert events.event(read) == events.Event(TIME, "p", None, "start", 0, {})
 
 
+def test_the_impact_is_read_by_its_former_name(tmp_path: Path) -> None:
+    ending = events.Event(TIME, "p", None, "finished", 9, {"outcome": "done", "felt": {"app": {"failures": 0}}})
+    (tmp_path / "journal.jsonl").write_text(json.dumps(ending.line()) + "\n")
+    (read,) = store.read_journal(tmp_path)
+    assert read["evidence"] == {"outcome": "done", "impact": {"app": {"failures": 0}}}
+
+
 @pytest.mark.parametrize(
     "spoil", [{"kind": "surprise"}, {"kind": None}, {"evidence": None}, {"version": NEWER}], ids=str
 )

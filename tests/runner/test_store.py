@@ -85,16 +85,16 @@ def test_a_host_on_which_nothing_ever_ran(tmp_path: Path) -> None:
 
 
 def test_past_plans_in_their_order(tmp_path: Path) -> None:
-    felt = {"app": {"outage_ms": 12}}
+    impact = {"app": {"outage_ms": 12}}
     write(tmp_path, "2-rollback-a", start(name="rollback", who="bob"), finished("reverted"))
-    write(tmp_path, "1-cutover-b", start(who="ann"), finished("done", felt=felt))
+    write(tmp_path, "1-cutover-b", start(who="ann"), finished("done", impact=impact))
     write(tmp_path, "3-cutover-c")
     first, second = store.history(tmp_path)
-    assert (first["id"], first["who"], first["outcome"], first["felt"], first["ms"]) == (
+    assert (first["id"], first["who"], first["outcome"], first["impact"], first["ms"]) == (
         "1-cutover-b",
         "ann",
         "done",
-        felt,
+        impact,
         900,
     )
     assert (second["plan"], second["who"], second["outcome"]) == ("rollback", "bob", "reverted")

@@ -54,9 +54,11 @@ def test_a_request_without_an_answer_waits_and_its_wait_counts_already(
     with serving(held, context=certificate(tmp_path_factory.mktemp("tls"), NAME)) as port:
         watches = (Watch("app", "127.0.0.1", port, NAME, "/", 60.0),)
         with Watcher(watches, journal) as watcher, Traffic(watcher, machine, journal, interval=0.05):
-            assert eventually(lambda: shown(tmp_path).get("evidence", {}).get("felt", {}).get("app", {}).get("waiting"))
+            assert eventually(
+                lambda: shown(tmp_path).get("evidence", {}).get("impact", {}).get("app", {}).get("waiting")
+            )
             waiting = event(shown(tmp_path))
-            now = waiting.evidence["felt"]["app"]
+            now = waiting.evidence["impact"]["app"]
             assert now["requests"] == now["failures"] == 0 and now["longest_wait_ms"] >= 500
             assert "held_ms" not in waiting.evidence and waiting.step is None and not waiting.is_journaled
             machine.hold = Deadline(45.0)
@@ -65,7 +67,7 @@ def test_a_request_without_an_answer_waits_and_its_wait_counts_already(
             assert 44_000 <= hold["held_ms"] + hold["hold_left_ms"] <= 45_001
             machine.hold = None
             go_on.set()
-            assert eventually(lambda: shown(tmp_path)["evidence"]["felt"]["app"]["requests"] >= 2)
+            assert eventually(lambda: shown(tmp_path)["evidence"]["impact"]["app"]["requests"] >= 2)
             assert eventually(lambda: "held_ms" not in shown(tmp_path)["evidence"])
     assert shown(tmp_path) == {} and [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
     assert store.read_journal(tmp_path) == []
@@ -87,7 +89,7 @@ def test_what_the_command_at_hand_prints_is_shown_without_secrets(tmp_path: Path
 
 def test_where_nothing_can_be_shown_the_plan_goes_on(tmp_path: Path, journal: Journal) -> None:
     (tmp_path / f".{SHOWN}").mkdir()
-    journal.show("traffic", felt={})
+    journal.show("traffic", impact={})
     journal.write("start")
     journal.withdraw()
     assert [line["kind"] for line in store.read_journal(tmp_path)] == ["start"]
@@ -99,7 +101,7 @@ def test_what_a_killed_runner_still_shows_is_gone_once_its_plan_is_reverted(tmp_
     folder = world.ship(plan)
     with contextlib.closing(Journal(folder / "journal.jsonl", "p1")) as killed:
         killed.write("start", None, name="test")
-        killed.show("traffic", felt={}, held_ms=1)
+        killed.show("traffic", impact={}, held_ms=1)
     assert shown(folder)
     assert world.revert(plan)[0] == "reverted" and shown(folder) == {}
 
@@ -119,7 +121,7 @@ def test_who_follows_gets_each_of_the_figures_once_and_they_count_as_no_event(
         journal = Journal(folder / "journal.jsonl", "p1")
         journal.write("start", None, name="test")
         for count in (1, 2):
-            journal.show("traffic", felt={}, held_ms=count)
+            journal.show("traffic", impact={}, held_ms=count)
             eventually(lambda count=count: kinds().count("traffic") == count)  # type: ignore[misc]
         journal.write("done", "a step")
         (folder / SHOWN).write_text("{")

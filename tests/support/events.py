@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fabfile.runner.wire.events import Event, Felt, Kind
+from fabfile.runner.wire.events import Event, Impact, Kind
 
 PLAN = "20260101T120000-cutover-abcd"
 
@@ -24,6 +24,6 @@ def finished(outcome: str, **evidence: Any) -> Event:
     return event("finished", None, 12300, outcome=outcome, **{"health": {}, **evidence})
 
 
-def tally(failures: int = 0, outage_ms: int = 0) -> Felt:
+def tally(failures: int = 0, outage_ms: int = 0) -> Impact:
     """What a watch counted."""
     return {"requests": 400, "failures": failures, "longest_wait_ms": 2340, "outage_ms": outage_ms}

@@ -26,8 +26,8 @@ from fabfile.terms import runtime_named
 from tests.support import facts
 from tests.support.fake_host import FakeHost
 
-FELT = {"flow.example": {"requests": 412, "failures": 0, "waiting": 2, "longest_wait_ms": 2130}}
-HEALTHY = {"health": {"native/api": "healthy"}, "felt": {}, "held_ms": 2000}
+IMPACT = {"flow.example": {"requests": 412, "failures": 0, "waiting": 2, "longest_wait_ms": 2130}}
+HEALTHY = {"health": {"native/api": "healthy"}, "impact": {}, "held_ms": 2000}
 
 
 class Vps(FakeHost):
@@ -47,7 +47,7 @@ class Vps(FakeHost):
         yield self._event(plan_id, "start", "second step", what="start the app", before={})
         held = os.environ.get("HELD", "")
         while True:
-            yield self._event(plan_id, "traffic", None, felt=FELT, held_ms=2000, hold_left_ms=43000)
+            yield self._event(plan_id, "traffic", None, impact=IMPACT, held_ms=2000, hold_left_ms=43000)
             time.sleep(0.3)
             if not held or Path(held).exists():
                 break

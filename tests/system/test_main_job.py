@@ -41,13 +41,13 @@ def _hand_over(vps: Vps, *words: str) -> None:
     with vps.nobody_turned_away():
         events = [json.loads(line) for line in vps.good(*words, "--json").splitlines()]
     (ending,) = [event["evidence"] for event in events if event.get("kind") == "finished"]
-    assert all(felt["failures"] == 0 for felt in ending["felt"].values()), ending
+    assert all(impact["failures"] == 0 for impact in ending["impact"].values()), ending
     assert ending["held_ms"] > 0
     vps.no_lot_left()
 
 
 def _recorded(vps: Vps) -> None:
-    """Both plans left a record that tells what users felt and what was changed, and no secret."""
+    """Both plans left a record that tells what users got and what was changed, and no secret."""
     lines = [json.loads(line) for line in vps.good("record", "--json").splitlines()]
     there, back = [Path(line["html"]) for line in lines][-2:]
     for page in (there, back):

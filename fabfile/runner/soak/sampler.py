@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import store
-from ..availability import Impact, Watcher
+from ..availability import Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
 from ..facts.nats.jetstream import locate, read_streams
@@ -22,6 +22,7 @@ from ..system.machine import Machine, StepFailed, failure_detail
 from ..system.owner import NOBODY, find_owner
 from ..wire.app import StreamsRef
 from ..wire.codec import decode_as, encode
+from ..wire.events import Measured
 from ..wire.facts import Workload
 from ..wire.soak import Asked, ConsumerLag, Sample, Soak, WorkloadSample
 from ..wire.store import LockHolder
@@ -119,7 +120,7 @@ class _Sampler:
         samples = [event.get("evidence", {}).get("sample") for event in before if event["kind"] == "sample"]
         owners = [runtime_named(str(sample.get("owner"))) for sample in samples if isinstance(sample, dict)]
         self._owner: Owner = next((owner for owner in owners if owner), "")
-        self._impact: dict[str, Impact] = {}
+        self._impact: dict[str, Measured] = {}
 
     def until(self, end: float, journal: Journal, stop_file: Path) -> str:
         """Take samples until `end` (epoch). Returns why it ended: time, stopped or owner. Raises StepFailed."""

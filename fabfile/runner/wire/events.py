@@ -56,7 +56,7 @@ class Event:
 
 @dataclass(frozen=True)
 class PastPlan:
-    """A plan in one line: `outcome` is empty where it has not ended, `felt` is what users got, by hostname."""
+    """A plan in one line: `outcome` is empty where it has not ended, `impact` is what users got, by hostname."""
 
     id: str
     plan: str
@@ -64,7 +64,7 @@ class PastPlan:
     time: str
     outcome: str
     ms: int
-    felt: dict[str, Felt]
+    impact: dict[str, Impact]
 
 
 def event(line: dict[str, Any]) -> Event:
@@ -120,7 +120,7 @@ class _Line(TypedDict):
 # ── Evidence, as far as it is read; docs/events.md says what each means ──────────────────────────────────────────────
 
 
-class Felt(TypedDict):
+class Impact(TypedDict):
     """What the users of a hostname got all through a plan."""
 
     requests: int
@@ -129,7 +129,13 @@ class Felt(TypedDict):
     outage_ms: int
 
 
-class _Series(Felt, total=False):
+class Measured(Impact, total=False):
+    """The same as the runner measures it: `over_time` has each slice since the plan began, a request when it was sent.
+
+    A slice without a request, because another was waiting, has the rest of that one's wait.
+    """
+
+    longest_outage_ms: int
     slice_ms: int
     over_time: list[tuple[int, int, int]]  # requests, failures, longest wait of each slice
 
@@ -190,7 +196,7 @@ class Current(TypedDict):
 
 
 class _Traffic(TypedDict, total=False):
-    felt: dict[str, Current]
+    impact: dict[str, Current]
     held_ms: int
     hold_left_ms: int
     line: str
@@ -203,7 +209,7 @@ class _Sample(TypedDict):
 class _Finished(TypedDict, total=False):
     outcome: Outcome
     health: dict[str, str]
-    felt: dict[str, _Series]
+    impact: dict[str, Measured]
     held_ms: float
     why: str
     lost: list[str]

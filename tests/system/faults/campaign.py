@@ -44,7 +44,7 @@ class Campaign:
             lines = self.bench.vps.good(*COMMANDS[direction], "--dry", "--json").splitlines()
             (found,) = [line for line in map(json.loads, lines) if line["kind"] == "plan"]
             steps = {step["name"]: step for step in found["plan"]["steps"]}
-            self._seen[state] = direction, steps, [name for name in steps if name not in found["settled"]]
+            self._seen[state] = direction, steps, [name for name in steps if name not in found["no_ops"]]
         return self._seen[state]
 
     def portion(self, direction: str, number: int) -> list[Cell]:
