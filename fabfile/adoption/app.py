@@ -104,9 +104,9 @@ def _data_root(draft: Draft, scene: Scene) -> None:
 
 def source_of(scene: Scene, name: str) -> str:
     """Where on the host a server's data lies; empty where it lies in a volume, or nowhere."""
-    box = scene.server(name)
+    container = scene.server(name)
     image_data = scene.shipped.get("infra", {}).get(name, {}).get("image_data", "")
-    mounts = [mount for mount in box.mounts if mount.kind == "bind"] if box else []
+    mounts = [mount for mount in container.mounts if mount.kind == "bind"] if container else []
     exact = [mount for mount in mounts if mount.target == image_data]
     data = exact or [mount for mount in mounts if not posixpath.basename(mount.target).partition(".")[2]]
     return data[0].source if len(data) == 1 else ""
@@ -144,7 +144,7 @@ def _env_file(draft: Draft, scene: Scene) -> None:
 
 def _adapter(draft: Draft, scene: Scene, variable: str, native: EnvFileFound | None) -> None:
     """The app goes on with the adapter that it has in Docker."""
-    values = {box.shown[variable] for box in scene.services.values() if variable in box.shown}
+    values = {container.shown[variable] for container in scene.services.values() if variable in container.shown}
     if len(values) != 1 or native is None or not variable:
         return
     runs = values.pop()

@@ -82,7 +82,7 @@ def _values(site: Site, draft: Draft) -> Iterator[Difference]:
 
 def _entries(site: Site, scene: Scene) -> Iterator[Difference]:
     """Services and streams that are there and not in the inventory, or the other way round."""
-    services = {name for name, box in scene.services.items() if not box.by_profile}
+    services = {name for name, container in scene.services.items() if not container.by_profile}
     yield from _apart("services", services, set(site.services), "the project has no service")
     if scene.project.jetstream.problem:
         return

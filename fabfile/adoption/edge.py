@@ -19,9 +19,11 @@ def fill(draft: Draft, scene: Scene) -> None:
         return
     npm = scene.npm
     if npm.data:
-        draft.found("edge.container", npm.box.name, npm.why)
+        draft.found("edge.container", npm.container.name, npm.why)
     else:
-        draft.ask("edge.container", f"{npm.box.name} may be it ({npm.why}), but its /data has none of NPM's files")
+        draft.ask(
+            "edge.container", f"{npm.container.name} may be it ({npm.why}), but its /data has none of NPM's files"
+        )
     _files(draft, npm)
     _network(draft, scene, npm)
     _published(draft, npm)
@@ -41,7 +43,8 @@ def _ask_all(draft: Draft, scene: Scene) -> None:
 def _files(draft: Draft, npm: NpmFound) -> None:
     if not npm.data:
         draft.ask(
-            "edge.root", f"the folder that holds NPM's data; container {npm.box.name} mounts none with NPM's files"
+            "edge.root",
+            f"the folder that holds NPM's data; container {npm.container.name} mounts none with NPM's files",
         )
     elif posixpath.basename(npm.data) != "data":
         parent = posixpath.dirname(npm.data)
@@ -51,7 +54,7 @@ def _files(draft: Draft, npm: NpmFound) -> None:
             f"folder of its own (ln -s {npm.data} …/data) and name that folder; {parent} has none",
         )
     else:
-        draft.found("edge.root", posixpath.dirname(npm.data), f"what container {npm.box.name} has as /data")
+        draft.found("edge.root", posixpath.dirname(npm.data), f"what container {npm.container.name} has as /data")
     if npm.other_database:
         draft.ask(
             "edge.database",
@@ -65,21 +68,31 @@ def _files(draft: Draft, npm: NpmFound) -> None:
 
 
 def _network(draft: Draft, scene: Scene, npm: NpmFound) -> None:
-    boxes = [scene.project.boxes[name] for name in (scene.web_service, scene.api_service) if name in scene.services]
-    shared = [name for name in npm.box.networks if boxes and all(name in box.networks for box in boxes)]
+    containers = [
+        scene.project.containers[name] for name in (scene.web_service, scene.api_service) if name in scene.services
+    ]
+    shared = [
+        name
+        for name in npm.container.networks
+        if containers and all(name in container.networks for container in containers)
+    ]
     if len(shared) == 1:
         gateway = scene.facts.gateways.get(shared[0], "unknown")
-        draft.found("edge.network", shared[0], f"{npm.box.name}, web and API are on it; its gateway is {gateway}")
+        draft.found("edge.network", shared[0], f"{npm.container.name}, web and API are on it; its gateway is {gateway}")
     else:
         candidates = (
-            f"several: {', '.join(shared)}" if shared else f"none of {', '.join(npm.box.networks) or 'no network'}"
+            f"several: {', '.join(shared)}"
+            if shared
+            else f"none of {', '.join(npm.container.networks) or 'no network'}"
         )
-        draft.ask("edge.network", f"the Docker network that {npm.box.name} shares with web and API; found {candidates}")
+        draft.ask(
+            "edge.network", f"the Docker network that {npm.container.name} shares with web and API; found {candidates}"
+        )
 
 
 def _published(draft: Draft, npm: NpmFound) -> None:
     for key, inside in (("https_port", _TLS), ("admin_port", _ADMIN)):
-        place = npm.box.published.get(f"{inside}/tcp", "")
+        place = npm.container.published.get(f"{inside}/tcp", "")
         port = number(place.rpartition(":")[2])
         if port:
             draft.found(f"edge.{key}", port, f"published as {place}")
@@ -109,9 +122,9 @@ def _domains(draft: Draft, scene: Scene) -> None:
 
 def _docker_name(draft: Draft, scene: Scene, key: str, leads: str, service: str) -> None:
     """What the edge calls a container: as its host says, while that leads to Docker; else one of its names there."""
-    box = scene.services.get(service)
+    container = scene.services.get(service)
     network = draft.get("edge.network")
-    names = box.aliases.get(str(network), ()) if box and network else ()
+    names = container.aliases.get(str(network), ()) if container and network else ()
     if leads and leads in names:
         draft.found(key, leads, "where NPM's host leads; a name of its container on that network")
     elif service and service in names:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fabfile.errors import UsageError
-from fabfile.runner.wire.adoption import Adoption, Box, NpmFound, Project, ProxyFound
+from fabfile.runner.wire.adoption import Adoption, ContainerFound, NpmFound, Project, ProxyFound
 from fabfile.runner.wire.edge import has_name
 
 SERVERS = ("nats", "redis", "clickhouse")
@@ -48,15 +48,15 @@ class Scene:
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def services(self) -> dict[str, Box]:
+    def services(self) -> dict[str, ContainerFound]:
         """The app's own services, in the shipped order, then by name."""
         order = list(self.shipped.get("services", {}))
-        own = {name: box for name, box in self.project.boxes.items() if is_app(name, box)}
+        own = {name: container for name, container in self.project.containers.items() if is_app(name, container)}
         return dict(sorted(own.items(), key=lambda item: (_index(order, item[0]), item[0])))
 
-    def server(self, name: str) -> Box | None:
+    def server(self, name: str) -> ContainerFound | None:
         """The container of one of the three servers."""
-        return self.project.boxes.get(name)
+        return self.project.containers.get(name)
 
 
 def recognised(facts: Adoption, shipped: Mapping[str, Any], choice: Choice) -> Scene:
@@ -76,9 +76,9 @@ def recognised(facts: Adoption, shipped: Mapping[str, Any], choice: Choice) -> S
     return Scene(facts, shipped, project, known, npm, app, api, web, api_service, problems)
 
 
-def is_app(name: str, box: Box) -> bool:
+def is_app(name: str, container: ContainerFound) -> bool:
     """Whether a service is the app's own, and no server that holds data."""
-    return name not in SERVERS and not any(server in box.image for server in SERVERS)
+    return name not in SERVERS and not any(server in container.image for server in SERVERS)
 
 
 def _index(order: list[str], name: str) -> int:
@@ -109,26 +109,28 @@ def _project(facts: Adoption, shipped: Mapping[str, Any], choice: Choice) -> Pro
 
 def _score(project: Project, shipped: Mapping[str, Any]) -> int:
     """How much a project looks like the app: bun's services and the servers count, names that are known, what runs."""
-    servers = sum(name in project.boxes for name in SERVERS)
-    starts = sum(box.start is not None and not box.start.problem for box in project.boxes.values())
-    names = sum(name in shipped.get("services", {}) for name in project.boxes)
-    running = sum(box.state == "running" for box in project.boxes.values())
+    servers = sum(name in project.containers for name in SERVERS)
+    starts = sum(
+        container.start is not None and not container.start.problem for container in project.containers.values()
+    )
+    names = sum(name in shipped.get("services", {}) for name in project.containers)
+    running = sum(container.state == "running" for container in project.containers.values())
     return (2 * servers + starts + names + running) if servers or starts else 0
 
 
 def _known(project: Project, shipped: Mapping[str, Any]) -> bool:
     """Whether it is the app of the shipped inventory: web, API and most of its services are there."""
     services = shipped.get("services", {})
-    there = [name for name in services if name in project.boxes]
+    there = [name for name in services if name in project.containers]
     roles = [name for name in there if services[name].get("kind") in ("web", "api")]
     return len(roles) == 2 and 2 * len(there) > len(services)
 
 
 def _npm(facts: Adoption, project: Project, choice: Choice) -> tuple[NpmFound | None, str]:
     """NPM's container: the chosen one, the only one, or the only one that leads to the project."""
-    named = [npm for npm in facts.edges if choice.container in ("", npm.box.name)]
+    named = [npm for npm in facts.edges if choice.container in ("", npm.container.name)]
     if not named:
-        there = ", ".join(npm.box.name for npm in facts.edges)
+        there = ", ".join(npm.container.name for npm in facts.edges)
         return None, (
             f"there is no container {choice.container} that is Nginx Proxy Manager; there is: {there}"
             if choice.container and there
@@ -137,7 +139,7 @@ def _npm(facts: Adoption, project: Project, choice: Choice) -> tuple[NpmFound | 
     leading = [npm for npm in named if _leads(facts, project, npm)]
     chosen = leading if len(leading) == 1 else named
     if len(chosen) > 1:
-        return None, f"several containers are Nginx Proxy Manager: {', '.join(npm.box.name for npm in chosen)}"
+        return None, f"several containers are Nginx Proxy Manager: {', '.join(npm.container.name for npm in chosen)}"
     return chosen[0], ""
 
 
@@ -154,27 +156,31 @@ def _leads(facts: Adoption, project: Project, npm: NpmFound) -> list[Lead]:
 
 def _service_at(facts: Adoption, project: Project, npm: NpmFound, host: str, port: int) -> str:
     """The service behind an upstream: a container by its name or address there, or what the host itself listens on."""
-    networks = list(npm.box.networks)
-    for name, box in project.boxes.items():
-        shared = [network for network in networks if network in box.networks]
-        names = {alias for network in shared for alias in box.aliases.get(network, ())} | {name, box.name}
-        names |= {box.networks[network] for network in shared}
-        if is_app(name, box) and shared and host in names and port in ports(box):
+    networks = list(npm.container.networks)
+    for name, container in project.containers.items():
+        shared = [network for network in networks if network in container.networks]
+        names = {alias for network in shared for alias in container.aliases.get(network, ())} | {name, container.name}
+        names |= {container.networks[network] for network in shared}
+        if is_app(name, container) and shared and host in names and port in ports(container):
             return name
     local = host in facts.gateways.values() or host in ("host.docker.internal", "127.0.0.1")
-    published = {name: box for name, box in project.boxes.items() if is_app(name, box) and box.published}
-    return next((name for name, box in published.items() if local and port in _on_the_host(box)), "")
+    published = {
+        name: container
+        for name, container in project.containers.items()
+        if is_app(name, container) and container.published
+    }
+    return next((name for name, container in published.items() if local and port in _on_the_host(container)), "")
 
 
-def _on_the_host(box: Box) -> set[int]:
+def _on_the_host(container: ContainerFound) -> set[int]:
     """The host's ports at which a service is reached: Docker's, and those that native would listen on."""
-    return {number(place.rpartition(":")[2]) for place in box.published.values()} | set(ports(box))
+    return {number(place.rpartition(":")[2]) for place in container.published.values()} | set(ports(container))
 
 
-def ports(box: Box) -> tuple[int, ...]:
+def ports(container: ContainerFound) -> tuple[int, ...]:
     """The ports that a service is meant to be reached at, those that it publishes first."""
-    published = [number(key.partition("/")[0]) for key in box.published if key.endswith("/tcp")]
-    return tuple(port for port in dict.fromkeys([*published, *box.exposed]) if port)
+    published = [number(key.partition("/")[0]) for key in container.published if key.endswith("/tcp")]
+    return tuple(port for port in dict.fromkeys([*published, *container.exposed]) if port)
 
 
 def number(text: str) -> int:
@@ -191,7 +197,7 @@ def _app_lead(
         return (found[0], "") if found else (None, f"no host of Nginx Proxy Manager leads {choice.app_domain} here")
     routed = [lead for lead in leads if lead.page and lead.routes and lead.page != lead.routes]
     web = next((n for n, s in shipped.get("services", {}).items() if s.get("kind") == "web"), "") if known else ""
-    pages = [lead for lead in leads if lead.page and (lead.page == web or _html(project.boxes[lead.page]))]
+    pages = [lead for lead in leads if lead.page and (lead.page == web or _html(project.containers[lead.page]))]
     candidates = routed or pages
     if len(candidates) == 1:
         return candidates[0], ""
@@ -201,8 +207,8 @@ def _app_lead(
     return None, f"several hosts of Nginx Proxy Manager lead to the app's pages: {names}"
 
 
-def _html(box: Box) -> bool:
-    return box.answers.get("/", "").startswith("200 text/html")
+def _html(container: ContainerFound) -> bool:
+    return container.answers.get("/", "").startswith("200 text/html")
 
 
 def _roles(app: Lead | None, leads: list[Lead], shipped: Mapping[str, Any], known: bool) -> tuple[str, str]:

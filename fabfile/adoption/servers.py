@@ -7,7 +7,7 @@ from typing import Any
 from fabfile.adoption.app import below, source_of
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import SERVERS, Scene
-from fabfile.runner.wire.adoption import Box
+from fabfile.runner.wire.adoption import ContainerFound
 
 _MONITOR = 8222
 _DISTRIBUTION = ("{name}-server.service", "{name}.service")
@@ -22,11 +22,11 @@ def fill(draft: Draft, scene: Scene) -> None:
     """The tables below infra."""
     for name in SERVERS:
         _host(draft, scene, name)
-        box = scene.server(name)
-        if box is None:
+        container = scene.server(name)
+        if container is None:
             draft.ask(("infra", name, "image"), f"the project {scene.project.name} has no service called {name}")
         else:
-            _container(draft, scene, name, box)
+            _container(draft, scene, name, container)
 
 
 def _host(draft: Draft, scene: Scene, name: str) -> None:
@@ -47,13 +47,13 @@ def _host(draft: Draft, scene: Scene, name: str) -> None:
         draft.found(("infra", name, "distribution_unit"), there[0], f"there, {state.active}, {state.enabled}")
 
 
-def _container(draft: Draft, scene: Scene, name: str, box: Box) -> None:
+def _container(draft: Draft, scene: Scene, name: str, container: ContainerFound) -> None:
     at = ("infra", name)
-    draft.found((*at, "image"), box.image, f"container {box.name}")
+    draft.found((*at, "image"), container.image, f"container {container.name}")
     source = source_of(scene, name)
-    mount = next((mount for mount in box.mounts if mount.source == source), None)
+    mount = next((mount for mount in container.mounts if mount.source == source), None)
     if mount is None:
-        volumes = ", ".join(f"{m.source} at {m.target}" for m in box.mounts) or "nothing"
+        volumes = ", ".join(f"{m.source} at {m.target}" for m in container.mounts) or "nothing"
         why = f"where its data lies on the host; its container mounts {volumes}"
         draft.ask((*at, "data"), f"{why}. Natives can't reach below /var/lib/docker: a volume must be moved first")
     else:
@@ -62,18 +62,20 @@ def _container(draft: Draft, scene: Scene, name: str, box: Box) -> None:
         draft.found((*at, "image_data"), mount.target, "bind mount")
         if mount.owner and scene.facts.owner != "native":
             draft.found((*at, "image_user"), mount.owner, f"owner of {source}")
-    _ports(draft, name, box)
+    _ports(draft, name, container)
 
 
-def _ports(draft: Draft, name: str, box: Box) -> None:
+def _ports(draft: Draft, name: str, container: ContainerFound) -> None:
     shipped: Any = draft.get(("infra", name, "image_port"))
-    if shipped in box.listens:
+    if shipped in container.listens:
         draft.found(("infra", name, "image_port"), shipped, "the container listens there")
-    elif box.listens and box.state == "running":
-        draft.ask(("infra", name, "image_port"), f"its port; not {shipped}: the container listens on {box.listens}")
-    if name == "nats" and box.listens:
+    elif container.listens and container.state == "running":
+        draft.ask(
+            ("infra", name, "image_port"), f"its port; not {shipped}: the container listens on {container.listens}"
+        )
+    if name == "nats" and container.listens:
         draft.drop(("infra", name, "monitor_port"))
-        if _MONITOR in box.listens:
+        if _MONITOR in container.listens:
             draft.found(("infra", name, "monitor_port"), _MONITOR, "the container listens there")
         else:
             draft.note(("infra", name), "NATS has no monitoring here: JetStream is asked over NATS' own protocol.")

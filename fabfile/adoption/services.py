@@ -7,7 +7,7 @@ from typing import Any
 
 from fabfile.adoption.draft import Draft
 from fabfile.adoption.scene import Scene, ports
-from fabfile.runner.wire.adoption import Box, StartFound
+from fabfile.runner.wire.adoption import ContainerFound, StartFound
 
 _ADDRESSES = ("0.0.0.0", "127.0.0.1", "localhost", "::")
 _SEEN = ("kind", "directory", "argv", "port", "parking_port", "health", "durables")  # what has a source of its own
@@ -18,19 +18,19 @@ def fill(draft: Draft, scene: Scene) -> None:
     """A table for each service that has a container and that Compose starts by itself."""
     owners = durables_by_service(scene)
     parked: set[int] = set()
-    for name, box in scene.services.items():
+    for name, container in scene.services.items():
         draft.drop(("services", name))
-        if box.by_profile:
+        if container.by_profile:
             draft.note("services", f"{name} is left out: Compose starts it only for a profile.")
             continue
         known: Mapping[str, Any] = scene.shipped.get("services", {}).get(name, {}) if scene.known else {}
-        kind = _kind(draft, scene, name, box)
-        _start(draft, scene, name, box, kind, known)
+        kind = _kind(draft, scene, name, container)
+        _start(draft, scene, name, container, kind, known)
         if kind in ("web", "api"):
-            _served(draft, scene, name, box, known, parked)
+            _served(draft, scene, name, container, known, parked)
         _durables(draft, scene, name, owners.get(name, []), known)
-        if box.count > 1:
-            draft.note(("services", name), f"In Docker it runs {box.count} times, natively once.")
+        if container.count > 1:
+            draft.note(("services", name), f"In Docker it runs {container.count} times, natively once.")
     for name in [name for name in scene.shipped.get("services", {}) if scene.known and name not in scene.services]:
         draft.drop(("services", name))
         draft.note("services", f"{name} is left out: the project has no container of it.")
@@ -46,7 +46,7 @@ def durables_by_service(scene: Scene) -> dict[str, list[str]]:
     return {name: sorted(set(durables)) for name, durables in found.items()}
 
 
-def _kind(draft: Draft, scene: Scene, name: str, box: Box) -> str:
+def _kind(draft: Draft, scene: Scene, name: str, container: ContainerFound) -> str:
     path = ("services", name, "kind")
     if name == scene.web_service:
         draft.found(path, "web", _because(scene, "page"))
@@ -54,13 +54,15 @@ def _kind(draft: Draft, scene: Scene, name: str, box: Box) -> str:
     if name == scene.api_service:
         draft.found(path, "api", _because(scene, "routes"))
         return "api"
-    if not ports(box):
+    if not ports(container):
         draft.found(path, "worker", "its container publishes and exposes nothing")
         return "worker"
     if scene.web_service and scene.api_service:
         draft.propose(path, "worker", "the edge does not lead to it")
         return "worker"
-    draft.ask(path, f"web, api or worker; it listens on {', '.join(map(str, ports(box)))}, and no host leads to it")
+    draft.ask(
+        path, f"web, api or worker; it listens on {', '.join(map(str, ports(container)))}, and no host leads to it"
+    )
     return ""
 
 
@@ -71,13 +73,15 @@ def _because(scene: Scene, what: str) -> str:
     return f"NPM's host {scene.app.host.names[0]} sends {sends} to it" if sends else "its name, as shipped"
 
 
-def _start(draft: Draft, scene: Scene, name: str, box: Box, kind: str, known: Mapping[str, Any]) -> None:
+def _start(
+    draft: Draft, scene: Scene, name: str, container: ContainerFound, kind: str, known: Mapping[str, Any]
+) -> None:
     """How it starts natively: as its container does, unless that is made for a container only."""
-    start = box.start or StartFound(problem="it has no container")
+    start = container.start or StartFound(problem="it has no container")
     shipped = (known.get("directory", "."), list(known.get("argv", ())))
     evidence = f"`bun {' '.join(start.argv)}`"
     at = ("services", name)
-    if known and (start.problem or _only_inside(start, box)):
+    if known and (start.problem or _only_inside(start, container)):
         why = start.problem or f"its container's {evidence} is made for the container"
         draft.ship((*at, "directory"), shipped[0], why)
         draft.ship((*at, "argv"), shipped[1], why)
@@ -90,12 +94,12 @@ def _start(draft: Draft, scene: Scene, name: str, box: Box, kind: str, known: Ma
         draft.propose((*at, "argv"), shipped[1], "its container's own command, and as shipped")
         _as_shipped(draft, scene, name, known)
     else:
-        argv = [_native(word, box) for word in start.argv]
+        argv = [_native(word, container) for word in start.argv]
         inside = " (with placeholders for addresses and ports)" if argv != list(start.argv) else ""
         draft.propose((*at, "directory"), start.directory, f"its container's own command{inside}")
         draft.propose((*at, "argv"), argv, f"its container's own command{inside}")
         _build(draft, name, start, kind, known)
-        _stop(draft, name, box, known)
+        _stop(draft, name, container, known)
 
 
 def _as_shipped(draft: Draft, scene: Scene, name: str, known: Mapping[str, Any]) -> None:
@@ -118,37 +122,39 @@ def _build(draft: Draft, name: str, start: StartFound, kind: str, known: Mapping
                 draft.ship((*at, key), known[key])
 
 
-def _stop(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None:
+def _stop(draft: Draft, name: str, container: ContainerFound, known: Mapping[str, Any]) -> None:
     """How it is stopped: as shipped, else as its container is."""
-    for key, there in (("stop_signal", box.stop_signal), ("stop_timeout", box.stop_timeout), ("unit", "")):
+    for key, there in (("stop_signal", container.stop_signal), ("stop_timeout", container.stop_timeout), ("unit", "")):
         if key in known:
             draft.ship(("services", name, key), known[key])
         elif there and not known:
             draft.propose(("services", name, key), there, "its container's own")
 
 
-def _only_inside(start: StartFound, box: Box) -> bool:
-    return any(_native(word, box) != word for word in start.argv)
+def _only_inside(start: StartFound, container: ContainerFound) -> bool:
+    return any(_native(word, container) != word for word in start.argv)
 
 
-def _native(word: str, box: Box) -> str:
+def _native(word: str, container: ContainerFound) -> str:
     """A word of a container's command with what differs natively as a placeholder."""
     if word in _ADDRESSES:
         return "{bind}"
-    return "{port}" if word in map(str, ports(box)) else word
+    return "{port}" if word in map(str, ports(container)) else word
 
 
-def _served(draft: Draft, scene: Scene, name: str, box: Box, known: Mapping[str, Any], parked: set[int]) -> None:
-    found = ports(box)
+def _served(
+    draft: Draft, scene: Scene, name: str, container: ContainerFound, known: Mapping[str, Any], parked: set[int]
+) -> None:
+    found = ports(container)
     if len(found) == 1 or (known and known.get("port") in found):
         port = found[0] if len(found) == 1 else known["port"]
-        place = box.published.get(f"{port}/tcp")
+        place = container.published.get(f"{port}/tcp")
         draft.found(("services", name, "port"), port, f"published as {place}" if place else "exposed by its container")
         _parking(draft, scene, name, known.get("parking_port") or port + _PARKING, parked)
     else:
         draft.ask(("services", name, "port"), f"where it listens; its container has {found or 'no port'}")
         draft.ask(("services", name, "parking_port"), "a free port, where requests wait while no runtime is up")
-    _health(draft, name, box, known)
+    _health(draft, name, container, known)
 
 
 def _parking(draft: Draft, scene: Scene, name: str, wanted: int, parked: set[int]) -> None:
@@ -162,18 +168,18 @@ def _parking(draft: Draft, scene: Scene, name: str, wanted: int, parked: set[int
     draft.propose(("services", name, "parking_port"), free, "nobody listens there; ours to choose")
 
 
-def _health(draft: Draft, name: str, box: Box, known: Mapping[str, Any]) -> None:
+def _health(draft: Draft, name: str, container: ContainerFound, known: Mapping[str, Any]) -> None:
     path, shipped = ("services", name, "health"), known.get("health")
-    good = [asked for asked, said in box.answers.items() if said.startswith("200")]
+    good = [asked for asked, said in container.answers.items() if said.startswith("200")]
     if shipped in good or (good and not shipped):
         chosen = shipped if shipped in good else good[0]
-        draft.propose(path, chosen, f"GET {chosen} answers {box.answers[chosen]}")
+        draft.propose(path, chosen, f"GET {chosen} answers {container.answers[chosen]}")
     elif shipped:
         draft.ship(
-            path, shipped, "its container answers nothing" if box.state == "running" else "its container is down"
+            path, shipped, "its container answers nothing" if container.state == "running" else "its container is down"
         )
     else:
-        evidence = ", ".join(f"{asked} {said}" for asked, said in box.answers.items()) or "nothing answered"
+        evidence = ", ".join(f"{asked} {said}" for asked, said in container.answers.items()) or "nothing answered"
         draft.ask(path, f"the path that answers 200 while it is well; asked: {evidence}")
 
 

@@ -51,7 +51,7 @@ def fill(draft: Draft, scene: Scene) -> None:
 
 def _override(draft: Draft, scene: Scene, path: paths.Path, value: Any) -> None:
     """Overrides by placeholder are what the app needs natively; a plain value is what one installation chose."""
-    seen = {name for box in scene.services.values() for name in box.variables}
+    seen = {name for container in scene.services.values() for name in container.variables}
     if isinstance(value, str) and "{" in value and (scene.known or path[-1] in seen):
         draft.ship(path, value, "a place that is another one natively")
 

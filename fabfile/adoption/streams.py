@@ -78,7 +78,7 @@ def _limit(draft: Draft, scene: Scene, at: paths.Path, there: int, known: Mappin
     variable, own = known.get("max_bytes_env"), known.get("max_bytes")
     if variable:
         draft.ship((*at, "max_bytes_env"), variable)
-    if own and any(variable in box.variables for box in scene.services.values()):
+    if own and any(variable in container.variables for container in scene.services.values()):
         draft.ship((*at, "max_bytes"), own, f"{variable} is set, and the running NATS has {there}")
     else:
         said = "" if own in (None, there) else f"; {own} bytes as shipped"
@@ -100,7 +100,7 @@ def _provider(draft: Draft, scene: Scene) -> None:
         draft.ask("provider.adapters", "a table for each of its values; one that asks nobody is empty")
         return
     variable = str(scene.shipped.get("provider", {}).get("adapter_env", ""))
-    has = {box.shown[variable] for box in scene.services.values() if variable in box.shown}
+    has = {container.shown[variable] for container in scene.services.values() if variable in container.shown}
     reason = f"in Docker's containers it is {', '.join(sorted(has))}" if has else "no container has it"
     draft.ship("provider.adapter_env", variable, reason)
 

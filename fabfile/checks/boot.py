@@ -43,7 +43,7 @@ def findings(site: Site, facts: Facts) -> list[Finding]:
 
 def always_restarting(facts: Facts) -> list[Finding]:
     """Containers that Docker starts at every boot, stopped or not: they would run beside a native owner."""
-    names = sorted({box.service for box in facts.all_containers if box.policy == _ALWAYS})
+    names = sorted({container.service for container in facts.all_containers if container.policy == _ALWAYS})
     if not names:
         return []
     text = f"Docker starts at every boot, stopped or not (restart: always): {', '.join(names)}"
@@ -52,8 +52,8 @@ def always_restarting(facts: Facts) -> list[Finding]:
 
 def _comes_up(site: Site, facts: Facts, workload: Workload) -> bool:
     if workload.runtime == "docker":
-        box = facts.containers.get(workload.name)
-        return box is not None and not _daemon_off(facts) and any(map(_comes_back, box.of_service))
+        container = facts.containers.get(workload.name)
+        return container is not None and not _daemon_off(facts) and any(map(_comes_back, container.of_service))
     unit = facts.unit(workload.unit, workload.user)
     if unit is None or unit.enabled != "enabled":
         return False
@@ -67,15 +67,15 @@ def _conditional(site: Site, facts: Facts, workload: Workload) -> bool:
     return installed is None or installed.text is None or site.app.owner_file in installed.text
 
 
-def _comes_back(box: Container) -> bool:
+def _comes_back(container: Container) -> bool:
     """Docker's rule. A container that was made and never started stays as it is."""
-    if box.policy == _ALWAYS:
-        return box.state != "created"
-    return box.policy in ("unless-stopped", "on-failure") and box.alive
+    if container.policy == _ALWAYS:
+        return container.state != "created"
+    return container.policy in ("unless-stopped", "on-failure") and container.alive
 
 
-def _restarts_always(box: Container) -> bool:
-    return any(one.policy == _ALWAYS for one in box.of_service)
+def _restarts_always(container: Container) -> bool:
+    return any(one.policy == _ALWAYS for one in container.of_service)
 
 
 def _daemon_off(facts: Facts) -> bool:
@@ -102,7 +102,7 @@ def _missing_docker(site: Site, facts: Facts, coming: Coming) -> list[Finding]:
     if _daemon_off(facts):
         why, fix = f"{survey.DAEMON} is not enabled", f"on the VPS: sudo systemctl enable {survey.DAEMON}"
         return [_warning(f"docker owns, and a reboot would bring up no container: {why}", fix)]
-    loose = [name for name in names if (box := facts.containers.get(name)) and box.alive]
+    loose = [name for name in names if (container := facts.containers.get(name)) and container.alive]
     stopped = [name for name in names if name not in loose]
     return [
         _warning(f"docker owns, and a reboot would not bring up {', '.join(group)}: {why}", fix)

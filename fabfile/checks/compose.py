@@ -84,19 +84,21 @@ def _data(site: Site, facts: Facts) -> Iterator[Finding]:
 def unknown_containers(site: Site, facts: Facts) -> Iterator[Finding]:
     """What runs in the project and would be neither stopped nor started."""
     known = {*site.services, *(server.name for server in site.servers)}
-    for box in facts.all_containers:
-        if box.alive and box.service not in known:
+    for container in facts.all_containers:
+        if container.alive and container.service not in known:
             yield Finding(
-                f"the container {box.name} runs in the project, and the inventory has no service {box.service}: a "
-                f"hand-over would leave it running",
-                f"on the VPS: docker stop {box.name}; or describe it in services.{box.service}",
+                f"the container {container.name} runs in the project, and the inventory has no service "
+                f"{container.service}: a hand-over would leave it running",
+                f"on the VPS: docker stop {container.name}; or describe it in services.{container.service}",
             )
 
 
 def beside_native(site: Site, facts: Facts) -> Iterator[Finding]:
     """Containers that run although native owns: both open the same data, unless it is sealed."""
     known = {*site.services, *(server.name for server in site.servers)}
-    alive = sorted(box.name for box in facts.all_containers if box.alive and box.service in known)
+    alive = sorted(
+        container.name for container in facts.all_containers if container.alive and container.service in known
+    )
     if alive and facts.owner == "native":
         sealed = "the data is sealed: what was started since can't write to it"
         harm = sealed if _sealed(site, facts) else "both have the data open"
@@ -122,16 +124,18 @@ def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
     """What runs there and is not the inventory's, or holds other data than is handed over."""
     yield from unknown_containers(site, facts)
     for server in site.servers:
-        alive = [box for box in facts.all_containers if box.service == server.name and box.alive]
+        alive = [
+            container for container in facts.all_containers if container.service == server.name and container.alive
+        ]
         if len(alive) > 1:
-            names = " and ".join(sorted(box.name for box in alive))
+            names = " and ".join(sorted(container.name for container in alive))
             yield Finding(
                 f"{server.name} has {len(alive)} containers that run, {names}: they write to one directory",
                 "find out which one the app uses, and on the VPS: docker rm -f the other",
             )
-        for box in alive:
-            if server.data not in map(_plain, box.mounts.values()):
-                places = ", ".join(box.mounts.values()) or "nothing of the VPS"
+        for container in alive:
+            if server.data not in map(_plain, container.mounts.values()):
+                places = ", ".join(container.mounts.values()) or "nothing of the VPS"
                 yield Finding(
                     f"{server.name}'s container does not hold its data in {server.data}, but in {places}",
                     f"correct infra.{server.name}.data or app.data_root: a hand-over would leave the data behind",
@@ -142,7 +146,9 @@ def _containers(site: Site, facts: Facts) -> Iterator[Finding]:
 def _other_files(site: Site, facts: Facts) -> Iterator[Finding]:
     docker = site.runtimes.docker
     known = {docker.file, docker.overlay_file}
-    others = {file for box in facts.all_containers if box.service in facts.compose for file in box.files} - known
+    others = {
+        file for container in facts.all_containers if container.service in facts.compose for file in container.files
+    } - known
     if others:
         yield Finding(
             f"containers of the project were made from {', '.join(sorted(others))} as well, which this tool does not "

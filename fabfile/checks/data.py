@@ -234,7 +234,7 @@ def provable(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 
 def foreign(site: Site, facts: Facts) -> list[Finding]:
     """Who uses the data and is neither a container of the project's nor a unit of ours: it would not be stopped."""
-    ours = [box.id for box in facts.all_containers]
+    ours = [container.id for container in facts.all_containers]
     ours += [f"/{unit}" for server in site.servers for unit in (server.unit, server.distribution_unit)]
     return [
         Finding(str(opener), "stop it, or have it keep its data elsewhere: nobody else may write what changes hands")

@@ -192,8 +192,8 @@ def _docker_names(site: Site, facts: Facts) -> set[str]:
     """The names and addresses by which the edge may reach a container of the project, in lower case."""
     docker, workloads_ = site.runtimes.docker, workloads.everything(site, "docker")
     names = {docker.web_host, docker.api_host, *site.services, *(workload.name for workload in workloads_)}
-    for box in facts.all_containers:
-        names |= {box.name, box.service, box.address, *box.reached} - {""}
+    for container in facts.all_containers:
+        names |= {container.name, container.service, container.address, *container.reached} - {""}
     return {name.lower() for name in names}
 
 

@@ -60,7 +60,7 @@ def of_runtime(site: Site, facts: Facts, to: Runtime) -> list[Finding]:
 def _ours(listener: Listener, units: tuple[str, ...], facts: Facts) -> bool:
     """Whether a port is held by a unit of ours, by a package's, or by Docker for a container of the project."""
     if listener.command in docker.PROXIES:
-        published = [place for box in facts.all_containers for place in box.published.values()]
+        published = [place for container in facts.all_containers for place in container.published.values()]
         return any(place.endswith(f":{listener.port}") for place in published)
     return any(f"/{unit}" in listener.cgroup for unit in units)
 

@@ -10,7 +10,7 @@ import pytest
 
 from fabfile.adoption.differences import Difference, differences
 from fabfile.inventory import Site
-from fabfile.runner.wire.adoption import Adoption, Box, ProxyFound, StartFound
+from fabfile.runner.wire.adoption import Adoption, ContainerFound, ProxyFound, StartFound
 from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
 from tests.support import inventories
@@ -75,15 +75,19 @@ def test_the_order_of_durables_says_nothing(facts: Adoption, tmp_path: Path) -> 
 
 
 def test_a_service_that_runs_and_is_named_nowhere_is_told(site: Site, facts: Adoption) -> None:
-    boxes = facts.projects[site.runtimes.docker.project].boxes
-    news = Box("ingest-news", "x-ingest-news-1", state="running", start=StartFound(".", ("services/news.ts",)))
-    assert keys(site, vps.with_project(facts, site, boxes={**boxes, "ingest-news": news})) == ["services.ingest-news"]
+    containers = facts.projects[site.runtimes.docker.project].containers
+    news = ContainerFound(
+        "ingest-news", "x-ingest-news-1", state="running", start=StartFound(".", ("services/news.ts",))
+    )
+    assert keys(site, vps.with_project(facts, site, containers={**containers, "ingest-news": news})) == [
+        "services.ingest-news"
+    ]
 
 
 def test_a_service_without_a_container_is_told(site: Site, facts: Adoption) -> None:
-    boxes = dict(facts.projects[site.runtimes.docker.project].boxes)
-    del boxes["ingest-equities"]
-    assert keys(site, vps.with_project(facts, site, boxes=boxes)) == ["services.ingest-equities"]
+    containers = dict(facts.projects[site.runtimes.docker.project].containers)
+    del containers["ingest-equities"]
+    assert keys(site, vps.with_project(facts, site, containers=containers)) == ["services.ingest-equities"]
 
 
 def test_streams_that_only_one_side_has_are_told(site: Site, facts: Adoption) -> None:
@@ -138,16 +142,16 @@ def test_where_native_owns_the_same_inventory_is_right(site: Site, facts: Adopti
         ProxyFound(1, (site.edge.app_domain,), True, vps.GATEWAY, site.web.port, ("ws",), vps.GATEWAY, site.api.port),
         ProxyFound(2, (site.edge.api_domain,), True, vps.GATEWAY, site.api.port),
     )
-    boxes = {
+    containers = {
         name: dataclasses.replace(
-            box,
+            container,
             state="exited",
             listens=(),
             answers={},
-            networks=dict.fromkeys(box.networks, ""),
-            mounts=tuple(dataclasses.replace(mount, owner="103:104") for mount in box.mounts),
+            networks=dict.fromkeys(container.networks, ""),
+            mounts=tuple(dataclasses.replace(mount, owner="103:104") for mount in container.mounts),
         )
-        for name, box in facts.projects[site.runtimes.docker.project].boxes.items()
+        for name, container in facts.projects[site.runtimes.docker.project].containers.items()
     }
-    there = dataclasses.replace(vps.with_project(there, site, boxes=boxes), owner="native")
+    there = dataclasses.replace(vps.with_project(there, site, containers=containers), owner="native")
     assert keys(site, there) == []

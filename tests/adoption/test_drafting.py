@@ -18,7 +18,7 @@ from fabfile.adoption.drafting import Login
 from fabfile.adoption.scene import Choice
 from fabfile.errors import InventoryError, UsageError
 from fabfile.inventory import Site, load
-from fabfile.runner.wire.adoption import Adoption, Box, Mount, NpmFound, ProxyFound, StartFound, Work
+from fabfile.runner.wire.adoption import Adoption, ContainerFound, Mount, NpmFound, ProxyFound, StartFound, Work
 from fabfile.runner.wire.app import JetStream
 from tests.adoption import vps
 from tests.support import inventories
@@ -105,7 +105,7 @@ def test_the_adapter_that_runs_goes_on_natively(site: Site, facts: Adoption, tmp
     other = vps.with_project(
         facts, site, env_files=(docker, dataclasses.replace(own, shown={"OPTIONS_INGEST_ADAPTER": "alpaca"}))
     )
-    other = vps.with_box(other, site, "ingest-options", shown={"OPTIONS_INGEST_ADAPTER": "synthetic"})
+    other = vps.with_container(other, site, "ingest-options", shown={"OPTIONS_INGEST_ADAPTER": "synthetic"})
     found = loaded(written(other), tmp_path)
     assert found.runtimes.native.overrides["OPTIONS_INGEST_ADAPTER"] == "synthetic"
 
@@ -125,31 +125,31 @@ def test_what_the_compose_file_itself_gives_becomes_an_override(site: Site, fact
 
 
 def test_a_service_without_a_container_is_left_out(site: Site, facts: Adoption, tmp_path: Path) -> None:
-    boxes = dict(facts.projects[site.runtimes.docker.project].boxes)
-    del boxes["ingest-equities"]
-    text = written(vps.with_project(facts, site, boxes=boxes))
+    containers = dict(facts.projects[site.runtimes.docker.project].containers)
+    del containers["ingest-equities"]
+    text = written(vps.with_project(facts, site, containers=containers))
     assert "ingest-equities" not in loaded(text, tmp_path).services
     assert "ingest-equities is left out" in text
 
 
 def test_a_service_behind_a_profile_is_left_out(site: Site, facts: Adoption, tmp_path: Path) -> None:
-    text = written(vps.with_box(facts, site, "ingest-equities", by_profile=True))
+    text = written(vps.with_container(facts, site, "ingest-equities", by_profile=True))
     assert "ingest-equities" not in loaded(text, tmp_path).services
 
 
 def test_a_service_that_nobody_knows_is_taken_with_its_containers_command(
     site: Site, facts: Adoption, tmp_path: Path
 ) -> None:
-    boxes = facts.projects[site.runtimes.docker.project].boxes
-    new = Box("extra", "x-extra-1", state="running", start=StartFound("services/extra", ("src/index.ts",)))
-    found = loaded(written(vps.with_project(facts, site, boxes={**boxes, "extra": new})), tmp_path)
+    containers = facts.projects[site.runtimes.docker.project].containers
+    new = ContainerFound("extra", "x-extra-1", state="running", start=StartFound("services/extra", ("src/index.ts",)))
+    found = loaded(written(vps.with_project(facts, site, containers={**containers, "extra": new})), tmp_path)
     assert found.services["extra"].kind == "worker" and found.services["extra"].argv == ("src/index.ts",)
 
 
 def test_what_is_noteworthy_stands_before_its_table(site: Site, facts: Adoption) -> None:
     app, *others = facts.edges[0].hosts
     work = facts.projects[site.runtimes.docker.project].work
-    there = vps.with_box(facts, site, "compute", count=2)
+    there = vps.with_container(facts, site, "compute", count=2)
     there = vps.with_project(there, site, work=dataclasses.replace(work, units=(vps.unit("islandflow-api.service"),)))
     there = vps.with_hosts(there, dataclasses.replace(app, problem="its file has 2 server blocks"), *others)
     text = written(there)
@@ -177,7 +177,7 @@ def test_an_edge_that_leads_to_native_is_recognised(site: Site, facts: Adoption,
 
 
 def test_an_edge_that_leads_to_published_ports_is_recognised(site: Site, facts: Adoption, tmp_path: Path) -> None:
-    moved = vps.with_box(facts, site, "web", published={f"{site.web.port}/tcp": "0.0.0.0:8080"})
+    moved = vps.with_container(facts, site, "web", published={f"{site.web.port}/tcp": "0.0.0.0:8080"})
     moved = vps.with_hosts(
         moved,
         ProxyFound(1, (site.edge.app_domain,), True, "host.docker.internal", 8080, ("ws",), "api", site.api.port or 0),
@@ -207,7 +207,7 @@ def test_a_limit_that_a_variable_sets_is_not_the_apps_own(site: Site, facts: Ado
     there = vps.with_project(facts, site, jetstream=JetStream("docker", more))
     assert {stream.max_bytes for stream in loaded(written(there), tmp_path).streams.values()} == {5}
     variables = tuple(str(stream.max_bytes_env) for stream in site.streams.values())
-    there = vps.with_box(there, site, "api", variables=variables)
+    there = vps.with_container(there, site, "api", variables=variables)
     found = loaded(written(there), tmp_path).streams
     assert {name for name, stream in found.items() if stream.max_bytes == 5} == {
         name for name, stream in site.streams.items() if not stream.max_bytes_env
@@ -237,14 +237,16 @@ def test_without_an_edge_its_values_are_asked_for(facts: Adoption, tmp_path: Pat
 
 def test_of_two_edges_the_one_that_leads_to_the_app_is_taken(site: Site, facts: Adoption, tmp_path: Path) -> None:
     [npm] = facts.edges
-    other = dataclasses.replace(npm, box=dataclasses.replace(npm.box, name="other-npm"), hosts=npm.hosts[2:])
+    other = dataclasses.replace(
+        npm, container=dataclasses.replace(npm.container, name="other-npm"), hosts=npm.hosts[2:]
+    )
     found = loaded(written(dataclasses.replace(facts, edges=(other, npm))), tmp_path)
     assert found.edge.container == site.edge.container
 
 
 def test_two_edges_that_lead_to_the_app_are_asked_about(facts: Adoption, tmp_path: Path) -> None:
     [npm] = facts.edges
-    twin = dataclasses.replace(npm, box=dataclasses.replace(npm.box, name="twin"))
+    twin = dataclasses.replace(npm, container=dataclasses.replace(npm.container, name="twin"))
     text = written(dataclasses.replace(facts, edges=(npm, twin)))
     assert "edge.container" in asked(text, tmp_path) and "twin" in said_at(text, "container")
 
@@ -281,7 +283,7 @@ def test_without_any_checkout_its_owner_is_asked_for_too(site: Site, facts: Adop
 
 def test_a_server_whose_data_lies_in_a_volume_is_asked_about(site: Site, facts: Adoption, tmp_path: Path) -> None:
     volume = Mount("/var/lib/docker/volumes/redis/_data", "/data", "volume", "999:999")
-    text = written(vps.with_box(facts, site, "redis", mounts=(volume,)))
+    text = written(vps.with_container(facts, site, "redis", mounts=(volume,)))
     assert {"app.data_root", "infra.redis.data"} <= set(asked(text, tmp_path))
 
 
@@ -321,8 +323,8 @@ NAMES = {"web": "pages", "api": "backend", "compute": "worker-a", "candles": "wo
 @pytest.fixture
 def stranger(site: Site, facts: Adoption) -> Adoption:
     """The same containers under names that nobody knows."""
-    boxes = facts.projects[site.runtimes.docker.project].boxes
-    return vps.with_project(facts, site, boxes=vps.renamed(boxes, NAMES))
+    containers = facts.projects[site.runtimes.docker.project].containers
+    return vps.with_project(facts, site, containers=vps.renamed(containers, NAMES))
 
 
 def test_of_another_app_only_what_was_found_is_written(stranger: Adoption, tmp_path: Path) -> None:
@@ -337,20 +339,20 @@ def test_of_another_app_only_what_was_found_is_written(stranger: Adoption, tmp_p
 
 def test_addresses_in_a_containers_command_become_placeholders(site: Site, stranger: Adoption) -> None:
     start = StartFound("apps/web", ("x", "serve", "-H", "0.0.0.0", "-p", str(site.web.port)), scripts=("build",))
-    text = written(vps.with_box(stranger, site, "pages", start=start))
+    text = written(vps.with_container(stranger, site, "pages", start=start))
     web = tomllib.loads(text)["services"]["pages"]
     assert web["argv"] == ["x", "serve", "-H", "{bind}", "-p", "{port}"] and web["build_argv"] == ["run", "build"]
 
 
 def test_a_service_is_stopped_as_its_container_is(site: Site, stranger: Adoption) -> None:
-    text = written(vps.with_box(stranger, site, "feed", stop_signal="SIGINT", stop_timeout=25))
+    text = written(vps.with_container(stranger, site, "feed", stop_signal="SIGINT", stop_timeout=25))
     feed = tomllib.loads(text)["services"]["feed"]
     assert (feed["stop_signal"], feed["stop_timeout"]) == ("SIGINT", 25)
 
 
 def test_a_command_that_is_not_buns_is_asked_for(site: Site, stranger: Adoption, tmp_path: Path) -> None:
     start = StartFound(problem="its container starts sh, which is not bun")
-    text = written(vps.with_box(stranger, site, "feed", start=start))
+    text = written(vps.with_container(stranger, site, "feed", start=start))
     assert {"services.feed.argv", "services.feed.directory"} <= set(asked(text, tmp_path))
 
 
@@ -378,6 +380,6 @@ def test_a_variable_that_nobody_may_see_is_nowhere(facts: Adoption) -> None:
 
 
 def test_a_vps_with_another_edge_by_name_only_is_asked_about(facts: Adoption, tmp_path: Path) -> None:
-    looks = NpmFound(Box("npm", "npm", "jc21/nginx-proxy-manager"), "its image is jc21/nginx-proxy-manager")
+    looks = NpmFound(ContainerFound("npm", "npm", "jc21/nginx-proxy-manager"), "its image is jc21/nginx-proxy-manager")
     keys = asked(written(dataclasses.replace(facts, edges=(looks,))), tmp_path)
     assert {"edge.container", "edge.root", "edge.database"} <= set(keys)

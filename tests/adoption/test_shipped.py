@@ -30,8 +30,8 @@ def site() -> Site:
 @pytest.fixture
 def facts(site: Site) -> Adoption:
     """The web's container is made for a container, and Docker's NATS has no monitoring."""
-    there = vps.with_box(vps.vps(site), site, "web", start=StartFound(".", WEB, scripts=("build", "start")))
-    there = vps.with_box(there, site, "nats", listens=(4222,))
+    there = vps.with_container(vps.vps(site), site, "web", start=StartFound(".", WEB, scripts=("build", "start")))
+    there = vps.with_container(there, site, "nats", listens=(4222,))
     work = there.projects[site.runtimes.docker.project].work
     paths = (*site.app.shell_scripts, *work.paths)
     return vps.with_project(there, site, work=dataclasses.replace(work, paths=paths))

@@ -9,7 +9,7 @@ from typing import Any
 from fabfile.inventory import Server, Service, Site
 from fabfile.runner.wire.adoption import (
     Adoption,
-    Box,
+    ContainerFound,
     EnvFileFound,
     Mount,
     NpmFound,
@@ -48,7 +48,7 @@ def project(site: Site) -> Project:
         name=docker.project,
         directory=docker.directory,
         files=(docker.file,),
-        boxes={
+        containers={
             **{service.name: _app(site, service) for service in site.services.values()},
             **{server.name: _server(server) for server in site.servers},
         },
@@ -89,7 +89,7 @@ def npm(site: Site) -> NpmFound:
     edge, docker = site.edge, site.runtimes.docker
     assert site.web.port and site.api.port
     return NpmFound(
-        box=Box(
+        container=ContainerFound(
             service="app",
             name=edge.container,
             image="jc21/nginx-proxy-manager:2",
@@ -125,10 +125,12 @@ def with_project(facts: Adoption, site: Site, **values: Any) -> Adoption:
     )
 
 
-def with_box(facts: Adoption, site: Site, service: str, **values: Any) -> Adoption:
+def with_container(facts: Adoption, site: Site, service: str, **values: Any) -> Adoption:
     """The VPS with some facts about one container replaced."""
-    boxes = facts.projects[site.runtimes.docker.project].boxes
-    return with_project(facts, site, boxes={**boxes, service: dataclasses.replace(boxes[service], **values)})
+    containers = facts.projects[site.runtimes.docker.project].containers
+    return with_project(
+        facts, site, containers={**containers, service: dataclasses.replace(containers[service], **values)}
+    )
 
 
 def with_hosts(facts: Adoption, *hosts: ProxyFound) -> Adoption:
@@ -136,10 +138,11 @@ def with_hosts(facts: Adoption, *hosts: ProxyFound) -> Adoption:
     return dataclasses.replace(facts, edges=(dataclasses.replace(facts.edges[0], hosts=hosts),))
 
 
-def renamed(boxes: Mapping[str, Box], names: Mapping[str, str]) -> dict[str, Box]:
+def renamed(containers: Mapping[str, ContainerFound], names: Mapping[str, str]) -> dict[str, ContainerFound]:
     """Containers under other service names."""
     return {
-        names.get(name, name): dataclasses.replace(box, service=names.get(name, name)) for name, box in boxes.items()
+        names.get(name, name): dataclasses.replace(container, service=names.get(name, name))
+        for name, container in containers.items()
     }
 
 
@@ -148,12 +151,12 @@ def in_order(service: Service) -> Service:
     return service.model_copy(update={"durables": tuple(sorted(service.durables))})
 
 
-def _app(site: Site, service: Service) -> Box:
+def _app(site: Site, service: Service) -> ContainerFound:
     docker, port = site.runtimes.docker, service.port
     host = {"web": docker.web_host, "api": docker.api_host}.get(service.kind, service.name)
     directory = service.directory.removeprefix(site.app.checkout).lstrip("/") or "."
     kind = "text/html" if service.kind == "web" else "application/json"
-    return Box(
+    return ContainerFound(
         service=service.name,
         name=f"{docker.project}-{service.name}-1",
         image=f"{docker.project}-{service.name}",
@@ -169,9 +172,9 @@ def _app(site: Site, service: Service) -> Box:
     )
 
 
-def _server(server: Server) -> Box:
+def _server(server: Server) -> ContainerFound:
     listens = (server.image_port, *([8222] if server.name == "nats" else []))
-    return Box(
+    return ContainerFound(
         service=server.name,
         name=f"x-{server.name}-1",
         image=server.image,

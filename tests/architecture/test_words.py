@@ -15,6 +15,7 @@ GONE = {
     r"edge\.check": "public.check",
     r"(?<![a-z])(?:cure[sd]?|mend(?:s|ed|ing)?)(?![a-z])": "a finding, and an error, has a fix",
     r"users felt|\bfelt=|\.felt\b|`felt`|'felt'": "the impact on users, or what users got",
+    r"\b(?:for|with)[ _]box\b|(?<!a )\bbox: |\bboxes\b|(?-i:\bBox\b)": "a container; only the lab is a VPS in a box",
     r"\bsettled=|\.settled\b(?!\()|`settled`": "no_ops: a step whose result is there is a no-op",
 }
 TEXTS = sorted(path for pattern in ("*.md", "docs/*.md", "templates/**/*.j2") for path in ROOT.glob(pattern))

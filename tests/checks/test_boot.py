@@ -24,7 +24,7 @@ def unit(name: str, enabled: str = "disabled", active: str = "active") -> Unit:
     return Unit(name, "loaded", active, "running", enabled, 0, 1, "success", f"/x/{name}", False)
 
 
-def box(facts: Facts, service: str, **values: Any) -> dict[str, Container]:
+def container(facts: Facts, service: str, **values: Any) -> dict[str, Container]:
     return {service: dataclasses.replace(facts.containers[service], **values)}
 
 
@@ -87,15 +87,15 @@ def test_without_a_user_manager_nothing_is_claimed_of_its_units(site: Site, nati
 def test_a_container_comes_back_as_docker_has_it(
     site: Site, docker_serves: Facts, values: dict[str, Any], comes_back: bool
 ) -> None:
-    facts = changed(docker_serves, containers=box(docker_serves, "api", **values))
+    facts = changed(docker_serves, containers=container(docker_serves, "api", **values))
     assert ("api" in boot.after_reboot(site, facts)["docker"]) == comes_back
     assert len(told(site, facts)) == (not comes_back)
 
 
 def test_the_fix_fits_the_reason(site: Site, docker_serves: Facts) -> None:
-    (text,) = told(site, changed(docker_serves, containers=box(docker_serves, "api", policy="no")))
+    (text,) = told(site, changed(docker_serves, containers=container(docker_serves, "api", policy="no")))
     assert "would not bring up api: their restart policy" in text and "restart: unless-stopped" in text
-    (text,) = told(site, changed(docker_serves, containers=box(docker_serves, "api", state="exited")))
+    (text,) = told(site, changed(docker_serves, containers=container(docker_serves, "api", state="exited")))
     assert "api: stopped" in text and text.endswith("→ inv docker.up")
     facts = changed(docker_serves, units={survey.DAEMON: unit(survey.DAEMON)})
     (text,) = told(site, facts)
@@ -104,10 +104,10 @@ def test_the_fix_fits_the_reason(site: Site, docker_serves: Facts) -> None:
 
 
 def test_containers_that_would_run_beside_a_native_owner(site: Site, native_serves: Facts) -> None:
-    facts = changed(native_serves, containers=box(native_serves, "nats", policy="always"))
+    facts = changed(native_serves, containers=container(native_serves, "nats", policy="always"))
     (text,) = told(site, facts)
     assert "native owns, and a reboot would bring up docker's nats beside it" in text and "unless-stopped" in text
-    facts = changed(native_serves, containers=box(native_serves, "nats", state="running"))
+    facts = changed(native_serves, containers=container(native_serves, "nats", state="running"))
     (text,) = told(site, facts)
     assert "docker's nats beside it" in text and text.endswith("→ inv docker.stop")
 
@@ -129,7 +129,7 @@ def test_units_without_our_condition_come_up_whoever_owns(site: Site, docker_ser
 def test_a_cutover_is_refused_while_docker_would_come_back_whatever_was_stopped(
     site: Site, docker_serves: Facts
 ) -> None:
-    facts = changed(docker_serves, containers=box(docker_serves, "redis", policy="always"))
+    facts = changed(docker_serves, containers=container(docker_serves, "redis", policy="always"))
     (finding,) = preflight.findings(site, facts, "native")
     assert not finding.warning and "(restart: always): redis" in finding.text
     assert preflight.findings(site, changed(facts, owner="native"), "docker") == []

@@ -261,8 +261,8 @@ def test_where_the_row_leads_no_location_is_shown(site: Site, fake: FakeEdge) ->
 def test_what_goes_on_leading_to_docker_is_refused_on_the_way_to_native(
     site: Site, docker_serves: Facts, fake: FakeEdge, advanced: str, name: str
 ) -> None:
-    box = replace(docker_serves.containers["api"], name="islandflow-api-1", reached=("the-alias", "172.31.0.7"))
-    facts = changed(docker_serves, edge={"hosts": pasted(fake, advanced).edge.hosts}, containers={"api": box})
+    container = replace(docker_serves.containers["api"], name="islandflow-api-1", reached=("the-alias", "172.31.0.7"))
+    facts = changed(docker_serves, edge={"hosts": pasted(fake, advanced).edge.hosts}, containers={"api": container})
     (finding,) = beside(site, facts, "native")
     location = advanced[advanced.index("location") : advanced.index(" {")]
     assert f"`{location}` ({fake.conf}/1.conf, line " in finding.text and f" leads to {name}, " in finding.text
@@ -278,10 +278,10 @@ def test_a_name_with_its_network_or_a_dot_behind_it_is_dockers(
     site: Site, docker_serves: Facts, fake: FakeEdge, host: str
 ) -> None:
     fake.networks["other-net"] = {"IPAddress": "172.19.0.9"}
-    box = replace(docker_serves.containers["web"], reached=("x",))
+    container = replace(docker_serves.containers["web"], reached=("x",))
     facts = pasted(fake, f"location /docs {{ proxy_pass http://{host}:3000; }}")
     edge_facts = {"hosts": facts.edge.hosts, "container": facts.edge.container}
-    (finding,) = beside(site, changed(docker_serves, edge=edge_facts, containers={"web": box}), "native")
+    (finding,) = beside(site, changed(docker_serves, edge=edge_facts, containers={"web": container}), "native")
     assert f"leads to {host.lower()}, which is Docker's" in finding.text
 
 
@@ -380,8 +380,8 @@ INSERT INTO stream VALUES (1, 0, 5000, 'Web', 3000, 1), (2, 1, 5001, 'web', 3000
 
 def leading(site: Site, docker_serves: Facts, fake: FakeEdge) -> Facts:
     """The facts of a VPS where Docker serves and the edge is the fake."""
-    box = replace(docker_serves.containers["web"], name="x-web-1")
-    return changed(docker_serves, edge={"forwards": facts_of(fake).edge.forwards}, containers={"web": box})
+    container = replace(docker_serves.containers["web"], name="x-web-1")
+    return changed(docker_serves, edge={"forwards": facts_of(fake).edge.forwards}, containers={"web": container})
 
 
 def test_another_host_that_leads_to_docker_is_refused_on_the_way_to_native(

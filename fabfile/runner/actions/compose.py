@@ -32,7 +32,7 @@ class _OnServices(Action):
         return facts.docker_error
 
     def _running(self, facts: Facts) -> list[str]:
-        return [name for name in self.services if any(box.alive for box in _boxes_of(facts, name))]
+        return [name for name in self.services if any(container.alive for container in _of_service(facts, name))]
 
     def _make(self, machine: Machine, services: Sequence[str], *options: str) -> None:
         if services:
@@ -67,7 +67,7 @@ class _OnServices(Action):
             raise StepFailed(f"Compose created no container for {', '.join(missing)}")
         # One call for all would start one after the other.
         with ThreadPoolExecutor(max_workers=8) as pool:
-            names = [name for boxes in containers.values() for name in _to_start(boxes, former)]
+            names = [name for group in containers.values() for name in _to_start(group, former)]
             list(pool.map(lambda name: machine.run(["docker", "start", name], timeout=self.timeout), names))
 
     def _stop(self, machine: Machine, services: Sequence[str]) -> None:
@@ -78,19 +78,19 @@ class _OnServices(Action):
 
     def _kill(self, machine: Machine, services: Sequence[str]) -> None:
         """Kill the services' containers, so that they write nothing as they end. Docker does not restart them."""
-        names = [box.name for box in self._boxes(machine) if box.service in services and box.alive]
+        names = [one.name for one in self._listed(machine) if one.service in services and one.alive]
         if names:
             machine.run(["docker", "kill", *names], timeout=self.timeout)
 
     def _containers(self, machine: Machine, services: Sequence[str]) -> dict[str, list[docker.ContainerState]]:
         """Return the services' containers, by service: one that is scaled has several."""
         containers: dict[str, list[docker.ContainerState]] = {}
-        for box in self._boxes(machine):
-            if box.service in services:
-                containers.setdefault(box.service, []).append(box)
+        for container in self._listed(machine):
+            if container.service in services:
+                containers.setdefault(container.service, []).append(container)
         return containers
 
-    def _boxes(self, machine: Machine) -> list[docker.ContainerState]:
+    def _listed(self, machine: Machine) -> list[docker.ContainerState]:
         return docker.list_containers(machine, self.project.project)
 
 
@@ -107,7 +107,7 @@ class Make(_OnServices):
 
     def snapshot(self, facts: Facts) -> Before:
         running = self._running(facts)
-        others = sorted({box.service for box in facts.all_containers if box.alive})
+        others = sorted({container.service for container in facts.all_containers if container.alive})
         return {"down": [name for name in self.services if name not in running], "beside": others}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
@@ -166,8 +166,8 @@ class Down(_OnServices):
         return "" if self._running(facts) else "none runs"
 
     def snapshot(self, facts: Facts) -> Before:
-        alive = [box for name in self.services for box in _boxes_of(facts, name) if box.alive]
-        return {"up": self._running(facts), "started": {box.name: box.started for box in alive}}
+        alive = [container for name in self.services for container in _of_service(facts, name) if container.alive]
+        return {"up": self._running(facts), "started": {container.name: container.started for container in alive}}
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         self._stop(machine, texts(before, "up"))
@@ -185,11 +185,11 @@ class Down(_OnServices):
         leaves it as it is.
         """
         up, started = texts(before, "up"), table(before, "started")
-        if not any(box.service in up and box.alive for box in self._boxes(machine)):
+        if not any(container.service in up and container.alive for container in self._listed(machine)):
             return []  # as it should be, and without the longer question while requests wait
         containers = docker.containers(machine, self.project.project)
-        alive = [box for name in up if name in containers for box in containers[name].of_service if box.alive]
-        since = [box.name for box in alive if started.get(box.name) != box.started]
+        alive = [one for name in up if name in containers for one in containers[name].of_service if one.alive]
+        since = [container.name for container in alive if started.get(container.name) != container.started]
         if since:
             machine.run(["docker", "stop", *since], timeout=self.timeout)
         return since
@@ -256,15 +256,15 @@ class SwitchImage(_OnServices):
 
 
 def _names(containers: dict[str, list[docker.ContainerState]]) -> list[str]:
-    return [box.name for boxes in containers.values() for box in boxes]
+    return [container.name for group in containers.values() for container in group]
 
 
-def _to_start(boxes: list[docker.ContainerState], former: Collection[str]) -> list[str]:
+def _to_start(containers: list[docker.ContainerState], former: Collection[str]) -> list[str]:
     """Those of a service's containers that ran: by name where that is known, else all but those that never did."""
-    ran = [box for box in boxes if box.name in former] or [box for box in boxes if box.state != "created"]
-    return [box.name for box in ran or boxes]
+    ran = [one for one in containers if one.name in former] or [one for one in containers if one.state != "created"]
+    return [container.name for container in ran or containers]
 
 
-def _boxes_of(facts: Facts, service: str) -> tuple[Container, ...]:
+def _of_service(facts: Facts, service: str) -> tuple[Container, ...]:
     container = facts.containers.get(service)
     return container.of_service if container else ()

@@ -62,12 +62,14 @@ class EdgeServes(Probe):
         return machine.until(lambda: self._check(machine, poller, began), seconds)
 
     def _check(self, machine: Machine, poller: Poller, began: float, seconds: float = GLANCE_SECONDS) -> Observation:
-        box = server.container(machine, self.edge.container)
-        address = box.addresses.get(self.edge.network, "")
+        container = server.container(machine, self.edge.container)
+        address = container.addresses.get(self.edge.network, "")
         if not address:
-            return Observation(False, box.problem or f"container {box.name} is not on the network {self.edge.network}")
+            return Observation(
+                False, container.problem or f"container {container.name} is not on the network {self.edge.network}"
+            )
         try:
-            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, box)}
+            facts = {fact.domain: fact for fact in host_facts(machine, self.edge, container)}
         except StepFailed as error:
             return Observation(False, str(error))
         requests: dict[str, Attempt] = {}

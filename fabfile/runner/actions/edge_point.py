@@ -95,15 +95,15 @@ class MaintainEdge(EdgeAction):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
-        box = self._container(machine)
-        changes = self._unchanged(machine, box, before)
+        container = self._container(machine)
+        changes = self._unchanged(machine, container, before)
         backup.save(folder, self.edge.database, [saved_host(change) for change in changes])
         backup.set_stage(folder, BEGAN)
         region.note(machine.ops, self.maintenance)
-        self._write(machine, box, folder, [change for change in changes if not change.same])
+        self._write(machine, container, folder, [change for change in changes if not change.same])
         backup.set_stage(folder, RELOADED)
-        evidence = server.reload(machine, box, self.seconds)
-        served = self._answers(machine, box.addresses[self.edge.network], changes)
+        evidence = server.reload(machine, container, self.seconds)
+        served = self._answers(machine, container.addresses[self.edge.network], changes)
         return {"hosts": table(before, "hosts"), "backup": str(folder), "served": served, **evidence}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

@@ -58,12 +58,12 @@ class EdgeAction(Action):
 
     def problems(self, facts: Facts) -> tuple[str, ...]:
         """Return every reason in the facts to refuse the change; nothing is changed while there is one."""
-        edge, box = facts.edge, facts.edge.container
+        edge, container = facts.edge, facts.edge.container
         problems = [edge.problem] if edge.problem else []
         if edge.config_problem:
-            problems.append(f"nginx -t already fails in {box.name}: {edge.config_problem}")
-        if box.running and self.edge.network not in box.addresses:
-            problems.append(f"container {box.name} is not on the network {self.edge.network}")
+            problems.append(f"nginx -t already fails in {container.name}: {edge.config_problem}")
+        if container.running and self.edge.network not in container.addresses:
+            problems.append(f"container {container.name} is not on the network {self.edge.network}")
         if edge.hosts:
             problems += self._host_problems(facts)
         return tuple(problems)
@@ -112,11 +112,11 @@ class EdgeAction(Action):
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
         folder = Path(text(before, "backup"))
-        box = self._container(machine)
-        changes = self._unchanged(machine, box, before)
+        container = self._container(machine)
+        changes = self._unchanged(machine, container, before)
         hosts = [change.host for change in changes if change.values.enabled]  # a closed one gets no requests
-        probed = verify.check_upstreams(machine, box, self.edge.network, hosts, self.seconds)
-        address = box.addresses[self.edge.network]
+        probed = verify.check_upstreams(machine, container, self.edge.network, hosts, self.seconds)
+        address = container.addresses[self.edge.network]
         refused = verify.refused_before(address, changes, self.seconds)
         backup.save(folder, self.edge.database, [saved_host(change) for change in changes])
         backup.set_stage(folder, BEGAN)
@@ -124,13 +124,13 @@ class EdgeAction(Action):
         # Without the lines around: they are the operator's own, and may have secrets.
         shown = [diffs.diff(*texts, context=0) for change in differing for texts in change.diffs()]
         if differing and self.way == API:
-            evidence = self._change_by_npm(machine, box, folder, differing)
-            changes = self._after_npm(machine, box)
+            evidence = self._change_by_npm(machine, container, folder, differing)
+            changes = self._after_npm(machine, container)
         else:
             if differing:
-                self._write(machine, box, folder, differing)
+                self._write(machine, container, folder, differing)
             backup.set_stage(folder, RELOADED)
-            evidence = server.reload(machine, box, self.seconds)
+            evidence = server.reload(machine, container, self.seconds)
         served = verify.check_serving(machine, address, changes, self.seconds, refused)
         answers = {"probed": probed, "served": served}
         return {"hosts": table(before, "hosts"), "backup": str(folder), **answers, "diffs": shown, **evidence}
@@ -146,27 +146,29 @@ class EdgeAction(Action):
         return {"put_back": restored, **evidence}
 
     def _container(self, machine: Machine) -> EdgeContainer:
-        box = server.container(machine, self.edge.container)
-        if not box.running or self.edge.network not in box.addresses:
-            raise StepFailed(box.problem or f"container {box.name} is not on the network {self.edge.network}")
-        return box
+        container = server.container(machine, self.edge.container)
+        if not container.running or self.edge.network not in container.addresses:
+            raise StepFailed(
+                container.problem or f"container {container.name} is not on the network {self.edge.network}"
+            )
+        return container
 
-    def _read_changes(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
+    def _read_changes(self, machine: Machine, container: EdgeContainer) -> list[HostChange]:
         """Return the changes, by fresh facts: no more of them than they need."""
-        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, box)}
+        hosts = {fact.domain: fact for fact in host_facts(machine, self.edge, container)}
         number = self.required_facts().edge_backups
         backups = backup.find(machine.ops, self.edge.database, number) if number else []
-        return self.changes(Facts(edge=EdgeFacts(box, hosts=hosts), edge_backups=tuple(backups)))
+        return self.changes(Facts(edge=EdgeFacts(container, hosts=hosts), edge_backups=tuple(backups)))
 
-    def _unchanged(self, machine: Machine, box: EdgeContainer, before: Before) -> list[HostChange]:
+    def _unchanged(self, machine: Machine, container: EdgeContainer, before: Before) -> list[HostChange]:
         """Return the changes. Raises StepFailed where they are no longer those that `snapshot` recorded."""
-        changes = self._read_changes(machine, box)
+        changes = self._read_changes(machine, container)
         for change in changes:
             if change.summary() != table(before, "hosts")[change.host.domain]:
                 raise StepFailed(f"{change.host.domain} was changed by somebody else since it was read")
         return changes
 
-    def _write(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> None:
+    def _write(self, machine: Machine, container: EdgeContainer, folder: Path, changes: list[HostChange]) -> None:
         """Write rows and files, then run nginx's own test; what it refuses is restored and never loaded."""
         try:
             database.change_rows(self.edge.database, [RowChange(change.row, change.values) for change in changes])
@@ -181,29 +183,31 @@ class EdgeAction(Action):
         result = server.config_test(machine, self.edge.container)
         if result.code != 0:
             backup.restore(folder)
-            if server.container(machine, self.edge.container).pid != box.pid:  # as when Docker restarts
+            if server.container(machine, self.edge.container).pid != container.pid:  # as when Docker restarts
                 backup.set_stage(folder, RELOADED)
                 raise StepFailed("the edge restarted meanwhile, and may have read the new files", said=result.excerpt)
             backup.clear_stages(folder)
             text = "nginx refuses the new files: rows and files are restored, nothing was loaded"
             raise StepFailed(text, said=result.excerpt)
 
-    def _change_by_npm(self, machine: Machine, box: EdgeContainer, folder: Path, changes: list[HostChange]) -> Evidence:
+    def _change_by_npm(
+        self, machine: Machine, container: EdgeContainer, folder: Path, changes: list[HostChange]
+    ) -> Evidence:
         """Change rows and files by NPM's API, host by host, each loaded by nginx before the next."""
         if SECRET not in machine.secrets:
             raise StepFailed("the plan has no token for NPM's API")
-        api = Api(box.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
-        first, began = set(server.workers(box.pid)), time.monotonic()
+        api = Api(container.addresses[self.edge.network], self.edge.api_port, machine.secrets[SECRET])
+        first, began = set(server.workers(container.pid)), time.monotonic()
         try:
             for change in changes:
-                workers = set(server.workers(box.pid))
+                workers = set(server.workers(container.pid))
                 reloaded = apply(api, change)
                 backup.record_digest(folder, Path(change.fact.path))
                 if reloaded:
-                    server.await_workers(machine, box, workers, self.seconds)
+                    server.await_workers(machine, container, workers, self.seconds)
         except StepFailed:
             files = [path for path in backup.restore(folder) if path.startswith("/")]
-            if not files and set(server.workers(box.pid)) == first:  # nginx has loaded nothing
+            if not files and set(server.workers(container.pid)) == first:  # nginx has loaded nothing
                 backup.clear_stages(folder)
             else:
                 backup.set_stage(folder, RELOADED)
@@ -211,9 +215,9 @@ class EdgeAction(Action):
         backup.set_stage(folder, RELOADED)
         return {"api_ms": round(1000 * (time.monotonic() - began))}
 
-    def _after_npm(self, machine: Machine, box: EdgeContainer) -> list[HostChange]:
+    def _after_npm(self, machine: Machine, container: EdgeContainer) -> list[HostChange]:
         """Return the changes after NPM's own work. Raises StepFailed where row or file still differ."""
-        changes = self._read_changes(machine, box)
+        changes = self._read_changes(machine, container)
         wrong = [change.host.domain for change in changes if not change.same]
         if wrong:
             raise StepFailed(f"NPM's API accepted the change, but row or file of {', '.join(wrong)} is without it")
@@ -224,22 +228,22 @@ def reload_edge(machine: Machine, edge: EdgeRef, seconds: float) -> Evidence:
     """Reload the running nginx, whose upstreams need not answer yet. Raises StepFailed."""
 
     def docker_answers() -> Observation:
-        box = server.container(machine, edge.container)
-        return Observation(box.known, box.problem)
+        container = server.container(machine, edge.container)
+        return Observation(container.known, container.problem)
 
     machine.wait(docker_answers, seconds, every=0.5)
-    box = server.container(machine, edge.container)
-    if not box.known:
-        raise StepFailed(f"rows and files are as before, but nginx cannot be reloaded: {box.problem}")
-    if not box.running:
-        return {"reload": f"{box.problem}; it reads the restored files when it starts"}
+    container = server.container(machine, edge.container)
+    if not container.known:
+        raise StepFailed(f"rows and files are as before, but nginx cannot be reloaded: {container.problem}")
+    if not container.running:
+        return {"reload": f"{container.problem}; it reads the restored files when it starts"}
     result = server.config_test(machine, edge.container)
     if result.code != 0:
         raise StepFailed(
             "rows and files are as before, but nginx -t fails: the running nginx keeps the new upstreams",
             said=result.excerpt,
         )
-    return server.reload(machine, box, seconds)
+    return server.reload(machine, container, seconds)
 
 
 def saved_host(change: HostChange) -> SavedHost:

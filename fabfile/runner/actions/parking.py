@@ -42,17 +42,17 @@ class _AtLot(Action):
     seconds: float
 
     def _edge_container(self, machine: Machine) -> EdgeContainer:
-        box = server.container(machine, self.container)
-        if not box.known:
-            raise StepFailed(box.problem)
-        return box
+        container = server.container(machine, self.container)
+        if not container.known:
+            raise StepFailed(container.problem)
+        return container
 
     def _await_empty(self, machine: Machine, upstreams: Upstreams) -> int:
         """Wait until no request of the edge's is in flight there; returns how many were."""
-        box = self._edge_container(machine)
-        if not box.running:
+        container = self._edge_container(machine)
+        if not container.running:
             return 0
-        return await_drained(machine, box.pid, upstreams.endpoints(machine), self.seconds, frozenset())[0]
+        return await_drained(machine, container.pid, upstreams.endpoints(machine), self.seconds, frozenset())[0]
 
     def _close(self, machine: Machine, unit: str) -> int:
         """Close the lot once the edge has stopped using it; returns how many requests it had to wait for."""
@@ -74,13 +74,13 @@ class OpenLot(_AtLot):
     def apply(self, machine: Machine, before: Before) -> Evidence:
         (address,) = self.lot.addresses
         parking.open_lot(machine, text(before, "unit"), address, self.lot.ports)
-        box = self._edge_container(machine)
+        container = self._edge_container(machine)
         endpoints = self.leaving.endpoints(machine)
-        open_before = open_connections(box.pid, endpoints)
+        open_before = open_connections(container.pid, endpoints)
         # What stays open all this time is no request: no later step waits for it.
         open_after = open_before
         if open_before:
-            _, open_after = await_drained(machine, box.pid, endpoints, self.seconds, frozenset())
+            _, open_after = await_drained(machine, container.pid, endpoints, self.seconds, frozenset())
         websockets = open_before & open_after
         put(machine.backups / _WEBSOCKETS_FILE, json.dumps(sorted(websockets)).encode(), 0o600, "root", "root")
         return {"unit": text(before, "unit"), "websockets": len(websockets)}
@@ -108,9 +108,9 @@ class Drain(_AtLot):
         return Inspection("", {})
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        box = self._edge_container(machine)
+        container = self._edge_container(machine)
         endpoints = self.leaving.endpoints(machine)
-        answered, remaining = await_drained(machine, box.pid, endpoints, self.seconds, _read_websockets(machine))
+        answered, remaining = await_drained(machine, container.pid, endpoints, self.seconds, _read_websockets(machine))
         return {"answered": answered, "websockets": len(remaining)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:
@@ -132,8 +132,8 @@ class ReleaseLot(_AtLot):
         return Inspection("", {})
 
     def apply(self, machine: Machine, before: Before) -> Evidence:
-        box = self._edge_container(machine)
-        parked = len(open_connections(box.pid, self.lot.endpoints(machine))) if box.running else 0
+        container = self._edge_container(machine)
+        parked = len(open_connections(container.pid, self.lot.endpoints(machine))) if container.running else 0
         return {"parked": parked, **_release(self.exits)}
 
     def undo(self, machine: Machine, before: Before) -> Evidence:

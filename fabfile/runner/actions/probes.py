@@ -109,13 +109,13 @@ class ContainersDown(Probe):
 
     def check(self, machine: Machine) -> Observation:
         try:
-            boxes = docker.list_containers(machine, self.project)
+            containers = docker.list_containers(machine, self.project)
         except StepFailed as error:
             return Observation(False, str(error), error.evidence)
         alive = [
-            f"{box.service} is {box.state}"
-            for box in boxes
-            if box.service in self.services and box.state not in ("exited", "created", "dead")
+            f"{container.service} is {container.state}"
+            for container in containers
+            if container.service in self.services and container.state not in ("exited", "created", "dead")
         ]
         return Observation(not alive, "; ".join(alive) or "all down")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..system import http, sockets
 from ..system.inspected import Inspected, InspectedBinding, InspectedMount, InspectedNetwork, inspected
 from ..system.machine import CommandFailed, Machine
-from ..wire.adoption import Box, Mount
+from ..wire.adoption import ContainerFound, Mount
 
 _LABEL = "com.docker.compose."
 _PORT = re.compile(r"([0-9]{1,5})/tcp")
@@ -38,14 +38,14 @@ def label(item: Inspected, name: str) -> str:
     return str((item["Config"].get("Labels") or {}).get(_LABEL + name, ""))
 
 
-def box(item: Inspected, shown: Sequence[str] = ()) -> Box:
+def read(item: Inspected, shown: Sequence[str] = ()) -> ContainerFound:
     """A container, without its arguments and without the values of any variables but `shown`: they may be secret."""
     state, config, bindings = item["State"], item["Config"], item.get("HostConfig", {}).get("PortBindings") or {}
     networks = item["NetworkSettings"].get("Networks") or {}
     name = item.get("Name", "").lstrip("/")
     pid = int(state.get("Pid") or 0)
     variables = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
-    return Box(
+    return ContainerFound(
         service=label(item, "service") or name,
         name=name,
         image=str(config.get("Image") or ""),

@@ -11,9 +11,9 @@ from ..edge.nginx import Directive, ParseError, parse
 from ..edge.routes import route_blocks
 from ..system.inspected import Inspected
 from ..system.machine import StepFailed
-from ..wire.adoption import Box, NpmFound, ProxyFound
+from ..wire.adoption import ContainerFound, NpmFound, ProxyFound
 from ..wire.edge import ProxyHost
-from .containers import box, label
+from .containers import label, read
 
 _NAME = "nginx-proxy-manager"
 _DATABASES = ("DB_MYSQL_HOST", "DB_POSTGRES_HOST")
@@ -28,7 +28,7 @@ def edges(items: list[Inspected]) -> tuple[NpmFound, ...]:
 
 
 def _edge(item: Inspected) -> NpmFound:
-    container = box(item)
+    container = read(item)
     data = next((mount.source for mount in container.mounts if mount.target == "/data"), "")
     has_hosts = bool(data) and os.path.isdir(Path(data, "nginx/proxy_host"))
     database_variable = next((name for name in _DATABASES if name in container.variables), "")
@@ -40,7 +40,7 @@ def _edge(item: Inspected) -> NpmFound:
     return NpmFound(container, evidence, data, os.path.isfile(database), database_variable, hosts, problem)
 
 
-def _evidence(container: Box, project: str, has_hosts: bool) -> str:
+def _evidence(container: ContainerFound, project: str, has_hosts: bool) -> str:
     if has_hosts:
         return "its /data has nginx/proxy_host"
     texts = {"image": container.image, "name": container.name, "Compose project": project}

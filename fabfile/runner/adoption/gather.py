@@ -17,7 +17,7 @@ from ..system.inspected import Inspected
 from ..system.machine import PATH, CommandFailed, Machine, StepFailed, failure_detail
 from ..system.owner import read_owner
 from ..system.paths import group_name, user_name
-from ..wire.adoption import Adoption, AdoptionRequest, Box, Project
+from ..wire.adoption import Adoption, AdoptionRequest, ContainerFound, Project
 from ..wire.facts import Unit
 from . import checkout, containers, edge, env_files, starts
 from .streams import streams_of
@@ -63,9 +63,11 @@ def _project(machine: Machine, request: AdoptionRequest, name: str, items: list[
     files = tuple(path for path in containers.label(own[0], "project.config_files").split(",") if path)
     root, problem = checkout.root_of(directory)
     compose_problem, environments = _compose(machine, name, directory, files)
-    boxes = _boxes(request, own, root, tuple(environments))
+    by_service = _by_service(request, own, root, tuple(environments))
     files_read = env_files.env_files(directory, files, str(root or ""), request.shown)
-    services = [values for service, values in environments.items() if service in boxes and boxes[service].start]
+    services = [
+        values for service, values in environments.items() if service in by_service and by_service[service].start
+    ]
     native = next((file.path for file in reversed(files_read) if not file.problem), "")
     differing = env_files.differing(native, services) if native else ()
     return Project(
@@ -73,41 +75,41 @@ def _project(machine: Machine, request: AdoptionRequest, name: str, items: list[
         directory=directory,
         files=files,
         problem=compose_problem,
-        boxes=boxes,
+        containers=by_service,
         work=checkout.work(machine, root, problem, request),
         env_files=files_read,
         differing=differing,
         in_file=env_files.in_file(differing, services, [file.path for file in files_read]),
         copies=_copies(directory, root),
-        jetstream=streams_of(boxes, own),
+        jetstream=streams_of(by_service, own),
     )
 
 
-def _boxes(
+def _by_service(
     request: AdoptionRequest, items: list[Inspected], root: Path | None, started_services: tuple[str, ...]
-) -> dict[str, Box]:
+) -> dict[str, ContainerFound]:
     """The containers by service; of several, a running one represents all."""
-    boxes: dict[str, Box] = {}
+    by_service: dict[str, ContainerFound] = {}
     for item in sorted(items, key=lambda item: item["State"].get("Status") != "running"):
-        box = containers.box(item, request.shown)
-        known = boxes.get(box.service)
+        container = containers.read(item, request.shown)
+        known = by_service.get(container.service)
         if known:
-            boxes[box.service] = replace(known, count=known.count + 1)
+            by_service[container.service] = replace(known, count=known.count + 1)
             continue
-        server = box.service in request.servers or any(name in box.image for name in request.servers)
+        server = container.service in request.servers or any(name in container.image for name in request.servers)
         start = None if server else starts.start(item["Config"], root)
         is_app = start is not None and not start.problem  # no request to a service that is not the app's
-        answers = _http_answers(box) if is_app else {}
-        profile = bool(started_services) and box.service not in started_services
-        boxes[box.service] = replace(box, start=start, answers=answers, by_profile=profile)
-    return boxes
+        answers = _http_answers(container) if is_app else {}
+        profile = bool(started_services) and container.service not in started_services
+        by_service[container.service] = replace(container, start=start, answers=answers, by_profile=profile)
+    return by_service
 
 
-def _http_answers(box: Box) -> dict[str, str]:
+def _http_answers(container: ContainerFound) -> dict[str, str]:
     """The HTTP answers of a service that publishes or exposes a port."""
-    address = next((address for address in box.networks.values() if address), "")
-    ports = containers.tcp_ports(box.published) or list(box.exposed)
-    port = next((port for port in ports if port in box.listens), 0)
+    address = next((address for address in container.networks.values() if address), "")
+    ports = containers.tcp_ports(container.published) or list(container.exposed)
+    port = next((port for port in ports if port in container.listens), 0)
     return containers.http_answers(address, port) if address and port else {}
 
 

@@ -6,7 +6,7 @@ from ..facts.nats.jetstream import read_streams
 from ..facts.nats.login import VARIABLE
 from ..system.inspected import Inspected
 from ..system.machine import StepFailed, failure_detail
-from ..wire.adoption import Box
+from ..wire.adoption import ContainerFound
 from ..wire.app import Environment, JetStream, NatsRef
 from ..wire.terms import Runtime
 
@@ -14,12 +14,14 @@ _NAME, _PORT, _MONITOR, _LOCAL = "nats", 4222, 8222, "127.0.0.1"
 _NO_FILE = "/dev/null"
 
 
-def streams_of(boxes: dict[str, Box], items: list[Inspected]) -> JetStream:
+def streams_of(containers: dict[str, ContainerFound], items: list[Inspected]) -> JetStream:
     """The streams of the project's NATS, or of a native one where the container does not run; never raises.
 
     It logs in as the app's containers do: with their NATS_URL, which never leaves the VPS.
     """
-    nats = boxes.get(_NAME) or next((box for box in boxes.values() if _NAME in box.image.split("/")[-1]), None)
+    nats = containers.get(_NAME) or next(
+        (container for container in containers.values() if _NAME in container.image.split("/")[-1]), None
+    )
     if nats is None:
         return JetStream(problem="the project has no NATS")
     address = next((address for address in nats.networks.values() if address), "")

@@ -78,10 +78,10 @@ def answer_challenge(api: Api, challenge: str, code: str) -> dict[str, str]:
 
 def token(machine: Machine, login: EdgeLogin) -> dict[str, str]:
     """Log in to NPM's API; returns a `token`, a `challenge` for a two-factor code, or why it is `refused`."""
-    box = container(machine, login.edge.container)
-    address = box.addresses.get(login.edge.network)
+    npm = container(machine, login.edge.container)
+    address = npm.addresses.get(login.edge.network)
     if not address:
-        return {"refused": box.problem or f"container {box.name} is not on the network {login.edge.network}"}
+        return {"refused": npm.problem or f"container {npm.name} is not on the network {login.edge.network}"}
     api = Api(address, login.edge.api_port)
     try:
         if login.challenge:

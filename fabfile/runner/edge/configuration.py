@@ -57,9 +57,9 @@ class Configuration:
     unread: Mapping[str, str]  # path → why it can't be read
 
 
-def read(ref: EdgeRef, box: EdgeContainer) -> Configuration:
+def read(ref: EdgeRef, container: EdgeContainer) -> Configuration:
     """Return all that nginx reads in its two blocks, but for NPM's own nginx.conf."""
-    includes = included(ref, box, "".join(f"include {pattern};\n" for pattern in (*_HTTP, *_STREAM)))
+    includes = included(ref, container, "".join(f"include {pattern};\n" for pattern in (*_HTTP, *_STREAM)))
     unread: dict[str, str] = {}
     http, stream = (_files(patterns, includes, unread) for patterns in (_HTTP, _STREAM))
     return Configuration(http, stream, includes, unread)

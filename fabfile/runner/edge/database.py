@@ -44,24 +44,24 @@ class RowChange:
     values: Values
 
 
-def foreign_database(ref: EdgeRef, box: EdgeContainer) -> str:
+def foreign_database(ref: EdgeRef, container: EdgeContainer) -> str:
     """Return why NPM does not read the database that the inventory names; empty where it does, or that is unknown.
 
     Such a file may be there nevertheless, from the time before NPM was moved to another database.
     """
-    if not box.database:
+    if not container.database:
         return ""
-    if box.database.startswith("/"):
-        inside = PurePosixPath(box.database)
+    if container.database.startswith("/"):
+        inside = PurePosixPath(container.database)
         path = f"{ref.root}{inside}" if inside.parts[:2] == ("/", "data") else ""
         if os.path.normpath(path) == os.path.normpath(ref.database):
             return ""
         where = f"{path or f'{inside}, in the container'} (DB_SQLITE_FILE)"
-        return f"container {box.name} has its hosts in {where}, not in {ref.database}: correct edge.database"
+        return f"container {container.name} has its hosts in {where}, not in {ref.database}: correct edge.database"
     return (
-        f"container {box.name} has its hosts in {box.database}, and reads nothing of {ref.database}: no row can be "
-        "read, changed or put back from here, so nothing is written. Have NPM use SQLite, or point the hosts by NPM's "
-        "own page or API"
+        f"container {container.name} has its hosts in {container.database}, and reads nothing of {ref.database}: "
+        "no row can be read, changed or put back from here, so nothing is written. Have NPM use SQLite, or point the "
+        "hosts by NPM's own page or API"
     )
 
 

@@ -20,12 +20,12 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
     """Return all facts that a switch depends on; what cannot be read is a `problem`, not an exception."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         network = pool.submit(docker.network, machine, ref.network)
-        box = server.container(machine, ref.container)
-        test = pool.submit(server.config_test, machine, ref.container) if box.running else None
-        facts, rows_problem = EdgeFacts(box, problem=box.problem), ""
+        container = server.container(machine, ref.container)
+        test = pool.submit(server.config_test, machine, ref.container) if container.running else None
+        facts, rows_problem = EdgeFacts(container, problem=container.problem), ""
         try:
-            nginx = configuration.read(ref, box)
-            hosts = [configuration.with_definitions(nginx, fact) for fact in host_facts(machine, ref, box)]
+            nginx = configuration.read(ref, container)
+            hosts = [configuration.with_definitions(nginx, fact) for fact in host_facts(machine, ref, container)]
             facts = replace(facts, hosts={fact.domain: fact for fact in hosts})
             facts = replace(facts, forwards=configuration.forwards(ref, nginx))
         except StepFailed as error:
@@ -40,22 +40,22 @@ def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:
     return replace(facts, problem=rows_problem or facts.problem, maintenance=region.intended(machine.ops))
 
 
-def config_read_time(box: EdgeContainer) -> float:
+def config_read_time(container: EdgeContainer) -> float:
     """Return when the running nginx last read its files (epoch, seconds); 0 when none runs."""
-    return min(server.workers(box.pid).values(), default=0.0) if box.running else 0.0
+    return min(server.workers(container.pid).values(), default=0.0) if container.running else 0.0
 
 
-def host_facts(machine: Machine, ref: EdgeRef, box: EdgeContainer) -> list[HostFact]:
+def host_facts(machine: Machine, ref: EdgeRef, container: EdgeContainer) -> list[HostFact]:
     """Read our hostnames from database and files.
 
     Raises StepFailed when the database cannot be read, or is not the one that NPM reads.
     """
-    foreign = database.foreign_database(ref, box)
+    foreign = database.foreign_database(ref, container)
     if foreign:
         raise StepFailed(foreign)
-    rows, read_at = database.live_rows(ref.database), config_read_time(box)
+    rows, read_at = database.live_rows(ref.database), config_read_time(container)
     facts = [_host(machine, ref, rows, domain, read_at) for domain in ref.domains]
-    return [_with_includes(ref, box, fact) if fact.text else fact for fact in facts]
+    return [_with_includes(ref, container, fact) if fact.text else fact for fact in facts]
 
 
 def file_of(ref: EdgeRef, row: ProxyHost) -> Path:
@@ -131,9 +131,9 @@ def _drift(row: ProxyHost, parsed: HostFact, text: str, domain: str) -> tuple[st
     return tuple(differences)
 
 
-def _with_includes(ref: EdgeRef, box: EdgeContainer, fact: HostFact) -> HostFact:
+def _with_includes(ref: EdgeRef, container: EdgeContainer, fact: HostFact) -> HostFact:
     """Return a host's fact with all that its file includes, and who is let in by that."""
-    includes = included(ref, box, fact.text)
+    includes = included(ref, container, fact.text)
     try:
         access = configuration.restrictions(fact.text, fact.path, includes, fact.domain)
     except Drift:

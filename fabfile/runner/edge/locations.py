@@ -92,7 +92,7 @@ def included_names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
+def included(ref: EdgeRef, container: EdgeContainer, text: str) -> dict[str, dict[str, str]]:
     """Return what a text includes, and what that includes: each `include` as written → path → text.
 
     What can't be read is left out. Of NPM's own files only the one that passes requests on is read.
@@ -104,7 +104,7 @@ def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str,
             if name in found or (name.startswith(NPMS_FOLDER) and name != PROXY):
                 continue
             try:
-                paths = _paths_of(ref, box, name)
+                paths = _paths_of(ref, container, name)
                 files = {inside: to_text(path.read_bytes()) for inside, path in paths.items()}
             except OSError:
                 continue
@@ -114,14 +114,14 @@ def included(ref: EdgeRef, box: EdgeContainer, text: str) -> dict[str, dict[str,
     return found
 
 
-def _paths_of(ref: EdgeRef, box: EdgeContainer, name: str) -> dict[str, Path]:
+def _paths_of(ref: EdgeRef, container: EdgeContainer, name: str) -> dict[str, Path]:
     """Return the files that an `include` stands for: path in the container → path on this machine."""
     inside = PurePosixPath("/etc/nginx", name)
     below = re.sub(r"\*+", "*", str(inside)[1:])  # which nginx takes for one, and Python does not
     if inside.parts[:2] == ("/", "data"):
         base = Path(ref.root)
-    elif box.running:
-        base = Path(f"/proc/{box.pid}/root")
+    elif container.running:
+        base = Path(f"/proc/{container.pid}/root")
     else:
         return {}
     if not below:

@@ -79,29 +79,29 @@ def workers(pid: int) -> dict[int, float]:
     return {child: booted + process.started for child, process in children.items() if procs.title(child) == _WORKER}
 
 
-def reload(machine: Machine, box: EdgeContainer, seconds: float) -> Evidence:
+def reload(machine: Machine, container: EdgeContainer, seconds: float) -> Evidence:
     """Reload nginx's configuration and wait until only new workers accept connections.
 
     Raises StepFailed when that has not happened after `seconds`. Old workers may live on: a websocket
     keeps the worker, and so the upstream, that it was opened on.
     """
-    old = set(workers(box.pid))
+    old = set(workers(container.pid))
     if not old:
-        raise StepFailed(f"no nginx worker runs in container {box.name}")
+        raise StepFailed(f"no nginx worker runs in container {container.name}")
     began = time.monotonic()
-    machine.run(["docker", "exec", box.name, "nginx", "-s", "reload"], timeout=30)
-    reloaded = await_workers(machine, box, old, seconds)
+    machine.run(["docker", "exec", container.name, "nginx", "-s", "reload"], timeout=30)
+    reloaded = await_workers(machine, container, old, seconds)
     return {"reload_ms": round(1000 * (time.monotonic() - began)), "workers": reloaded}
 
 
-def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: float) -> str:
+def await_workers(machine: Machine, container: EdgeContainer, old: set[int], seconds: float) -> str:
     """Wait until none of the `old` workers accepts connections and new ones do; returns a text with their numbers.
 
     Raises StepFailed when that has not happened after `seconds`.
     """
 
     def check() -> Observation:
-        current = set(workers(box.pid))
+        current = set(workers(container.pid))
         text = f"{len(current - old)} new workers, {len(current & old)} old ones"
         replaced = bool(current) and not current & old
         return Observation(replaced, text if replaced else f"nginx did not reload its configuration: {text}")
@@ -109,13 +109,13 @@ def await_workers(machine: Machine, box: EdgeContainer, old: set[int], seconds: 
     return machine.until(check, seconds, every=0.02).text
 
 
-def probe(box: EdgeContainer, request: ProbeRequest, timeout: float) -> list[ProbeAnswer]:
+def probe(container: EdgeContainer, request: ProbeRequest, timeout: float) -> list[ProbeAnswer]:
     """Probe an upstream from inside the container's network namespace, with its own DNS.
 
     Call it in a thread of its own, which stays in that namespace. Raises OSError, StepFailed.
     """
-    server = nameserver(Path(f"/proc/{box.pid}/root/etc/resolv.conf"))
-    enter_network(box.pid)
+    server = nameserver(Path(f"/proc/{container.pid}/root/etc/resolv.conf"))
+    enter_network(container.pid)
     return probe_upstream(*request, server, timeout)
 
 

@@ -21,7 +21,7 @@ _MOST_AT_ONCE = 8  # requests
 
 
 def check_upstreams(
-    machine: Machine, box: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
+    machine: Machine, container: EdgeContainer, network: str, hosts: Sequence[EdgeHost], seconds: float
 ) -> list[str]:
     """Probe the new upstreams from the edge's container until all answers are good; returns the answers' texts.
 
@@ -32,7 +32,7 @@ def check_upstreams(
     for host in hosts:
         for status_limit, request in _upstream_requests(host):
             key = f"{request.host}:{request.port}{request.path}"
-            probes[key] = functools.partial(_probe_upstream, box, request, host.expect_header, status_limit)
+            probes[key] = functools.partial(_probe_upstream, container, request, host.expect_header, status_limit)
     observations = until_good(machine, probes, seconds)
     problems = failures(machine, observations, began)
     if problems:
@@ -124,10 +124,10 @@ def _probe_host(address: str, tls: bool, host: EdgeHost, path: str, status_limit
 
 
 def _probe_upstream(
-    box: EdgeContainer, request: ProbeRequest, header: str, status_limit: int, limit: float
+    container: EdgeContainer, request: ProbeRequest, header: str, status_limit: int, limit: float
 ) -> Observation:
     """Probe all addresses of an upstream once."""
-    answers = server.probe(box, request, limit)
+    answers = server.probe(container, request, limit)
     judgements = [(answer, _problem(answer, header, status_limit)) for answer in answers]
     bad = {answer["kind"] for answer, problem in judgements if problem}
     text = ", ".join(f"({answer['address']}) {problem or answer['text']}" for answer, problem in judgements)

@@ -153,7 +153,9 @@ def _of_bun(
     if not any(read.values()):
         return found
     try:
-        running = {name: box for name, box in docker.containers(machine, project).items() if box.running}
+        running = {
+            name: container for name, container in docker.containers(machine, project).items() if container.running
+        }
     except StepFailed:
         return found
     for service, own in read.items():

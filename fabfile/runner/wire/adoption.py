@@ -46,7 +46,7 @@ class StartFound:
 
 @wire
 @dataclass(frozen=True)
-class Box:
+class ContainerFound:
     """A container, or a service of a Compose file that has none."""
 
     service: str
@@ -109,7 +109,7 @@ class Project:
     directory: str = ""
     files: tuple[str, ...] = ()
     problem: str = ""  # Compose's complaint about the files
-    boxes: dict[str, Box] = field(default_factory=dict)  # by service
+    containers: dict[str, ContainerFound] = field(default_factory=dict)  # by service
     work: Work = field(default_factory=Work)
     env_files: tuple[EnvFileFound, ...] = ()  # Docker's, then others that the checkout has
     differing: tuple[str, ...] = ()  # variables with another value in the checkout's own env file than in Docker
@@ -139,7 +139,7 @@ class ProxyFound:
 class NpmFound:
     """A container that is Nginx Proxy Manager, or looks like it."""
 
-    box: Box
+    container: ContainerFound
     why: str  # what it was recognised by
     data: str = ""  # what stands at its /data, on the host
     database: bool = False  # whether that holds NPM's SQLite file

@@ -23,7 +23,7 @@ from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
 
 
-def container(**given: Any) -> Inspected:
+def described(**given: Any) -> Inspected:
     """A container as `docker inspect` shows it, one of a Compose project."""
     config = {
         "Image": "app:1",
@@ -59,21 +59,21 @@ def container(**given: Any) -> Inspected:
 
 
 def test_a_container_says_what_it_is_called_and_where_it_is_published() -> None:
-    box = containers.box(container())
-    assert (box.service, box.name) == ("api", "app-api-1")
-    assert box.aliases["npm-shared"] == ("api", "app-api-1") and box.networks["npm-shared"] == "172.18.0.3"
-    assert box.published == {"4000/tcp": "127.0.0.1:4000"} and box.exposed == (4000,)
-    assert box.mounts[0].owner == "0:0"
+    container = containers.read(described())
+    assert (container.service, container.name) == ("api", "app-api-1")
+    assert container.aliases["npm-shared"] == ("api", "app-api-1") and container.networks["npm-shared"] == "172.18.0.3"
+    assert container.published == {"4000/tcp": "127.0.0.1:4000"} and container.exposed == (4000,)
+    assert container.mounts[0].owner == "0:0"
 
 
 def test_of_its_variables_only_names_leave_and_the_values_that_may() -> None:
-    box = containers.box(container(), ("OPTIONS_INGEST_ADAPTER",))
-    assert "NATS_URL" in box.variables and box.shown == {"OPTIONS_INGEST_ADAPTER": "synthetic"}
-    assert "hunter2" not in json.dumps(encode(box))
+    container = containers.read(described(), ("OPTIONS_INGEST_ADAPTER",))
+    assert "NATS_URL" in container.variables and container.shown == {"OPTIONS_INGEST_ADAPTER": "synthetic"}
+    assert "hunter2" not in json.dumps(encode(container))
 
 
 def test_a_container_that_is_no_projects_is_its_own_service() -> None:
-    assert containers.box(container(Labels=None)).service == "app-api-1"
+    assert containers.read(described(Labels=None)).service == "app-api-1"
 
 
 def test_whoever_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,14 +221,14 @@ def test_a_folder_without_git_says_so(tmp_path: Path) -> None:
 
 
 def edge_item(edge: FakeEdge, **given: Any) -> Inspected:
-    item = container(Labels={}, **given)
+    item = described(Labels={}, **given)
     return {**item, "Name": "/npm", "Mounts": [{"Source": str(edge.root / "data"), "Destination": "/data"}]}
 
 
 def test_npm_is_known_by_what_it_holds(tmp_path: Path) -> None:
     edge = FakeEdge(tmp_path)
-    [found] = edges([container(), edge_item(edge)])
-    assert found.box.name == "npm" and found.database and found.data == str(edge.root / "data")
+    [found] = edges([described(), edge_item(edge)])
+    assert found.container.name == "npm" and found.database and found.data == str(edge.root / "data")
     hosts = {host.names[0]: host for host in found.hosts}
     assert (hosts[DOMAIN].host, hosts[DOMAIN].port) == ("web", 3000)
     assert hosts[DOMAIN].prefixes == ("ws", "replay", "prints", "flow")
@@ -255,7 +255,7 @@ def test_npm_on_another_database_says_which_variable_names_it(tmp_path: Path) ->
 
 
 def test_where_no_container_holds_npms_files_one_that_is_called_so_is_told() -> None:
-    [found] = edges([container(), container(Image="jc21/nginx-proxy-manager:2")])
+    [found] = edges([described(), described(Image="jc21/nginx-proxy-manager:2")])
     assert found.why == "its image is jc21/nginx-proxy-manager:2" and not found.data
 
 

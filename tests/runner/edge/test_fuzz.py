@@ -86,9 +86,9 @@ def test_any_word_of_docker_about_the_container_gives_facts_or_a_problem(
             return chance.choice((0, 0, 0, 1)), fuzz.as_json(chance, json.loads(out)) if out else out, err
 
         monkeypatch.setattr(edge, "_answer", damaged)
-        box = server.container(edge, edge.ref.container)
-        assert decode(json.loads(json.dumps(encode(box)))) == box
-        assert not database.foreign_database(edge.ref, box).startswith("\0")
+        container = server.container(edge, edge.ref.container)
+        assert decode(json.loads(json.dumps(encode(container)))) == container
+        assert not database.foreign_database(edge.ref, container).startswith("\0")
 
     fuzz.search(act)
 

@@ -124,8 +124,8 @@ def test_what_bun_reads_by_itself_is_named_where_the_container_does_not_have_it(
     inside = folder / "inside"
     inside.mkdir()
     (inside / ".env").write_text("INSIDE=1\nONLY=1\n")
-    boxes = {"web": _box("web", os.getpid())}
-    monkeypatch.setattr("fabfile.runner.system.docker.containers", lambda *_: boxes)
+    containers = {"web": _container("web", os.getpid())}
+    monkeypatch.setattr("fabfile.runner.system.docker.containers", lambda *_: containers)
     monkeypatch.chdir(inside)
     given = {"LEVEL": "info", "NODE_ENV": "production", "SAME": "1", "OTHER": "x"}
     of_api = {"LEVEL": "info", "NODE_ENV": "production"}
@@ -136,13 +136,13 @@ def test_what_bun_reads_by_itself_is_named_where_the_container_does_not_have_it(
     }
     assert all(one.services == ("web",) for one in found.values())
     assert found["LOCAL"].native == f"Bun's own {folder}/.env.local"
-    boxes.clear()
+    containers.clear()
     assert vps.compare(given, of_api) == {
         name: Difference(name, ("web",), "", vps.project.file) for name in ("SAME", "OTHER")
     }, "what a container would read that does not run is not known"
 
 
-def _box(name: str, pid: int) -> Container:
+def _container(name: str, pid: int) -> Container:
     return Container(name, name, "id", "running", "", 0, pid, "", "image", "", {})
 
 

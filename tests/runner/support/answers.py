@@ -54,18 +54,19 @@ Answer = str | dict[str, Any] | list[Any]  # text, or what the program prints as
 def answers(site: Site) -> dict[str, Answer]:
     """What each program says, JSON as data; the first key that a command begins with counts."""
     project = site.runtimes.docker.project
-    boxes = [container(site, name) for name in (*site.services, *(server.name for server in site.servers))]
-    ids = "".join(f"{box['Id']}\n" for box in boxes)
+    containers = [container(site, name) for name in (*site.services, *(server.name for server in site.servers))]
+    ids = "".join(f"{container['Id']}\n" for container in containers)
     npm = container(site, "npm")
     npm.update(Name=f"/{site.edge.container}")
     networks = [{"Id": "f" * 64, "IPAM": {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]}}]
     labels = f"docker ps -a --filter label=com.docker.compose.project={project}"
     return {
         f"docker inspect --type container {site.edge.container}": [npm],
-        "docker inspect --type container": [*boxes, npm],
+        "docker inspect --type container": [*containers, npm],
         f"{labels} --filter label=com.docker.compose.oneoff=False -q": ids,
         f"{labels} --filter label=com.docker.compose.oneoff=False --format": "".join(
-            f"{box['Config']['Labels']['com.docker.compose.service']}\t{box['Name'][1:]}\trunning\n" for box in boxes
+            f"{container['Config']['Labels']['com.docker.compose.service']}\t{container['Name'][1:]}\trunning\n"
+            for container in containers
         ),
         "docker ps -a -q": ids + npm["Id"],
         "docker ps -a --filter": f"{project}\trunning\n{project}\texited\nother\tpaused\n",

@@ -235,7 +235,7 @@ class FakeEdge(Machine):
 def stand_in(edge: FakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake where the real container's processes and sockets would be."""
 
-    def probe(box: Any, request: ProbeRequest, timeout: float) -> list[Any]:
+    def probe(container: Any, request: ProbeRequest, timeout: float) -> list[Any]:
         silent = {"kind": "silent", "text": "no answer within 2 s"}
         answer = edge.answers.get((request.host, request.port), silent)
         return [{"text": "answers", **answer, "address": "10.1.1.1"}]

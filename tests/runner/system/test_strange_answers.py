@@ -42,8 +42,8 @@ def test_an_inspection_that_is_none(tmp_path: Path, text: str) -> None:
     for read in (lambda: docker.containers(machine, "app"), lambda: containers.inspect_all(machine)):
         with pytest.raises(CommandFailed, match="as Docker does"):
             read()
-    box = server.container(machine, "npm")
-    assert not box.known and "describes it as Docker does not" in box.problem
+    container = server.container(machine, "npm")
+    assert not container.known and "describes it as Docker does not" in container.problem
     assert "as Docker does" in adoption(machine, AdoptionRequest()).docker_error
 
 
@@ -85,8 +85,8 @@ def test_a_cell_of_the_edge_that_is_no_number(tmp_path: Path, column: str) -> No
 
 @pytest.mark.parametrize("name", ["/", "/data/**.conf", f"/data/{'x' * 300}", "/data/a\0b*"])
 def test_an_include_that_stands_for_no_file(tmp_path: Path, name: str) -> None:
-    ref, box = EdgeRef(str(tmp_path), "", "npm", "net", ()), EdgeContainer("npm", True, 1, {})
+    ref, container = EdgeRef(str(tmp_path), "", "npm", "net", ()), EdgeContainer("npm", True, 1, {})
     try:
-        assert _paths_of(ref, box, name) == {}
+        assert _paths_of(ref, container, name) == {}
     except OSError as error:  # which its caller takes for a file that can't be read
         assert "too long" in str(error)

@@ -15,7 +15,9 @@ from fabfile.runner.wire.facts import Container, Health, Unit
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step
 from tests.runner.support.bricks import Brick
 
-BOX = Container("web", "web-1", "id", "running", "", 0, 7, "", "web:1", "10.0.0.2", {"3000/tcp": "127.0.0.1:3000"})
+CONTAINER = Container(
+    "web", "web-1", "id", "running", "", 0, 7, "", "web:1", "10.0.0.2", {"3000/tcp": "127.0.0.1:3000"}
+)
 PLAN = Plan("test", (Step("one", Brick("/x", "a"), NothingToUndo("a reason")),), exposures={"a": 1.5})
 
 
@@ -32,8 +34,8 @@ PLAN = Plan("test", (Step("one", Brick("/x", "a"), NothingToUndo("a reason")),),
     ],
 )
 def test_another_type_is_named_by_its_place(change: dict[str, Any], problem: str) -> None:
-    assert shape.misfit(replace(BOX, **change), Container) == problem
-    assert shape.misfit(BOX, Container) == ""
+    assert shape.misfit(replace(CONTAINER, **change), Container) == problem
+    assert shape.misfit(CONTAINER, Container) == ""
 
 
 def test_one_of_some_texts_may_be_no_other() -> None:

@@ -183,8 +183,8 @@ def test_what_is_made_of_the_image_already_is_left_alone_unless_it_must_be_anew(
 def test_the_former_image_is_journaled_before_anything_changes(flow: AppRepository, machine: WithoutSystemd) -> None:
     machine.docker["image inspect"] = "sha256:old\n"
     assert switch(flow).inspect(machine).before == {"up": [], "former": "sha256:old"}
-    box = Container("api", "x", "id", "running", "", 0, 7, "", "flow-api", "", {})
-    assert switch(flow).snapshot(Facts(containers={"api": box})) == {"up": ["api"]}
+    container = Container("api", "x", "id", "running", "", 0, 7, "", "flow-api", "", {})
+    assert switch(flow).snapshot(Facts(containers={"api": container})) == {"up": ["api"]}
 
 
 # ── Removing ────────────────────────────────────────────────────────────────────────────────────────────────────────

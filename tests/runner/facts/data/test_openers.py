@@ -215,12 +215,12 @@ def test_the_runners_own_process_is_no_opener(folder: Path, monkeypatch: pytest.
 
 
 def test_preflight_names_whom_a_hand_over_would_not_stop(site: Site) -> None:
-    box = Container("redis", "p-redis-1", "c0ffee", "running", "", 0, 1, "", "redis", "172.18.0.4", {})
+    container = Container("redis", "p-redis-1", "c0ffee", "running", "", 0, 1, "", "redis", "172.18.0.4", {})
     held = site.infra.redis.data
     own = [
         Opener(held, 7, "redis-server", "/system.slice/docker-c0ffee.scope"),
         Opener(held, 8, "redis-server", f"/system.slice/{site.infra.redis.distribution_unit}"),
     ]
     other = Opener(held, 9, "redis-server", "/system.slice/docker-decaf.scope")
-    (finding,) = data.foreign(site, Facts(containers={"redis": box}, openers=(*own, other)))
+    (finding,) = data.foreign(site, Facts(containers={"redis": container}, openers=(*own, other)))
     assert "pid 9" in finding.text and held in finding.text and not finding.warning

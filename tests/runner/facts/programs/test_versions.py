@@ -68,27 +68,27 @@ NATS = Program("docker/nats", ("/nats-server", "--version"), "nats:2.10")
 REDIS = Program("docker/redis", ("redis-server", "--version"), "redis:7")
 
 
-def boxes(ops: Path, *identifiers: str, version: str = "2.10.7") -> Recorder:
+def containers(ops: Path, *identifiers: str, version: str = "2.10.7") -> Recorder:
     """A VPS whose images have these identifiers and tell this version."""
     return Recorder(ops, {"docker image inspect": "\n".join(identifiers), "docker run": f"v{version}"})
 
 
 def test_an_image_with_a_cached_version_is_not_started_again(tmp_path: Path) -> None:
-    first = boxes(tmp_path, "sha256:a", "sha256:b")
+    first = containers(tmp_path, "sha256:a", "sha256:b")
     assert read_versions(first, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
     assert {call[-2] for call in first.said("docker", "run")} == {"sha256:a", "sha256:b"}
     (file,) = tmp_path.glob("*.json")
     assert file.stat().st_mode & 0o777 == 0o600
-    again = boxes(tmp_path, "sha256:a", "sha256:b", version="9.9")
+    again = containers(tmp_path, "sha256:a", "sha256:b", version="9.9")
     assert read_versions(again, [NATS, REDIS])[0] == {"docker/nats": "2.10.7", "docker/redis": "2.10.7"}
     assert again.said("docker", "run") == []
 
 
 def test_another_image_of_the_same_name_and_another_command_are_not_read_from_the_cache(tmp_path: Path) -> None:
-    read_versions(boxes(tmp_path, "sha256:a"), [NATS])
-    assert read_versions(boxes(tmp_path, "sha256:c", version="2.11.0"), [NATS])[0] == {"docker/nats": "2.11.0"}
+    read_versions(containers(tmp_path, "sha256:a"), [NATS])
+    assert read_versions(containers(tmp_path, "sha256:c", version="2.11.0"), [NATS])[0] == {"docker/nats": "2.11.0"}
     otherwise = Program("docker/nats", ("/nats-server", "-v"), "nats:2.10")
-    assert read_versions(boxes(tmp_path, "sha256:c", version="3.0"), [otherwise])[0] == {"docker/nats": "3.0"}
+    assert read_versions(containers(tmp_path, "sha256:c", version="3.0"), [otherwise])[0] == {"docker/nats": "3.0"}
 
 
 @pytest.mark.parametrize(
@@ -97,17 +97,17 @@ def test_another_image_of_the_same_name_and_another_command_are_not_read_from_th
     ids=["empty", "cut off", "a list", "no images", "another format"],
 )
 def test_what_is_kept_and_damaged_is_not_believed(damage: str, tmp_path: Path) -> None:
-    read_versions(boxes(tmp_path, "sha256:a"), [NATS])
+    read_versions(containers(tmp_path, "sha256:a"), [NATS])
     (file,) = tmp_path.glob("*.json")
     file.write_text(damage)
-    assert read_versions(boxes(tmp_path, "sha256:a", version="2.12.0"), [NATS])[0] == {"docker/nats": "2.12.0"}
-    assert read_versions(boxes(tmp_path, "sha256:a", version="9.9"), [NATS])[0] == {"docker/nats": "2.12.0"}
+    assert read_versions(containers(tmp_path, "sha256:a", version="2.12.0"), [NATS])[0] == {"docker/nats": "2.12.0"}
+    assert read_versions(containers(tmp_path, "sha256:a", version="9.9"), [NATS])[0] == {"docker/nats": "2.12.0"}
 
 
 def test_a_version_that_could_not_be_read_is_not_cached(tmp_path: Path) -> None:
     broken = Recorder(tmp_path, {"docker image inspect": "sha256:a", "docker run": (125, "", "no space left")})
     assert read_versions(broken, [NATS])[1] == {"docker/nats": "no space left"}
-    assert read_versions(boxes(tmp_path, "sha256:a"), [NATS])[0] == {"docker/nats": "2.10.7"}
+    assert read_versions(containers(tmp_path, "sha256:a"), [NATS])[0] == {"docker/nats": "2.10.7"}
 
 
 def test_images_that_docker_does_not_know_are_asked_by_their_names_and_nothing_is_kept(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_images_that_docker_does_not_know_are_asked_by_their_names_and_nothing_i
 
 
 def test_before_the_first_plan_nothing_is_kept(tmp_path: Path) -> None:
-    read_versions(boxes(tmp_path / "ops", "sha256:a"), [NATS])
+    read_versions(containers(tmp_path / "ops", "sha256:a"), [NATS])
     assert list(tmp_path.iterdir()) == []
 
 
