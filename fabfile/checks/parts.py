@@ -64,7 +64,7 @@ def without_hold(site: Site, facts: Facts, scope: Scope) -> list[Finding]:
 
 
 def may_be_deployed(
-    site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, *, build: bool = True
+    site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime, *, build: bool = True
 ) -> list[Finding]:
     """What stands against having these services run the commit that the survey looked up; without `build` as it is."""
     owner = survey.owner(facts)
@@ -74,10 +74,10 @@ def may_be_deployed(
         return [Finding(f"{who}, so nothing of {runtime} is deployed", fix)]
     result = changed_checkout(site, facts) + _unknown_commit(site, facts)
     if runtime == "native":
-        result += no_manager(site, facts) + units.of_units(site, facts, pieces)
+        result += no_manager(site, facts) + units.of_units(site, facts, services)
     else:
-        result += compose.findings(site, facts, "docker") + _without_build(facts, pieces)
-    result += _unbuilt(site, facts, pieces, runtime, build) + _unserved(site, facts, pieces, runtime)
+        result += compose.findings(site, facts, "docker") + _without_build(facts, services)
+    result += _unbuilt(site, facts, services, runtime, build) + _unserved(site, facts, services, runtime)
     return list(dict.fromkeys(result))
 
 
@@ -88,23 +88,23 @@ def _unknown_commit(site: Site, facts: Facts) -> list[Finding]:
     return [Finding(facts.releases.problem, fix)]
 
 
-def _without_build(facts: Facts, pieces: Sequence[Service]) -> list[Finding]:
+def _without_build(facts: Facts, services: Sequence[Service]) -> list[Finding]:
     """Services of which the Compose file does not say how their images are built, or names one by its digest."""
-    services = [facts.compose[piece.name] for piece in pieces if piece.name in facts.compose]
+    in_compose = [facts.compose[service.name] for service in services if service.name in facts.compose]
     return [
         Finding(f"the Compose file does not say how the image of {s.name} is built", "leave it out, with --pieces")
-        for s in services
+        for s in in_compose
         if not s.built or "@" in s.image
     ]
 
 
-def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, build: bool) -> list[Finding]:
+def _unbuilt(site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime, build: bool) -> list[Finding]:
     """Whether there is room for a build; or, where nothing may be built, whether all is built."""
     found, folder = facts.releases, site.releases.folder
     release = found.find(runtime, found.commit)
     builds = release.builds if release else ()
-    lacking = [p.name for p in pieces if (p.build_argv or runtime == "docker") and p.name not in builds]
-    running = all(deploy.runs(site, facts, piece, runtime) == found.commit for piece in pieces)
+    lacking = [s.name for s in services if (s.build_argv or runtime == "docker") and s.name not in builds]
+    running = all(deploy.runs(site, facts, service, runtime) == found.commit for service in services)
     if not build and found.commit and not running and (lacking or not (release and release.built)):
         which = f" for {', '.join(lacking)}" if release and release.built else ""
         return [Finding(f"{found.commit[:12]} is not built{which}", "leave --no-build out")]
@@ -115,9 +115,9 @@ def _unbuilt(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runti
     return []
 
 
-def _unserved(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime) -> list[Finding]:
+def _unserved(site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime) -> list[Finding]:
     """Whether web and API can be held: the edge must lead to the runtime as a whole, or else requests would fail."""
-    names = [piece.name for piece in pieces if piece.port]
+    names = [service.name for service in services if service.port]
     if not names:
         return []
     leads = survey.edge_runtime(site, facts)

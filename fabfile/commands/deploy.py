@@ -52,7 +52,7 @@ class Choice:
         names = [name.strip() for name in self.pieces.split(",") if name.strip()]
         for name in names or [self.pieces]:
             if name not in site.services:
-                raise UsageError.unknown("piece", name, site.services)
+                raise UsageError.unknown("service", name, site.services)
         return tuple(service for service in site.services.values() if service.name in names)
 
 

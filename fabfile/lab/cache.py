@@ -27,12 +27,12 @@ def digest(parts: Iterable[str | bytes | Path]) -> str:
     """The first 16 hex digits of the SHA-256 over texts, bytes, files and whole folders (names, modes, contents)."""
     sha = hashlib.sha256()
     for part in parts:
-        for piece in _pieces(part):
-            sha.update(len(piece).to_bytes(8, "big") + piece)
+        for chunk in _chunks(part):
+            sha.update(len(chunk).to_bytes(8, "big") + chunk)
     return sha.hexdigest()[:16]
 
 
-def _pieces(part: str | bytes | Path) -> Iterable[bytes]:
+def _chunks(part: str | bytes | Path) -> Iterable[bytes]:
     if isinstance(part, str):
         yield part.encode()
     elif isinstance(part, bytes):

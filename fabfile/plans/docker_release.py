@@ -15,10 +15,10 @@ from fabfile.runner.wire.facts import Facts
 _REMOVE_SECONDS = 120.0  # for removing images, until it is tried no more
 
 
-def build(site: Site, facts: Facts, pieces: Sequence[Service]) -> Steps:
+def build(site: Site, facts: Facts, services: Sequence[Service]) -> Steps:
     """Adopt the images that run already, and build those of the commit."""
     releases, commit = workloads.releases(site), facts.releases.commit
-    names, limit = tuple(piece.name for piece in pieces), sum(piece.build_timeout for piece in pieces)
+    names, limit = tuple(service.name for service in services), sum(service.build_timeout for service in services)
     there = site.app.installed and site.app.installed not in facts.lacking and site.app.bun not in facts.lacking
     command = native_release.install(site) if there else None  # an image may copy what the checkout has installed
     images = BuildImages(releases, workloads.project(site), commit, names, command, limit)
@@ -28,11 +28,11 @@ def build(site: Site, facts: Facts, pieces: Sequence[Service]) -> Steps:
     )
 
 
-def switch(site: Site, facts: Facts, piece: Service, anew: bool) -> SwitchImage:
-    """Make a piece's container anew from the release's image."""
-    image = facts.compose[piece.name].image if piece.name in facts.compose else ""
+def switch(site: Site, facts: Facts, service: Service, anew: bool) -> SwitchImage:
+    """Make a service's container anew from the release's image."""
+    image = facts.compose[service.name].image if service.name in facts.compose else ""
     limit, project = site.timeouts.step, workloads.project(site)
-    return SwitchImage(project, (piece.name,), limit, workloads.releases(site), facts.releases.commit, image, anew)
+    return SwitchImage(project, (service.name,), limit, workloads.releases(site), facts.releases.commit, image, anew)
 
 
 def prune(site: Site, former: tuple[str, ...]) -> PruneImages:

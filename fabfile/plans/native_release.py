@@ -18,28 +18,28 @@ from fabfile.runner.wire.facts import Facts
 _REMOVE_SECONDS = 120.0  # for removing a directory with all dependencies, until it is tried no more
 
 
-def build(site: Site, facts: Facts, pieces: Sequence[Service]) -> Steps:
-    """Check the commit out, install its dependencies, and build the pieces that are built."""
+def build(site: Site, facts: Facts, services: Sequence[Service]) -> Steps:
+    """Check the commit out, install its dependencies, and build the services that are built."""
     app, commit = site.app, facts.releases.commit
     installed = _inside(site, app.installed) if app.installed else ""
     made = BuildRelease(workloads.releases(site), commit, install(site), installed)
     return (
         Step("app: release made", made, Undo(deadline=_REMOVE_SECONDS)),
-        *(Step(f"app: {p.name} built", _built(site, commit, p), Undo()) for p in pieces if p.build_argv),
+        *(Step(f"app: {p.name} built", _built(site, commit, p), Undo()) for p in services if p.build_argv),
     )
 
 
-def link(site: Site, facts: Facts, pieces: Sequence[Service]) -> Steps:
+def link(site: Site, facts: Facts, services: Sequence[Service]) -> Steps:
     """Have the units run from links, which lead to the checkout as yet; they read that when they are restarted."""
-    adopt = AdoptCheckout(workloads.releases(site), tuple(piece.name for piece in pieces), facts.releases.commit)
-    units = write_files(files.release_units(site, pieces), reload=True, user=site.app.user)
+    adopt = AdoptCheckout(workloads.releases(site), tuple(service.name for service in services), facts.releases.commit)
+    units = write_files(files.release_units(site, services), reload=True, user=site.app.user)
     return (Step("app: links", adopt, Undo()), Step("app: units run from links", units, Undo()))
 
 
-def switch(site: Site, facts: Facts, piece: Service) -> SwitchService:
-    """Lead a piece's link to the release, and restart it."""
-    limit = stop_seconds(site, (piece,))
-    return SwitchService(workloads.releases(site), facts.releases.commit, piece.name, piece.unit, limit)
+def switch(site: Site, facts: Facts, service: Service) -> SwitchService:
+    """Lead a service's link to the release, and restart it."""
+    limit = stop_seconds(site, (service,))
+    return SwitchService(workloads.releases(site), facts.releases.commit, service.name, service.unit, limit)
 
 
 def prune(site: Site, former: tuple[str, ...]) -> PruneReleases:
@@ -52,18 +52,18 @@ def install(site: Site) -> Command:
     return Command(".", (site.app.bun, *site.app.install_argv), site.app.install_timeout)
 
 
-def _built(site: Site, commit: str, piece: Service) -> BuildService:
+def _built(site: Site, commit: str, service: Service) -> BuildService:
     app = site.app
     command = Command(
-        _inside(site, piece.directory),
-        (app.bun, *piece.build_argv),
-        piece.build_timeout,
-        app.env_file if piece.build_env else "",
-        piece.build_env,
-        workloads.project(site) if piece.build_env else None,
+        _inside(site, service.directory),
+        (app.bun, *service.build_argv),
+        service.build_timeout,
+        app.env_file if service.build_env else "",
+        service.build_env,
+        workloads.project(site) if service.build_env else None,
     )
-    leaves = _inside(site, piece.built) if piece.built else ""
-    return BuildService(workloads.releases(site), commit, piece.name, command, leaves)
+    leaves = _inside(site, service.built) if service.built else ""
+    return BuildService(workloads.releases(site), commit, service.name, command, leaves)
 
 
 def _inside(site: Site, path: str) -> str:

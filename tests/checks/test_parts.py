@@ -20,9 +20,9 @@ from tests.support.facts import changed, released
 SERVED, WORKERS = ("api", "web"), ("compute",)
 
 
-def found(site: Site, facts: Facts, *pieces: str, runtime: Runtime = "native", build: bool = True) -> list[str]:
+def found(site: Site, facts: Facts, *names: str, runtime: Runtime = "native", build: bool = True) -> list[str]:
     """The findings, in words."""
-    services = [site.services[name] for name in pieces]
+    services = [site.services[name] for name in names]
     return [str(finding) for finding in parts.may_be_deployed(site, facts, services, runtime, build=build)]
 
 
@@ -65,9 +65,9 @@ def test_web_and_api_are_refused_while_the_edge_leads_elsewhere(
     site: Site, native_serves: Facts, docker_serves: Facts
 ) -> None:
     elsewhere = dataclasses.replace(native_serves, edge=docker_serves.edge)
-    for piece in SERVED:
-        (text,) = found(site, elsewhere, piece)
-        assert f"the edge leads to docker, so {piece} can't be deployed" in text and "npm.switch --to native" in text
+    for name in SERVED:
+        (text,) = found(site, elsewhere, name)
+        assert f"the edge leads to docker, so {name} can't be deployed" in text and "npm.switch --to native" in text
     assert found(site, elsewhere, *WORKERS) == []
     (text,) = found(site, dataclasses.replace(native_serves, edge=EdgeFacts()), *SERVED)
     assert "neither runtime as a whole, so api and web" in text
@@ -94,7 +94,7 @@ def test_an_image_that_the_compose_file_does_not_build_is_not_deployed(
 
 
 @pytest.mark.parametrize(
-    ("live", "pieces", "text"),
+    ("live", "names", "text"),
     [
         ({}, WORKERS, "is not built\n"),
         ({"candles": "c"}, WORKERS, ""),
@@ -102,10 +102,10 @@ def test_an_image_that_the_compose_file_does_not_build_is_not_deployed(
     ],
 )
 def test_without_a_build_only_a_release_that_is_built(
-    site: Site, native_serves: Facts, live: dict[str, str], pieces: tuple[str, ...], text: str
+    site: Site, native_serves: Facts, live: dict[str, str], names: tuple[str, ...], text: str
 ) -> None:
     facts = released(site, native_serves, live)
-    refused = found(site, facts, *pieces, build=False)
+    refused = found(site, facts, *names, build=False)
     assert bool(refused) == bool(text) and all(text in finding for finding in refused)
 
 

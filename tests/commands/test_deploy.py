@@ -87,8 +87,8 @@ def test_fast_is_the_workers_and_in_docker_the_api_too(site: Site) -> None:
 @pytest.mark.parametrize(
     ("choice", "text"),
     [
-        (deploy.Choice("full", "nobody"), 'unknown piece "nobody"'),
-        (deploy.Choice("full", " , "), "unknown piece"),
+        (deploy.Choice("full", "nobody"), 'unknown service "nobody"'),
+        (deploy.Choice("full", " , "), "unknown service"),
         (deploy.Choice("web", "api"), "exclude each other"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The pieces of the lab that need no lab: caches, requirements, the edge's files, the inventory."""
+"""The parts of the lab that need no lab: caches, requirements, the edge's files, the inventory."""
 
 from __future__ import annotations
 

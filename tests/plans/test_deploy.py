@@ -29,8 +29,8 @@ SHORT = COMMIT[:12]
 ALL = ("compute", "candles", "ingest-options", "ingest-equities", "api", "web")
 
 
-def plan(site: Site, facts: Facts, *pieces: str, name: str = "deploy") -> Plan:
-    services = [site.services[piece] for piece in pieces] or site.scope("full")
+def plan(site: Site, facts: Facts, *names: str, name: str = "deploy") -> Plan:
+    services = [site.services[name] for name in names] or site.scope("full")
     return deploy.deploy(site, facts, "main", services, "ann@desk", name=name)
 
 
@@ -79,24 +79,24 @@ def test_the_public_checks_decide_only_where_something_public_is_restarted(site:
     workers = plan(site, native_serves, "compute", "candles")
     assert decisive.excuse(workers.settings)("page") and decisive.compares(workers)
     assert "only warn" in decisive.words(workers)
-    for pieces in (("web",), ("api", "compute"), ALL):
-        part = plan(site, native_serves, *pieces)
+    for names in (("web",), ("api", "compute"), ALL):
+        part = plan(site, native_serves, *names)
         assert not decisive.excuse(part.settings)("page") and decisive.compares(part)
         assert "unless those that are good now pass" in decisive.words(part)
     runs_web_already = released(site, native_serves, {"web": COMMIT[0]})
     assert "only warn" in decisive.words(plan(site, runs_web_already, "web", "compute"))
 
 
-@pytest.mark.parametrize("pieces", [("api",), ("web",), ("compute",), ("web", "candles")])
-def test_only_what_is_restarted_is_held(site: Site, native_serves: Facts, pieces: tuple[str, ...]) -> None:
-    part = plan(site, native_serves, *pieces)
+@pytest.mark.parametrize("names", [("api",), ("web",), ("compute",), ("web", "candles")])
+def test_only_what_is_restarted_is_held(site: Site, native_serves: Facts, names: tuple[str, ...]) -> None:
+    part = plan(site, native_serves, *names)
     lots = [step.action for step in part.steps if isinstance(step.action, OpenLot)]
-    ports = [site.services[name].parking_port for name in pieces if site.services[name].port]
+    ports = [site.services[name].parking_port for name in names if site.services[name].port]
     assert [list(lot.lot.ports) for lot in lots] == ([ports] if ports else [])
     switched = {step.action.service for step in part.steps if isinstance(step.action, SwitchService)}
-    assert switched == set(pieces)
+    assert switched == set(names)
     built = [step.action.service for step in part.steps if isinstance(step.action, BuildService)]
-    assert built == ["web"] * ("web" in pieces)
+    assert built == ["web"] * ("web" in names)
 
 
 def test_what_runs_the_commit_already_is_neither_held_nor_restarted(site: Site, native_serves: Facts) -> None:
@@ -159,8 +159,8 @@ def test_nothing_that_runs_is_removed_before_the_plan_is_confirmed(site: Site, n
 # ── In Docker ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def in_docker(site: Site, facts: Facts, *pieces: str, anew: bool = False) -> Plan:
-    services = [site.services[piece] for piece in pieces] or site.scope("full")
+def in_docker(site: Site, facts: Facts, *names: str, anew: bool = False) -> Plan:
+    services = [site.services[name] for name in names] or site.scope("full")
     return deploy.deploy(site, facts, "main", services, "ann@desk", runtime="docker", anew=anew)
 
 

@@ -1,4 +1,4 @@
-"""Surveys of a VPS as facts: one where Docker serves, one where native does, and pieces to change in them."""
+"""Surveys of a VPS as facts: one where Docker serves, one where native does, and parts to change in them."""
 
 from __future__ import annotations
 

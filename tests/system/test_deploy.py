@@ -115,7 +115,7 @@ def test_what_is_refused_touches_nothing(on_native: Vps) -> None:
     for words, text in (
         (["--ref", "no-such-branch"], "no-such-branch is no branch or tag of the remote"),
         (["--ref", "main", "--no-build"], "is not built"),
-        (["--ref", "main", "--pieces", "nobody"], 'unknown piece "nobody"'),
+        (["--ref", "main", "--pieces", "nobody"], 'unknown service "nobody"'),
     ):
         refused = on_native.tool("deploy", *words)
         assert refused.returncode in (2, 3) and text in refused.stderr, refused.stderr

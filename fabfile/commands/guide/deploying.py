@@ -14,7 +14,7 @@ _NAMED = "services by name"
 
 
 def ask(console: Console, site: Site, choice: Choice) -> tuple[str, Choice]:
-    """The ref, and the choice, completed by the answers; a scope or pieces that are chosen already are not asked for.
+    """The ref, and the choice, completed by the answers; a scope or services that are chosen already are not asked for.
 
     Raises Interrupted where an answer is left out.
     """

@@ -75,5 +75,5 @@ def test_a_name_that_is_none_is_refused_as_the_option_would_be(
     site: Site, nowhere: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, choice = answered("1\n6\nnobody\n", site, monkeypatch)
-    with pytest.raises(UsageError, match='unknown piece "nobody"'):
+    with pytest.raises(UsageError, match='unknown service "nobody"'):
         choice.services(site)
