@@ -1,4 +1,4 @@
-"""The main job before one's eyes: a lab is cut over and rolled back while the public keeps asking."""
+"""Cutover and rollback before one's eyes: a lab is cut over and rolled back while the public keeps asking."""
 
 from __future__ import annotations
 

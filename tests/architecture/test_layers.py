@@ -269,7 +269,7 @@ def test_the_runner_runs_on_python_3_9(module: Module) -> None:
 
 def test_all_of_it_was_read() -> None:
     names = {module.name for module in modules(PACKAGE)}
-    assert names >= {"fabfile", "fabfile.cli", "fabfile.plans.cutover", "fabfile.tasks.main_job", "fabfile.lab"}
+    assert names >= {"fabfile", "fabfile.cli", "fabfile.plans.cutover", "fabfile.tasks.handover", "fabfile.lab"}
     assert names >= {"fabfile.runner", "fabfile.runner.main", "fabfile.runner.actions.files"}
 
 
@@ -339,7 +339,7 @@ def plant(folder: Path, name: str, text: str) -> Path:
         ("fabfile.tasks.x", "from jinja2 import Template"),
         ("fabfile.tasks.x", "import paramiko"),
         ("fabfile.tasks.x", "from fabfile import cli"),
-        ("fabfile.commands.x", "from fabfile.tasks import main_job"),
+        ("fabfile.commands.x", "from fabfile.tasks import handover"),
         ("fabfile.commands.x", "from fabfile import namespace"),
         ("fabfile.commands.x", "import fabric"),
         ("fabfile.survey", "from fabric import Connection"),
@@ -361,10 +361,10 @@ def test_a_planted_arrow_is_found(name: str, text: str, tmp_path: Path) -> None:
         ("fabfile.runner.system.http", "import http.client"),
         ("fabfile.runner.actions.x", "from ..facts import health\nfrom ..system.machine import Machine"),
         ("fabfile.cli", "from fabfile import namespace\nimport click"),
-        ("fabfile.cli", "from fabfile.tasks.main_job import cutover"),
+        ("fabfile.cli", "from fabfile.tasks.handover import cutover"),
         ("fabfile.remote.host", "from fabric import Connection\nimport paramiko"),
         ("fabfile.tasks.lab", "from fabfile.lab import lab"),
-        ("fabfile.__init__", "from fabfile.tasks import main_job"),
+        ("fabfile.__init__", "from fabfile.tasks import handover"),
     ],
 )
 def test_what_may_be_is_left_alone(name: str, text: str, tmp_path: Path) -> None:

@@ -67,14 +67,14 @@ def heavy(loaded: set[str]) -> set[str]:
 def test_nothing_heavy_is_loaded_before_a_task_runs(code: str, environ: dict[str, str], expected: str) -> None:
     printed, loaded = run(code, **environ)
     assert expected in printed
-    assert "fabfile.tasks.main_job" in loaded
+    assert "fabfile.tasks.handover" in loaded
     assert heavy(loaded) == set()
 
 
 @pytest.mark.parametrize(("forbidden", "cached"), [("", True), ("1", False)])
 def test_inv_compiles_this_package_once_and_not_for_each_command(tmp_path: Path, forbidden: str, cached: bool) -> None:
     run(LISTING, PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=forbidden)
-    assert bool(list(tmp_path.rglob("main_job.*.pyc"))) is cached
+    assert bool(list(tmp_path.rglob("handover.*.pyc"))) is cached
 
 
 @pytest.mark.parametrize("words", [["cutover", "--scope", "all"], ["deploy"], ["npm", "switch", "--to", "moon"]])

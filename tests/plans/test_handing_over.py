@@ -1,4 +1,4 @@
-"""The two halves of the main job: their order, their scopes, and what undoing them demands."""
+"""Cutover and rollback: their order, their scopes, and what undoing them demands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A VPS that lets in nobody but its bastion: the whole main job through a jump host in a network of its own."""
+"""A VPS that lets in nobody but its bastion: cutover and rollback through a jump host in a network of its own."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def behind(vps: Vps, tmp_path: Path) -> Path:
     return path
 
 
-def test_the_main_job_through_a_bastion(vps: Vps, client: Client, bastion: Server, tmp_path: Path) -> None:
+def test_cutover_and_rollback_through_a_bastion(vps: Vps, client: Client, bastion: Server, tmp_path: Path) -> None:
     away = {"ISLANDFLOW_INVENTORY": str(behind(vps, tmp_path))}
     directly = vps.tool("status")
     assert directly.returncode == 6 and "speaks no SSH" in directly.stderr, directly.stderr

@@ -1,4 +1,4 @@
-"""The main job, end to end: over to native, checked, and back, with nothing lost and nothing else touched."""
+"""Cutover and rollback, end to end: over to native, checked, and back, with nothing lost and nothing else touched."""
 
 from __future__ import annotations
 
