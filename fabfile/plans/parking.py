@@ -17,10 +17,10 @@ from fabfile.terms import Runtime, Scope
 
 
 @dataclass(frozen=True)
-class Lot:
-    """The lot of one plan, for some services that leave a runtime and come back in another, or in the same.
+class LotSteps:
+    """A plan's steps at the parking lot, for services that leave a runtime and come back in another, or in the same.
 
-    Without services it is none: all its steps are empty.
+    Without services there is no lot, and there are no steps.
     """
 
     site: Site
@@ -109,7 +109,7 @@ def lot(
     to: Runtime,
     scope: Scope = "full",
     services: tuple[Service, ...] | None = None,
-) -> Lot:
+) -> LotSteps:
     """The parking lot for a plan in which the scope, or those `services`, leave a runtime.
 
     It is without services, and so without steps, where that runtime serves no requests.
@@ -117,7 +117,7 @@ def lot(
     moves = leaving != to or survey.edge_runtime(site, facts) == to  # a restart must not move the edge
     can_wait = site.edge.hold and survey.owner(facts) == leaving and moves
     chosen = parked_services(site, scope) if services is None else services
-    return Lot(site, facts, leaving, to, chosen if can_wait else ())
+    return LotSteps(site, facts, leaving, to, chosen if can_wait else ())
 
 
 def parked_services(site: Site, scope: Scope) -> tuple[Service, ...]:
