@@ -36,10 +36,10 @@ class Process:
         return self.state in ("Z", "X")
 
 
-def process(pid: int) -> Process | None:
+def process(pid: int, proc: Path = _PROC) -> Process | None:
     """The process; None when it is gone."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        text = (proc / str(pid) / "stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command's name may hold spaces and brackets: the fields start behind the last one.

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...system import procs
 from ...system.sockets import cgroup_of
 from ...wire.data import Opener
 
@@ -67,14 +68,14 @@ def openers(folders: Sequence[str], proc: Path = Path("/proc")) -> tuple[Opener,
 
 
 def _of_ours(proc: Path, pid: int) -> bool:
-    """Whether this process started that one, or whoever did; proc_pid_stat(5). One that is gone is nobody's."""
+    """Whether this process started that one, or whoever did; also of one that is gone, which uses nothing any more."""
     while pid > 1:
         if pid == os.getpid():
             return True
-        try:
-            pid = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
-        except (OSError, ValueError, IndexError):
+        entry = procs.process(pid, proc)
+        if entry is None:
             return True
+        pid = entry.parent
     return False
 
 
