@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import subprocess
 import webbrowser
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from fabfile.commands.extensions import workflow
 from fabfile.commands.session import Session
@@ -17,11 +17,18 @@ from fabfile.errors import Failed, UsageError
 from fabfile.inventory import Site
 from fabfile.public import Check
 from fabfile.record import Decision, Document, HookRun, RecordStore, limitations, model, open_decisions
+from fabfile.runner.wire import shape
 from fabfile.runner.wire.events import Event
 from fabfile.terms import runtime_named
 
 _HOW_TO_GET_ONE = "Every plan that you follow to its end leaves one: inv cutover, inv rollback --full, …"
 UNTOUCHED = "Nothing was changed on the VPS."
+
+
+class _Issue(TypedDict):
+    """What `bd create --json` prints of an issue that it has made, as far as it is read."""
+
+    id: str
 
 
 def leave(
@@ -202,8 +209,8 @@ def _issue(beads: str, document: Document, decision: Decision) -> str:
         stdin=subprocess.DEVNULL,
     )
     try:
-        return str(json.loads(result.stdout)["id"])
-    except (ValueError, KeyError, TypeError):
+        return str(shape.parse_as(result.stdout, _Issue)["id"])
+    except ValueError:
         output = (result.stderr or result.stdout).strip()
         raise Failed(
             f"bd made no issue of “{decision.title}” (exit {result.returncode}): {output}",
