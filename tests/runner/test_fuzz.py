@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
@@ -23,6 +23,7 @@ from fabfile.runner.wire.facts import FactsRequest
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.checks import test_soak
 from tests.record.journals import DONE, PLAN, REVERTED
+from tests.runner.support.run_options import RunOptions
 from tests.support import fuzz
 
 
@@ -64,7 +65,7 @@ def ops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     store.prepare(root)
     (root / "runner-x.pyz").touch()
 
-    def run(self: Machine, argv: Sequence[str], **given: Any) -> None:
+    def run(self: Machine, argv: Sequence[str], **given: Unpack[RunOptions]) -> None:
         raise StepFailed("no program runs here")
 
     monkeypatch.setattr(Machine, "run", run)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
 from fabfile.runner import recovery
 from fabfile.runner.system.machine import Machine, Result, StepFailed
 from tests.runner.support.recorder import Recorder
+from tests.runner.support.run_options import RunOptions
 
 
 @pytest.mark.parametrize(
@@ -35,8 +37,8 @@ def test_a_boot_that_never_ends_keeps_no_plan_half_way(tmp_path: Path) -> None:
     class Booting(Machine):
         """Where a unit of somebody else's never ends its start."""
 
-        def run(self, argv: Any, *, timeout: float = 30.0, **options: Any) -> Result:
-            return super().run(["sleep", "60"], timeout=timeout, **options)
+        def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Result:
+            return super().run(["sleep", "60"], **options)
 
     recovery.await_boot(Booting(tmp_path), 0.1)
 

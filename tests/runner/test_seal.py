@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -14,6 +15,7 @@ from fabfile.runner import seal
 from fabfile.runner.actions.probes import Writable
 from fabfile.runner.facts.data.openers import mounts_at, mounts_below
 from fabfile.runner.system.machine import CommandFailed, Machine, Result, StepFailed
+from tests.runner.support.run_options import RunOptions
 
 pytestmark = pytest.mark.usefixtures("root")
 
@@ -94,11 +96,11 @@ class Failing(Machine):
         super().__init__(ops)
         self.left = at
 
-    def run(self, argv: list[str], **options: object) -> Result:  # type: ignore[override]  # only what the seal calls
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Result:
         self.left -= 1
         if self.left < 0:
             raise CommandFailed("mount failed")
-        return super().run(argv, timeout=30)
+        return super().run(argv, **options)
 
 
 @pytest.mark.parametrize("at", range(4))

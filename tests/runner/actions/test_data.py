@@ -7,7 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +22,7 @@ from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.facts import Facts, Tree
 from tests.runner.support.killed import killed_writing
 from tests.runner.support.recorder import Recorder
+from tests.runner.support.run_options import RunOptions
 from tests.runner.support.worlds import new_world
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -60,7 +61,7 @@ class CutOff(Machine):
         super().__init__(whole.ops, whole.backups)
         self.after = after
 
-    def run(self, argv: Sequence[str], **more: Any) -> Result:
+    def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
         if argv[0] != "chown":
             return super().run(argv, **more)
         for entry in list(owners(Path(argv[-1])))[: self.after]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +15,7 @@ from fabfile.runner.actions.firewall import AllowRule, DeleteRule
 from fabfile.runner.system.machine import Machine, Result, StepFailed
 from fabfile.runner.system.ufw import words
 from fabfile.runner.wire.facts import Facts
+from tests.runner.support.run_options import RunOptions
 
 SSH, WEB, API = "ufw allow 22/tcp", "ufw allow 3000/tcp", "ufw allow 4000/tcp comment 'for a friend'"
 ROUTE, V6 = "ufw route allow in on eth0", "ufw allow from fd00::/8 to any port 4000 proto tcp"
@@ -30,7 +31,7 @@ class Ufw(Machine):
         self.lines = list(lines)
         self.stubborn = stubborn
 
-    def run(self, argv: Sequence[str], **options: Any) -> Result:
+    def run(self, argv: Sequence[str], **options: Unpack[RunOptions]) -> Result:
         """Do what the words say."""
         out, code = "", 0
         if argv[1:] == ["status", "verbose"]:

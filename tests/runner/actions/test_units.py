@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
@@ -15,10 +15,11 @@ from fabfile.runner.actions.compose import Down, Make, Up
 from fabfile.runner.actions.firewall import AllowRule
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown, UnitsValid
 from fabfile.runner.actions.units import Disable, Enable, Restart, Start, Stop
-from fabfile.runner.system.machine import CommandFailed, Machine, StepFailed
+from fabfile.runner.system.machine import CommandFailed, Machine, Result, StepFailed
 from fabfile.runner.wire.app import Compose
 from fabfile.runner.wire.facts import Container, Facts, Unit
 from tests.runner.support.recorder import Recorder
+from tests.runner.support.run_options import RunOptions
 
 A, B = "a.service", "b.service"
 
@@ -86,7 +87,7 @@ class Failing(Recorder):
 
     fixes = True
 
-    def run(self, argv: Any, **more: Any) -> Any:
+    def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
         if "stop" in argv:
             self.answers["systemctl show"] = "ActiveState=failed\nSubState=failed\nResult=exit-code\n"
         elif "reset-failed" in argv and self.fixes:
@@ -451,7 +452,7 @@ def test_a_users_units_are_judged_by_that_users_manager(tmp_path: Path) -> None:
 
 def test_units_are_not_valid_while_systemd_does_not_answer(tmp_path: Path) -> None:
     class Mute(Recorder):
-        def run(self, argv: Any, **more: Any) -> Any:
+        def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
             raise CommandFailed("systemd-analyze could not be started")
 
     assert not UnitsValid((OURS,)).check(Mute(tmp_path)).ok

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import pytest
 
@@ -21,6 +22,7 @@ from fabfile.runner.wire.codec import decode, encode
 from fabfile.runner.wire.edge import Upstream
 from tests.runner.support.fake_edge import API_DOMAIN, FakeEdge
 from tests.runner.support.npm_shape import DOMAIN
+from tests.runner.support.run_options import RunOptions
 
 
 def described(**given: Any) -> Inspected:
@@ -265,7 +267,7 @@ def test_where_no_container_holds_npms_files_one_that_is_called_so_is_told() -> 
 class NoDocker(Machine):
     """A VPS on which nothing can be started."""
 
-    def run(self, argv: Any, **given: Any) -> Result:
+    def run(self, argv: Sequence[str], **given: Unpack[RunOptions]) -> Result:
         raise CommandFailed(f"{argv[0]} could not be started: no such file")
 
 

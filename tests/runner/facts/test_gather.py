@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import pytest
 
@@ -21,6 +21,7 @@ from fabfile.runner.wire.app import Need
 from fabfile.runner.wire.facts import FactsRequest, Workload
 from fabfile.runner.wire.settings import SettingsFile
 from tests.runner.support.recorder import Recorder
+from tests.runner.support.run_options import RunOptions
 
 
 def test_free_space_is_listed_once_for_each_file_system(tmp_path: Path, small_disk: Path) -> None:
@@ -85,7 +86,7 @@ def test_a_firewall_may_be_inactive_active_or_broken(
 
 def test_a_firewall_may_be_absent(tmp_path: Path) -> None:
     class Bare(Machine):
-        def run(self, argv: Sequence[str], **more: Any) -> Result:
+        def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
             return super().run([f"/nowhere/{argv[0]}", *argv[1:]], **more)
 
     found = gather(Bare(tmp_path), FactsRequest(firewall=True))
@@ -189,7 +190,7 @@ def test_an_error_that_no_fact_has_words_for_ends_the_survey(tmp_path: Path) -> 
     """Jobs run in threads: what one of them raises must not be lost there."""
 
     class Broken(Recorder):
-        def run(self, argv: Sequence[str], **more: Any) -> Result:
+        def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
             if argv[0] == "docker":
                 raise OSError("the disk is on fire")
             return super().run(argv, **more)
@@ -211,7 +212,7 @@ def test_a_command_that_several_facts_are_read_from_runs_once_in_a_survey(tmp_pa
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow(Recorder):
-        def run(self, argv: Sequence[str], **more: Any) -> Result:
+        def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
             begun.set()
             assert go_on.wait(60)
             return vps.run(argv, **more)

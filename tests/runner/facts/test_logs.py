@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
@@ -14,9 +15,11 @@ from fabfile.runner.actions.probes import Healthy
 from fabfile.runner.actions.units import Start
 from fabfile.runner.facts import health, logs
 from fabfile.runner.facts.logs import MAX_LINES, last_lines, masked
+from fabfile.runner.system.machine import Result
 from fabfile.runner.wire.facts import Health, Workload
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
 from tests.runner.support.recorder import Recorder
+from tests.runner.support.run_options import RunOptions
 from tests.runner.support.worlds import World
 
 ME = getpass.getuser()
@@ -51,7 +54,7 @@ def test_one_line_again_and_again_is_shown_once(machine: Recorder) -> None:
 
 def test_where_the_app_said_nothing_systemd_is_heard(tmp_path: Path) -> None:
     class Silent(Recorder):
-        def run(self, argv: Any, **more: Any) -> Any:
+        def run(self, argv: Sequence[str], **more: Unpack[RunOptions]) -> Result:
             self.answers["journalctl"] = "Failed to load environment files" if "UNIT=flow-nats.service" in argv else ""
             return super().run(argv, **more)
 

@@ -6,12 +6,13 @@ import getpass
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from fabfile.runner.facts.gather import gather
 from fabfile.runner.system.machine import CommandFailed, Machine, Result
 from fabfile.runner.wire.facts import Facts, FactsRequest, Unit
 from fabfile.runner.wire.release import Releases, ReleasesRef
+from tests.runner.support.run_options import RunOptions
 
 ME = getpass.getuser()
 SERVICES = ("api", "web")
@@ -29,7 +30,7 @@ class WithoutSystemd(Machine):
         self.docker: dict[str, str] = {}  # the beginning of a command of Docker's → what it prints
         self.input: dict[str, str] = {}  # and of what it got on standard input
 
-    def run(self, argv: Sequence[str], **named: Any) -> Result:
+    def run(self, argv: Sequence[str], **named: Unpack[RunOptions]) -> Result:
         """As the real one does, systemd's programs excepted."""
         self.started.append(tuple(argv))
         self.timeouts[argv[0]] = named.get("timeout", 30.0)
