@@ -1,1 +1,1 @@
-"""What the app depends on in its servers."""
+"""The servers themselves: their versions, and what the app depends on in them."""
