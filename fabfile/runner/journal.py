@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .store import SHOWN
+from .journal_reader import SHOWN
 from .system.machine import StepFailed
 from .wire import formats
 

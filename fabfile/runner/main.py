@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Callable
 
-from . import plan_secrets, recovery, store
+from . import journal_reader, plan_secrets, recovery, store
 from .facts.gather import gather
 from .stdio import ALIVE_SECONDS, emit, store_runner, store_verified
 from .system.deadline import Deadline
@@ -106,7 +106,7 @@ def execute(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
 
 def revert(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Revert an interrupted plan, detached, and follow it. Raises StepFailed when there is nothing to revert."""
-    events = store.read_journal(store.existing_plan_folder(root, arguments[0]))
+    events = journal_reader.read_journal(store.existing_plan_folder(root, arguments[0]))
     _require_unfinished(arguments[0], events)
     holder = store.lock_holder(root)
     if holder:
@@ -159,7 +159,11 @@ def decide(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
 
 def history(root: Path, arguments: Sequence[str], stdin: IO[bytes]) -> int:
     """Print every plan in one line each, or with an identifier every event of that one."""
-    entries = store.read_journal(store.existing_plan_folder(root, arguments[0])) if arguments else store.history(root)
+    entries = (
+        journal_reader.read_journal(store.existing_plan_folder(root, arguments[0]))
+        if arguments
+        else store.history(root)
+    )
     for line in entries:
         emit(line)
     return 0
@@ -208,7 +212,7 @@ def main(argv: Sequence[str], stdin: IO[bytes], root: Path = store.ROOT) -> int:
 
 
 def _require_unfinished(plan_id: str, events: Events) -> None:
-    outcome = store.outcome(events)
+    outcome = journal_reader.outcome(events)
     if not events or outcome in store.ENDINGS:
         raise StepFailed(
             f"plan {plan_id} has {'ended: ' + outcome if outcome else 'not begun'}; there is nothing to revert"
@@ -222,7 +226,7 @@ def _follow(root: Path, plan_id: str, skip: int, reverting: bool = False) -> int
     """
     from .journal import as_of_now
 
-    reader = store.Reader(store.plan_folder(root, plan_id))
+    reader = journal_reader.Reader(store.plan_folder(root, plan_id))
     first = skip if reverting else 0  # the number of the first event of this run
     count, finished, quiet_since, alive = 0, False, time.monotonic(), Deadline(ALIVE_SECONDS)
     while True:
@@ -266,11 +270,11 @@ def _with_engine(
     try:
         with store.lock(root, holder):
             # Read with the lock held, since only its holder writes: nothing is added later.
-            events = store.read_journal(folder)
+            events = journal_reader.read_journal(folder)
             with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
                 act(Engine(plan, Machine(root, backups, secrets), journal, read_decision(folder)), events)
     except store.LockedError as locked:
-        if store.read_journal(folder):  # another process may be executing it: its journal is not ours to end
+        if journal_reader.read_journal(folder):  # another process may be executing it: its journal is not ours to end
             raise StepFailed(str(locked)) from locked
         with contextlib.closing(Journal(folder / "journal.jsonl", plan_id)) as journal:
             journal.write("start", None, name=plan.name, who=plan.who)

@@ -30,15 +30,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Callable
 
+from . import journal_reader
 from .system.deadline import Deadline
 from .system.files import put
 from .wire import formats, shape
-from .wire.events import stored_problem
 from .wire.store import LockHolder, StoreState
 
 ROOT = Path("/var/lib/islandflow/ops")
 ENDINGS = ("done", "nothing", "reverted", "locked")  # outcomes after which a plan needs no intervention
-SHOWN = "shown.json"  # beside a journal: the last event that is shown and not journaled
 _LOCK_SECONDS = 0.5  # far longer than reading the lock's holder takes
 
 
@@ -48,10 +47,6 @@ class LockedError(Exception):
     def __init__(self, holder: LockHolder) -> None:
         super().__init__(str(holder))
         self.holder = holder
-
-
-class DamagedJournal(ValueError):
-    """A journal has a line that no runner wrote."""
 
 
 class UnknownPlan(ValueError):
@@ -136,81 +131,13 @@ def read_plan(folder: Path) -> dict[str, Any]:
     return plan
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """Return the events of a plan, without a last line that a crash has cut off.
-
-    Raises NewerFormat and DamagedJournal.
-    """
-    return Reader(folder).new_events()
-
-
-class Reader:
-    """Reads a plan's journal as it grows."""
-
-    def __init__(self, folder: Path, name: str = "journal.jsonl") -> None:
-        self._path = folder / name
-        self._at = 0  # bytes
-        self._shown: Any = None
-
-    def new_events(self) -> list[dict[str, Any]]:
-        """Return the events since the last call; none while there is no journal.
-
-        Raises NewerFormat and DamagedJournal.
-        """
-        try:
-            with open(self._path, "rb") as file:
-                file.seek(self._at)
-                content = file.read()
-        except FileNotFoundError:
-            return []
-        lines = content[: content.rfind(b"\n") + 1]
-        self._at += len(lines)
-        events = []
-        for line in lines.splitlines():
-            with contextlib.suppress(ValueError):
-                events.append(shape.parse(line))
-        for event in events:
-            self._check(event)
-        return events
-
-    def newly_shown(self) -> list[dict[str, Any]]:
-        """Return what the runner shows beside the journal, where that is new since the last call; else nothing."""
-        try:
-            event = shape.parse(self._path.with_name(SHOWN).read_bytes())
-        except (OSError, ValueError):  # nothing is shown, or what a dying runner left: it decides nothing
-            return []
-        if event == self._shown or stored_problem(event):
-            return []
-        self._shown = event
-        return [event]
-
-    def _check(self, event: Any) -> None:
-        version = event.get("version") if isinstance(event, dict) else None
-        formats.require(version, formats.JOURNAL, f"the journal {self._path}")
-        if isinstance(event, dict) and "event" in event:  # format 1 calls it so
-            event["kind"] = event.pop("event")
-        if isinstance(event, dict) and isinstance(event.get("evidence"), dict) and "felt" in event["evidence"]:
-            event["evidence"]["impact"] = event["evidence"].pop("felt")  # as the first ones of format 2 have it
-        problem = stored_problem(event)
-        if problem:
-            raise DamagedJournal(f"the journal {self._path} is damaged, by a line that is no event ({problem})")
-
-
-def outcome(events: list[dict[str, Any]]) -> str:
-    """Return a plan's outcome: one of ENDINGS, "stuck", or empty while it has none."""
-    for event in reversed(events):
-        if event["kind"] == "finished":
-            return str(event.get("evidence", {}).get("outcome", ""))
-    return ""
-
-
 def history(root: Path) -> list[dict[str, Any]]:
     """Return every plan, oldest first: id, name, who, time, outcome, milliseconds, impact on users."""
     plans = []
     for folder in sorted((root / "plans").glob("*/")):
         try:
-            events = read_journal(folder)
-        except DamagedJournal as damage:
+            events = journal_reader.read_journal(folder)
+        except journal_reader.DamagedJournal as damage:
             plans.append(_damaged(folder, str(damage)))
             continue
         if not events:
@@ -223,7 +150,7 @@ def history(root: Path) -> list[dict[str, Any]]:
                 "plan": heading.get("name", ""),
                 "who": heading.get("who", ""),
                 "time": first.get("time", ""),
-                "outcome": outcome(events),
+                "outcome": journal_reader.outcome(events),
                 "ms": last.get("ms", 0),
                 "impact": ending.get("impact", {}),
             }
@@ -244,10 +171,10 @@ def interrupted_plans(root: Path) -> list[str]:
 def _is_left(folder: Path, counts: Callable[[str], bool]) -> bool:
     """Whether a plan has begun and its outcome `counts`; true where its journal is damaged."""
     try:
-        events = read_journal(folder)
-    except DamagedJournal:
+        events = journal_reader.read_journal(folder)
+    except journal_reader.DamagedJournal:
         return True
-    return bool(events) and counts(outcome(events))
+    return bool(events) and counts(journal_reader.outcome(events))
 
 
 def _damaged(folder: Path, why: str) -> dict[str, Any]:
@@ -260,13 +187,13 @@ def read_state(root: Path) -> StoreState:
     unfinished, last, last_outcome = [], "", ""
     for folder in sorted((root / "plans").glob("*/")):
         try:
-            events = read_journal(folder)
-        except DamagedJournal:
+            events = journal_reader.read_journal(folder)
+        except journal_reader.DamagedJournal:
             last, last_outcome = folder.name, ""
             unfinished.append(folder.name)
             continue
         if events:  # without one it never began
-            last, last_outcome = folder.name, outcome(events)
+            last, last_outcome = folder.name, journal_reader.outcome(events)
         if events and last_outcome not in ENDINGS:
             unfinished.append(folder.name)
     return StoreState(

@@ -79,7 +79,10 @@ LAYERS = (
     # The runner, which travels to the VPS.
     ("runner.wire",),
     ("runner.system",),
-    ("runner.store", "runner.journal", "runner.stdio", "runner.bytecode", "runner.recovery", "runner.plan_secrets"),
+    (
+        *("runner.journal_reader", "runner.store", "runner.journal", "runner.stdio", "runner.bytecode"),
+        *("runner.recovery", "runner.plan_secrets"),
+    ),
     ("runner.parking",),
     ("runner.parking_server",),
     ("runner.edge", "runner.releases"),

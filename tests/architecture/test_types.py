@@ -16,9 +16,8 @@ ANYTHING = ("fabfile.runner.wire.codec", "fabfile.runner.wire.shape")
 # evidence is another with each kind of event and action.
 LINES = {
     "fabfile.runner.engine": {"revert", "started_steps"},
-    "fabfile.runner.store": {
-        *("write_plan", "read_plan", "read_journal", "new_events", "newly_shown", "outcome", "history"),
-    },
+    "fabfile.runner.store": {"write_plan", "read_plan", "history"},
+    "fabfile.runner.journal_reader": {"read_journal", "new_events", "newly_shown", "outcome"},
     "fabfile.runner.stdio": {"emit"},
     "fabfile.runner.wire.events": {"evidence", "line", "event"},
 }

@@ -14,7 +14,7 @@ import pytest
 from fabfile.runner import availability
 from fabfile.runner.availability import INTERVAL_SECONDS, Watcher, request
 from fabfile.runner.journal import Journal, JournalFailed
-from fabfile.runner.store import read_journal
+from fabfile.runner.journal_reader import read_journal
 from fabfile.runner.wire.plan import Watch
 from tests.runner.support.servers import certificate, page, says, serving, trickle
 from tests.runner.test_parking import eventually

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fabfile.record.store import RecordStore
-from fabfile.runner import main, store
+from fabfile.runner import journal_reader, main, store
 from fabfile.runner.edge import backup
 from fabfile.runner.wire import events, formats
 
@@ -40,20 +40,20 @@ def test_a_newer_journal_is_refused_by_every_verb(
 
 @pytest.mark.parametrize("version", [None, formats.JOURNAL])
 def test_a_journal_of_this_format_or_of_none_is_read(version: object, tmp_path: Path) -> None:
-    assert store.read_journal(journal(tmp_path, "p", version))[0]["kind"] == "start"
+    assert journal_reader.read_journal(journal(tmp_path, "p", version))[0]["kind"] == "start"
 
 
 def test_a_journal_of_the_first_format_is_read_as_this_one(tmp_path: Path) -> None:
     line = {"version": 1, "time": TIME, "plan": "p", "step": None, "event": "start", "ms": 0, "evidence": {}}
     (tmp_path / "journal.jsonl").write_text(json.dumps(line) + "\n")
-    (read,) = store.read_journal(tmp_path)
+    (read,) = journal_reader.read_journal(tmp_path)
     assert events.event(read) == events.Event(TIME, "p", None, "start", 0, {})
 
 
 def test_the_impact_is_read_by_its_former_name(tmp_path: Path) -> None:
     ending = events.Event(TIME, "p", None, "finished", 9, {"outcome": "done", "felt": {"app": {"failures": 0}}})
     (tmp_path / "journal.jsonl").write_text(json.dumps(ending.line()) + "\n")
-    (read,) = store.read_journal(tmp_path)
+    (read,) = journal_reader.read_journal(tmp_path)
     assert read["evidence"] == {"outcome": "done", "impact": {"app": {"failures": 0}}}
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fabfile.runner import store
+from fabfile.runner import journal_reader, store
 from fabfile.runner.journal import Journal, JournalFailed
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.plan import NothingToUndo, Plan, Step, Undo
@@ -157,7 +157,7 @@ def test_evidence_may_hold_anything(world: World) -> None:
     assert failure.evidence["error"] == "no", "evidence never hides the error"
     journal = Journal(world.ops / "journal.jsonl", "p")
     journal.write("failed", "a", **failure.evidence, self=object(), name="\udcff")
-    (event,) = store.read_journal(world.ops)
+    (event,) = journal_reader.read_journal(world.ops)
     assert event["evidence"]["evidence"] == "/x"
     assert (event["kind"], event["step"]) == ("failed", "a")
 
@@ -177,4 +177,4 @@ def test_a_partly_written_line_is_truncated(world: World, monkeypatch: pytest.Mo
         journal.write("done", "a")
     monkeypatch.undo()
     journal.write("failed", "a")
-    assert [event["kind"] for event in store.read_journal(world.ops)] == ["start", "failed"]
+    assert [event["kind"] for event in journal_reader.read_journal(world.ops)] == ["start", "failed"]

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from fabfile.remote import bootstrap
-from fabfile.runner import main, recovery, store
+from fabfile.runner import journal_reader, main, recovery, store
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import PortsFree
 from fabfile.runner.journal import as_of_now
@@ -367,12 +367,14 @@ def test_following_goes_on_while_the_vps_is_about_to_take_the_plan_back_by_itsel
 
 def test_a_large_journal_is_read_but_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[bytes] = []
-    monkeypatch.setattr(store, "shape", SimpleNamespace(parse=lambda line: read.append(line) or json.loads(line)))
+    monkeypatch.setattr(
+        journal_reader, "shape", SimpleNamespace(parse=lambda line: read.append(line) or json.loads(line))
+    )
     plan = plan_of(world)
     path = world.ship(plan) / "journal.jsonl"
     line = json.dumps({"kind": "outage", "evidence": {"x": "x" * 200}}) + "\n"
     path.write_text(line * 20_000)
-    reader = store.Reader(path.parent)
+    reader = journal_reader.Reader(path.parent)
     assert len(reader.new_events()) == 20_000
     with path.open("a") as file:
         for _ in range(200):
@@ -391,7 +393,7 @@ def test_revert_follows_past_a_former_end(
     plan = plan_of(world)
     world.ship(replace(plan, steps=(*plan.steps, Step("no", Run(("false",)), Undo(deadline=0.0)))))
     ran(world, "execute", "p1")
-    assert store.outcome(world.events(plan)) == "stuck"
+    assert journal_reader.outcome(world.events(plan)) == "stuck"
     before = len(world.events(plan))
     (world.ops / f"runner-{'0' * 64}.pyz").write_bytes(b"")
     threads: list[threading.Thread] = []

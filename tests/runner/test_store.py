@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner import store
+from fabfile.runner import journal_reader, store
 from fabfile.runner.wire.store import StoreState
 
 PLAN = "20260101T000000-cutover-abcd"
@@ -68,7 +68,7 @@ def test_how_a_plan_ended_and_who_still_needs_hands(
     tmp_path: Path, events: list[Any], outcome: str, unfinished: bool, interrupted: bool
 ) -> None:
     folder = write(tmp_path, PLAN, *events)
-    assert store.outcome(store.read_journal(folder)) == outcome
+    assert journal_reader.outcome(journal_reader.read_journal(folder)) == outcome
     state = store.read_state(tmp_path)
     assert (state.unfinished == (PLAN,)) == unfinished
     assert (state.last, state.last_outcome) == (PLAN if events else "", outcome)
@@ -80,7 +80,7 @@ def test_a_host_on_which_nothing_ever_ran(tmp_path: Path) -> None:
     assert store.read_state(root) == StoreState()
     assert store.history(root) == []
     assert store.interrupted_plans(root) == []
-    assert store.read_journal(root) == []
+    assert journal_reader.read_journal(root) == []
     assert not root.exists(), "looking leaves nothing"
 
 
@@ -100,32 +100,13 @@ def test_past_plans_in_their_order(tmp_path: Path) -> None:
     assert (second["plan"], second["who"], second["outcome"]) == ("rollback", "bob", "reverted")
 
 
-def test_only_whole_lines_are_events_however_they_come(tmp_path: Path) -> None:
-    folder = write(tmp_path, PLAN)
-    raw = b"".join(
-        json.dumps({"kind": "noop", "n": n, "text": "\u00e4\u2028"}, ensure_ascii=False).encode() + b"\n"
-        for n in range(9)
-    )
-    reader, told = store.Reader(folder), []
-    with (folder / "journal.jsonl").open("ab", buffering=0) as file:
-        for at in range(0, len(raw), 7):
-            file.write(raw[at : at + 7])
-            told += reader.new_events()
-    assert [event["n"] for event in told] == list(range(9))
-
-
 @pytest.mark.parametrize(
     "line", ["5\n", "[]\n", '{"kind": 1}\n', '{"kind": "start", "step": 1}\n', '{"evidence": {}}\n']
 )
 def test_a_line_that_no_runner_wrote_makes_a_journal_damaged_and_its_plan_unfinished(tmp_path: Path, line: str) -> None:
     folder = write(tmp_path, PLAN, start(), line, finished("done"))
-    with pytest.raises(store.DamagedJournal, match="is damaged, by a line that is no event"):
-        store.read_journal(folder)
+    with pytest.raises(journal_reader.DamagedJournal, match="is damaged, by a line that is no event"):
+        journal_reader.read_journal(folder)
     assert store.read_state(tmp_path).unfinished == (PLAN,) and store.interrupted_plans(tmp_path) == [PLAN]
     (past,) = store.history(tmp_path)
     assert past["id"] == PLAN and "is damaged" in past["plan"]
-
-
-def test_lines_that_are_none_are_passed_over(tmp_path: Path) -> None:
-    folder = write(tmp_path, PLAN, start(), "\n", '{"cut": \n', "\0\0\n", finished("done"))
-    assert [event["kind"] for event in store.read_journal(folder)] == ["start", "finished"]

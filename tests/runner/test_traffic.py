@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from fabfile.runner import main, store
+from fabfile.runner import journal_reader, main
 from fabfile.runner.availability import Watcher
 from fabfile.runner.journal import Journal
-from fabfile.runner.store import SHOWN
+from fabfile.runner.journal_reader import SHOWN
 from fabfile.runner.system.deadline import Deadline
 from fabfile.runner.system.machine import Machine
 from fabfile.runner.traffic import Traffic
@@ -70,7 +70,7 @@ def test_a_request_without_an_answer_waits_and_its_wait_counts_already(
             assert eventually(lambda: shown(tmp_path)["evidence"]["impact"]["app"]["requests"] >= 2)
             assert eventually(lambda: "held_ms" not in shown(tmp_path)["evidence"])
     assert shown(tmp_path) == {} and [path.name for path in tmp_path.iterdir()] == ["journal.jsonl"]
-    assert store.read_journal(tmp_path) == []
+    assert journal_reader.read_journal(tmp_path) == []
 
 
 def test_what_the_command_at_hand_prints_is_shown_without_secrets(tmp_path: Path, journal: Journal) -> None:
@@ -92,7 +92,7 @@ def test_where_nothing_can_be_shown_the_plan_goes_on(tmp_path: Path, journal: Jo
     journal.show("traffic", impact={})
     journal.write("start")
     journal.withdraw()
-    assert [line["kind"] for line in store.read_journal(tmp_path)] == ["start"]
+    assert [line["kind"] for line in journal_reader.read_journal(tmp_path)] == ["start"]
 
 
 def test_what_a_killed_runner_still_shows_is_gone_once_its_plan_is_reverted(tmp_path: Path) -> None:

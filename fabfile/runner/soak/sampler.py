@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from .. import store
+from .. import journal_reader, store
 from ..availability import Watcher
 from ..edge.access_log import EdgeLogs
 from ..facts.health import healthy, wait_until_healthy
@@ -41,10 +41,10 @@ def folder(root: Path) -> Path:
     return root / "soaks"
 
 
-def reader(root: Path, soak_id: str) -> store.Reader:
+def reader(root: Path, soak_id: str) -> journal_reader.Reader:
     """Return a reader of a soak's file as it grows. Raises ValueError for an identifier that is no plain name."""
     store.plan_folder(root, soak_id)
-    return store.Reader(folder(root), f"{soak_id}.jsonl")
+    return journal_reader.Reader(folder(root), f"{soak_id}.jsonl")
 
 
 def last(root: Path) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fabfile.runner import store
+from fabfile.runner import journal_reader, store
 from fabfile.runner.engine import Engine
 from fabfile.runner.journal import Journal
 from fabfile.runner.system.machine import Machine
@@ -75,7 +75,7 @@ class World:
         return self._run(folder, lambda: "", lambda engine, events: engine.revert(events))
 
     def events(self, plan: Plan) -> list[dict[str, Any]]:
-        return store.read_journal(store.plan_folder(self.ops, plan.id))
+        return journal_reader.read_journal(store.plan_folder(self.ops, plan.id))
 
     def story(self, plan: Plan) -> Story:
         """What the journal tells, by the rules."""
@@ -83,7 +83,7 @@ class World:
 
     def _run(self, folder: Path, decision: Callable[[], str], act: Callable[[Engine, Any], str]) -> tuple[str, Story]:
         plan: Plan = replace(decode(store.read_plan(folder)), id=folder.name)
-        events = store.read_journal(folder)
+        events = journal_reader.read_journal(folder)
         journal = Journal(folder / "journal.jsonl", plan.id)
         try:
             outcome = act(Engine(plan, Machine(self.ops, folder / "backups"), journal, decision), events)

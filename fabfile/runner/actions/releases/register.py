@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from ...journal_reader import read_journal
 from ...releases import register
 from ...releases.reading import unbuilt
-from ...store import read_journal
 from ...system import git
 from ...system.machine import Evidence, Machine
 from ...wire.codec import wire
