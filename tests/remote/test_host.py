@@ -28,7 +28,8 @@ from fabfile.errors import (
     UsageError,
 )
 from fabfile.remote import bootstrap, refusals
-from fabfile.remote.host import ANSWER_SECONDS, Host
+from fabfile.remote.caller import ANSWER_SECONDS
+from fabfile.remote.host import Host
 from fabfile.remote.target import select_host
 from fabfile.runner import store
 from fabfile.runner.journal import Journal
@@ -432,7 +433,7 @@ class Ops:
 
 @pytest.fixture
 def ops(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ops:
-    monkeypatch.setattr("fabfile.remote.host.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("fabfile.remote.caller.RETRY_SECONDS", 0.05)
     root = tmp_path / "ops"
     server.program("python3", ELSEWHERE.format(python=sys.executable, root=str(root)))
     ops = Ops(root, "20260101T000000-cutover-abcd")
@@ -476,7 +477,7 @@ def test_figures_of_the_moment_do_not_count_where_following_goes_on(server: Serv
 def test_a_step_may_take_longer_than_a_connection_may_be_silent(
     server: Server, ops: Ops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr("fabfile.remote.caller.ANSWER_SECONDS", 5.0)
     end = threading.Timer(12.0, ops.write, args=("finished",), kwargs={"outcome": "done"})
     with (
         store.lock(ops.folder.parent.parent, LockHolder("somebody", "deploy", "now", plan=ops.plan)),
@@ -502,7 +503,7 @@ def test_a_vps_that_stays_away_is_given_up(server: Server, ops: Ops, monkeypatch
         events = host.follow(ops.plan)
         next(events)
         server.stop()
-        monkeypatch.setattr("fabfile.remote.host.ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr("fabfile.remote.caller.ANSWER_SECONDS", 0.5)
         with pytest.raises(Unreachable) as caught:
             list(events)
     assert "could not be re-established" in caught.value.message
