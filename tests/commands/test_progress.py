@@ -79,7 +79,7 @@ def test_the_last_line_of_the_command_at_hand_is_shown_below_its_step_and_below_
     story = Story(width=40)
     story.begin()
     story.at(4, "start", "app: web built", what="build")
-    story.at(5, "traffic", felt={}, line="#7 RUN bun run build" + " and more" * 9)
+    story.at(5, "traffic", impact={}, line="#7 RUN bun run build" + " and more" * 9)
     assert story.shows(6)[2:] == ["  #7 RUN bun run build" + " and more" * 9]
     assert max(map(len, str(story.progress.text()).splitlines())) == 39
     story.at(7, "done", "app: web built")
