@@ -186,7 +186,7 @@ def _agree(several: choice.Choice, act: Callable[[str], tuple[int, str]], argume
     fabfile.commands.apply.require_terminal(json=bool(arguments.get("json")))
     arguments["dry"] = True
     with fabfile.commands.apply.summed_up():
-        code = fabfile.commands.hosts.run.run(choice.looking(several), act, json=False, quiet_if_good=True)
+        code = fabfile.commands.hosts.run.run(choice.looking(several), act, json=False, looks=True)
     if code and several.fail_fast:
         raise invoke.exceptions.Exit(code=code)
     order = "one after the other" if several.parallel == 1 else f"{several.parallel} at a time"

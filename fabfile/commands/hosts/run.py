@@ -38,15 +38,15 @@ class Result:
     seconds: float = 0.0
 
 
-def run(choice: Choice, act: Act, *, json: bool, quiet_if_good: bool = False) -> int:
+def run(choice: Choice, act: Act, *, json: bool, looks: bool = False) -> int:
     """Do the work on each host, show a table of how it ended, and return the worst host's exit code.
 
-    With `quiet_if_good` there is a table only where it went wrong somewhere.
+    With `looks` nothing is done yet, and there is a table only where a look went wrong.
     """
-    run_ = _Run(choice, act, json=json)
+    run_ = _Run(choice, act, json=json, good="only looked at" if looks else "done")
     run_.carry_out()
     results = [run_.results[name] for name in choice.hosts]
-    if quiet_if_good and not any(result.code or result.code is None for result in results):
+    if looks and not any(result.code or result.code is None for result in results):
         return 0
     console = Console(json=json)
     console.table("hosts", ("", "host", "code", "how it ended", "seconds"), map(_row, results))
@@ -73,11 +73,12 @@ def _row(result: Result) -> tuple[str, ...]:
 class _Run:
     """The hosts that wait for their turn, those at work, and how the others ended."""
 
-    def __init__(self, choice: Choice, act: Act, *, json: bool) -> None:
+    def __init__(self, choice: Choice, act: Act, *, json: bool, good: str) -> None:
         self.results: dict[str, Result] = {}
         self._choice = choice
         self._act = act
         self._json = json
+        self._good = good  # how the work ends on a host where it does not fail
         self._waiting = list(choice.hosts)
         self._running: list[Process] = []
         self._why_not = ""  # no other host begins
@@ -158,7 +159,7 @@ class _Run:
         self._running.remove(process)
         process.close()
         self.results[process.host] = Result(
-            process.host, code, ended or ("failed" if code else "done"), process.seconds
+            process.host, code, ended or ("failed" if code else self._good), process.seconds
         )
         if code and self._choice.fail_fast and not self._why_not:
             self._why_not = f"{process.host} had failed before"

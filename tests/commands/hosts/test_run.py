@@ -304,6 +304,7 @@ def test_where_one_host_could_not_begin_nobody_is_asked(
     hosts["b"].unreachable = True
     ended = inv("cutover", "--all")
     assert ended.code == 6 and "[y/N]" not in ended.err
+    assert table(ended)["a"].startswith("0 only looked at")
     assert table(ended)["b"].startswith("6") and not [line for line in diary.lines if line.startswith("end")]
 
 
