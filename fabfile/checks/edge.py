@@ -9,9 +9,10 @@ from fabfile.checks.maintenance.state import maintained
 from fabfile.checks.result import Finding
 from fabfile.inventory import Site
 from fabfile.plans import edge, steps
-from fabfile.runner.edge import destinations, hostfile, routes
+from fabfile.runner.edge import hostfile, routes
 from fabfile.runner.edge.change import CLOSED, OPEN, EdgeHost
 from fabfile.runner.edge.nginx import ParseError, parse
+from fabfile.runner.edge.routing import destinations
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.edge import Forward, HostFact, ProxyHost, Upstream
 from fabfile.runner.wire.facts import Facts

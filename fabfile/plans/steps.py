@@ -11,7 +11,7 @@ from fabfile.plans.plan import Probe, Watch
 from fabfile.rendering import files
 from fabfile.runner.actions.files import File, Files
 from fabfile.runner.actions.probes import DataUnused, Healthy, Runs, UnitsValid
-from fabfile.runner.edge import destinations
+from fabfile.runner.edge.routing import destinations
 from fabfile.runner.system.machine import StepFailed
 from fabfile.runner.wire.edge import HostFact
 from fabfile.runner.wire.facts import Facts, Workload

@@ -19,7 +19,7 @@ from fabfile.plans.plan import Plan
 from fabfile.plans.steps import watches
 from fabfile.runner.actions.probes import ContainersDown, UnitsDown
 from fabfile.runner.edge.facts import edge_facts
-from fabfile.runner.edge.locations import HTTP
+from fabfile.runner.edge.routing.locations import HTTP
 from fabfile.runner.wire.edge import Upstream
 from fabfile.runner.wire.facts import Facts
 from fabfile.terms import Runtime

@@ -8,11 +8,12 @@ from typing import TypedDict
 from ..system.machine import StepFailed
 from ..wire.codec import wire
 from ..wire.edge import HostFact, ProxyHost, Upstream, Values
-from . import backup, destinations, hostfile
+from . import backup, hostfile
 from .database import COLUMNS
 from .hostfile import digest
 from .nginx import ParseError, parse
 from .routes import Drift, managed_block, managed_config, route_blocks
+from .routing import destinations
 
 REQUIRED, KEEP, OPEN, CLOSED = "required", "keep", "open", "closed"
 

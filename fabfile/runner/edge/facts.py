@@ -9,11 +9,12 @@ from pathlib import Path
 from ..system import docker
 from ..system.machine import CommandFailed, Machine, StepFailed, failure_detail
 from ..wire.edge import EdgeContainer, EdgeFacts, EdgeRef, HostFact, ProxyHost, Upstream, has_name
-from . import backup, configuration, database, hostfile, server
+from . import backup, database, hostfile, server
 from .hostfile import to_text
-from .locations import included
 from .maintenance import region
 from .routes import Drift, route_blocks
+from .routing import configuration
+from .routing.locations import included
 
 
 def edge_facts(machine: Machine, ref: EdgeRef) -> EdgeFacts:

@@ -12,7 +12,7 @@ from fabfile.runner.adoption import containers
 from fabfile.runner.adoption.gather import adoption
 from fabfile.runner.edge import server
 from fabfile.runner.edge.facts import edge_facts
-from fabfile.runner.edge.locations import _paths_of
+from fabfile.runner.edge.routing.locations import _paths_of
 from fabfile.runner.facts import compose
 from fabfile.runner.facts.credentials import Credentials
 from fabfile.runner.facts.data import clickhouse

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..system.machine import StepFailed
-from ..wire.edge import EdgeContainer, EdgeRef, Forward, HostFact, ProxyHost, has_name
-from . import database, destinations, hostfile
+from ...system.machine import StepFailed
+from ...wire.edge import EdgeContainer, EdgeRef, Forward, HostFact, ProxyHost, has_name
+from .. import database, hostfile
+from ..nginx import ParseError, parse
+from . import destinations
 from .locations import (
     DEFINITIONS,
     HTTP,
@@ -20,7 +22,6 @@ from .locations import (
     matches,
     whole_server,
 )
-from .nginx import ParseError, parse
 
 # What NPM's nginx.conf includes in its two blocks, in its order.
 _HTTP = (

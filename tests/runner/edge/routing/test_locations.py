@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fabfile.runner.edge.configuration import restrictions
-from fabfile.runner.edge.destinations import (
+from fabfile.runner.edge.routes import Drift, managed_block
+from fabfile.runner.edge.routing.configuration import restrictions
+from fabfile.runner.edge.routing.destinations import (
     BLOCK,
     FIXED,
     NGINX,
@@ -21,8 +22,7 @@ from fabfile.runner.edge.destinations import (
     strays,
     unled,
 )
-from fabfile.runner.edge.locations import HTTP, Includes, Undecided, chosen, whole_server
-from fabfile.runner.edge.routes import Drift, managed_block
+from fabfile.runner.edge.routing.locations import HTTP, Includes, Undecided, chosen, whole_server
 from fabfile.runner.wire.edge import NO_ANSWER, Upstream
 from tests.runner.support.nginx_server import free_port, nginx
 from tests.runner.support.npm_shape import DOMAIN, OPERATORS, WEB, HostShape

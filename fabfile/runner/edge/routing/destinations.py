@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from ..routes import is_route_block
 from .locations import (
     DEFINITIONS,
     PASSES,
@@ -24,7 +25,6 @@ from .locations import (
     resolved,
     whole_server,
 )
-from .routes import is_route_block
 
 ROW, BLOCK, FIXED, NGINX, UNKNOWN = "row", "block", "fixed", "nginx", "unknown"
 Variables = dict[str, Optional[str]]  # by name, with its dollar; None where the value depends on the request

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..wire.edge import EdgeContainer, EdgeRef
-from .hostfile import server_block, to_text
-from .nginx import Directive, ParseError, parse
-from .routes import Drift
+from ...wire.edge import EdgeContainer, EdgeRef
+from ..hostfile import server_block, to_text
+from ..nginx import Directive, ParseError, parse
+from ..routes import Drift
 
 Includes = Mapping[str, Mapping[str, str]]  # what an `include` names → the files that it stands for, and their texts
 PROXY = "conf.d/include/proxy.conf"  # NPM's own, which passes requests on

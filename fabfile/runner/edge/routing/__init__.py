@@ -1,0 +1,1 @@
+"""Which location of nginx serves a path, and where it leads."""
