@@ -1,4 +1,4 @@
-"""A release of the app: built beside what runs, then one piece after the other."""
+"""A release of the app: built beside what runs, then one service after the other."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def deploy(
     As a "rollback" it notes besides that the releases that they ran until then are bad. With `anew` containers are
     made anew even of the image that they have.
     """
-    commit, pieces = facts.releases.commit, in_order(services)
-    moved = tuple(piece for piece in pieces if anew or runs(site, facts, piece, runtime) != commit)
-    served = tuple(piece for piece in moved if piece.port)
-    others = [piece for piece in pieces if piece not in served]
+    commit, services = facts.releases.commit, in_order(services)
+    moved = tuple(service for service in services if anew or runs(site, facts, service, runtime) != commit)
+    served = tuple(service for service in moved if service.port)
+    others = [service for service in services if service not in served]
     left = abandoned(site, facts, moved, runtime) if name == "rollback" else ()
     lot = parking.lot(site, facts, leaving=runtime, to=runtime, services=served)
-    begin, build = _begin(site, facts, ref, pieces, who, runtime), _build(site, facts, pieces, runtime)
+    begin, build = _begin(site, facts, ref, services, who, runtime), _build(site, facts, services, runtime)
     steps = (
         begin + build                                                                            # no user impact
         + _switch(site, facts, others, runtime, anew)                                            # no public traffic
@@ -50,7 +50,7 @@ def deploy(
         + _switch(site, facts, served, runtime, anew)
         + lot.release                                                                            # the hold ends
         + (edge.point(site, facts, to=runtime) if lot.services else ()) + lot.close
-        + _finish(site, facts, pieces, who, left, runtime)
+        + _finish(site, facts, services, who, left, runtime)
     )  # fmt: skip
     return Plan(
         name,
@@ -63,7 +63,7 @@ def deploy(
             "ref": ref,
             "commit": commit,
             "runtime": runtime,
-            "pieces": ", ".join(piece.name for piece in pieces),
+            "pieces": ", ".join(service.name for service in services),
             **decisive.of_restarts(moved),
         },
     )
@@ -109,43 +109,44 @@ def built_files(site: Site) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for service in site.scope("full") for path in service.build_rewrites))
 
 
-def _begin(site: Site, facts: Facts, ref: str, pieces: Sequence[Service], who: str, runtime: Runtime) -> Steps:
+def _begin(site: Site, facts: Facts, ref: str, services: Sequence[Service], who: str, runtime: Runtime) -> Steps:
     releases, commit = workloads.releases(site), facts.releases.commit
-    names = tuple(piece.name for piece in pieces)
+    names = tuple(service.name for service in services)
     return (
         Step("app: commit fetched", FetchCommit(releases, commit), NothingToUndo(_FETCHED)),
         Step("app: release begun", BeginRelease(releases, runtime, commit, ref, who, names), Undo()),
     )
 
 
-def _build(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime) -> Steps:
+def _build(site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime) -> Steps:
     if runtime == "docker":
-        return docker_release.build(site, facts, pieces)
-    return native_release.build(site, facts, pieces) + native_release.link(site, facts, pieces)
+        return docker_release.build(site, facts, services)
+    return native_release.build(site, facts, services) + native_release.link(site, facts, services)
 
 
-def _switch(site: Site, facts: Facts, pieces: Sequence[Service], runtime: Runtime, anew: bool) -> Steps:
-    return tuple(_switch_one(site, facts, piece, runtime, anew) for piece in pieces)
+def _switch(site: Site, facts: Facts, services: Sequence[Service], runtime: Runtime, anew: bool) -> Steps:
+    return tuple(_switch_one(site, facts, service, runtime, anew) for service in services)
 
 
-def _switch_one(site: Site, facts: Facts, piece: Service, runtime: Runtime, anew: bool) -> Step:
-    group, native = workloads.of_services(site, runtime, (piece,)), runtime == "native"
-    action = native_release.switch(site, facts, piece) if native else docker_release.switch(site, facts, piece, anew)
+def _switch_one(site: Site, facts: Facts, service: Service, runtime: Runtime, anew: bool) -> Step:
+    group = workloads.of_services(site, runtime, (service,))
+    native, docker = native_release.switch(site, facts, service), docker_release.switch(site, facts, service, anew)
+    action = native if runtime == "native" else docker
     expected = awaited(site, facts, group)
     return Step(
-        f"app: {piece.name} to {facts.releases.commit[:12]}",
+        f"app: {service.name} to {facts.releases.commit[:12]}",
         action,
-        Undo(verify=as_healthy(facts, group), deadline=max(stop_seconds(site, (piece,)), site.timeouts.health)),
+        Undo(verify=as_healthy(facts, group), deadline=max(stop_seconds(site, (service,)), site.timeouts.health)),
         verify=(Healthy(expected),) if expected else (),
         deadline=site.timeouts.health,
     )
 
 
 def _finish(
-    site: Site, facts: Facts, pieces: Sequence[Service], who: str, left: Sequence[str], runtime: Runtime
+    site: Site, facts: Facts, services: Sequence[Service], who: str, left: Sequence[str], runtime: Runtime
 ) -> Steps:
     releases, commit = workloads.releases(site), facts.releases.commit
-    names = tuple(piece.name for piece in pieces)
+    names = tuple(service.name for service in services)
     # What runs until now must stay: if nobody confirms the plan, its undo switches back to it.
     former = tuple(sorted({runs(site, facts, service, runtime) for service in site.scope("full")} - {""}))
     finish = FinishRelease(releases, runtime, commit, names, tuple(left), who)

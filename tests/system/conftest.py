@@ -151,9 +151,9 @@ class Vps:
         watcher = Watcher(public(self.site), Quiet())
         with watcher:
             yield
-        for name, felt in watcher.impact().items():
-            assert felt["requests"] > 5, (name, felt)  # it rests for longer where answers take longer
-            assert felt["failures"] == 0, (name, felt)
+        for name, impact in watcher.impact().items():
+            assert impact["requests"] > 5, (name, impact)  # it rests for longer where answers take longer
+            assert impact["failures"] == 0, (name, impact)
 
     @contextmanager
     def drop_in(self, folder: str, *lines: str) -> Iterator[None]:
