@@ -64,7 +64,7 @@ def test_what_is_not_good_before_a_plan_is_tried_again(
     monkeypatch.setattr(suite, "_BEFORE_SECONDS", 2.0)
     assert public.not_good(site) == []
     behaviour.paths.update({ROUTE: Answer(502), "/health": Answer(502)})
-    mend = threading.Timer(0.4, lambda: behaviour.paths.update({"/health": Answer()}))
-    mend.start()
+    repair = threading.Timer(0.4, lambda: behaviour.paths.update({"/health": Answer()}))
+    repair.start()
     assert [check.name for check in public.not_good(site)] == [PRINTS]
-    assert mend.finished.is_set()
+    assert repair.finished.is_set()

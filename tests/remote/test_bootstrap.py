@@ -228,4 +228,4 @@ def test_a_survey_loads_nothing_of_what_changes_the_vps(tmp_path: Path) -> None:
     loaded = set(subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
     assert "runner.facts.gather" in loaded
     heavy = ("actions", "adoption", "availability", "edge", "engine", "journal", "parking", "soak")
-    assert [name for name in loaded if name.startswith(tuple(f"runner.{room}" for room in heavy))] == []
+    assert [name for name in loaded if name.startswith("runner.") and name.split(".")[1] in heavy] == []
