@@ -133,9 +133,9 @@ class Console:
 
     def answer(self, question: str) -> str:
         """The line that is typed; empty where it is, and at the end of input. What is no text has a ? in its place."""
-        self._err.print(f"{escape(question)} ", end="")
         line = ""
         try:
+            self._err.print(f"{escape(question)} ", end="")  # a Ctrl-C may come as soon as it can be read
             line = output.typed_line()
         finally:
             if not line.endswith("\n"):  # what is printed next would stand behind the question

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 import rich.console
@@ -240,3 +241,17 @@ def test_what_the_users_felt_is_a_row_for_each_name() -> None:
 
 def test_a_plan_without_watches_was_felt_by_nobody() -> None:
     assert console.impact(finished("done")) == []
+
+
+def test_a_ctrl_c_as_soon_as_a_question_can_be_read_ends_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Console()
+    shown = screen._err.print
+
+    def interrupted(*words: object, **options: Any) -> None:
+        shown(*words, **options)
+        if words:
+            raise KeyboardInterrupt
+
+    with mock.patch.object(screen._err, "print", interrupted), pytest.raises(KeyboardInterrupt):
+        screen.answer("Begin? [y/N]")
+    assert capsys.readouterr().err == "Begin? [y/N] \n"
